@@ -1,0 +1,32 @@
+# Two commands: `make demo` runs the main job, `make test` passes the tests. Both set up what they need.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test check lint types docs clean
+
+demo: $(STAMP)
+	$(BIN)/tilekit demo --out demo-out
+
+test: $(STAMP)
+	./.ci/system-packages
+	./.ci/test
+
+check: $(STAMP)
+	./.ci/run
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+$(STAMP): pyproject.toml .ci/setup
+	PYTHON=$(PYTHON) ./.ci/setup
+	touch $(STAMP)
+
+clean:
+	rm -rf $(VENV) build dist demo-out .mypy_cache .ruff_cache .hypothesis

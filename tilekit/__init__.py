@@ -1,0 +1,41 @@
+"""tilekit: tile very large scans, carry labels, detect on tiles, merge, and prove the gain.
+
+Every public name is loaded on first use, so `import tilekit` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "PageKey": "tilekit.pages",
+    "TileGrid": "tilekit.grid",
+    "TilekitError": "tilekit.errors",
+    "Tiling": "tilekit.grid",
+    "Window": "tilekit.grid",
+}
+
+__all__ = sorted([*_HOME, "__version__"])
+
+if TYPE_CHECKING:
+    from tilekit.errors import TilekitError as TilekitError
+    from tilekit.grid import TileGrid as TileGrid
+    from tilekit.grid import Tiling as Tiling
+    from tilekit.grid import Window as Window
+    from tilekit.pages import PageKey as PageKey
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'tilekit' has no attribute {name!r}")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,1 @@
+"""What `tilekit bench` runs."""

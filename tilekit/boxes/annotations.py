@@ -1,0 +1,94 @@
+"""Annotations: what a person says is there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tilekit.boxes import checks
+
+
+class Annotations:
+    """Labeled boxes of one page or tile: a frozen struct of arrays, checked once.
+
+    `boxes` (n, 4) float64 xyxy, half-open pixel edges; `class_ids` (n,) int64, places in `names`;
+    `names` tuple of labels; `ignore` (n,) bool: neither truth nor false alarm.
+    Raises InvalidArgument with the index of the first bad row.
+    """
+
+    __slots__ = ("boxes", "class_ids", "ignore", "names")
+
+    boxes: NDArray[np.float64]
+    class_ids: NDArray[np.int64]
+    names: tuple[str, ...]
+    ignore: NDArray[np.bool_]
+
+    def __init__(
+        self,
+        boxes: ArrayLike,
+        class_ids: ArrayLike | None = None,
+        names: Sequence[str] = (),
+        ignore: ArrayLike | None = None,
+    ) -> None:
+        checked = checks.boxes(boxes)
+        count = len(checked)
+        labels = tuple(names)
+        object.__setattr__(self, "boxes", checked)
+        object.__setattr__(self, "names", labels)
+        object.__setattr__(self, "class_ids", checks.class_ids(class_ids, count, labels))
+        object.__setattr__(self, "ignore", checks.flags(ignore, count, "ignore"))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"Annotations are frozen; make new ones instead of setting {name!r}")
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def __getitem__(self, index: Any) -> Self:
+        """Rows by slice, mask or index array (an int gives one row)."""
+        rows = checks.rows(index)
+        return type(self)(self.boxes[rows], self.class_ids[rows], self.names, self.ignore[rows])
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Annotations)
+            and self.names == other.names
+            and np.array_equal(self.boxes, other.boxes)
+            and np.array_equal(self.class_ids, other.class_ids)
+            and np.array_equal(self.ignore, other.ignore)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.boxes, self.class_ids, self.names, self.ignore)
+
+    def __repr__(self) -> str:
+        return f"<Annotations {len(self)} boxes, {len(self.names)} labels, {int(self.ignore.sum())} ignored>"
+
+    @property
+    def labels(self) -> list[str]:
+        """The label of each box."""
+        return [self.names[i] for i in self.class_ids]
+
+    @classmethod
+    def empty(cls, names: Sequence[str] = ()) -> Self:
+        """No boxes."""
+        return cls(np.empty((0, 4)), None, names)
+
+    @classmethod
+    def concat(cls, parts: Sequence[Annotations]) -> Self:
+        """All rows of all parts, in order; names are united in order of first appearance."""
+        names, maps = checks.unite([part.names for part in parts])
+        if not parts:
+            return cls.empty()
+        ids = [mapping[part.class_ids] for mapping, part in zip(maps, parts, strict=True)]
+        return cls(
+            np.concatenate([part.boxes for part in parts]),
+            np.concatenate(ids),
+            names,
+            np.concatenate([part.ignore for part in parts]),
+        )

@@ -1,0 +1,118 @@
+"""Detections: what a detector says is there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tilekit.boxes import checks
+
+
+class Detections:
+    """Found boxes of one page or of many tiles: a frozen struct of arrays, checked once.
+
+    `boxes` (n, 4) float64 xyxy; `scores` (n,) float64 in 0..1; `class_ids` (n,) int64, places in
+    `names`; `tile_index` (n,) int64 or None: the tile each came from; `cut` (n,) bool or None:
+    whether a tile edge inside the scan touches it.
+    Raises InvalidArgument with the index of the first bad row.
+    """
+
+    __slots__ = ("boxes", "class_ids", "cut", "names", "scores", "tile_index")
+
+    boxes: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    class_ids: NDArray[np.int64]
+    names: tuple[str, ...]
+    tile_index: NDArray[np.int64] | None
+    cut: NDArray[np.bool_] | None
+
+    def __init__(
+        self,
+        boxes: ArrayLike,
+        scores: ArrayLike,
+        class_ids: ArrayLike | None = None,
+        names: Sequence[str] = (),
+        tile_index: ArrayLike | None = None,
+        cut: ArrayLike | None = None,
+    ) -> None:
+        checked = checks.boxes(boxes)
+        count = len(checked)
+        labels = tuple(names)
+        object.__setattr__(self, "boxes", checked)
+        object.__setattr__(self, "scores", checks.scores(scores, count))
+        object.__setattr__(self, "names", labels)
+        object.__setattr__(self, "class_ids", checks.class_ids(class_ids, count, labels))
+        index = None if tile_index is None else checks.indices(tile_index, count, "tile_index")
+        object.__setattr__(self, "tile_index", index)
+        object.__setattr__(self, "cut", None if cut is None else checks.flags(cut, count, "cut"))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"Detections are frozen; make new ones instead of setting {name!r}")
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def __getitem__(self, index: Any) -> Self:
+        """Rows by slice, mask or index array (an int gives one row)."""
+        rows = checks.rows(index)
+        return type(self)(
+            self.boxes[rows],
+            self.scores[rows],
+            self.class_ids[rows],
+            self.names,
+            None if self.tile_index is None else self.tile_index[rows],
+            None if self.cut is None else self.cut[rows],
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Detections)
+            and self.names == other.names
+            and np.array_equal(self.boxes, other.boxes)
+            and np.array_equal(self.scores, other.scores)
+            and np.array_equal(self.class_ids, other.class_ids)
+            and checks.same(self.tile_index, other.tile_index)
+            and checks.same(self.cut, other.cut)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.boxes, self.scores, self.class_ids, self.names, self.tile_index, self.cut)
+
+    def __repr__(self) -> str:
+        return f"<Detections {len(self)} boxes, {len(self.names)} labels>"
+
+    @property
+    def labels(self) -> list[str]:
+        """The label of each box."""
+        return [self.names[i] for i in self.class_ids]
+
+    @classmethod
+    def empty(cls, names: Sequence[str] = ()) -> Self:
+        """No boxes."""
+        return cls(np.empty((0, 4)), np.empty(0), None, names)
+
+    @classmethod
+    def concat(cls, parts: Sequence[Detections]) -> Self:
+        """All rows of all parts, in order; names are united in order of first appearance.
+
+        `tile_index` and `cut` are kept where every non-empty part has them, else dropped.
+        """
+        names, maps = checks.unite([part.names for part in parts])
+        if not parts:
+            return cls.empty()
+        full = [part for part in parts if len(part)]
+        indices = [part.tile_index for part in full if part.tile_index is not None]
+        cuts = [part.cut for part in full if part.cut is not None]
+        return cls(
+            np.concatenate([part.boxes for part in parts]),
+            np.concatenate([part.scores for part in parts]),
+            np.concatenate([mapping[part.class_ids] for mapping, part in zip(maps, parts, strict=True)]),
+            names,
+            np.concatenate(indices) if full and len(indices) == len(full) else None,
+            np.concatenate(cuts) if full and len(cuts) == len(full) else None,
+        )

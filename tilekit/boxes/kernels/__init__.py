@@ -1,0 +1,1 @@
+"""numba kernels on bare arrays; they know nothing above them."""

@@ -1,0 +1,52 @@
+"""The command line: a skin over the library, one file a group of commands, loaded when called."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+import tilekit
+from tilekit.cli.output import run_guarded
+
+# name -> (module, attribute, one-line help). The help stands here so that `--help` loads no command.
+COMMANDS: dict[str, tuple[str, str, str]] = {}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported only when one is called or its own help is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Command names in the order of the work."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and give the command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute, _ = COMMANDS[cmd_name]
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List commands with the help that stands in the table."""
+        rows = [(name, text) for name, (_, _, text) in COMMANDS.items()]
+        if rows:
+            with formatter.section("Commands"):
+                formatter.write_dl(rows)
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(tilekit.__version__, prog_name="tilekit")
+def cli() -> None:
+    """Tile very large scans, carry labels to tiles, detect, merge back, prove the gain."""
+
+
+def main() -> None:
+    """Run the command line; exit code 0, 1 (failed) or 2 (bad usage)."""
+    sys.exit(run_guarded(cli))
+
+
+if __name__ == "__main__":
+    main()

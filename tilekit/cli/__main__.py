@@ -1,0 +1,5 @@
+"""`python -m tilekit.cli`."""
+
+from tilekit.cli import main
+
+main()

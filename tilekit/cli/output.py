@@ -1,0 +1,114 @@
+"""What commands share: errors as one sentence, JSON for machines, tables and progress for people."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from tilekit.errors import TilekitError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+json_option: Callable[[F], F] = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON for machines, nothing else on standard output."
+)
+
+
+def run_guarded(command: click.Command) -> int:
+    """Run a click command; any of our errors is one sentence on standard error and exit code 1."""
+    try:
+        command.main(standalone_mode=False)
+    except click.exceptions.Exit as exc:
+        return int(exc.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        say("interrupted; run the same command again to go on")
+        return 128 + signal.SIGINT
+    except click.UsageError as exc:
+        exc.show()
+        return 2
+    except click.ClickException as exc:
+        exc.show()
+        return int(exc.exit_code)
+    except BrokenPipeError:
+        # The reader has gone; keep Python from failing again when it flushes at exit.
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except TilekitError as exc:
+        say(f"error: {exc}")
+        return 1
+    except MemoryError:
+        say("error: out of memory; use fewer --workers or smaller tiles")
+        return 1
+    except OSError as exc:
+        where = f"{exc.filename}: " if exc.filename else ""
+        say(f"error: {where}{exc.strerror or exc}")
+        return 1
+    return 0
+
+
+def say(text: str) -> None:
+    """A line for people, on standard error."""
+    click.echo(text, err=True)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))
+
+
+def print_json_line(value: Any) -> None:
+    """One JSON line on standard output, at once."""
+    click.echo(json.dumps(value, ensure_ascii=False, allow_nan=False))
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None) -> None:
+    """A table on standard output; numbers are right-aligned."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for place, name in enumerate(columns):
+        numeric = all(isinstance(row[place], (int, float)) for row in rows) if rows else False
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    Console(soft_wrap=False).print(table)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+@contextlib.contextmanager
+def progress_bar(label: str, *, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
+    """A `progress(done, total)` callback that draws a bar on a terminal and nothing elsewhere."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total or None)
+
+
+def next_step(text: str) -> None:
+    """Say what a person would do next."""
+    say(f"next: {text}")
+
+
+def summary(values: Mapping[str, Any]) -> str:
+    """`a 1, b 2` from a mapping, zero and None left out."""
+    return ", ".join(f"{name} {value}" for name, value in values.items() if value not in (None, 0))

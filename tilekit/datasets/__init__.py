@@ -1,0 +1,1 @@
+"""Tiled datasets: splits, tiling, decoys, planning."""

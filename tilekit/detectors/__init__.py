@@ -1,0 +1,1 @@
+"""The Detector protocol and the detectors that need no cloud."""

@@ -1,0 +1,93 @@
+"""Ordered, byte-bounded concurrency: the one pool everything in a process streams through."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+from tilekit.errors import InvalidArgument
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+DEFAULT_BUDGET = 256 * 1024 * 1024
+
+
+def ordered_map(
+    function: Callable[[T], R],
+    items: Iterable[T],
+    *,
+    workers: int,
+    cost: Callable[[T], int] | None = None,
+    budget: int = DEFAULT_BUDGET,
+    ahead: int | None = None,
+) -> Iterator[R]:
+    """Map `function` over `items` on threads; results come in the order of the items.
+
+    `workers` 0 or 1 runs everything in the calling thread, one item at a time, in order.
+    `cost(item)` is the item's bytes while in flight. An item is admitted when the bytes in
+    flight stay within `budget`, or when nothing else is in flight; `ahead` bounds their number
+    (default 4 x workers). Memory: at most max(budget, the largest item) bytes of items, plus
+    the results of as many items.
+
+    The first error stops admission, waits for what runs, and is raised; closing the generator
+    early does the same. Items are pulled from the iterable in the caller's thread.
+    """
+    if workers < 0:
+        raise InvalidArgument(f"workers={workers!r} must be 0 or more")
+    if budget < 1:
+        raise InvalidArgument(f"budget={budget!r} must be at least 1 byte")
+    if workers <= 1:
+        return (function(item) for item in items)
+    return _ordered_map(function, items, workers, cost or _free, budget, ahead or 4 * workers)
+
+
+def _ordered_map(
+    function: Callable[[T], R],
+    items: Iterable[T],
+    workers: int,
+    cost: Callable[[T], int],
+    budget: int,
+    ahead: int,
+) -> Iterator[R]:
+    stopped = threading.Event()
+
+    def run(item: T) -> R:
+        if stopped.is_set():
+            raise _Stopped
+        return function(item)
+
+    pending: deque[tuple[Future[R], int]] = deque()
+    in_flight = 0
+    with ThreadPoolExecutor(workers, thread_name_prefix="tilekit") as pool:
+        try:
+            for item in items:
+                size = cost(item)
+                while pending and (in_flight + size > budget or len(pending) >= ahead):
+                    future, freed = pending.popleft()
+                    in_flight -= freed
+                    yield future.result()
+                pending.append((pool.submit(run, item), size))
+                in_flight += size
+                del item  # the pool and the caller decide how long it lives, not this loop
+                while pending and pending[0][0].done():
+                    future, freed = pending.popleft()
+                    in_flight -= freed
+                    yield future.result()
+            while pending:
+                yield pending.popleft()[0].result()
+        finally:
+            stopped.set()
+            for future, _ in pending:
+                future.cancel()
+
+
+def _free(_: object) -> int:
+    return 0
+
+
+class _Stopped(Exception):
+    """Raised inside workers after the consumer has gone."""

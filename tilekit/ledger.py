@@ -1,0 +1,146 @@
+"""Durable record of finished tasks: the one way anything resumes.
+
+One SQLite file in WAL mode. A record is a row: key, fingerprint of what went in (input identity
+and recipe), state, and a JSON object of whatever the task wants to remember. A row is there
+whole or not at all, also after kill -9; `durable` waits for the disk as well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from tilekit.errors import LedgerError, StorageError
+
+State = Literal["done", "failed"]
+_MARK = 0x74696C65  # "tile", SQLite's application_id
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS task (
+    key TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, state TEXT NOT NULL, info TEXT NOT NULL
+) WITHOUT ROWID
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is remembered of one task."""
+
+    key: str
+    fingerprint: str
+    state: State
+    info: dict[str, Any] = field(default_factory=dict)
+
+
+class Ledger:
+    """A file of records. Safe for threads of one process; another process reads while one writes.
+
+    `path`: made if missing, with its folder. `durable`: flush to the disk at every commit
+    (survives power loss); without it a record survives kill -9 of the process.
+    Raises LedgerError where the file is not a ledger, StorageError where it cannot be written.
+    """
+
+    def __init__(self, path: str | Path, *, durable: bool = False) -> None:
+        self.path = Path(path)
+        self._lock = threading.Lock()
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None, timeout=60)
+            (mark,) = self._db.execute("PRAGMA application_id").fetchone()
+            if mark not in (0, _MARK):
+                raise LedgerError(f"{self.path}: is another program's database, not a tilekit ledger")
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            if mark == 0:
+                self._db.execute(f"PRAGMA application_id = {_MARK}")
+            self._db.execute(_SCHEMA)
+        except (OSError, sqlite3.Error) as exc:
+            raise self._error(exc) from exc
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        with self._lock, self._errors():
+            return int(self._db.execute("SELECT count(*) FROM task").fetchone()[0])
+
+    def get(self, key: str) -> Record | None:
+        """The record of `key`, or None."""
+        with self._lock, self._errors():
+            row = self._db.execute("SELECT * FROM task WHERE key = ?", (key,)).fetchone()
+        return None if row is None else Record(row[0], row[1], row[2], json.loads(row[3]))
+
+    def is_done(self, key: str, fingerprint: str) -> bool:
+        """Whether `key` finished with exactly this fingerprint."""
+        with self._lock, self._errors():
+            row = self._db.execute("SELECT fingerprint, state FROM task WHERE key = ?", (key,)).fetchone()
+        return row is not None and row[0] == fingerprint and row[1] == "done"
+
+    def put(self, *records: Record) -> None:
+        """Write records in one transaction; a record of the same key is replaced."""
+        rows = [(r.key, r.fingerprint, r.state, json.dumps(r.info, ensure_ascii=False)) for r in records]
+        with self._lock, self._errors():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                self._db.executemany("INSERT OR REPLACE INTO task VALUES (?, ?, ?, ?)", rows)
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    def remove(self, keys: Iterable[str]) -> None:
+        """Forget tasks."""
+        with self._lock, self._errors():
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany("DELETE FROM task WHERE key = ?", ((key,) for key in keys))
+            self._db.execute("COMMIT")
+
+    def records(self, state: State | None = None) -> Iterator[Record]:
+        """All records in key order, a bounded page at a time (memory does not grow with the ledger)."""
+        last = ""
+        while True:
+            with self._lock, self._errors():
+                rows = self._db.execute(
+                    "SELECT * FROM task WHERE key > ? AND (? IS NULL OR state = ?) ORDER BY key LIMIT 1000",
+                    (last, state, state),
+                ).fetchall()
+            if not rows:
+                return
+            for key, fingerprint, found, info in rows:
+                yield Record(key, fingerprint, found, json.loads(info))
+            last = rows[-1][0]
+
+    def count(self, state: State) -> int:
+        """How many records have this state."""
+        with self._lock, self._errors():
+            return int(self._db.execute("SELECT count(*) FROM task WHERE state = ?", (state,)).fetchone()[0])
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as exc:
+            raise self._error(exc) from exc
+
+    def _error(self, exc: Exception) -> LedgerError | StorageError:
+        text = str(exc)
+        if "locked" in text:
+            return LedgerError(
+                f"{self.path}: another run is writing this ledger; wait for it or use another output"
+            )
+        if "not a database" in text or "malformed" in text:
+            return LedgerError(f"{self.path}: is not a ledger, or is damaged; move it away to start afresh")
+        return StorageError(f"{self.path}: the ledger cannot be read or written: {text}")

@@ -1,0 +1,1 @@
+"""A local Rekognition Custom Labels server."""

@@ -1,0 +1,1 @@
+"""The facts of Amazon Rekognition Custom Labels as pure code; no network."""

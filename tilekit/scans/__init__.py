@@ -1,0 +1,1 @@
+"""Readers: open_scan and one file a family of formats; encoding of tiles."""

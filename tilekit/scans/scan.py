@@ -1,0 +1,118 @@
+"""Scan: one raster page as opened, upright, 8-bit gray or sRGB."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilekit.grid import TileGrid, Tiling
+from tilekit.pages import PageKey
+
+Access = Literal["scanline", "block", "whole"]
+
+
+@dataclass(frozen=True)
+class ScanInfo:
+    """What is known of a page before its pixels are read.
+
+    `width`, `height`: base pixels of the upright page. `bands`: 1 (gray) or 3 (sRGB).
+    `kind`: format family, such as "jpeg", "png", "tiff", "pdf", "slide", "jp2", "heif".
+    `pages`: pages in the file. `dpi`: pixels per inch, or None where the file does not say.
+    `access`: how it is stored: "scanline" (read once, top to bottom), "block" (any rectangle,
+    cheaply), "whole" (decoded at once). `mpp`: microns per pixel, slides only.
+    """
+
+    key: PageKey
+    width: int
+    height: int
+    bands: int
+    kind: str
+    pages: int = 1
+    dpi: float | None = None
+    access: Access = "scanline"
+    mpp: float | None = None
+
+
+class Scan(ABC):
+    """One page, open. A context manager; `info` never changes.
+
+    Readers implement `bands_of_rows` (one pass, flat memory) and `read` (any rectangle).
+    Both give exactly the same pixels.
+    """
+
+    def __init__(self, info: ScanInfo) -> None:
+        self.info = info
+
+    @property
+    def key(self) -> PageKey:
+        """Which page this is."""
+        return self.info.key
+
+    @property
+    def width(self) -> int:
+        """Width in base pixels."""
+        return self.info.width
+
+    @property
+    def height(self) -> int:
+        """Height in base pixels."""
+        return self.info.height
+
+    @property
+    def bands(self) -> int:
+        """1 (gray) or 3 (sRGB)."""
+        return self.info.bands
+
+    @property
+    def pages(self) -> int:
+        """Pages in the file this page is from."""
+        return self.info.pages
+
+    @property
+    def dpi(self) -> float | None:
+        """Pixels per inch, or None where the file does not say."""
+        return self.info.dpi
+
+    def grid(self, tiling: Tiling) -> TileGrid:
+        """The tiling bound to this scan's size and resolution."""
+        return tiling.grid(self.width, self.height, dpi=self.dpi)
+
+    @abstractmethod
+    def bands_of_rows(
+        self, heights: list[int], *, scale: tuple[int, int] | None = None
+    ) -> Iterator[NDArray[np.uint8]]:
+        """The whole page, top to bottom, in bands of the given heights (their sum is the height).
+
+        Each (rows, width, bands) uint8, C-contiguous, read-only. `scale`: (width, height) px of the
+        reduced scan to deliver instead of the base size; heights then count its rows.
+        May be called again: each call is a fresh pass. Memory: two bands, plus the decoder's own.
+        """
+
+    @abstractmethod
+    def read(
+        self, x0: int, y0: int, x1: int, y1: int, *, scale: tuple[int, int] | None = None
+    ) -> NDArray[np.uint8]:
+        """The rectangle (half-open, inside the scan) as (y1-y0, x1-x0, bands) uint8.
+
+        `scale` as in `bands_of_rows`; the rectangle is then in pixels of the reduced scan.
+        """
+
+    def close(self) -> None:  # noqa: B027 - a reader with nothing to let go of need not say so
+        """Let go of files and memory; closing twice is fine."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Scan {self.key} {self.width} x {self.height} px, {self.bands} band(s), {self.info.kind}>"

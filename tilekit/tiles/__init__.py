@@ -1,0 +1,1 @@
+"""Tiles: read, encode, write, join, name, index."""

@@ -1,0 +1,25 @@
+"""Tile: a window with its pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilekit.grid import Window
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tile:
+    """A window with pixels.
+
+    `index`: place in grid order; `row`, `col`: place in the grid; `window`: rectangle on the
+    reduced scan; `pixels`: (h, w, 1 or 3) uint8, read-only, the window's size.
+    """
+
+    index: int
+    row: int
+    col: int
+    window: Window
+    pixels: NDArray[np.uint8]
