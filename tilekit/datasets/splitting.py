@@ -1,0 +1,319 @@
+"""Splits: which page serves training, tuning and testing. By page or document, never by tile."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from tilekit.boxes.annotations import Annotations
+from tilekit.errors import InvalidArgument, LabelError
+from tilekit.pages import PageKey
+from tilekit.storage.local import storage_errors
+
+Side = Literal["train", "tune", "test"]
+SIDES: tuple[Side, ...] = ("train", "tune", "test")
+OUT = "out"  # what a split file calls a page that no side gets
+_FIRST_SERVED: tuple[Side, ...] = ("train", "test", "tune")  # where a label has fewer pages than sides
+_NO_SYMBOL = ""  # the stratum of pages without any symbol; a label is never empty
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which pages are on which side, each side in the order of the labels.
+
+    `left_out`: pages that no side gets, because a split file says so. `notes`: what a person
+    should know, such as a label that is on one side only.
+    """
+
+    train: tuple[PageKey, ...] = ()
+    tune: tuple[PageKey, ...] = ()
+    test: tuple[PageKey, ...] = ()
+    left_out: tuple[PageKey, ...] = ()
+    notes: tuple[str, ...] = field(default=(), compare=False)
+
+    def pages(self, side: Side) -> tuple[PageKey, ...]:
+        """The pages of a side."""
+        found: tuple[PageKey, ...] = getattr(self, side)
+        return found
+
+    def side_of(self) -> dict[PageKey, Side]:
+        """Side by page."""
+        return {key: side for side in SIDES for key in self.pages(side)}
+
+    def to_json(self) -> dict[str, list[str]]:
+        """Side -> pages in their text form; a file of this is a split file again."""
+        sides: dict[str, list[str]] = {side: [str(key) for key in self.pages(side)] for side in SIDES}
+        return sides | ({OUT: [str(key) for key in self.left_out]} if self.left_out else {})
+
+
+def split_pages(
+    labels: Mapping[PageKey, Annotations],
+    ratios: Sequence[float] = (0.7, 0.15, 0.15),
+    *,
+    by: Literal["document", "page"] = "document",
+    seed: int = 0,
+) -> Split:
+    """Split pages into train, tune and test, stratified by label, the same for the same seed.
+
+    `ratios`: shares of train, tune, test; 0 leaves a side empty. `by` "document" keeps the pages
+    of one file (a PDF, a multi-page TIFF) on one side. Each label's pages are shared out in these
+    ratios, the rarest label first (iterative stratification, Sechidis et al. 2011, on documents);
+    a label of one document goes to train, of two to train and test. Pages without any symbol are
+    a stratum of their own and go to every side. Ignored boxes do not count as symbols.
+
+    The result does not depend on the order of the pages in `labels`.
+    Raises InvalidArgument for ratios that are not three shares, or an empty label set.
+    """
+    shares = _checked_ratios(ratios)
+    if by not in ("document", "page"):
+        raise InvalidArgument(f'by={by!r} is unknown; choose "document" or "page"')
+    if not labels:
+        raise InvalidArgument("labels holds no pages, so there is nothing to split")
+    groups: dict[tuple[str, int], list[PageKey]] = defaultdict(list)
+    for key in sorted(labels):
+        groups[key.source, key.page if by == "page" else 0].append(key)
+    strata = {place: _strata(labels, keys) for place, keys in groups.items()}
+    sides = _stratified(strata, {place: len(keys) for place, keys in groups.items()}, shares, seed)
+    side_of: dict[PageKey, str] = {key: sides[place] for place, keys in groups.items() for key in keys}
+    return _split_of(labels, side_of)
+
+
+def split_from_file(labels: Mapping[PageKey, Annotations], path: str | os.PathLike[str]) -> Split:
+    """The split that a file gives: JSON (`{"train": [pages], ...}`) or CSV (`page,side` a line).
+
+    Pages stand in their text form (`plan.tif`, `set.pdf#page=3`), in full or from any folder on;
+    a file named without `#page=` covers all of its pages that are not named themselves. The side
+    `out` leaves pages out. Raises LabelError naming file and line for an unknown page or side, a
+    page that stands twice, and pages of `labels` that are not named.
+    """
+    return split_from(labels, _entries(Path(path)), where=str(path))
+
+
+def split_from(
+    labels: Mapping[PageKey, Annotations],
+    entries: Iterable[tuple[str, str, str]],
+    where: str = "split",
+) -> Split:
+    """The split given by (page in text form, side, place for messages) entries; see `split_from_file`."""
+    exact = {str(key): key for key in labels}
+    sources: dict[str, list[PageKey]] = defaultdict(list)
+    for key in labels:
+        sources[key.source].append(key)
+    tails = _tails(exact), _tails(sources)
+    named: dict[PageKey, str] = {}
+    covered: dict[PageKey, str] = {}
+    for text, side, place in entries:
+        if side not in (*SIDES, OUT):
+            raise LabelError(f"{place}: unknown side {side!r}; known are {', '.join((*SIDES, OUT))}")
+        keys, whole = _pages_named(text, exact, sources, tails, place)
+        target = covered if whole else named
+        for key in keys:
+            if target.get(key, side) != side:
+                raise LabelError(f"{place}: {key} is on two sides, {target[key]} and {side}; keep one")
+            target[key] = side
+    side_of = {key: found for key in labels if (found := named.get(key, covered.get(key))) is not None}
+    if missing := [key for key in labels if key not in side_of]:
+        raise LabelError(
+            f"{where}: names no side for {len(missing)} of {len(labels)} pages, the first is {missing[0]}; "
+            f"add them, with the side {OUT!r} for pages to leave out"
+        )
+    return _split_of(labels, side_of)
+
+
+def split_from_inputs(inputs: Mapping[str, Mapping[PageKey, Annotations]]) -> Split:
+    """The split kept from separate inputs: side -> labels. Raises LabelError for a page on two sides."""
+    united: dict[PageKey, Annotations] = {}
+    side_of: dict[PageKey, str] = {}
+    for side, labels in inputs.items():
+        if side not in SIDES:
+            raise InvalidArgument(f"labels: unknown side {side!r}; known are {', '.join(SIDES)}")
+        for key, value in labels.items():
+            if key in side_of:
+                raise LabelError(
+                    f"{key} is in the labels of both {side_of[key]} and {side}; a page serves one side only"
+                )
+            side_of[key], united[key] = side, value
+    return _split_of(united, side_of)
+
+
+def present(annotations: Annotations) -> set[str]:
+    """The labels that a page really shows: those of boxes that are not ignored."""
+    return {annotations.names[place] for place in set(annotations.class_ids[~annotations.ignore].tolist())}
+
+
+def _checked_ratios(ratios: Sequence[float]) -> dict[Side, float]:
+    try:
+        shares = [float(value) for value in ratios]
+    except (TypeError, ValueError) as exc:
+        raise InvalidArgument(f"split={ratios!r} must be three shares: train, tune, test") from exc
+    if len(shares) != 3 or any(not 0 <= share < float("inf") for share in shares) or not shares[0]:
+        raise InvalidArgument(
+            f"split={ratios!r} must be three shares of at least 0: train, tune, test; train above 0"
+        )
+    return {side: share / sum(shares) for side, share in zip(SIDES, shares, strict=True)}
+
+
+def _strata(labels: Mapping[PageKey, Annotations], keys: Iterable[PageKey]) -> Counter[str]:
+    """Pages of a group by label; pages without a symbol count under the empty label."""
+    pages: Counter[str] = Counter()
+    for key in keys:
+        pages.update(present(labels[key]) or {_NO_SYMBOL})
+    return pages
+
+
+def _stratified(
+    strata: Mapping[tuple[str, int], Counter[str]],
+    sizes: Mapping[tuple[str, int], int],
+    shares: Mapping[Side, float],
+    seed: int,
+) -> dict[tuple[str, int], Side]:
+    """Share out groups, the label with the fewest groups first."""
+    order = sorted(strata)
+    random.Random(seed).shuffle(order)
+    rank = {place: number for number, place in enumerate(order)}
+    holders: dict[str, set[tuple[str, int]]] = defaultdict(set)
+    wanted: dict[str, dict[Side, float]] = {}
+    for place, pages in strata.items():
+        for label in pages:
+            holders[label].add(place)
+    for label, places in holders.items():
+        total = sum(strata[place][label] for place in places)
+        wanted[label] = {side: share * total for side, share in shares.items()}
+    room = {side: share * sum(sizes.values()) for side, share in shares.items()}
+    served: dict[str, set[Side]] = defaultdict(set)
+    assigned: dict[tuple[str, int], Side] = {}
+    while holders:
+        label = min(holders, key=lambda name: (len(holders[name]), name))
+        todo = sorted(holders.pop(label), key=lambda place: (-strata[place][label], rank[place]))
+        for number, place in enumerate(todo):
+            side = _neediest(wanted[label], room, served[label], len(todo) - number, shares)
+            assigned[place] = side
+            room[side] -= sizes[place]
+            for other, count in strata[place].items():
+                wanted[other][side] -= count
+                served[other].add(side)
+                if other in holders:
+                    holders[other].discard(place)
+                    if not holders[other]:
+                        del holders[other]
+    return assigned
+
+
+def _neediest(
+    wanted: Mapping[Side, float],
+    room: Mapping[Side, float],
+    served: set[Side],
+    remaining: int,
+    shares: Mapping[Side, float],
+) -> Side:
+    """The side a group goes to: one the label would otherwise miss, else where most of it is wanted."""
+    lacking = [side for side in _FIRST_SERVED if shares[side] > 0 and side not in served]
+    if lacking and remaining <= len(lacking):
+        return lacking[0]
+    open_sides = [side for side in SIDES if shares[side] > 0]
+    return max(open_sides, key=lambda side: (wanted[side], room[side], -SIDES.index(side)))
+
+
+def _split_of(labels: Mapping[PageKey, Annotations], side_of: Mapping[PageKey, str]) -> Split:
+    pages: dict[str, list[PageKey]] = {side: [] for side in (*SIDES, OUT)}
+    shown: dict[str, set[str]] = {side: set() for side in (*SIDES, OUT)}
+    empty: Counter[str] = Counter()
+    for key in labels:
+        side = side_of[key]
+        found = present(labels[key])
+        pages[side].append(key)
+        shown[side] |= found
+        empty[side] += not found
+    return Split(
+        tuple(pages["train"]),
+        tuple(pages["tune"]),
+        tuple(pages["test"]),
+        tuple(pages[OUT]),
+        tuple(_notes(pages, shown, empty)),
+    )
+
+
+def _notes(
+    pages: Mapping[str, list[PageKey]], shown: Mapping[str, set[str]], empty: Mapping[str, int]
+) -> list[str]:
+    notes = [f"no page is on the {side} side" for side in SIDES if not pages[side]]
+    for label in sorted(set().union(*(shown[side] for side in SIDES))):
+        absent = [side for side in SIDES if pages[side] and label not in shown[side]]
+        if absent:
+            notes.append(f"label {label!r} is on no {' or '.join(absent)} page; it is on too few documents")
+    if any(empty[side] for side in SIDES):
+        without = [side for side in SIDES if pages[side] and not empty[side]]
+        if without:
+            notes.append(f"{' and '.join(without)} have no page without symbols; too few such documents")
+    return notes
+
+
+def _entries(path: Path) -> list[tuple[str, str, str]]:
+    with storage_errors(path):
+        data = path.read_bytes()
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as exc:
+        raise LabelError(f"{path}: is not UTF-8 text; a split is JSON or CSV") from exc
+    if text.lstrip().startswith("{"):
+        return _json_entries(path, text)
+    entries = []
+    for number, row in enumerate(csv.reader(text.splitlines()), 1):
+        cells = [cell.strip() for cell in row]
+        if not any(cells) or (number == 1 and cells[:2] == ["page", "side"]):
+            continue
+        if len(cells) != 2:
+            raise LabelError(f"{path} line {number}: has {len(cells)} fields; a line is page,side")
+        entries.append((cells[0], cells[1], f"{path} line {number}"))
+    return entries
+
+
+def _json_entries(path: Path, text: str) -> list[tuple[str, str, str]]:
+    try:
+        value: Any = json.loads(text)
+    except json.JSONDecodeError as exc:
+        raise LabelError(f"{path} line {exc.lineno}: is not JSON: {exc.msg}") from exc
+    entries = []
+    for side, pages in value.items():
+        if not isinstance(pages, list) or not all(isinstance(page, str) for page in pages):
+            raise LabelError(f"{path} field {side!r}: must be a list of pages in text form")
+        entries += [(page, side, f"{path} field {side!r}") for page in pages]
+    return entries
+
+
+Tails = tuple[Mapping[str, list[str]], Mapping[str, list[str]]]
+
+
+def _tails(names: Iterable[str]) -> dict[str, list[str]]:
+    """Full name by each of its ends that begins after a slash."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        parts = name.replace("\\", "/").split("/")
+        for start in range(len(parts)):
+            found["/".join(parts[start:])].append(name)
+    return found
+
+
+def _pages_named(
+    text: str,
+    exact: Mapping[str, PageKey],
+    sources: Mapping[str, list[PageKey]],
+    tails: Tails,
+    place: str,
+) -> tuple[list[PageKey], bool]:
+    """The pages an entry names, and whether it names a whole file."""
+    plain = text.replace("\\", "/").removeprefix("./")
+    is_page = "#page=" in plain
+    full = [text] if text in (exact if is_page else sources) else tails[0 if is_page else 1].get(plain, [])
+    if not full:
+        raise LabelError(f"{place}: {text!r} is no page of the labels; use their paths or ends of them")
+    if len(full) > 1:
+        raise LabelError(f"{place}: {text!r} may be {full[0]} or {full[1]}; give more of its path")
+    return ([exact[full[0]]], False) if is_page else (sources[full[0]], len(sources[full[0]]) > 1)
