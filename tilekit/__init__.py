@@ -16,6 +16,9 @@ _HOME = {
     "TilekitError": "tilekit.errors",
     "Tiling": "tilekit.grid",
     "Window": "tilekit.grid",
+    "open_scan": "tilekit.scans.opening",
+    "scan_info": "tilekit.scans.opening",
+    "scan_pages": "tilekit.scans.opening",
 }
 
 __all__ = sorted([*_HOME, "__version__"])
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
     from tilekit.grid import Tiling as Tiling
     from tilekit.grid import Window as Window
     from tilekit.pages import PageKey as PageKey
+    from tilekit.scans.opening import open_scan as open_scan
+    from tilekit.scans.opening import scan_info as scan_info
+    from tilekit.scans.opening import scan_pages as scan_pages
 
 
 def __getattr__(name: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self
@@ -11,8 +11,10 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from tilekit.errors import InvalidArgument
 from tilekit.grid import TileGrid, Tiling
 from tilekit.pages import PageKey
+from tilekit.scans.source import Source
 
 Access = Literal["scanline", "block", "whole"]
 
@@ -42,12 +44,18 @@ class ScanInfo:
 class Scan(ABC):
     """One page, open. A context manager; `info` never changes.
 
-    Readers implement `bands_of_rows` (one pass, flat memory) and `read` (any rectangle).
-    Both give exactly the same pixels.
+    Readers implement `bands_of_rows` (one pass, flat memory) and `read` (any rectangle, from any
+    thread). Both give exactly the same pixels. `source`: the bytes the page is in; `identity`: the
+    decoded samples are given as they are stored (uint8 gray or sRGB, upright, no profile to follow),
+    so a decoder of the stored segments gives the same pixels.
     """
+
+    source: Source | None = None
+    identity: bool = False
 
     def __init__(self, info: ScanInfo) -> None:
         self.info = info
+        self._closers: list[Callable[[], None]] = []
 
     @property
     def key(self) -> PageKey:
@@ -103,8 +111,39 @@ class Scan(ABC):
         `scale` as in `bands_of_rows`; the rectangle is then in pixels of the reduced scan.
         """
 
-    def close(self) -> None:  # noqa: B027 - a reader with nothing to let go of need not say so
+    def on_close(self, closer: Callable[[], None]) -> None:
+        """Call `closer` when the scan is closed, last added first."""
+        self._closers.append(closer)
+
+    def close(self) -> None:
         """Let go of files and memory; closing twice is fine."""
+        while self._closers:
+            self._closers.pop()()
+
+    def _check_bands(self, heights: list[int], scale: tuple[int, int] | None) -> tuple[int, int]:
+        """The size to deliver; raises InvalidArgument unless the heights fill it."""
+        size = self._check_scale(scale)
+        if min(heights, default=0) < 1 or sum(heights) != size[1]:
+            raise InvalidArgument(
+                f"heights: sum {sum(heights)}, must be positive and fill the page's {size[1]} rows"
+            )
+        return size
+
+    def _check_window(
+        self, x0: int, y0: int, x1: int, y1: int, scale: tuple[int, int] | None
+    ) -> tuple[int, int]:
+        """The size to deliver from; raises InvalidArgument for a rectangle outside it."""
+        size = self._check_scale(scale)
+        if not (0 <= x0 < x1 <= size[0] and 0 <= y0 < y1 <= size[1]):
+            raise InvalidArgument(f"rectangle {(x0, y0, x1, y1)} must lie inside {size[0]} x {size[1]} px")
+        return size
+
+    def _check_scale(self, scale: tuple[int, int] | None) -> tuple[int, int]:
+        if scale is None:
+            return self.width, self.height
+        if len(scale) != 2 or min(scale) < 1:
+            raise InvalidArgument(f"scale={scale!r} must be (width, height) in px, at least 1 each")
+        return int(scale[0]), int(scale[1])
 
     def __enter__(self) -> Self:
         return self

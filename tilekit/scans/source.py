@@ -1,0 +1,106 @@
+"""Source: where a scan's bytes are: a local file or bytes in memory."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from tilekit.errors import InvalidArgument, ScanCorrupt, ScanError, ScanNotFound, ScanUnsupported
+
+HEAD = 4096
+ScanSource = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
+
+
+@dataclass(frozen=True)
+class Source:
+    """A scan's bytes: exactly one of `path` (a local file) and `data` is given.
+
+    `name` is what errors and the PageKey call it; `head` its first bytes, for sniffing.
+    """
+
+    name: str
+    path: Path | None
+    data: bytes | None = field(repr=False)
+    head: bytes = field(repr=False)
+
+    @property
+    def size(self) -> int:
+        """Bytes in all."""
+        return self.path.stat().st_size if self.path is not None else len(self.data or b"")
+
+    def open(self) -> BinaryIO:
+        """A fresh binary stream over the bytes."""
+        if self.path is not None:
+            return self.path.open("rb")
+        import io
+
+        return io.BytesIO(self.data or b"")
+
+
+def resolve_source(source: ScanSource, stack: contextlib.ExitStack) -> Source:
+    """The bytes behind a path, bytes, or file object; what is staged lives until `stack` closes.
+
+    A file object is copied from its current place to a temporary file (memory: one buffer).
+    Raises ScanNotFound, ScanUnsupported (a folder, a device), ScanCorrupt (empty), ScanError
+    (not readable), InvalidArgument (another type).
+    """
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return _checked(Source("<bytes>", None, bytes(source), bytes(source[:HEAD])))
+    if isinstance(source, (str, os.PathLike)):
+        return _from_path(os.fspath(source), stack)
+    if hasattr(source, "read"):
+        return _from_file(source, stack)
+    raise InvalidArgument(f"source={source!r} must be a path, an s3:// URL, bytes or a binary file object")
+
+
+def _from_path(name: str, stack: contextlib.ExitStack) -> Source:
+    if not isinstance(name, str):
+        raise InvalidArgument(f"source={name!r} must be a text path")
+    return _checked(_local(name, Path(name)))
+
+
+def _local(name: str, path: Path) -> Source:
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise ScanUnsupported(f"{name}: is a folder; give a file in it")
+        if not stat.S_ISREG(mode):
+            raise ScanUnsupported(f"{name}: is not a regular file; pass its bytes or a file object")
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+    except ScanError:
+        raise
+    except (FileNotFoundError, NotADirectoryError) as exc:
+        raise ScanNotFound(f"{name}: no such file") from exc
+    except PermissionError as exc:
+        raise ScanError(f"{name}: permission denied; the file cannot be read") from exc
+    except (OSError, ValueError) as exc:  # ValueError: a null character in the path
+        raise ScanNotFound(f"{name!r}: cannot be read: {exc}") from exc
+    return Source(name, path, None, head)
+
+
+def _from_file(file: BinaryIO, stack: contextlib.ExitStack) -> Source:
+    name = getattr(file, "name", None)
+    label = name if isinstance(name, str) else "<file>"
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tilekit-"))
+    path = Path(folder) / "scan"
+    try:
+        with path.open("wb") as copy:
+            shutil.copyfileobj(file, copy, 1 << 20)
+    except TypeError as exc:
+        raise InvalidArgument(f"source={file!r} must be opened in binary mode") from exc
+    except OSError as exc:
+        raise ScanError(f"{label}: cannot be copied to a temporary file: {exc}") from exc
+    return _checked(_local(label, path))
+
+
+def _checked(source: Source) -> Source:
+    if not source.head:
+        raise ScanCorrupt(f"{source.name}: is empty (0 bytes)")
+    return source

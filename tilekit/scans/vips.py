@@ -1,0 +1,179 @@
+"""JPEG, PNG, TIFF, WebP, AVIF, GIF and SVG, read by libvips."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pyvips
+from numpy.typing import NDArray
+
+from tilekit.errors import ScanCorrupt, ScanError, ScanTooLarge
+from tilekit.pages import PageKey
+from tilekit.scans.color import look_at, to_page
+from tilekit.scans.pushing import push_bands
+from tilekit.scans.scan import Access, Scan, ScanInfo
+from tilekit.scans.sniffing import Format
+from tilekit.scans.source import Source
+
+# What counts as damage. libjpeg reports broken data as warnings and paints it gray; libtiff and
+# libpng warn about harmless things, such as private tags and odd profiles.
+_FAIL_ON = {"jpegload": "warning"}
+
+
+class VipsScan(Scan):
+    """A page that libvips decodes.
+
+    Memory of `bands_of_rows`: three bands, plus libvips' own strips (about 200 rows), or for a
+    page whose orientation turns it the whole decoded page (on disk above 100 MB). `read` keeps a
+    decoded copy of a scanline format likewise; a tiled TIFF is read by its tiles.
+    """
+
+    def __init__(
+        self, info: ScanInfo, loader: Callable[[str], Any], *, source: Source, identity: bool, turned: bool
+    ) -> None:
+        super().__init__(info)
+        self.source = source
+        self.identity = identity
+        self._turned = turned
+        self._loader = loader
+        self._lock = threading.Lock()
+        self._random: dict[tuple[int, int], Any] = {}
+
+    def bands_of_rows(
+        self, heights: list[int], *, scale: tuple[int, int] | None = None
+    ) -> Iterator[NDArray[np.uint8]]:
+        """See Scan."""
+        size = self._check_bands(heights, scale)
+        with vips_errors(self.key):
+            image = self._page("random" if self._turned else "sequential", size)
+            yield from push_bands(image, heights)
+
+    def read(
+        self, x0: int, y0: int, x1: int, y1: int, *, scale: tuple[int, int] | None = None
+    ) -> NDArray[np.uint8]:
+        """See Scan. The first call of a scanline format decodes the page (a disk file above 100 MB)."""
+        size = self._check_window(x0, y0, x1, y1, scale)
+        with vips_errors(self.key):
+            with self._lock:
+                if size not in self._random:
+                    self._random = {size: self._page("random", size)}
+                image = self._random[size]
+            buffer = pyvips.Region.new(image).fetch(x0, y0, x1 - x0, y1 - y0)
+        pixels = np.frombuffer(buffer, np.uint8).reshape(y1 - y0, x1 - x0, self.bands)
+        pixels.flags.writeable = False
+        return pixels
+
+    def close(self) -> None:
+        """See Scan."""
+        self._random = {}
+        super().close()
+
+    def _page(self, access: str, size: tuple[int, int]) -> Any:
+        image = to_page(self._loader(access), str(self.key))
+        if (image.width, image.height) != (self.width, self.height):
+            raise ScanCorrupt(f"{self.key}: changed while it was open")
+        if size != (self.width, self.height):
+            image = reduced(image, size)
+        return calm(image)
+
+
+def reduced(image: Any, size: tuple[int, int]) -> Any:
+    """The image resampled to `size` (width, height), Lanczos after a box shrink, exact to the pixel."""
+    image = image.resize(size[0] / image.width, vscale=size[1] / image.height, kernel="lanczos3")
+    if (image.width, image.height) != size:
+        image = image.gravity("north-west", size[0], size[1], extend="copy")
+    return image
+
+
+def calm(image: Any) -> Any:
+    """The image, to be computed by one thread of libvips: the callers' pools fill the cores.
+
+    Set on this image alone; nothing process-wide is touched.
+    """
+    image = image.copy()
+    image.set_type(pyvips.GValue.gint_type, "concurrency", 1)
+    return image
+
+
+@contextlib.contextmanager
+def vips_errors(key: PageKey) -> Iterator[None]:
+    """Turn an error of libvips inside the block into ScanCorrupt naming the page."""
+    try:
+        yield
+    except pyvips.Error as exc:
+        raise ScanCorrupt(f"{key}: {_reason(exc)}") from exc
+
+
+def _reason(exc: BaseException) -> str:
+    """What libvips says, as one line without the names of its functions."""
+    lines = [line.strip() for line in str(getattr(exc, "detail", "") or exc).splitlines() if line.strip()]
+    words = "; ".join(dict.fromkeys(lines[:3])) or str(exc).strip()
+    return f"is damaged or cut short ({words})"
+
+
+def open_vips(source: Source, form: Format, *, page: int, dpi: float | None, max_pixels: int) -> VipsScan:
+    """Open a page by the loader the format names.
+
+    Raises ScanCorrupt where the header makes no sense, ScanTooLarge above `max_pixels`.
+    """
+    key = PageKey(source.name, page)
+
+    def load(access: str) -> Any:
+        options: dict[str, Any] = {"access": access, "fail_on": _FAIL_ON.get(form.loader, "error")}
+        if form is not None and form.kind in {"tiff", "gif", "webp", "avif"}:
+            options["page"] = page
+        if source.path is not None:
+            return pyvips.Operation.call(form.loader, str(source.path), **options)
+        return pyvips.Operation.call(form.loader + "_buffer", source.data, **options)
+
+    with vips_errors(key):
+        image = load("sequential")
+        check_size(key, image.width, image.height, max_pixels)
+        look = look_at(image)
+        final = to_page(image, str(key))
+        info = ScanInfo(
+            key=key,
+            width=final.width,
+            height=final.height,
+            bands=final.bands,
+            kind=form.kind,
+            pages=_pages(image),
+            dpi=dpi or _dpi(image),
+            access=_access(image, form),
+        )
+    return VipsScan(info, load, source=source, identity=look.identity, turned=look.turned)
+
+
+def check_size(key: PageKey, width: int, height: int, max_pixels: int) -> None:
+    """Raises ScanCorrupt for a page without pixels, ScanTooLarge above `max_pixels`."""
+    if width < 1 or height < 1:
+        raise ScanCorrupt(f"{key}: says it is {width} x {height} px; a page needs at least one pixel")
+    if width * height > max_pixels:
+        raise ScanTooLarge(
+            f"{key}: has {width} x {height} = {width * height:,} px, over the limit of {max_pixels:,}; "
+            "pass a larger max_pixels if you trust it"
+        )
+
+
+def _pages(image: Any) -> int:
+    return int(image.get("n-pages")) if image.get_typeof("n-pages") else 1
+
+
+def _dpi(image: Any) -> float | None:
+    """libvips gives pixels per millimetre, 1.0 where the file does not say."""
+    if image.xres <= 0 or image.xres == 1.0:
+        return None
+    return round(float(image.xres) * 25.4, 4)
+
+
+def _access(image: Any, form: Format) -> Access:
+    if form.kind == "tiff" and image.get_typeof("tile-width"):
+        return "block"
+    return "whole" if form.kind in {"webp", "avif", "gif"} else "scanline"
+
+
+__all__ = ["ScanError", "VipsScan", "calm", "check_size", "open_vips", "reduced", "vips_errors"]
