@@ -11,23 +11,31 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOME = {
+    "Annotations": "tilekit.boxes.annotations",
+    "LabelSet": "tilekit.labels.label_set",
     "PageKey": "tilekit.pages",
     "TileGrid": "tilekit.grid",
     "TilekitError": "tilekit.errors",
     "Tiling": "tilekit.grid",
     "Window": "tilekit.grid",
     "open_scan": "tilekit.scans.opening",
+    "read_labels": "tilekit.labels.reading",
     "scan_info": "tilekit.scans.opening",
     "scan_pages": "tilekit.scans.opening",
+    "write_labels": "tilekit.labels.reading",
 }
 
 __all__ = sorted([*_HOME, "__version__"])
 
 if TYPE_CHECKING:
+    from tilekit.boxes.annotations import Annotations as Annotations
     from tilekit.errors import TilekitError as TilekitError
     from tilekit.grid import TileGrid as TileGrid
     from tilekit.grid import Tiling as Tiling
     from tilekit.grid import Window as Window
+    from tilekit.labels.label_set import LabelSet as LabelSet
+    from tilekit.labels.reading import read_labels as read_labels
+    from tilekit.labels.reading import write_labels as write_labels
     from tilekit.pages import PageKey as PageKey
     from tilekit.scans.opening import open_scan as open_scan
     from tilekit.scans.opening import scan_info as scan_info

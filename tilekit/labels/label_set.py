@@ -1,0 +1,193 @@
+"""LabelSet: what people say is on which page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilekit.boxes.annotations import Annotations
+from tilekit.boxes.checks import unite
+from tilekit.errors import InvalidArgument, LabelError
+from tilekit.pages import PageKey
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class ImageLabel:
+    """A label of a page as a whole; `confidence` 0..1 as the tool wrote it."""
+
+    name: str
+    confidence: float = 1.0
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong in a label file: which file, line (from one, 0 = none), field, what, and the fix."""
+
+    file: str
+    line: int
+    field: str
+    message: str
+
+    def __str__(self) -> str:
+        where = f"{self.file}, line {self.line}" if self.line else self.file
+        return f"{where}: {self.field}: {self.message}" if self.field else f"{where}: {self.message}"
+
+
+class BadLabel(LabelError):
+    """A label file is wrong at one place; `problem` says where and how."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.problem,)
+
+
+class LabelSet(Mapping[PageKey, Annotations]):
+    """Pages and their annotations, all of them with the same `names`; a read-only mapping.
+
+    `pages`: PageKey -> Annotations, boxes in base pixels of the upright page. `names` comes first in the
+    united names. `sizes`: (width, height) px where known. `image_labels`: labels of whole pages. `unlabeled`:
+    pages that were listed but nobody labeled (failed or waiting), with the reason; they are not in the mapping,
+    since no boxes there does not mean nothing to see. `extra`: what else the file said of a page.
+    `problems`: what `read_labels(strict=False)` left out. Order of pages is kept.
+    """
+
+    def __init__(
+        self,
+        pages: Mapping[PageKey, Annotations],
+        *,
+        sizes: Mapping[PageKey, Size] | None = None,
+        names: tuple[str, ...] | list[str] = (),
+        image_labels: Mapping[PageKey, tuple[ImageLabel, ...]] | None = None,
+        unlabeled: Mapping[PageKey, str] | None = None,
+        extra: Mapping[PageKey, Mapping[str, Any]] | None = None,
+        problems: tuple[Problem, ...] = (),
+        format: str = "",
+    ) -> None:
+        self.names = _united(pages, names)
+        self._pages = {key: renamed(value, self.names) for key, value in pages.items()}
+        self.sizes: dict[PageKey, Size] = {key: _size(key, size) for key, size in (sizes or {}).items()}
+        self.image_labels = {key: tuple(value) for key, value in (image_labels or {}).items() if value}
+        self.unlabeled = dict(unlabeled or {})
+        self.extra = {key: dict(value) for key, value in (extra or {}).items() if value}
+        self.problems = problems
+        self.format = format
+
+    def __getitem__(self, key: PageKey) -> Annotations:
+        return self._pages[key]
+
+    def __iter__(self) -> Iterator[PageKey]:
+        return iter(self._pages)
+
+    def __len__(self) -> int:
+        return len(self._pages)
+
+    def __eq__(self, other: object) -> bool:
+        """Same pages with the same boxes in the same order under the same labels; sizes and labels too."""
+        if not isinstance(other, LabelSet):
+            return NotImplemented
+        return (
+            set(self.names) == set(other.names)
+            and self._pages.keys() == other._pages.keys()
+            and self.sizes == other.sizes
+            and self.image_labels == other.image_labels
+            and all(_same(self[key], other[key]) for key in self)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"<LabelSet {len(self)} pages, {self.boxes} boxes, {len(self.names)} labels>"
+
+    @property
+    def boxes(self) -> int:
+        """Boxes on all pages, ignored ones too."""
+        return sum(len(page) for page in self._pages.values())
+
+    def pages(self) -> list[PageKey]:
+        """The labeled pages, in the file's order."""
+        return list(self._pages)
+
+    def size(self, key: PageKey) -> Size:
+        """(width, height) px of a page; InvalidArgument where no one said."""
+        try:
+            return self.sizes[key]
+        except KeyError:
+            raise InvalidArgument(
+                f"{key}: the labels do not say its size; use resolve_scans to take it from the scan"
+            ) from None
+
+    def replace(self, **changes: Any) -> LabelSet:
+        """A copy with some of the constructor's arguments changed."""
+        values: dict[str, Any] = {
+            "pages": self._pages,
+            "sizes": self.sizes,
+            "names": self.names,
+            "image_labels": self.image_labels,
+            "unlabeled": self.unlabeled,
+            "extra": self.extra,
+            "problems": self.problems,
+            "format": self.format,
+        }
+        return LabelSet(**{**values, **changes})
+
+    def subset(self, keys: list[PageKey] | tuple[PageKey, ...]) -> LabelSet:
+        """Only these pages, in this order; names stay."""
+        chosen = dict.fromkeys(keys)
+        return self.replace(
+            pages={key: self._pages[key] for key in chosen if key in self._pages},
+            sizes={key: self.sizes[key] for key in chosen if key in self.sizes},
+            image_labels={key: self.image_labels[key] for key in chosen if key in self.image_labels},
+            unlabeled={key: self.unlabeled[key] for key in chosen if key in self.unlabeled},
+            extra={key: self.extra[key] for key in chosen if key in self.extra},
+        )
+
+    def ignoring(self, names: tuple[str, ...] | list[str]) -> LabelSet:
+        """Boxes of these labels become ignore regions; the other boxes stay as they are."""
+        wanted = set(names)
+        if not wanted:
+            return self
+        pages = {}
+        for key, page in self._pages.items():
+            marked = np.array([name in wanted for name in page.labels], dtype=np.bool_)
+            pages[key] = Annotations(page.boxes, page.class_ids, page.names, page.ignore | marked)
+        return self.replace(pages=pages)
+
+
+def renamed(page: Annotations, names: tuple[str, ...]) -> Annotations:
+    """The same boxes with ids into `names`, which holds every label they use."""
+    if page.names == names:
+        return page
+    places = {name: place for place, name in enumerate(names)}
+    mapping: NDArray[np.int64] = np.array([places.get(name, -1) for name in page.names], dtype=np.int64)
+    ids = mapping[page.class_ids] if len(page) else page.class_ids
+    return Annotations(page.boxes, ids, names, page.ignore)
+
+
+def _united(pages: Mapping[PageKey, Annotations], names: tuple[str, ...] | list[str]) -> tuple[str, ...]:
+    distinct = dict.fromkeys([tuple(names), *(page.names for page in pages.values())])
+    return unite(list(distinct))[0]
+
+
+def _size(key: PageKey, size: Size) -> Size:
+    width, height = int(size[0]), int(size[1])
+    if width < 1 or height < 1:
+        raise InvalidArgument(f"{key}: size {size!r} must be (width, height), both at least 1 px")
+    return width, height
+
+
+def _same(one: Annotations, other: Annotations) -> bool:
+    return (
+        len(one) == len(other)
+        and np.array_equal(one.boxes, other.boxes)
+        and np.array_equal(one.ignore, other.ignore)
+        and one.labels == other.labels
+    )
