@@ -1,1 +1,13 @@
-"""A local Rekognition Custom Labels server."""
+"""A local Rekognition Custom Labels: the service's protocol, states, limits and files, and real training.
+
+`running()` gives a server's URL for tests and demos; `serve()` runs one until interrupted.
+"""
+
+from __future__ import annotations
+
+from tilekit.local.faults import FaultRule as FaultRule
+from tilekit.local.launch import serve as serve
+from tilekit.local.running import running as running
+from tilekit.local.settings import ServerSettings as ServerSettings
+
+__all__ = ["FaultRule", "ServerSettings", "running", "serve"]

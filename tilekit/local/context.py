@@ -1,0 +1,156 @@
+"""What every operation works with: the server's parts, and who calls."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from tilekit.local.clock import Clock
+from tilekit.local.objects import ACCOUNT, Buckets
+from tilekit.local.protocol import ServiceFault
+from tilekit.local.settings import ServerSettings
+from tilekit.local.state import State
+
+
+class Trainer(Protocol):
+    """Trains versions in the background."""
+
+    def submit(self, version_arn: str) -> None:
+        """Begin, or go on with, the training of a version."""
+
+    def cancel(self, version_arn: str) -> None:
+        """Give a training up."""
+
+
+class ModelStore(Protocol):
+    """Gives the detections of a running model."""
+
+    def detect(self, folder: str, image: bytes) -> list[dict[str, Any]]:
+        """Everything found in an image: Name, Confidence, Geometry; highest confidence first."""
+
+    def thresholds(self, folder: str) -> Mapping[str, float]:
+        """Assumed threshold of each label, 0..1."""
+
+    def warm(self, folder: str) -> None:
+        """Load a model before its first detection."""
+
+
+class Ingester(Protocol):
+    """Reads manifests into datasets in the background."""
+
+    def submit(self, dataset_arn: str) -> None:
+        """Begin, or go on with, what is pending for a dataset."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls: the Region of the signature and the account of the ARNs."""
+
+    region: str
+    account: str = ACCOUNT
+
+
+@dataclass(slots=True)
+class Service:
+    """The server's parts."""
+
+    settings: ServerSettings
+    state: State
+    clock: Clock
+    buckets: Buckets
+    trainer: Trainer
+    models: ModelStore
+    ingester: Ingester
+
+
+Operation = Callable[[Service, Caller, dict[str, Any]], dict[str, Any]]
+
+
+def settle(service: Service) -> None:
+    """Bring every timed state up to now: what has run out becomes its next state, or goes."""
+    now = service.clock.now()
+    due = service.state.row(
+        "SELECT 1 FROM projects WHERE until <= ? UNION ALL SELECT 1 FROM datasets WHERE until <= ? "
+        "UNION ALL SELECT 1 FROM versions WHERE until <= ? LIMIT 1",
+        now,
+        now,
+        now,
+    )
+    if due is None:
+        return
+    with service.state.change() as db:
+        for row in db.execute("SELECT * FROM versions WHERE until <= ?", (now,)).fetchall():
+            if row["next_status"] == "RUNNING":
+                db.execute(
+                    "INSERT INTO runs (version, units, started) VALUES (?, ?, ?)",
+                    (row["arn"], row["min_units"], row["until"]),
+                )
+        for table, owned in (("datasets", True), ("versions", False), ("projects", False)):
+            gone = db.execute(f"SELECT arn FROM {table} WHERE until <= ? AND next_status = 'GONE'", (now,)).fetchall()
+            for row in gone:
+                forget(db, table, row["arn"], entries=owned)
+            db.execute(
+                f"UPDATE {table} SET status = next_status, until = NULL, next_status = NULL WHERE until <= ?", (now,)
+            )
+
+
+def forget(db: sqlite3.Connection, table: str, arn: str, *, entries: bool = False) -> None:
+    """Remove a row with its tags, and a dataset's entries."""
+    db.execute(f"DELETE FROM {table} WHERE arn = ?", (arn,))
+    db.execute("DELETE FROM tags WHERE arn = ?", (arn,))
+    if entries:
+        db.execute("DELETE FROM entries WHERE dataset = ?", (arn,))
+
+
+def need(service: Service, table: str, arn: str, what: str) -> sqlite3.Row:
+    """The row of an ARN; ResourceNotFoundException where there is none."""
+    settle(service)
+    found = service.state.row(f"SELECT * FROM {table} WHERE arn = ?", arn)
+    if found is None:
+        raise ServiceFault("ResourceNotFoundException", f"The requested {what} was not found: {arn}")
+    return found
+
+
+def write_tags(db: sqlite3.Connection, arn: str, tags: Mapping[str, str] | None) -> None:
+    """Add tags to a resource."""
+    db.executemany(
+        "INSERT OR REPLACE INTO tags (arn, key, value) VALUES (?, ?, ?)",
+        [(arn, key, value) for key, value in (tags or {}).items()],
+    )
+
+
+def page(rows: Sequence[Any], request: Mapping[str, Any], operation: str) -> tuple[list[Any], dict[str, str]]:
+    """One page of `rows` (MaxResults, NextToken) and the answer's NextToken where more follow.
+
+    InvalidPaginationTokenException for a token that this operation did not give.
+    """
+    start = 0
+    if "NextToken" in request:
+        start = _offset(request["NextToken"], operation)
+    stop = start + int(request.get("MaxResults", 100))
+    rest = {"NextToken": _token(operation, stop)} if stop < len(rows) else {}
+    return list(rows[start:stop]), rest
+
+
+def _token(operation: str, offset: int) -> str:
+    return base64.urlsafe_b64encode(json.dumps([operation, offset]).encode()).decode()
+
+
+def _offset(token: str, operation: str) -> int:
+    try:
+        name, offset = json.loads(base64.urlsafe_b64decode(token.encode()))
+    except (ValueError, binascii.Error, TypeError) as exc:
+        raise ServiceFault("InvalidPaginationTokenException", "The pagination token is not valid.") from exc
+    if name != operation or not isinstance(offset, int) or offset < 0:
+        raise ServiceFault("InvalidPaginationTokenException", "The pagination token is not of this operation.")
+    return offset
+
+
+def s3_object(bucket: str, key: str) -> dict[str, dict[str, str]]:
+    """The S3Object structure of the answers."""
+    return {"S3Object": {"Bucket": bucket, "Name": key}}

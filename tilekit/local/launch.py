@@ -1,0 +1,114 @@
+"""Putting a server together, and the process that runs one for `running`."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tilekit.errors import MissingExtra, StorageError, TilekitError
+from tilekit.local.faults import FaultRule, read_faults
+from tilekit.local.settings import ServerSettings
+
+Faults = str | os.PathLike[str] | Sequence[Mapping[str, Any] | FaultRule] | None
+
+
+@contextlib.contextmanager
+def server_at(
+    folder: Path, host: str, port: int, settings: ServerSettings, faults: Faults = None
+) -> Iterator[tuple[Any, str]]:
+    """A bound server and its URL; `serve_forever` answers, and leaving closes all.
+
+    Raises MissingExtra without the extra `local`, StorageError for a port in use or a bad folder.
+    """
+    try:
+        from tilekit.local.serving import LocalServer, quiet_moto
+    except ImportError as exc:
+        raise MissingExtra(f"the local server needs moto and werkzeug: pip install 'tilekit[local]' ({exc})") from exc
+    from tilekit.local.application import Application
+    from tilekit.local.canned import CannedModels, fit_canned
+    from tilekit.local.clock import Clock
+    from tilekit.local.context import Service
+    from tilekit.local.dataset_operations import DatasetWorker
+    from tilekit.local.objects import Buckets
+    from tilekit.local.state import State
+    from tilekit.local.trainer import TrainingQueue
+
+    quiet_moto()
+    plan = read_faults(faults)
+    state = State(folder)
+    ingester = DatasetWorker()
+    models = CannedModels(folder / "models")
+    trainer = TrainingQueue(fit_canned, settings.max_training)
+    service = Service(settings, state, Clock(settings.time_scale), Buckets(), trainer, models, ingester)
+    try:
+        server = LocalServer(host, port, Application(service, plan))
+    except (OSError, SystemExit) as exc:
+        raise StorageError(f"{host}:{port}: the port cannot be used; pick another --port") from exc
+    ingester.begin(service)
+    trainer.begin(service)
+    try:
+        yield server, f"http://{host}:{server.server_port}"
+    finally:
+        server.server_close()
+        trainer.close()
+        ingester.close()
+        state.close()
+
+
+def serve(
+    state: str | os.PathLike[str],
+    port: int = 5000,
+    *,
+    host: str = "127.0.0.1",
+    settings: ServerSettings | None = None,
+    faults: Faults = None,
+    ready: Callable[[str], None] | None = None,
+) -> None:
+    """Run a server in this process until interrupted; `ready(url)` is called once it listens."""
+    with server_at(Path(state), host, port, settings or ServerSettings(), faults) as (server, url):
+        if ready is not None:
+            ready(url)
+        server.serve_forever(poll_interval=0.1)
+
+
+def launch_text(folder: Path, host: str, port: int, settings: ServerSettings, faults: Faults) -> str:
+    """What `run_launched` reads: one line of JSON."""
+    rules: Any = faults
+    if isinstance(faults, os.PathLike):
+        rules = os.fspath(faults)
+    elif faults is not None and not isinstance(faults, str):
+        rules = [dataclasses.asdict(rule) if isinstance(rule, FaultRule) else dict(rule) for rule in faults]
+    return json.dumps(
+        {"folder": str(folder), "host": host, "port": port, "settings": dataclasses.asdict(settings), "faults": rules}
+    )
+
+
+def run_launched() -> int:
+    """The server process: reads its launch line, says its URL, ends when its input closes."""
+    launch = json.loads(sys.stdin.readline())
+    try:
+        with server_at(
+            Path(launch["folder"]), launch["host"], launch["port"], ServerSettings(**launch["settings"]), launch["faults"]
+        ) as (server, url):
+            _tell({"endpoint": url})
+            answering = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
+            answering.start()
+            with contextlib.suppress(KeyboardInterrupt):
+                sys.stdin.read()
+            server.shutdown()
+    except TilekitError as exc:
+        _tell({"error": str(exc)})
+        return 1
+    return 0
+
+
+def _tell(said: dict[str, str]) -> None:
+    sys.stdout.write(json.dumps(said) + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,46 @@
+"""What a local server is told at its start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tilekit.errors import InvalidArgument
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """How the server behaves. Durations in seconds, sides in pixels.
+
+    `limit`: images with a longer side are shrunk before training, and before inference too when
+    `shrink_inference`. `latency`: added to each detection. `tps_per_unit`: detections a second one
+    inference unit takes before ProvisionedThroughputExceeded; None for no limit. `control_tps`: the same
+    for each other operation (5 on the service). `time_scale`: wall seconds per second that the service
+    takes to start, stop, copy and delete. `canned`: no training; detections are the same box each time.
+    `seed`: of training. `threads`: of training.
+    """
+
+    limit: int = 1280
+    shrink_inference: bool = True
+    latency: float = 0.0
+    tps_per_unit: float | None = None
+    control_tps: float | None = None
+    time_scale: float = 0.001
+    canned: bool = False
+    seed: int = 0
+    threads: int = 2
+    max_running: int = 2
+    max_training: int = 2
+    max_units: int = 5
+
+    def __post_init__(self) -> None:
+        if self.limit < 64:
+            raise InvalidArgument(f"limit={self.limit}: must be at least 64 px")
+        for name in ("latency", "time_scale"):
+            if getattr(self, name) < 0:
+                raise InvalidArgument(f"{name}={getattr(self, name)}: must not be negative")
+        for name in ("tps_per_unit", "control_tps"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise InvalidArgument(f"{name}={value}: must be above 0, or None for no limit")
+        if self.threads < 1:
+            raise InvalidArgument(f"threads={self.threads}: must be at least 1")

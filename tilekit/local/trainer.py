@@ -1,0 +1,94 @@
+"""Training jobs: at most so many at once, each with its own thread here and, when real, its own process.
+
+A job that a killed server left is taken up again at the next start.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from tilekit.local.context import Service
+from tilekit.local.preparation import Material, TrainingRefused, prepare
+from tilekit.local.publication import Predicted, publish
+
+Fit = Callable[[Path, Callable[[str], None]], list[Predicted]]
+
+
+class TrainingQueue:
+    """Runs trainings: prepare, fit, publish."""
+
+    def __init__(self, fit: Fit, workers: int) -> None:
+        self._fit = fit
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="training")
+        self._service: Service | None = None
+        self._closing = threading.Event()
+
+    def begin(self, service: Service) -> None:
+        """Bind the server's parts and take up what an earlier run left."""
+        self._service = service
+        for row in service.state.rows("SELECT arn FROM versions WHERE status = 'TRAINING_IN_PROGRESS'"):
+            self.submit(row["arn"])
+
+    def submit(self, version_arn: str) -> None:
+        """Begin the training of a version."""
+        self._pool.submit(self._run, version_arn)
+
+    def close(self) -> None:
+        """Stop; what runs is taken up again at the next start."""
+        self._closing.set()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _run(self, arn: str) -> None:
+        service = self._service
+        assert service is not None
+        row = service.state.row("SELECT * FROM versions WHERE arn = ? AND status = 'TRAINING_IN_PROGRESS'", arn)
+        if row is None:
+            return
+        begun = service.clock.now()
+        material: Material | None = None
+        try:
+            self._say(service, arn, "The dataset is being checked and its images copied.")
+            material = prepare(service, row)
+            folder = service.state.model_folder(row["folder"])
+            predicted = self._fit(folder, lambda message: self._say(service, arn, message))
+            result = publish(service, row, material, predicted)
+        except TrainingRefused as refused:
+            self._end(service, arn, "TRAINING_FAILED", refused.message, None, None)
+            return
+        except Exception as exc:  # noqa: BLE001 - any failure of a job becomes its state
+            if not self._closing.is_set():
+                self._end(service, arn, "TRAINING_FAILED", f"Training failed: {exc}", None, None)
+            return
+        billable = math.ceil(service.clock.now() - begun)
+        self._end(service, arn, "TRAINING_COMPLETED", "The model is ready to run.", result, billable)
+
+    def _say(self, service: Service, arn: str, message: str) -> None:
+        with service.state.change() as db:
+            db.execute(
+                "UPDATE versions SET message = ? WHERE arn = ? AND status = 'TRAINING_IN_PROGRESS'", (message, arn)
+            )
+
+    def _end(
+        self, service: Service, arn: str, status: str, message: str, result: dict[str, Any] | None, billable: int | None
+    ) -> None:
+        import json
+
+        with service.state.change() as db:
+            db.execute(
+                "UPDATE versions SET status = ?, message = ?, result = ?, f1 = ?, billable = ?, training_end = ? "
+                "WHERE arn = ?",
+                (
+                    status,
+                    message,
+                    json.dumps(result) if result else None,
+                    result["EvaluationResult"]["F1Score"] if result else None,
+                    billable,
+                    service.clock.now(),
+                    arn,
+                ),
+            )
