@@ -88,10 +88,10 @@ class Application:
             return Reply(200, encode_answer(self._run(operation, caller, body)), request_id)
         except ServiceFault as fault:
             return Reply(fault.status, encode_fault(fault, request_id), request_id)
-        except Exception:  # one bad request must not take the server with it
+        except Exception:  # noqa: BLE001 - one bad request must not take the server with it
             _LOG.exception("request %s failed", request_id)
-            fault = ServiceFault("InternalServerError", "The server failed; its log has the reason.", 500)
-            return Reply(500, encode_fault(fault, request_id), request_id)
+            broken = ServiceFault("InternalServerError", "The server failed; its log has the reason.", 500)
+            return Reply(500, encode_fault(broken, request_id), request_id)
 
     def _run(self, operation: str, caller: Caller, body: bytes) -> dict[str, object]:
         if len(body) > BODY_LIMIT:
@@ -104,7 +104,11 @@ class Application:
                 f"{operation} is not done by this local server, which does Custom Labels only.",
             )
         rate = self.service.settings.control_tps
-        if rate is not None and operation != "DetectCustomLabels" and not self._limiter.allows(operation, rate):
+        if (
+            rate is not None
+            and operation != "DetectCustomLabels"
+            and not self._limiter.allows(operation, rate)
+        ):
             raise ServiceFault("ThrottlingException", "Rate exceeded")
         answer = run(self.service, caller, request)
         settle(self.service)
@@ -118,7 +122,8 @@ def _caller(headers: Mapping[str, str]) -> Caller:
     found = _CREDENTIAL.search(authorization)
     if not authorization.startswith("AWS4-HMAC-SHA256") or found is None or "Signature=" not in authorization:
         raise ServiceFault(
-            "IncompleteSignatureException", "Authorization header requires 'Credential' and 'Signature' parameters."
+            "IncompleteSignatureException",
+            "Authorization header requires 'Credential' and 'Signature' parameters.",
         )
     if found[4] != "rekognition":
         raise ServiceFault(

@@ -26,7 +26,10 @@ class CannedModels(ModelStore):
     def detect(self, folder: str, image: bytes) -> list[dict[str, Any]]:
         """The same box for any image."""
         labels = self._known(folder)
-        return [{"Name": name, "Confidence": CONFIDENCE, "Geometry": {"BoundingBox": dict(BOX)}} for name in labels[:1]]
+        return [
+            {"Name": name, "Confidence": CONFIDENCE, "Geometry": {"BoundingBox": dict(BOX)}}
+            for name in labels[:1]
+        ]
 
     def thresholds(self, folder: str) -> Mapping[str, float]:
         """No threshold filters."""

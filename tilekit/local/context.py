@@ -23,9 +23,6 @@ class Trainer(Protocol):
     def submit(self, version_arn: str) -> None:
         """Begin, or go on with, the training of a version."""
 
-    def cancel(self, version_arn: str) -> None:
-        """Give a training up."""
-
 
 class ModelStore(Protocol):
     """Gives the detections of a running model."""
@@ -91,11 +88,14 @@ def settle(service: Service) -> None:
                     (row["arn"], row["min_units"], row["until"]),
                 )
         for table, owned in (("datasets", True), ("versions", False), ("projects", False)):
-            gone = db.execute(f"SELECT arn FROM {table} WHERE until <= ? AND next_status = 'GONE'", (now,)).fetchall()
+            gone = db.execute(
+                f"SELECT arn FROM {table} WHERE until <= ? AND next_status = 'GONE'", (now,)
+            ).fetchall()
             for row in gone:
                 forget(db, table, row["arn"], entries=owned)
             db.execute(
-                f"UPDATE {table} SET status = next_status, until = NULL, next_status = NULL WHERE until <= ?", (now,)
+                f"UPDATE {table} SET status = next_status, until = NULL, next_status = NULL WHERE until <= ?",
+                (now,),
             )
 
 
@@ -147,7 +147,9 @@ def _offset(token: str, operation: str) -> int:
     except (ValueError, binascii.Error, TypeError) as exc:
         raise ServiceFault("InvalidPaginationTokenException", "The pagination token is not valid.") from exc
     if name != operation or not isinstance(offset, int) or offset < 0:
-        raise ServiceFault("InvalidPaginationTokenException", "The pagination token is not of this operation.")
+        raise ServiceFault(
+            "InvalidPaginationTokenException", "The pagination token is not of this operation."
+        )
     return offset
 
 

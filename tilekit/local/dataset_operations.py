@@ -24,7 +24,9 @@ def create_dataset(service: Service, caller: Caller, request: dict[str, Any]) ->
     kind = request["DatasetType"]
     source = request.get("DatasetSource", {})
     if len(source) > 1:
-        raise ServiceFault("InvalidParameterException", "DatasetSource takes GroundTruthManifest or DatasetArn, not both.")
+        raise ServiceFault(
+            "InvalidParameterException", "DatasetSource takes GroundTruthManifest or DatasetArn, not both."
+        )
     pending = _pending_source(service, source)
     arn = (
         f"arn:aws:rekognition:{caller.region}:{caller.account}:project/{project['name']}"
@@ -51,7 +53,9 @@ def _pending_source(service: Service, source: dict[str, Any]) -> dict[str, Any]:
     if "GroundTruthManifest" in source:
         where = source["GroundTruthManifest"].get("S3Object", {})
         if "Bucket" not in where or "Name" not in where:
-            raise ServiceFault("InvalidParameterException", "GroundTruthManifest needs S3Object with Bucket and Name.")
+            raise ServiceFault(
+                "InvalidParameterException", "GroundTruthManifest needs S3Object with Bucket and Name."
+            )
         size = service.buckets.size(where["Bucket"], where["Name"], where.get("Version"))
         if size is None:
             raise ServiceFault(
@@ -159,7 +163,9 @@ def distribute_dataset_entries(service: Service, caller: Caller, request: dict[s
     rows = [_idle(service, item["Arn"], not_ready=True) for item in request["Datasets"]]
     kinds = {row["type"]: row for row in rows}
     if set(kinds) != {"TRAIN", "TEST"} or rows[0]["project"] != rows[1]["project"]:
-        raise ServiceFault("InvalidParameterException", "Give one TRAIN and one TEST dataset of the same project.")
+        raise ServiceFault(
+            "InvalidParameterException", "Give one TRAIN and one TEST dataset of the same project."
+        )
     if service.state.row("SELECT 1 FROM entries WHERE dataset = ? LIMIT 1", kinds["TEST"]["arn"]):
         raise ServiceFault("InvalidParameterException", "The test dataset must be empty.")
     with service.state.change() as db:
@@ -245,14 +251,24 @@ class DatasetWorker:
             _finish(service, [arn], phase, "FAILED", f"Internal error: {exc}", "SERVICE_ERROR")
 
 
-def _finish(service: Service, arns: list[str], phase: str, outcome: str, message: str | None, code: str) -> None:
+def _finish(
+    service: Service, arns: list[str], phase: str, outcome: str, message: str | None, code: str
+) -> None:
     with service.state.change() as db:
         until = service.clock.until("create" if phase == "CREATE" else "update")
         for arn in arns:
             db.execute(
                 "UPDATE datasets SET until = ?, next_status = ?, message = ?, message_code = ?, pending = NULL, "
                 "updated = ? WHERE arn = ? AND status LIKE ?",
-                (until, f"{phase}_{outcome}", message, code, service.clock.now(), arn, f"{phase}_IN_PROGRESS"),
+                (
+                    until,
+                    f"{phase}_{outcome}",
+                    message,
+                    code,
+                    service.clock.now(),
+                    arn,
+                    f"{phase}_IN_PROGRESS",
+                ),
             )
 
 
@@ -317,7 +333,9 @@ def _update(service: Service, arn: str, pending: dict[str, Any]) -> None:
 
 def _distribute(service: Service, arn: str, pending: dict[str, Any]) -> None:
     with service.state.change() as db:
-        rows = db.execute("SELECT id, labels FROM entries WHERE dataset = ? AND labeled ORDER BY id", (arn,)).fetchall()
+        rows = db.execute(
+            "SELECT id, labels FROM entries WHERE dataset = ? AND labeled ORDER BY id", (arn,)
+        ).fetchall()
         per_label: Counter[str] = Counter(label for row in rows for label in json.loads(row["labels"]))
         if any(count < 2 for count in per_label.values()) or not rows:
             _finish(

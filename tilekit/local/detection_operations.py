@@ -26,7 +26,8 @@ class DetectionOperation:
         row = need(service, "versions", arn, "model")
         if row["status"] != "RUNNING":
             raise ServiceFault(
-                "ResourceNotReadyException", f"The model is in state {row['status']}; start it and wait until it runs."
+                "ResourceNotReadyException",
+                f"The model is in state {row['status']}; start it and wait until it runs.",
             )
         rate = service.settings.tps_per_unit
         if rate is not None and not self._limiter.allows(arn, rate * (row["max_units"] or row["min_units"])):
@@ -42,7 +43,9 @@ class DetectionOperation:
 
 def _image_bytes(service: Service, image: dict[str, Any]) -> tuple[bytes, int]:
     if ("Bytes" in image) == ("S3Object" in image):
-        raise ServiceFault("InvalidParameterException", "Request has invalid parameters: Image takes Bytes or S3Object.")
+        raise ServiceFault(
+            "InvalidParameterException", "Request has invalid parameters: Image takes Bytes or S3Object."
+        )
     if "Bytes" in image:
         return image["Bytes"], LIMITS.max_call_bytes
     where = image["S3Object"]

@@ -113,5 +113,7 @@ def _rule(rule: Mapping[str, Any] | FaultRule, place: int) -> FaultRule:
     known = {field.name for field in fields(FaultRule)}
     unknown = sorted(set(rule) - known)
     if unknown:
-        raise InvalidArgument(f"fault rule {place}: unknown field {unknown[0]!r}; known are {', '.join(sorted(known))}")
+        raise InvalidArgument(
+            f"fault rule {place}: unknown field {unknown[0]!r}; known are {', '.join(sorted(known))}"
+        )
     return FaultRule(**rule)

@@ -30,7 +30,9 @@ def server_at(
     try:
         from tilekit.local.serving import LocalServer, quiet_moto
     except ImportError as exc:
-        raise MissingExtra(f"the local server needs moto and werkzeug: pip install 'tilekit[local]' ({exc})") from exc
+        raise MissingExtra(
+            f"the local server needs moto and werkzeug: pip install 'tilekit[local]' ({exc})"
+        ) from exc
     from tilekit.local.application import Application
     from tilekit.local.canned import CannedModels, fit_canned
     from tilekit.local.clock import Clock
@@ -86,7 +88,13 @@ def launch_text(folder: Path, host: str, port: int, settings: ServerSettings, fa
     elif faults is not None and not isinstance(faults, str):
         rules = [dataclasses.asdict(rule) if isinstance(rule, FaultRule) else dict(rule) for rule in faults]
     return json.dumps(
-        {"folder": str(folder), "host": host, "port": port, "settings": dataclasses.asdict(settings), "faults": rules}
+        {
+            "folder": str(folder),
+            "host": host,
+            "port": port,
+            "settings": dataclasses.asdict(settings),
+            "faults": rules,
+        }
     )
 
 
@@ -95,10 +103,16 @@ def run_launched() -> int:
     launch = json.loads(sys.stdin.readline())
     try:
         with server_at(
-            Path(launch["folder"]), launch["host"], launch["port"], ServerSettings(**launch["settings"]), launch["faults"]
+            Path(launch["folder"]),
+            launch["host"],
+            launch["port"],
+            ServerSettings(**launch["settings"]),
+            launch["faults"],
         ) as (server, url):
             _tell({"endpoint": url})
-            answering = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
+            answering = threading.Thread(
+                target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True
+            )
             answering.start()
             with contextlib.suppress(KeyboardInterrupt):
                 sys.stdin.read()

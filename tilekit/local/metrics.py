@@ -120,7 +120,9 @@ def _iou(box: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.fl
     return shares
 
 
-def _figures(label: str, images: int, total: int, scores: NDArray[np.float64], hits: NDArray[np.bool_]) -> LabelResult:
+def _figures(
+    label: str, images: int, total: int, scores: NDArray[np.float64], hits: NDArray[np.bool_]
+) -> LabelResult:
     if not len(scores):
         return LabelResult(label, images, 0.5, 0.0, 0.0, 0.0, 0.0)
     found = hits.cumsum()
@@ -132,5 +134,11 @@ def _figures(label: str, images: int, total: int, scores: NDArray[np.float64], h
     envelope = np.maximum.accumulate(precision[::-1])[::-1]
     average = float(np.sum(np.diff(np.concatenate([[0.0], recall])) * envelope))
     return LabelResult(
-        label, images, float(scores[best]), float(precision[best]), float(recall[best]), float(f1[best]), average
+        label,
+        images,
+        float(scores[best]),
+        float(precision[best]),
+        float(recall[best]),
+        float(f1[best]),
+        average,
     )

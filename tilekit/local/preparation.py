@@ -84,7 +84,9 @@ def _write_job(service: Service, folder: Path, material: Material) -> None:
     usable = [line for line in material.train if line.usable]
     labels = sorted({box.label for line in usable for box in line.boxes})
     if not labels:
-        raise TrainingRefused("The training dataset has no usable labels: ERROR_MANIFEST_TOO_FEW_USABLE_LABELS.")
+        raise TrainingRefused(
+            "The training dataset has no usable labels: ERROR_MANIFEST_TOO_FEW_USABLE_LABELS."
+        )
     job = {
         "labels": labels,
         "limit": service.settings.limit,

@@ -17,7 +17,9 @@ def create_project(service: Service, caller: Caller, request: dict[str, Any]) ->
     name = request["ProjectName"]
     feature = request.get("Feature", "CUSTOM_LABELS")
     if feature != "CUSTOM_LABELS":
-        raise ServiceFault("InvalidParameterException", "Content moderation adapters are not done by this local server.")
+        raise ServiceFault(
+            "InvalidParameterException", "Content moderation adapters are not done by this local server."
+        )
     if "AutoUpdate" in request:
         raise ServiceFault("InvalidParameterException", "AutoUpdate is for content moderation adapters only.")
     arn = f"arn:aws:rekognition:{caller.region}:{caller.account}:project/{name}/{service.clock.stamp()}"
@@ -40,9 +42,15 @@ def create_project(service: Service, caller: Caller, request: dict[str, Any]) ->
 def describe_projects(service: Service, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
     """DescribeProjects: newest first, with their datasets."""
     settle(service)
-    rows = service.state.rows("SELECT * FROM projects WHERE region = ? ORDER BY created DESC, arn DESC", caller.region)
+    rows = service.state.rows(
+        "SELECT * FROM projects WHERE region = ? ORDER BY created DESC, arn DESC", caller.region
+    )
     names, features = request.get("ProjectNames"), request.get("Features")
-    rows = [row for row in rows if (not names or row["name"] in names) and (not features or row["feature"] in features)]
+    rows = [
+        row
+        for row in rows
+        if (not names or row["name"] in names) and (not features or row["feature"] in features)
+    ]
     shown, rest = page(rows, request, "DescribeProjects")
     return {"ProjectDescriptions": [_description(service, row) for row in shown], **rest}
 
@@ -80,7 +88,10 @@ def delete_project(service: Service, caller: Caller, request: dict[str, Any]) ->
         if db.execute("SELECT 1 FROM versions WHERE project = ? LIMIT 1", (arn,)).fetchone():
             raise ServiceFault("ResourceInUseException", "The project still has models; delete them first.")
         until = service.clock.until("delete")
-        db.execute("UPDATE projects SET status = 'DELETING', until = ?, next_status = 'GONE' WHERE arn = ?", (until, arn))
+        db.execute(
+            "UPDATE projects SET status = 'DELETING', until = ?, next_status = 'GONE' WHERE arn = ?",
+            (until, arn),
+        )
         db.execute(
             "UPDATE datasets SET status = 'DELETE_IN_PROGRESS', until = ?, next_status = 'GONE', pending = NULL "
             "WHERE project = ?",
@@ -103,7 +114,9 @@ def untag_resource(service: Service, caller: Caller, request: dict[str, Any]) ->
     """UntagResource."""
     arn = _tagged(service, request["ResourceArn"])
     with service.state.change() as db:
-        db.executemany("DELETE FROM tags WHERE arn = ? AND key = ?", [(arn, key) for key in request["TagKeys"]])
+        db.executemany(
+            "DELETE FROM tags WHERE arn = ? AND key = ?", [(arn, key) for key in request["TagKeys"]]
+        )
     return {}
 
 

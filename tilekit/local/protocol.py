@@ -68,7 +68,9 @@ def parse_request(operation: str, body: bytes) -> dict[str, Any]:
     request = _read(shape, fields, "", problems)
     if problems:
         plural = "error" if len(problems) == 1 else "errors"
-        raise ServiceFault("ValidationException", f"{len(problems)} validation {plural} detected: {'; '.join(problems)}")
+        raise ServiceFault(
+            "ValidationException", f"{len(problems)} validation {plural} detected: {'; '.join(problems)}"
+        )
     checked: dict[str, Any] = request
     return checked
 
@@ -120,9 +122,8 @@ def _read(shape: Any, value: Any, path: str, problems: list[str]) -> Any:
 def _structure(shape: Any, value: Any, path: str, problems: list[str]) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise _wrong_type(path, "an object")
-    for name in shape.required_members:
-        if value.get(name) is None:
-            problems.append(_problem("null", _join(path, name), "Member must not be null"))
+    missing = [name for name in shape.required_members if value.get(name) is None]
+    problems += [_problem("null", _join(path, name), "Member must not be null") for name in missing]
     return {
         name: _read(member, value[name], _join(path, name), problems)
         for name, member in shape.members.items()
@@ -134,7 +135,9 @@ def _list(shape: Any, value: Any, path: str, problems: list[str]) -> list[Any]:
     if not isinstance(value, list):
         raise _wrong_type(path, "a list")
     _bounds(shape, len(value), value, path, problems, "length")
-    return [_read(shape.member, item, f"{path}.{place + 1}.member", problems) for place, item in enumerate(value)]
+    return [
+        _read(shape.member, item, f"{path}.{place + 1}.member", problems) for place, item in enumerate(value)
+    ]
 
 
 def _map(shape: Any, value: Any, path: str, problems: list[str]) -> dict[str, Any]:
@@ -168,7 +171,9 @@ def _blob(shape: Any, value: Any, path: str, problems: list[str]) -> bytes:
         try:
             data = base64.b64decode(value, validate=True)
         except (binascii.Error, ValueError) as exc:
-            raise ServiceFault("SerializationException", f"{path or 'The value'} is not valid base64.") from exc
+            raise ServiceFault(
+                "SerializationException", f"{path or 'The value'} is not valid base64."
+            ) from exc
     _bounds(shape, len(data), "binary data", path, problems, "length")
     return data
 

@@ -23,7 +23,9 @@ class Predicted:
     corners: tuple[float, float, float, float]
 
 
-def publish(service: Service, version: Any, material: Material, predicted: Sequence[Predicted]) -> dict[str, Any]:
+def publish(
+    service: Service, version: Any, material: Material, predicted: Sequence[Predicted]
+) -> dict[str, Any]:
     """Write the results' files and give the fields that describe them."""
     result = evaluate(material.test, predicted)
     folder = service.state.model_folder(version["folder"])

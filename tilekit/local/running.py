@@ -54,7 +54,9 @@ def running(
         threads=threads,
     )
     with contextlib.ExitStack() as stack:
-        folder = Path(state) if state is not None else Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder = (
+            Path(state) if state is not None else Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        )
         process = start_process(folder, host, port, settings, faults)
         stack.callback(stop_process, process)
         yield wait_ready(process)

@@ -21,7 +21,7 @@ from tilekit.local.usage import USAGE_PATH, usage_report
 _BUFFER = 1 << 16
 
 
-class LocalServer(ThreadedWSGIServer):
+class LocalServer(ThreadedWSGIServer):  # type: ignore[misc]
     """A threaded server around the application; `server_port` is the port it listens on."""
 
     daemon_threads = True
@@ -36,7 +36,7 @@ class LocalServer(ThreadedWSGIServer):
         """Say nothing: each request has its answer."""
 
 
-class Handler(MotoRequestHandler):
+class Handler(MotoRequestHandler):  # type: ignore[misc]
     """Answers one connection's requests, one after another."""
 
     protocol_version = "HTTP/1.1"
@@ -60,12 +60,18 @@ class Handler(MotoRequestHandler):
         if target.startswith("RekognitionService") or (self._is_json() and not target):
             self._reply(self.server.application.answer(self.headers, body))
         elif self.path == USAGE_PATH:
-            self._send(200, [("Content-Type", "application/json")], usage_report(self.server.application.service))
+            self._send(
+                200, [("Content-Type", "application/json")], usage_report(self.server.application.service)
+            )
         else:
             self._forward(body)
 
     def _is_json(self) -> bool:
-        return self.command == "POST" and self.path == "/" and CONTENT_TYPE in self.headers.get("Content-Type", "")
+        return (
+            self.command == "POST"
+            and self.path == "/"
+            and CONTENT_TYPE in self.headers.get("Content-Type", "")
+        )
 
     def _read_body(self) -> bytes | None:
         if "chunked" in self.headers.get("Transfer-Encoding", "").lower():

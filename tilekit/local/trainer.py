@@ -5,6 +5,7 @@ A job that a killed server left is taken up again at the next start.
 
 from __future__ import annotations
 
+import json
 import math
 import threading
 from collections.abc import Callable
@@ -46,7 +47,9 @@ class TrainingQueue:
     def _run(self, arn: str) -> None:
         service = self._service
         assert service is not None
-        row = service.state.row("SELECT * FROM versions WHERE arn = ? AND status = 'TRAINING_IN_PROGRESS'", arn)
+        row = service.state.row(
+            "SELECT * FROM versions WHERE arn = ? AND status = 'TRAINING_IN_PROGRESS'", arn
+        )
         if row is None:
             return
         begun = service.clock.now()
@@ -70,14 +73,19 @@ class TrainingQueue:
     def _say(self, service: Service, arn: str, message: str) -> None:
         with service.state.change() as db:
             db.execute(
-                "UPDATE versions SET message = ? WHERE arn = ? AND status = 'TRAINING_IN_PROGRESS'", (message, arn)
+                "UPDATE versions SET message = ? WHERE arn = ? AND status = 'TRAINING_IN_PROGRESS'",
+                (message, arn),
             )
 
     def _end(
-        self, service: Service, arn: str, status: str, message: str, result: dict[str, Any] | None, billable: int | None
+        self,
+        service: Service,
+        arn: str,
+        status: str,
+        message: str,
+        result: dict[str, Any] | None,
+        billable: int | None,
     ) -> None:
-        import json
-
         with service.state.change() as db:
             db.execute(
                 "UPDATE versions SET status = ?, message = ?, result = ?, f1 = ?, billable = ?, training_end = ? "

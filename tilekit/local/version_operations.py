@@ -17,13 +17,17 @@ def create_project_version(service: Service, caller: Caller, request: dict[str, 
     """CreateProjectVersion: training starts."""
     project = need(service, "projects", request["ProjectArn"], "project")
     if "FeatureConfig" in request:
-        raise ServiceFault("InvalidParameterException", "FeatureConfig is for content moderation adapters only.")
+        raise ServiceFault(
+            "InvalidParameterException", "FeatureConfig is for content moderation adapters only."
+        )
     _check_output(service, request["OutputConfig"])
     _check_data(service, project, request)
     arn = _version_arn(service, caller, project["name"], request["VersionName"])
     with service.state.change() as db:
         _check_room(db, project["arn"])
-        training = db.execute("SELECT COUNT(*) FROM versions WHERE status = 'TRAINING_IN_PROGRESS'").fetchone()[0]
+        training = db.execute(
+            "SELECT COUNT(*) FROM versions WHERE status = 'TRAINING_IN_PROGRESS'"
+        ).fetchone()[0]
         if training >= service.settings.max_training:
             raise ServiceFault(
                 "LimitExceededException",
@@ -41,15 +45,21 @@ def _version_arn(service: Service, caller: Caller, project: str, name: str) -> s
 
 def _check_output(service: Service, output: dict[str, Any]) -> None:
     if not service.buckets.has_bucket(output.get("S3Bucket", "")):
-        raise ServiceFault("InvalidParameterException", "The output bucket does not exist or cannot be written to.")
+        raise ServiceFault(
+            "InvalidParameterException", "The output bucket does not exist or cannot be written to."
+        )
 
 
 def _check_data(service: Service, project: sqlite3.Row, request: dict[str, Any]) -> None:
-    datasets = {row["type"]: row for row in service.state.rows("SELECT * FROM datasets WHERE project = ?", project["arn"])}
+    datasets = {
+        row["type"]: row
+        for row in service.state.rows("SELECT * FROM datasets WHERE project = ?", project["arn"])
+    }
     given = "TrainingData" in request or "TestingData" in request
     if given and datasets:
         raise ServiceFault(
-            "InvalidParameterException", "The project has datasets; TrainingData and TestingData must not be given."
+            "InvalidParameterException",
+            "The project has datasets; TrainingData and TestingData must not be given.",
         )
     if given:
         if not request.get("TrainingData", {}).get("Assets"):
@@ -59,21 +69,29 @@ def _check_data(service: Service, project: sqlite3.Row, request: dict[str, Any])
             raise ServiceFault("InvalidParameterException", "TestingData needs either Assets or AutoCreate.")
         for asset in [*request["TrainingData"]["Assets"], *testing.get("Assets", [])]:
             where = asset.get("GroundTruthManifest", {}).get("S3Object", {})
-            if service.buckets.size(where.get("Bucket", ""), where.get("Name", ""), where.get("Version")) is None:
+            if (
+                service.buckets.size(where.get("Bucket", ""), where.get("Name", ""), where.get("Version"))
+                is None
+            ):
                 raise ServiceFault(
-                    "InvalidParameterException", "The manifest file is not accessible or has an unsupported format."
+                    "InvalidParameterException",
+                    "The manifest file is not accessible or has an unsupported format.",
                 )
         return
     if "TRAIN" not in datasets:
         raise ServiceFault("InvalidParameterException", "The project has no training dataset.")
     for row in datasets.values():
         if row["status"].endswith("IN_PROGRESS"):
-            raise ServiceFault("ResourceInUseException", f"The {row['type']} dataset is in state {row['status']}.")
+            raise ServiceFault(
+                "ResourceInUseException", f"The {row['type']} dataset is in state {row['status']}."
+            )
 
 
 def _check_room(db: sqlite3.Connection, project: str) -> None:
     if db.execute("SELECT COUNT(*) FROM versions WHERE project = ?", (project,)).fetchone()[0] >= _MAX_MODELS:
-        raise ServiceFault("ServiceQuotaExceededException", f"The limit of {_MAX_MODELS} models in a project is reached.")
+        raise ServiceFault(
+            "ServiceQuotaExceededException", f"The limit of {_MAX_MODELS} models in a project is reached."
+        )
 
 
 def _insert(
@@ -102,7 +120,8 @@ def _insert(
         )
     except sqlite3.IntegrityError as exc:
         raise ServiceFault(
-            "ResourceInUseException", f"A version named {request['VersionName']} already exists in the project."
+            "ResourceInUseException",
+            f"A version named {request['VersionName']} already exists in the project.",
         ) from exc
     write_tags(db, arn, request.get("Tags"))
 
@@ -110,11 +129,15 @@ def _insert(
 def describe_project_versions(service: Service, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
     """DescribeProjectVersions: newest first."""
     need(service, "projects", request["ProjectArn"], "project")
-    rows = service.state.rows("SELECT * FROM versions WHERE project = ? ORDER BY id DESC", request["ProjectArn"])
+    rows = service.state.rows(
+        "SELECT * FROM versions WHERE project = ? ORDER BY id DESC", request["ProjectArn"]
+    )
     names = request.get("VersionNames")
     rows = [row for row in rows if not names or row["name"] in names]
     if names and not rows:
-        raise ServiceFault("ResourceNotFoundException", f"No version of the project is named {', '.join(names)}.")
+        raise ServiceFault(
+            "ResourceNotFoundException", f"No version of the project is named {', '.join(names)}."
+        )
     shown, rest = page(rows, request, "DescribeProjectVersions")
     return {"ProjectVersionDescriptions": [_description(row) for row in shown], **rest}
 
@@ -162,10 +185,13 @@ def start_project_version(service: Service, caller: Caller, request: dict[str, A
     row = need(service, "versions", request["ProjectVersionArn"], "model")
     low, high = request["MinInferenceUnits"], request.get("MaxInferenceUnits")
     if high is not None and high < low:
-        raise ServiceFault("InvalidParameterException", "MaxInferenceUnits must not be less than MinInferenceUnits.")
+        raise ServiceFault(
+            "InvalidParameterException", "MaxInferenceUnits must not be less than MinInferenceUnits."
+        )
     if max(low, high or 0) > service.settings.max_units:
         raise ServiceFault(
-            "LimitExceededException", f"The limit of {service.settings.max_units} inference units a model is exceeded."
+            "LimitExceededException",
+            f"The limit of {service.settings.max_units} inference units a model is exceeded.",
         )
     if row["status"] == "TRAINING_FAILED":
         raise ServiceFault("InvalidParameterException", "The model's training failed; it cannot be started.")
@@ -177,7 +203,8 @@ def start_project_version(service: Service, caller: Caller, request: dict[str, A
         ).fetchone()[0]
         if running >= service.settings.max_running:
             raise ServiceFault(
-                "LimitExceededException", f"The limit of {service.settings.max_running} running models is reached."
+                "LimitExceededException",
+                f"The limit of {service.settings.max_running} running models is reached.",
             )
         changed = db.execute(
             "UPDATE versions SET status = 'STARTING', until = ?, next_status = 'RUNNING', min_units = ?, max_units = ?, "
@@ -199,9 +226,12 @@ def stop_project_version(service: Service, caller: Caller, request: dict[str, An
             (service.clock.until("stop"), row["arn"]),
         ).rowcount
         if not changed:
-            raise ServiceFault("ResourceInUseException", f"The model is in state {row['status']}; only a running one stops.")
+            raise ServiceFault(
+                "ResourceInUseException", f"The model is in state {row['status']}; only a running one stops."
+            )
         db.execute(
-            "UPDATE runs SET stopped = ? WHERE version = ? AND stopped IS NULL", (service.clock.now(), row["arn"])
+            "UPDATE runs SET stopped = ? WHERE version = ? AND stopped IS NULL",
+            (service.clock.now(), row["arn"]),
         )
     return {"Status": "STOPPING"}
 
@@ -216,7 +246,9 @@ def copy_project_version(service: Service, caller: Caller, request: dict[str, An
     if target["region"] != source_project["region"]:
         raise ServiceFault("InvalidParameterException", "A model can only be copied within its Region.")
     if source["f1"] is None:
-        raise ServiceFault("InvalidParameterException", "Only a model whose training completed can be copied.")
+        raise ServiceFault(
+            "InvalidParameterException", "Only a model whose training completed can be copied."
+        )
     _check_output(service, request["OutputConfig"])
     arn = _version_arn(service, caller, target["name"], request["VersionName"])
     with service.state.change() as db:

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import json
+import urllib.request
+
+from tests.local.clients import Clients
+from tilekit.local.usage import USAGE_PATH
+
+
+def test_the_whole_flow_in_canned_mode(canned: Clients) -> None:
+    project = canned.project()
+    version = canned.trained(project)
+    assert version["Status"] == "TRAINING_COMPLETED"
+    arn = version["ProjectVersionArn"]
+    assert (
+        canned.service.start_project_version(ProjectVersionArn=arn, MinInferenceUnits=1)["Status"]
+        == "STARTING"
+    )
+    canned.service.get_waiter("project_version_running").wait(ProjectArn=project, VersionNames=["v1"])
+    body = canned.s3.get_object(
+        Bucket=canned.bucket,
+        Key=canned.s3.list_objects_v2(Bucket=canned.bucket, Prefix="")["Contents"][0]["Key"],
+    )
+    found = canned.service.detect_custom_labels(ProjectVersionArn=arn, Image={"Bytes": body["Body"].read()})
+    assert [label["Name"] for label in found["CustomLabels"]] == ["square"]
+    canned.service.stop_project_version(ProjectVersionArn=arn)
+    with urllib.request.urlopen(canned.url + USAGE_PATH) as answer:
+        assert json.load(answer)["unit_minutes"] >= 1
+    canned.service.delete_project_version(ProjectVersionArn=arn)
+    canned.service.delete_project(ProjectArn=project)
