@@ -1,0 +1,414 @@
+"""Carrying: which tiles of a page go into a dataset, with which boxes, and what is painted over in them.
+
+A box is a positive of every tile that shows at least `min_visible` of it. Less is a sliver: neither
+a positive nor background, so in training tiles it is painted over, or the tile is left out. Every
+object that is not ignored is a positive of at least one tile, or the plan says why it is of none.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilekit.boxes import checks
+from tilekit.boxes.annotations import Annotations
+from tilekit.datasets.crowding import groups_of, shifts_around, windows_around
+from tilekit.errors import InvalidArgument
+from tilekit.grid import TileGrid, Window
+from tilekit.rekognition.limits import LIMITS
+
+Slivers = Literal["mask", "leave", "keep"]
+Ignored = Literal["leave", "mask", "keep"]
+GRID, SHIFTED = 0, -1
+
+EMPTY = "no object in it"
+IGNORED = "touched by an ignore region"
+SLIVER = "shows a sliver of an object"
+SIDES = f"side under {LIMITS.min_side} px, or over {LIMITS.max_aspect} times as long as wide"
+CROWDED = "more boxes than an image may have, replaced by shifted or masked tiles"
+
+OUTSIDE = "outside the page"
+FLAT = "without width or height"
+TOO_LARGE = "too large: no tile shows enough of it"
+IN_THE_WAY = "every tile that shows it is left out (ignore regions or slivers)"
+
+
+@dataclass(frozen=True)
+class CarryingRules:
+    """How labels go to tiles.
+
+    `min_visible`: share of a box's area that makes it a positive of a tile. `slivers`: objects of
+    which a tile shows less are painted over ("mask"), or the tile is left out ("leave"), or they
+    stay as they are ("keep"). `ignored`: tiles that an ignore region touches are left out
+    ("leave"), or the region is painted over ("mask"), or stays ("keep"). `max_boxes`: most boxes
+    an image may have. `keep_empty`: tiles without any object to keep, per page.
+
+    Raises InvalidArgument for a value that makes no sense.
+    """
+
+    min_visible: float = 0.5
+    slivers: Slivers = "mask"
+    ignored: Ignored = "leave"
+    max_boxes: int = LIMITS.max_boxes
+    keep_empty: int = 0
+
+    def __post_init__(self) -> None:
+        checks.ratio(self.min_visible, "min_visible")
+        if self.min_visible <= 0:
+            raise InvalidArgument(f"min_visible={self.min_visible!r} must be above 0")
+        for name in ("slivers", "ignored"):
+            if (value := getattr(self, name)) not in ("mask", "leave", "keep"):
+                raise InvalidArgument(f"{name}={value!r} is unknown; choose mask, leave or keep")
+        for name, least in (("max_boxes", 1), ("keep_empty", 0)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise InvalidArgument(f"{name}={value!r} must be a whole number of at least {least}")
+
+
+@dataclass(frozen=True, eq=False)
+class TilePlan:
+    """One tile of the dataset. Boxes are in the tile's frame: px of the reduced scan less the window's origin.
+
+    `index`: its place in the grid, or SHIFTED for a window beside the grid. `copy`: 0, or 1, 2, ...
+    for further copies of the same window with other objects painted over. `boxes` (n, 4) float64,
+    clipped to tile and page; `source` (n,) int64: rows of the page's annotations; `masks` (m, 4)
+    float64: rectangles to paint over, save where they overlap `boxes`.
+    """
+
+    window: Window
+    index: int
+    copy: int
+    boxes: NDArray[np.float64]
+    source: NDArray[np.int64]
+    masks: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class PagePlan:
+    """What becomes of a page: its tiles in order of top, left, copy; what is left out and why.
+
+    `tiles_left_out`: grid tiles by reason; `objects_left_out`: (row of the annotations, reason);
+    `slivers`: how many slivers the tiles show or have painted over; `shifted`, `copies`: how many
+    tiles are beside the grid, or further copies of a window.
+    """
+
+    tiles: tuple[TilePlan, ...]
+    tiles_left_out: Counter[str]
+    objects_left_out: tuple[tuple[int, str], ...]
+    slivers: int
+
+    @property
+    def shifted(self) -> int:
+        """Tiles beside the grid."""
+        return sum(tile.index == SHIFTED for tile in self.tiles)
+
+    @property
+    def copies(self) -> int:
+        """Further copies of a window."""
+        return sum(tile.copy > 0 for tile in self.tiles)
+
+
+def carry_page(
+    annotations: Annotations, grid: TileGrid, rules: CarryingRules, *, seed: int | str = 0
+) -> PagePlan:
+    """Plan the tiles of a page. Boxes in base pixels; the same input and seed give the same plan.
+
+    O(boxes + outputs); only crowded tiles and objects that no grid tile shows cost more.
+    """
+    page = _Page(annotations, grid, rules)
+    page.take_grid_tiles()
+    page.replace_crowded()
+    page.rescue()
+    page.take_empty(seed)
+    return page.plan()
+
+
+class _Page:
+    """The work on one page: boxes on the reduced scan, tiles taken so far."""
+
+    def __init__(self, annotations: Annotations, grid: TileGrid, rules: CarryingRules) -> None:
+        self.grid, self.rules = grid, rules
+        self.limit = np.array([grid.width, grid.height] * 2, dtype=np.float64)
+        self.boxes = np.clip(grid.to_reduced(annotations.boxes), 0, self.limit)
+        sides = np.maximum(self.boxes[:, 2:] - self.boxes[:, :2], 0)
+        self.area = sides[:, 0] * sides[:, 1]
+        self.ignore = annotations.ignore
+        self.inside = self.area > 0
+        flat = (annotations.boxes[:, 2:] <= annotations.boxes[:, :2]).any(axis=1)
+        self.without_area = np.where(flat, FLAT, OUTSIDE).tolist()
+        self.by_top = np.argsort(self.boxes[:, 1], kind="stable")
+        self.tops = self.boxes[self.by_top, 1]
+        self.tallest = float(sides[:, 1].max(initial=0))
+        self.tiles: list[TilePlan] = []
+        self.windows: set[Window] = set()
+        self.crowded: list[int] = []
+        self.touched: NDArray[np.int64] = np.empty(0, np.int64)
+        self.left_out: Counter[str] = Counter()
+        self.unplaced: tuple[tuple[int, str], ...] = ()
+        self.slivers = 0
+
+    def take_grid_tiles(self) -> None:
+        """Every grid tile that shows an object well enough and nothing that keeps it out."""
+        rows, tiles = self._touching()
+        windows = self._windows_of(tiles)
+        clipped = _clipped(self.boxes[rows], windows)
+        share = _areas(clipped) / self.area[rows]
+        positive = ~self.ignore[rows] & (share >= self.rules.min_visible)
+        sliver = ~self.ignore[rows] & ~positive
+        self.touched, starts = np.unique(tiles, return_index=True)
+        ends = np.append(starts, len(tiles))[1:]
+        clipped -= windows[:, [0, 1, 0, 1]]
+        for tile, start, end in zip(self.touched.tolist(), starts.tolist(), ends.tolist(), strict=True):
+            part = slice(start, end)
+            self._take_grid_tile(tile, rows[part], clipped[part], positive[part], sliver[part])
+
+    def _take_grid_tile(
+        self,
+        tile: int,
+        rows: NDArray[np.int64],
+        boxes: NDArray[np.float64],
+        positive: NDArray[np.bool_],
+        sliver: NDArray[np.bool_],
+    ) -> None:
+        window = self.grid[tile]
+        reason = self._reason(window, rows, positive, sliver)
+        if reason:
+            self.left_out[reason] += 1
+        elif int(positive.sum()) > self.rules.max_boxes:
+            self.left_out[CROWDED] += 1
+            self.crowded.append(tile)
+        else:
+            self._add(window, tile, rows, boxes, positive, sliver)
+
+    def _reason(
+        self,
+        window: Window,
+        rows: NDArray[np.int64],
+        positive: NDArray[np.bool_],
+        sliver: NDArray[np.bool_],
+    ) -> str:
+        """Why a window stays out, or nothing."""
+        if not _fits(window):
+            return SIDES
+        if self.rules.ignored == "leave" and self.ignore[rows].any():
+            return IGNORED
+        if self.rules.slivers == "leave" and sliver.any():
+            return SLIVER
+        return "" if positive.any() else EMPTY
+
+    def _add(
+        self,
+        window: Window,
+        index: int,
+        rows: NDArray[np.int64],
+        boxes: NDArray[np.float64],
+        positive: NDArray[np.bool_],
+        sliver: NDArray[np.bool_],
+        hidden: NDArray[np.bool_] | None = None,
+        copy: int = 0,
+    ) -> None:
+        masked = np.zeros(len(rows), np.bool_) if hidden is None else hidden
+        if self.rules.slivers == "mask":
+            masked = masked | sliver
+        if self.rules.ignored == "mask":
+            masked = masked | self.ignore[rows]
+        shown = positive if hidden is None else positive & ~hidden
+        self.slivers += int(sliver.sum())
+        self.windows.add(window)
+        self.tiles.append(TilePlan(window, index, copy, boxes[shown], rows[shown], boxes[masked]))
+
+    def replace_crowded(self) -> None:
+        """For a window with too many boxes: shifted windows, then copies with the others painted over."""
+        for tile in self.crowded:
+            window = self.grid[tile]
+            rows, boxes, positive, sliver = self._look(window)
+            missing = set(rows[positive].tolist())
+            least = max(1, self.rules.max_boxes // 4)
+            candidates = [self._shown(other) for other in shifts_around(window, self.grid)]
+            while missing:
+                best = max(candidates, key=lambda found: len(missing & found[1]), default=None)
+                if best is None or len(missing & best[1]) < min(least, len(missing)):
+                    break
+                missing -= best[1]
+                candidates.remove(best)
+                self._add_shifted(best[0])
+            self._add_copies(window, tile, rows, boxes, positive, sliver, missing)
+
+    def _shown(self, window: Window) -> tuple[Window, set[int]]:
+        """What a shifted window would add: its positives, or nothing where it cannot be taken."""
+        rows, _, positive, sliver = self._look(window)
+        count = int(positive.sum())
+        if count > self.rules.max_boxes or self._reason(window, rows, positive, sliver):
+            return window, set()
+        return window, set(rows[positive].tolist())
+
+    def _add_shifted(self, window: Window) -> None:
+        if window not in self.windows:
+            self._add(window, SHIFTED, *self._look(window))
+
+    def _add_copies(
+        self,
+        window: Window,
+        index: int,
+        rows: NDArray[np.int64],
+        boxes: NDArray[np.float64],
+        positive: NDArray[np.bool_],
+        sliver: NDArray[np.bool_],
+        wanted: set[int],
+    ) -> None:
+        places = np.flatnonzero(positive & np.isin(rows, list(wanted)))
+        centers = (boxes[places, :2] + boxes[places, 2:]) / 2
+        for copy, group in enumerate(groups_of(centers, self.rules.max_boxes)):
+            hidden = positive.copy()
+            hidden[places[group]] = False
+            self._add(window, index, rows, boxes, positive, sliver, hidden, copy)
+
+    def rescue(self) -> None:
+        """Objects that no tile so far shows well enough get a window of the same size around them."""
+        shown = np.zeros(len(self.boxes), np.bool_)
+        for tile in self.tiles:
+            shown[tile.source] = True
+        unplaced = []
+        for row in np.flatnonzero(~shown & ~self.ignore).tolist():
+            if shown[row]:
+                continue
+            if reason := self._rescued(row, shown) if self.inside[row] else self.without_area[row]:
+                unplaced.append((row, reason))
+        self.unplaced = tuple((row, reason) for row, reason in unplaced if not shown[row])
+
+    def _rescued(self, row: int, shown: NDArray[np.bool_]) -> str:
+        """Add a window that shows `row`; else the reason why there is none."""
+        reason = TOO_LARGE
+        for window in windows_around(self.boxes[row], self.grid):
+            rows, boxes, positive, sliver = self._look(window)
+            if row not in rows[positive]:
+                continue
+            if window in self.windows or self._reason(window, rows, positive, sliver):
+                reason = IN_THE_WAY
+                continue
+            if int(positive.sum()) <= self.rules.max_boxes:
+                self._add(window, SHIFTED, rows, boxes, positive, sliver)
+            else:
+                wanted = set(rows[positive & ~shown[rows]].tolist())
+                self._add_copies(window, SHIFTED, rows, boxes, positive, sliver, wanted)
+            shown[rows[positive]] = True
+            return ""
+        return reason
+
+    def take_empty(self, seed: int | str) -> None:
+        """Up to `keep_empty` tiles that nothing touches, picked by the seed."""
+        free = len(self.grid) - len(self.touched)
+        self.left_out[EMPTY] += free
+        count = min(self.rules.keep_empty, free)
+        if not count:
+            return
+        taken = set(self.touched.tolist())
+        generator = random.Random(f"empty {seed}")
+        if len(self.grid) <= 4 * (len(taken) + count):
+            chosen = generator.sample([tile for tile in range(len(self.grid)) if tile not in taken], count)
+        else:
+            chosen = []
+            while len(chosen) < count:
+                tile = generator.randrange(len(self.grid))
+                if tile not in taken:
+                    taken.add(tile)
+                    chosen.append(tile)
+        none = np.empty(0, np.int64)
+        for tile in chosen:
+            if _fits(self.grid[tile]):
+                self.tiles.append(TilePlan(self.grid[tile], tile, 0, _NO_BOXES, none, _NO_BOXES))
+                self.left_out[EMPTY] -= 1
+
+    def plan(self) -> PagePlan:
+        """Everything taken, in order of top, left, copy."""
+        order = sorted(self.tiles, key=lambda tile: (tile.window.y0, tile.window.x0, tile.copy))
+        return PagePlan(tuple(order), +self.left_out, self.unplaced, self.slivers)
+
+    def _look(
+        self, window: Window
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
+        """Any window: rows it touches, their boxes in its frame, which are positives, which slivers."""
+        first, last = np.searchsorted(self.tops, [window.y0 - self.tallest, window.y1])
+        rows = np.sort(self.by_top[first:last])
+        clipped = _clipped(self.boxes[rows], np.array([window], dtype=np.float64))
+        areas = _areas(clipped)
+        touched = areas > 0
+        rows, clipped, areas = rows[touched], clipped[touched], areas[touched]
+        positive = ~self.ignore[rows] & (areas / self.area[rows] >= self.rules.min_visible)
+        sliver = ~self.ignore[rows] & ~positive
+        clipped -= np.array([window.x0, window.y0] * 2, dtype=np.float64)
+        return rows, clipped, positive, sliver
+
+    def _touching(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(row, grid tile) of every pair that shares area, sorted by tile, then row."""
+        rows = np.flatnonzero(self.inside)
+        boxes = self.boxes[rows]
+        columns, lines = self.grid.columns, self.grid.lines
+        left = np.searchsorted(columns.stops(), boxes[:, 0], "right")
+        right = np.searchsorted(columns.starts(), boxes[:, 2], "left")
+        top = np.searchsorted(lines.stops(), boxes[:, 1], "right")
+        bottom = np.searchsorted(lines.starts(), boxes[:, 3], "left")
+        across, down = np.maximum(right - left, 0), np.maximum(bottom - top, 0)
+        count = across * down
+        source = np.repeat(np.arange(len(rows)), count)
+        step = np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count)
+        row_of, col_of = np.divmod(step, np.maximum(across[source], 1))
+        tiles = (top[source] + row_of) * self.grid.cols + left[source] + col_of
+        order = np.lexsort((source, tiles))
+        return rows[source[order]], tiles[order].astype(np.int64)
+
+    def _windows_of(self, tiles: NDArray[np.int64]) -> NDArray[np.float64]:
+        row, col = np.divmod(tiles, self.grid.cols)
+        columns, lines = self.grid.columns, self.grid.lines
+        sides = (columns.starts()[col], lines.starts()[row], columns.stops()[col], lines.stops()[row])
+        return np.stack(sides, axis=1).astype(np.float64)
+
+
+_NO_BOXES: NDArray[np.float64] = np.empty((0, 4), np.float64)
+
+
+def outward(boxes: NDArray[np.float64], width: int, height: int) -> NDArray[np.int64]:
+    """Whole-pixel rectangles around boxes of a width x height tile: inside it, at least 1 px, error below 1 px."""
+    limit = np.array([width, height], dtype=np.int64)
+    low = np.clip(np.floor(np.round(boxes[:, :2], 6)).astype(np.int64), 0, limit - 1)
+    high = np.clip(np.ceil(np.round(boxes[:, 2:], 6)).astype(np.int64), low + 1, limit)
+    return np.concatenate([low, high], axis=1)
+
+
+def painted(
+    pixels: NDArray[np.uint8],
+    masks: NDArray[np.float64],
+    kept: NDArray[np.float64],
+    color: Sequence[int],
+) -> NDArray[np.uint8]:
+    """A copy of a tile's pixels with `masks` painted over, save where they overlap the `kept` boxes."""
+    if not len(masks):
+        return pixels
+    height, width = pixels.shape[:2]
+    result = pixels.copy()
+    for x0, y0, x1, y1 in outward(masks, width, height).tolist():
+        result[y0:y1, x0:x1] = color
+    for x0, y0, x1, y1 in outward(kept, width, height).tolist():
+        result[y0:y1, x0:x1] = pixels[y0:y1, x0:x1]
+    return result
+
+
+def _fits(window: Window) -> bool:
+    short, long = sorted((window.width, window.height))
+    return short >= LIMITS.min_side and long <= LIMITS.max_aspect * short
+
+
+def _clipped(boxes: NDArray[np.float64], windows: NDArray[np.float64]) -> NDArray[np.float64]:
+    low = np.maximum(boxes[:, :2], windows[:, :2])
+    return np.concatenate([low, np.maximum(np.minimum(boxes[:, 2:], windows[:, 2:]), low)], axis=1)
+
+
+def _areas(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    sides: NDArray[np.float64] = boxes[:, 2:] - boxes[:, :2]
+    return sides[:, 0] * sides[:, 1]
