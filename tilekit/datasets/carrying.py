@@ -11,7 +11,7 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,6 +129,17 @@ def carry_page(
     return page.plan()
 
 
+class _View(NamedTuple):
+    """What a window shows: rows of boxes it touches, in order; the boxes in its frame, clipped; the
+    share of each; which are positives, which slivers (ignored ones are neither)."""
+
+    rows: NDArray[np.int64]
+    boxes: NDArray[np.float64]
+    share: NDArray[np.float64]
+    positive: NDArray[np.bool_]
+    sliver: NDArray[np.bool_]
+
+
 class _Page:
     """The work on one page: boxes on the reduced scan, tiles taken so far."""
 
@@ -159,115 +170,95 @@ class _Page:
         windows = self._windows_of(tiles)
         clipped = _clipped(self.boxes[rows], windows)
         share = _areas(clipped) / self.area[rows]
+        clipped -= windows[:, [0, 1, 0, 1]]
         positive = ~self.ignore[rows] & (share >= self.rules.min_visible)
         sliver = ~self.ignore[rows] & ~positive
         self.touched, starts = np.unique(tiles, return_index=True)
         ends = np.append(starts, len(tiles))[1:]
-        clipped -= windows[:, [0, 1, 0, 1]]
         for tile, start, end in zip(self.touched.tolist(), starts.tolist(), ends.tolist(), strict=True):
             part = slice(start, end)
-            self._take_grid_tile(tile, rows[part], clipped[part], positive[part], sliver[part])
+            view = _View(rows[part], clipped[part], share[part], positive[part], sliver[part])
+            self._take_grid_tile(tile, view)
 
-    def _take_grid_tile(
-        self,
-        tile: int,
-        rows: NDArray[np.int64],
-        boxes: NDArray[np.float64],
-        positive: NDArray[np.bool_],
-        sliver: NDArray[np.bool_],
-    ) -> None:
+    def _take_grid_tile(self, tile: int, view: _View) -> None:
         window = self.grid[tile]
-        reason = self._reason(window, rows, positive, sliver)
-        if reason:
+        if reason := self._reason(window, view):
             self.left_out[reason] += 1
-        elif int(positive.sum()) > self.rules.max_boxes:
+        elif int(view.positive.sum()) > self.rules.max_boxes:
             self.left_out[CROWDED] += 1
             self.crowded.append(tile)
         else:
-            self._add(window, tile, rows, boxes, positive, sliver)
+            self._add(window, tile, view)
 
-    def _reason(
-        self,
-        window: Window,
-        rows: NDArray[np.int64],
-        positive: NDArray[np.bool_],
-        sliver: NDArray[np.bool_],
-    ) -> str:
+    def _reason(self, window: Window, view: _View) -> str:
         """Why a window stays out, or nothing."""
         if not _fits(window):
             return SIDES
-        if self.rules.ignored == "leave" and self.ignore[rows].any():
+        if self.rules.ignored == "leave" and self.ignore[view.rows].any():
             return IGNORED
-        if self.rules.slivers == "leave" and sliver.any():
+        if self.rules.slivers == "leave" and view.sliver.any():
             return SLIVER
-        return "" if positive.any() else EMPTY
+        return "" if view.positive.any() else EMPTY
 
     def _add(
         self,
         window: Window,
         index: int,
-        rows: NDArray[np.int64],
-        boxes: NDArray[np.float64],
-        positive: NDArray[np.bool_],
-        sliver: NDArray[np.bool_],
+        view: _View,
         hidden: NDArray[np.bool_] | None = None,
         copy: int = 0,
     ) -> None:
-        masked = np.zeros(len(rows), np.bool_) if hidden is None else hidden
+        """Take a window; positives in `hidden` are painted over in this copy of it."""
+        shown, masked = view.positive, np.zeros(len(view.rows), np.bool_)
+        if hidden is not None:
+            shown, masked = shown & ~hidden, hidden
         if self.rules.slivers == "mask":
-            masked = masked | sliver
+            masked = masked | view.sliver
         if self.rules.ignored == "mask":
-            masked = masked | self.ignore[rows]
-        shown = positive if hidden is None else positive & ~hidden
-        self.slivers += int(sliver.sum())
+            masked = masked | self.ignore[view.rows]
+        self.slivers += int(view.sliver.sum())
         self.windows.add(window)
-        self.tiles.append(TilePlan(window, index, copy, boxes[shown], rows[shown], boxes[masked]))
+        self.tiles.append(
+            TilePlan(window, index, copy, view.boxes[shown], view.rows[shown], view.boxes[masked])
+        )
 
     def replace_crowded(self) -> None:
         """For a window with too many boxes: shifted windows, then copies with the others painted over."""
         for tile in self.crowded:
             window = self.grid[tile]
-            rows, boxes, positive, sliver = self._look(window)
-            missing = set(rows[positive].tolist())
+            view = self._look(window)
+            missing = set(view.rows[view.positive].tolist())
             least = max(1, self.rules.max_boxes // 4)
-            candidates = [self._shown(other) for other in shifts_around(window, self.grid)]
+            candidates = [
+                (other, self._shown_as_well(other, view)) for other in shifts_around(window, self.grid)
+            ]
             while missing:
                 best = max(candidates, key=lambda found: len(missing & found[1]), default=None)
                 if best is None or len(missing & best[1]) < min(least, len(missing)):
                     break
                 missing -= best[1]
                 candidates.remove(best)
-                self._add_shifted(best[0])
-            self._add_copies(window, tile, rows, boxes, positive, sliver, missing)
+                if best[0] not in self.windows:
+                    self._add(best[0], SHIFTED, self._look(best[0]))
+            self._add_copies(window, tile, view, missing)
 
-    def _shown(self, window: Window) -> tuple[Window, set[int]]:
-        """What a shifted window would add: its positives, or nothing where it cannot be taken."""
-        rows, _, positive, sliver = self._look(window)
-        count = int(positive.sum())
-        if count > self.rules.max_boxes or self._reason(window, rows, positive, sliver):
-            return window, set()
-        return window, set(rows[positive].tolist())
+    def _shown_as_well(self, window: Window, crowded: _View) -> set[int]:
+        """Positives of a crowded tile that another window shows no less of; none where it cannot be taken."""
+        view = self._look(window)
+        if int(view.positive.sum()) > self.rules.max_boxes or self._reason(window, view):
+            return set()
+        share = dict(zip(crowded.rows.tolist(), crowded.share.tolist(), strict=True))
+        pairs = zip(view.rows[view.positive].tolist(), view.share[view.positive].tolist(), strict=True)
+        return {row for row, found in pairs if found >= share.get(row, 2.0)}
 
-    def _add_shifted(self, window: Window) -> None:
-        if window not in self.windows:
-            self._add(window, SHIFTED, *self._look(window))
-
-    def _add_copies(
-        self,
-        window: Window,
-        index: int,
-        rows: NDArray[np.int64],
-        boxes: NDArray[np.float64],
-        positive: NDArray[np.bool_],
-        sliver: NDArray[np.bool_],
-        wanted: set[int],
-    ) -> None:
-        places = np.flatnonzero(positive & np.isin(rows, list(wanted)))
-        centers = (boxes[places, :2] + boxes[places, 2:]) / 2
+    def _add_copies(self, window: Window, index: int, view: _View, wanted: set[int]) -> None:
+        """Copies of a window that show `wanted` in groups of neighbors, with the other positives hidden."""
+        places = np.flatnonzero(view.positive & np.isin(view.rows, list(wanted)))
+        centers = (view.boxes[places, :2] + view.boxes[places, 2:]) / 2
         for copy, group in enumerate(groups_of(centers, self.rules.max_boxes)):
-            hidden = positive.copy()
+            hidden = view.positive.copy()
             hidden[places[group]] = False
-            self._add(window, index, rows, boxes, positive, sliver, hidden, copy)
+            self._add(window, index, view, hidden, copy)
 
     def rescue(self) -> None:
         """Objects that no tile so far shows well enough get a window of the same size around them."""
@@ -286,18 +277,20 @@ class _Page:
         """Add a window that shows `row`; else the reason why there is none."""
         reason = TOO_LARGE
         for window in windows_around(self.boxes[row], self.grid):
-            rows, boxes, positive, sliver = self._look(window)
-            if row not in rows[positive]:
+            view = self._look(window)
+            positives = view.rows[view.positive]
+            if row not in positives:
                 continue
-            if window in self.windows or self._reason(window, rows, positive, sliver):
+            if window in self.windows or self._reason(window, view):
                 reason = IN_THE_WAY
                 continue
-            if int(positive.sum()) <= self.rules.max_boxes:
-                self._add(window, SHIFTED, rows, boxes, positive, sliver)
+            if len(positives) <= self.rules.max_boxes:
+                self._add(window, SHIFTED, view)
+                shown[positives] = True
             else:
-                wanted = set(rows[positive & ~shown[rows]].tolist())
-                self._add_copies(window, SHIFTED, rows, boxes, positive, sliver, wanted)
-            shown[rows[positive]] = True
+                wanted = positives[~shown[positives]]
+                self._add_copies(window, SHIFTED, view, set(wanted.tolist()))
+                shown[wanted] = True
             return ""
         return reason
 
@@ -330,20 +323,18 @@ class _Page:
         order = sorted(self.tiles, key=lambda tile: (tile.window.y0, tile.window.x0, tile.copy))
         return PagePlan(tuple(order), +self.left_out, self.unplaced, self.slivers)
 
-    def _look(
-        self, window: Window
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
-        """Any window: rows it touches, their boxes in its frame, which are positives, which slivers."""
+    def _look(self, window: Window) -> _View:
+        """What any window shows."""
         first, last = np.searchsorted(self.tops, [window.y0 - self.tallest, window.y1])
         rows = np.sort(self.by_top[first:last])
         clipped = _clipped(self.boxes[rows], np.array([window], dtype=np.float64))
         areas = _areas(clipped)
         touched = areas > 0
         rows, clipped, areas = rows[touched], clipped[touched], areas[touched]
-        positive = ~self.ignore[rows] & (areas / self.area[rows] >= self.rules.min_visible)
-        sliver = ~self.ignore[rows] & ~positive
+        share = areas / self.area[rows]
+        positive = ~self.ignore[rows] & (share >= self.rules.min_visible)
         clipped -= np.array([window.x0, window.y0] * 2, dtype=np.float64)
-        return rows, clipped, positive, sliver
+        return _View(rows, clipped, share, positive, ~self.ignore[rows] & ~positive)
 
     def _touching(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """(row, grid tile) of every pair that shares area, sorted by tile, then row."""
