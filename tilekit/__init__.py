@@ -12,17 +12,26 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Annotations": "tilekit.boxes.annotations",
+    "Evaluation": "tilekit.evaluation.result",
     "LabelSet": "tilekit.labels.label_set",
+    "PageDetections": "tilekit.labels.predictions",
     "PageKey": "tilekit.pages",
+    "PredictionSet": "tilekit.labels.predictions",
+    "PredictionWriter": "tilekit.labels.predictions",
     "TileGrid": "tilekit.grid",
     "TilekitError": "tilekit.errors",
     "Tiling": "tilekit.grid",
     "Window": "tilekit.grid",
+    "evaluate": "tilekit.evaluation.evaluating",
+    "fit_thresholds": "tilekit.evaluation.thresholds",
     "open_scan": "tilekit.scans.opening",
+    "read_evaluation": "tilekit.evaluation.result",
     "read_labels": "tilekit.labels.reading",
+    "read_predictions": "tilekit.labels.predictions",
     "scan_info": "tilekit.scans.opening",
     "scan_pages": "tilekit.scans.opening",
     "write_labels": "tilekit.labels.reading",
+    "write_predictions": "tilekit.labels.predictions",
 }
 
 __all__ = sorted([*_HOME, "__version__"])
@@ -30,10 +39,19 @@ __all__ = sorted([*_HOME, "__version__"])
 if TYPE_CHECKING:
     from tilekit.boxes.annotations import Annotations as Annotations
     from tilekit.errors import TilekitError as TilekitError
+    from tilekit.evaluation.evaluating import evaluate as evaluate
+    from tilekit.evaluation.result import Evaluation as Evaluation
+    from tilekit.evaluation.result import read_evaluation as read_evaluation
+    from tilekit.evaluation.thresholds import fit_thresholds as fit_thresholds
     from tilekit.grid import TileGrid as TileGrid
     from tilekit.grid import Tiling as Tiling
     from tilekit.grid import Window as Window
     from tilekit.labels.label_set import LabelSet as LabelSet
+    from tilekit.labels.predictions import PageDetections as PageDetections
+    from tilekit.labels.predictions import PredictionSet as PredictionSet
+    from tilekit.labels.predictions import PredictionWriter as PredictionWriter
+    from tilekit.labels.predictions import read_predictions as read_predictions
+    from tilekit.labels.predictions import write_predictions as write_predictions
     from tilekit.labels.reading import read_labels as read_labels
     from tilekit.labels.reading import write_labels as write_labels
     from tilekit.pages import PageKey as PageKey

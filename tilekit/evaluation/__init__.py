@@ -1,1 +1,1 @@
-"""Metrics, thresholds, comparison."""
+"""Predictions against truth: metrics, thresholds, comparison. `evaluate`, `compare`, `fit_thresholds`."""

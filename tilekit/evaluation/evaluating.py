@@ -1,0 +1,244 @@
+"""evaluate: predictions against truth, per label and overall, at page level."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilekit.errors import InvalidArgument
+from tilekit.evaluation.matching import FREE, IGNORED, Criterion, Overlaps, find_overlaps, match_pages
+from tilekit.evaluation.metrics import Counts, average_precision, curve, mean
+from tilekit.evaluation.pages import FlatPages, Missing, Predictions, Truth, flatten
+from tilekit.evaluation.result import Counting, Evaluation, Group, LabelResult, PageCounts, Side
+from tilekit.labels.thresholds import Thresholds, check_thresholds, threshold_of
+
+SIZE_EDGES = (16.0, 32.0, 64.0, 128.0)
+
+
+def evaluate(
+    truth: Truth,
+    predictions: Predictions,
+    iou: Criterion = 0.5,
+    *,
+    fit: tuple[Truth, Predictions] | None = None,
+    thresholds: Thresholds | None = None,
+    labels: Sequence[str] | None = None,
+    missing: Missing = "error",
+    size_edges: Sequence[float] = SIZE_EDGES,
+    name: str = "",
+) -> Evaluation:
+    """Predictions against truth: per label and overall, counts, precision, recall, F1, AP, curves.
+
+    `truth`: LabelSet, or any mapping PageKey -> Annotations. `predictions`: PredictionSet, mapping,
+    page results, or the path of a detections.jsonl. `iou`: overlap that makes a hit, or "center".
+    Thresholds are, in this order: `thresholds` (one number, or label -> number), those fitted on
+    `fit=(truth, predictions)` of other pages, or else the best F1 of each label on these very pages,
+    as the service does it (flatters; the result says which). A label for which none of these gives
+    a threshold (no true box, no hit) uses 0.5.
+    `labels` keeps only these. `missing`: pages of truth without predictions are an "error", "empty"
+    or "skip". `size_edges`: px bounds of sqrt(width * height) for results by object size.
+
+    Greedy match by score per page and label, one true box once. Boxes marked `ignore` count neither
+    way. Raises EvaluationError where pages or sizes do not fit, InvalidArgument for wrong values.
+    Memory: all boxes, plus one bounded chunk of pairs.
+    """
+    _check_criterion(iou)
+    edges = _check_edges(size_edges)
+    if fit is not None and thresholds is not None:
+        raise InvalidArgument("fit= and thresholds= both set the thresholds; give one of them")
+    flat = flatten(truth, predictions, missing=missing, labels=labels)
+    source = "assumed: best F1 on these same pages"
+    if fit is not None:
+        fitted = evaluate(fit[0], fit[1], iou, labels=None, missing=missing)
+        thresholds = _given(fitted.assumed)
+        source = f"fitted on {len(fitted.pages)} other pages"
+        shared = set(fitted.pages) & set(flat.pages)
+        if shared:
+            source = f"fitted on {len(fitted.pages)} pages, {len(shared)} of them among these"
+    elif thresholds is not None:
+        thresholds = check_thresholds(thresholds)
+        source = "given"
+    overlaps = find_overlaps(flat)
+    matched = match_pages(flat, overlaps, iou)
+    parts = _rows_by_label(flat, matched)
+    curves = {
+        label: curve(flat.scores[rows], matched[rows] != FREE, truths)
+        for label, (rows, truths) in parts.items()
+    }
+    assumed = {label: None if line.best is None else line.best[0] for label, line in curves.items()}
+    used = {
+        label: threshold_of(_given(assumed) if thresholds is None else thresholds, label)
+        for label in flat.names
+    }
+    floors = np.array(list(used.values()) or [0.0])
+    kept = flat.scores >= floors[flat.label]
+    results = [
+        LabelResult(
+            label,
+            counts,
+            truths,
+            used[label],
+            assumed[label],
+            average_precision(flat.scores[rows], matched[rows] != FREE, truths),
+        )
+        for counts, (label, (rows, truths)) in zip(
+            _counts_by(flat, matched, kept), parts.items(), strict=True
+        )
+    ]
+    pages = _page_counts(flat, matched, kept)
+    return Evaluation(
+        name=name,
+        iou=iou,
+        threshold_source=source,
+        labels=tuple(results),
+        sides=_sides(flat, overlaps, kept, iou, results),
+        curves=curves,
+        pages=flat.pages,
+        page_counts=pages,
+        counting=_counting(pages),
+        by_size=_by_size(flat, matched, kept, edges),
+        by_cut=_by_cut(flat, matched, kept),
+        ignored=int(np.count_nonzero((matched == IGNORED) & kept)),
+        notes=flat.notes,
+    )
+
+
+def _rows_by_label(flat: FlatPages, matched: NDArray[np.int64]) -> dict[str, tuple[NDArray[np.int64], int]]:
+    """Label -> (rows of the predictions that count, number of true boxes)."""
+    truths = np.bincount(flat.truth_label, minlength=len(flat.names))
+    order = np.argsort(flat.label, kind="stable")
+    order = order[matched[order] != IGNORED]
+    bounds = np.searchsorted(flat.label[order], np.arange(len(flat.names) + 1))
+    return {
+        label: (order[bounds[place] : bounds[place + 1]], int(truths[place]))
+        for place, label in enumerate(flat.names)
+    }
+
+
+def _given(values: dict[str, float | None]) -> dict[str, float]:
+    return {label: value for label, value in values.items() if value is not None}
+
+
+def _counts_by(flat: FlatPages, matched: NDArray[np.int64], kept: NDArray[np.bool_]) -> list[Counts]:
+    size = len(flat.names)
+    tp = np.bincount(flat.label[kept & (matched >= 0)], minlength=size)
+    fp = np.bincount(flat.label[kept & (matched == FREE)], minlength=size)
+    truths = np.bincount(flat.truth_label, minlength=size)
+    return [
+        Counts(int(hit), int(wrong), int(there - hit))
+        for hit, wrong, there in zip(tp, fp, truths, strict=True)
+    ]
+
+
+def _sides(
+    flat: FlatPages,
+    overlaps: Overlaps,
+    kept: NDArray[np.bool_],
+    iou: Criterion,
+    results: Sequence[LabelResult],
+) -> tuple[Side, ...]:
+    """The same thresholds under the other criteria, side by side."""
+    criteria = list(dict.fromkeys([iou, 0.5, 0.3, "center"]))
+    sides = []
+    for criterion in criteria:
+        if criterion == iou:
+            counts = [result.counts for result in results]
+        else:
+            counts = _counts_by(flat, match_pages(flat, overlaps, criterion), kept)
+        macro = [part for part, result in zip(counts, results, strict=True) if result.truths]
+        micro = Counts(sum(c.tp for c in counts), sum(c.fp for c in counts), sum(c.fn for c in counts))
+        sides.append(
+            Side(
+                criterion,
+                mean(part.precision for part in macro),
+                mean(part.recall for part in macro),
+                mean(part.f1 for part in macro),
+                micro,
+            )
+        )
+    return tuple(sides)
+
+
+def _page_counts(flat: FlatPages, matched: NDArray[np.int64], kept: NDArray[np.bool_]) -> PageCounts:
+    labels, pages = len(flat.names), len(flat.pages)
+
+    def table(page: NDArray[np.int64], label: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.bincount(page * labels + label, minlength=pages * labels).reshape(pages, labels)
+
+    hit, wrong = kept & (matched >= 0), kept & (matched == FREE)
+    tp = table(flat.page[hit], flat.label[hit])
+    fp = table(flat.page[wrong], flat.label[wrong])
+    return PageCounts(tp, fp, table(flat.truth_page, flat.truth_label) - tp)
+
+
+def _counting(pages: PageCounts) -> Counting:
+    there = (pages.tp + pages.fn).sum(axis=1)
+    error = (pages.tp + pages.fp).sum(axis=1) - there
+    bare = there == 0
+    return Counting(
+        pages=len(there),
+        truths=int(there.sum()),
+        found=int((there + error).sum()),
+        mean_absolute=float(np.abs(error).mean()),
+        mean_signed=float(error.mean()),
+        exact_pages=int(np.count_nonzero(error == 0)),
+        bare_pages=int(np.count_nonzero(bare)),
+        bare_false_alarms=int(pages.fp[bare].sum()),
+    )
+
+
+def _by_size(
+    flat: FlatPages, matched: NDArray[np.int64], kept: NDArray[np.bool_], edges: tuple[float, ...]
+) -> tuple[Group, ...]:
+    """By sqrt(area): true boxes and hits by the true box's size, false alarms by their own."""
+    hit, wrong = kept & (matched >= 0), kept & (matched == FREE)
+    of_truth = np.digitize(_side(flat.truth_boxes), edges)
+    of_wrong = np.digitize(_side(flat.boxes[wrong]), edges)
+    size = len(edges) + 1
+    truths = np.bincount(of_truth, minlength=size)
+    tp = np.bincount(of_truth[matched[hit]], minlength=size)
+    fp = np.bincount(of_wrong, minlength=size)
+    names = [
+        f"under {edges[0]:g} px",
+        *(f"{a:g} to {b:g} px" for a, b in pairwise(edges)),
+    ]
+    names.append(f"{edges[-1]:g} px and over")
+    return tuple(
+        Group(name, Counts(int(tp[i]), int(fp[i]), int(truths[i] - tp[i])))
+        for i, name in enumerate(names)
+        if truths[i] or fp[i]
+    )
+
+
+def _by_cut(flat: FlatPages, matched: NDArray[np.int64], kept: NDArray[np.bool_]) -> tuple[Group, ...]:
+    """Hits and false alarms among boxes a tile edge touches, and among the others."""
+    if flat.cut is None:
+        return ()
+    groups = []
+    for name, which in (("whole", ~flat.cut), ("cut by a tile edge", flat.cut)):
+        rows = kept & which
+        tp, fp = int(np.count_nonzero(rows & (matched >= 0))), int(np.count_nonzero(rows & (matched == FREE)))
+        groups.append(Group(name, Counts(tp, fp, 0), found_only=True))
+    return tuple(groups)
+
+
+def _side(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.sqrt((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
+
+
+def _check_criterion(iou: Any) -> None:
+    if iou == "center":
+        return
+    if isinstance(iou, bool) or not isinstance(iou, (int, float)) or not 0 < iou <= 1:
+        raise InvalidArgument(f"iou={iou!r} must be a number above 0 and up to 1, or 'center'")
+
+
+def _check_edges(edges: Sequence[float]) -> tuple[float, ...]:
+    values = tuple(float(edge) for edge in edges)
+    if not values or any(b <= a for a, b in zip((0.0, *values), values, strict=False)):
+        raise InvalidArgument(f"size_edges={tuple(edges)!r} must be numbers above 0, rising")
+    return values

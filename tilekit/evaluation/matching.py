@@ -1,0 +1,211 @@
+"""Matching of predictions to truth on all pages at once, in arrays.
+
+Greedy by score, as COCO does and as the service seems to: per page and label, the best prediction
+first takes the free true box it fits best; one true box is taken once. Page by page this is
+`boxes.matching.match`; here all pages go together, because a call a page costs more than the work.
+
+The greedy order is a stable marriage (every true box prefers the higher score), so it is found by
+rounds of proposals over arrays, not by a loop over boxes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilekit.evaluation.pages import ANY_LABEL, FlatPages
+
+FREE = -1
+IGNORED = -2
+Criterion = float | Literal["center"]
+
+_CHUNK = 4_000_000  # candidate pairs looked at together: about 200 MB
+
+
+@dataclass(frozen=True)
+class Overlaps:
+    """Pairs of a prediction and a true box of the same page and label that share area or a center.
+
+    `prediction`, `truth`: rows in FlatPages; `iou` float64; `centered`: the prediction's center lies in
+    the true box. `covered`, (n,) float64: largest share of each prediction inside one ignore region;
+    `center_ignored`, (n,) bool: its center lies in one.
+    """
+
+    prediction: NDArray[np.int64]
+    truth: NDArray[np.int64]
+    iou: NDArray[np.float64]
+    centered: NDArray[np.bool_]
+    covered: NDArray[np.float64]
+    center_ignored: NDArray[np.bool_]
+
+
+def find_overlaps(flat: FlatPages) -> Overlaps:
+    """All pairs that could match under any criterion. Memory: the pairs, plus one bounded chunk."""
+    labels = max(1, len(flat.names))
+    pairs = _candidates(
+        flat.boxes,
+        flat.page * labels + flat.label,
+        flat.truth_boxes,
+        flat.truth_page * labels + flat.truth_label,
+    )
+    covered = np.zeros(len(flat.boxes))
+    center_ignored = np.zeros(len(flat.boxes), np.bool_)
+    _cover(flat, flat.ignore_label == ANY_LABEL, 1, covered, center_ignored)
+    _cover(flat, flat.ignore_label != ANY_LABEL, labels, covered, center_ignored)
+    rows, truths = pairs
+    iou, _, centered = _measure(flat.boxes[rows], flat.truth_boxes[truths])
+    keep = (iou > 0) | centered
+    return Overlaps(rows[keep], truths[keep], iou[keep], centered[keep], covered, center_ignored)
+
+
+def match_pages(flat: FlatPages, overlaps: Overlaps, criterion: Criterion = 0.5) -> NDArray[np.int64]:
+    """For each prediction the row of its true box, FREE (a false alarm) or IGNORED, (n,) int64.
+
+    `criterion`: an IoU that must be reached, or "center" (the prediction's center lies in the true
+    box). Equal scores keep input order; of equal fits the earlier true box is taken.
+    """
+    if criterion == "center":
+        fits, ignored = overlaps.centered, overlaps.center_ignored
+    else:
+        fits, ignored = overlaps.iou >= criterion, overlaps.covered >= criterion
+    rank = np.empty(len(flat.scores), np.int64)
+    rank[np.argsort(-flat.scores, kind="stable")] = np.arange(len(flat.scores))
+    taken = _greedy(
+        overlaps.prediction[fits], overlaps.truth[fits], overlaps.iou[fits], rank, len(flat.truth_boxes)
+    )
+    taken[(taken == FREE) & ignored] = IGNORED
+    return taken
+
+
+def _greedy(
+    prediction: NDArray[np.int64],
+    truth: NDArray[np.int64],
+    fit: NDArray[np.float64],
+    rank: NDArray[np.int64],
+    truths: int,
+) -> NDArray[np.int64]:
+    """Serial dictatorship by rank, as rounds of proposals; gives the true box of each prediction."""
+    count = len(rank)
+    order = np.lexsort((truth, -fit, prediction))
+    prediction, truth = prediction[order], truth[order]
+    place = np.searchsorted(prediction, np.arange(count))  # where each one's wishes begin
+    end = np.searchsorted(prediction, np.arange(count), side="right")
+    by_rank = np.empty(count, np.int64)
+    by_rank[rank] = np.arange(count)
+    owner = np.full(truths, count, np.int64)  # rank of who holds each true box
+    active = np.flatnonzero(place < end)
+    while len(active):
+        wish = truth[place[active]]
+        before = owner[wish]
+        np.minimum.at(owner, wish, rank[active])
+        refused = active[owner[wish] != rank[active]]
+        lost = before[(before != count) & (owner[wish] != before)]
+        active = np.concatenate([refused, by_rank[np.unique(lost)]])
+        place[active] += 1
+        active = active[place[active] < end[active]]
+    taken = np.full(count, FREE, np.int64)
+    held = np.flatnonzero(owner < count)
+    taken[by_rank[owner[held]]] = held
+    return taken
+
+
+def _candidates(
+    boxes: NDArray[np.float64],
+    group: NDArray[np.int64],
+    others: NDArray[np.float64],
+    other_group: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pairs (row of boxes, row of others) of one group whose x and y ranges touch.
+
+    Others are sorted by group, then left edge; a box looks only from its left edge less the widest
+    other of its group to its right edge, by binary search. No loop over pages or boxes.
+    """
+    empty = np.empty(0, np.int64)
+    if not len(boxes) or not len(others):
+        return empty, empty
+    order = np.lexsort((others[:, 0], other_group))
+    groups, starts = np.unique(other_group[order], return_index=True)
+    widest = np.maximum.reduceat((others[:, 2] - others[:, 0])[order], starts)
+    where = np.searchsorted(groups, group)
+    rows = np.flatnonzero((where < len(groups)) & (groups[np.minimum(where, len(groups) - 1)] == group))
+    where = where[rows]
+    # One sorted key for all groups: the group's place times a span wider than any page, plus the left edge.
+    low = min(float(boxes[:, 0].min()), float(others[:, 0].min()))
+    span = 4 * (max(float(boxes[:, 2].max()), float(others[:, 2].max())) - low + 1)
+    slack = span * len(groups) * 1e-15 + 1e-9
+    of_other = np.repeat(np.arange(len(groups)), np.diff(np.append(starts, len(order))))
+    key = of_other * span + (others[order, 0] - low)
+    base = where * span
+    first = np.searchsorted(key, base + (boxes[rows, 0] - low - widest[where]) - slack)
+    last = np.searchsorted(key, base + (boxes[rows, 2] - low) + slack, side="right")
+    first = np.maximum(first, starts[where])
+    last = np.maximum(first, np.minimum(last, np.append(starts, len(order))[where + 1]))
+    found_rows: list[NDArray[np.int64]] = [empty]
+    found_others: list[NDArray[np.int64]] = [empty]
+    for part in _chunks(last - first):
+        counts = (last - first)[part]
+        mine = np.repeat(rows[part], counts)
+        offset = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
+        theirs = order[np.repeat(first[part], counts) + offset]
+        touch = (
+            (boxes[mine, 0] <= others[theirs, 2])
+            & (boxes[mine, 2] >= others[theirs, 0])
+            & (boxes[mine, 1] <= others[theirs, 3])
+            & (boxes[mine, 3] >= others[theirs, 1])
+        )
+        found_rows.append(mine[touch])
+        found_others.append(theirs[touch])
+    return np.concatenate(found_rows), np.concatenate(found_others)
+
+
+def _chunks(counts: NDArray[np.int64]) -> list[slice]:
+    """Consecutive slices whose counts add up to at most _CHUNK, or hold one item."""
+    total = np.cumsum(counts)
+    slices, begin = [], 0
+    while begin < len(counts):
+        before = int(total[begin - 1]) if begin else 0
+        end = max(begin + 1, int(np.searchsorted(total, before + _CHUNK, side="right")))
+        slices.append(slice(begin, end))
+        begin = end
+    return slices
+
+
+def _measure(
+    boxes: NDArray[np.float64], others: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """IoU, share of the box inside the other, and whether the box's center lies in the other."""
+    across = np.minimum(boxes[:, 2], others[:, 2]) - np.maximum(boxes[:, 0], others[:, 0])
+    down = np.minimum(boxes[:, 3], others[:, 3]) - np.maximum(boxes[:, 1], others[:, 1])
+    shared = np.maximum(across, 0) * np.maximum(down, 0)
+    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    other_area = (others[:, 2] - others[:, 0]) * (others[:, 3] - others[:, 1])
+    union = area + other_area - shared
+    iou = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    inside = np.divide(shared, area, out=np.zeros_like(shared), where=area > 0)
+    x, y = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
+    centered = (others[:, 0] <= x) & (x < others[:, 2]) & (others[:, 1] <= y) & (y < others[:, 3])
+    return iou, inside, centered
+
+
+def _cover(
+    flat: FlatPages,
+    which: NDArray[np.bool_],
+    labels: int,
+    covered: NDArray[np.float64],
+    center_ignored: NDArray[np.bool_],
+) -> None:
+    """Note how much of each prediction lies in one of these ignore regions; labels 1 joins all labels."""
+    if not which.any():
+        return
+    regions = flat.ignore_boxes[which]
+    region_label = flat.ignore_label[which] if labels > 1 else 0
+    label = flat.label if labels > 1 else 0
+    rows, others = _candidates(
+        flat.boxes, flat.page * labels + label, regions, flat.ignore_page[which] * labels + region_label
+    )
+    _, inside, centered = _measure(flat.boxes[rows], regions[others])
+    np.maximum.at(covered, rows, inside)
+    center_ignored[rows[centered]] = True

@@ -1,0 +1,232 @@
+"""Truth and predictions of many pages laid flat: one row a box, so that all pages are matched at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilekit.boxes.annotations import Annotations
+from tilekit.boxes.detections import Detections
+from tilekit.errors import EvaluationError, InvalidArgument
+from tilekit.labels.predictions import PageDetections, PredictionSet, read_predictions
+from tilekit.pages import PageKey
+
+Missing = Literal["error", "empty", "skip"]
+Truth = Mapping[PageKey, Annotations]
+Predictions = Mapping[PageKey, Detections] | Sequence[PageDetections] | str | os.PathLike[str]
+
+ANY_LABEL = -1
+
+
+@dataclass(frozen=True)
+class FlatPages:
+    """All boxes of all evaluated pages, one row each, sorted by page.
+
+    `names`: labels of truth and predictions united; `pages`: the evaluated pages, truth's keys.
+    `truth_*`: boxes that count, (n, 4) float64, with page and label places. `ignore_*`: boxes that
+    count neither way; label ANY_LABEL where the region's label is none that anything else carries.
+    `boxes`, `scores`, `page`, `label`: predictions, page by page in their own order.
+    `cut`: (n,) bool, or None where some page does not say. `notes`: sentences a reader should see.
+    """
+
+    names: tuple[str, ...]
+    pages: tuple[PageKey, ...]
+    truth_boxes: NDArray[np.float64]
+    truth_page: NDArray[np.int64]
+    truth_label: NDArray[np.int64]
+    ignore_boxes: NDArray[np.float64]
+    ignore_page: NDArray[np.int64]
+    ignore_label: NDArray[np.int64]
+    boxes: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    page: NDArray[np.int64]
+    label: NDArray[np.int64]
+    cut: NDArray[np.bool_] | None
+    notes: tuple[str, ...] = ()
+
+
+def flatten(
+    truth: Truth, predictions: Predictions, *, missing: Missing = "error", labels: Sequence[str] | None = None
+) -> FlatPages:
+    """Pair the pages of truth and predictions and lay their boxes flat.
+
+    `missing`: what a page of truth without predictions means: "error", "empty" (its symbols are
+    missed) or "skip". `labels` keeps only these labels. Pages are paired by key, what is left over
+    by file name where that is unique on both sides. Predicted pages without truth are left out, and
+    said. Raises EvaluationError where no page is common, or sizes of a page differ.
+    """
+    if missing not in ("error", "empty", "skip"):
+        raise InvalidArgument(f"missing={missing!r} is unknown; choose error, empty or skip")
+    found = as_prediction_set(predictions)
+    if not truth:
+        raise EvaluationError("the truth has no pages; nothing can be evaluated")
+    notes: list[str] = []
+    pairs = _paired(tuple(truth), tuple(found), notes)
+    absent = [key for key in truth if key not in pairs]
+    if absent and missing == "error":
+        raise EvaluationError(
+            f"{len(absent)} of {len(truth)} pages have truth but no predictions, the first is {absent[0]}; "
+            "detect on them too, or say missing='empty' (their symbols count as missed) or missing='skip'"
+        )
+    if absent:
+        verb = "left out" if missing == "skip" else "counted as if nothing was found on them"
+        notes.append(f"{len(absent)} pages have truth but no predictions; {verb}")
+    keys = tuple(key for key in truth if key in pairs or missing == "empty")
+    if not keys:
+        raise EvaluationError(
+            f"truth ({len(truth)} pages, such as {next(iter(truth))}) and predictions "
+            f"({len(found)} pages{_such_as(found)}) have no page in common"
+        )
+    _check_sizes(truth, found, pairs)
+    broken = [key for key in keys if key in pairs and not _is_complete(found, pairs[key])]
+    if broken:
+        notes.append(
+            f"{len(broken)} pages are incomplete (tiles failed), the first is {broken[0]}; what is missing there counts as missed"
+        )
+    return _flat(truth, found, keys, pairs, labels, notes)
+
+
+def as_prediction_set(predictions: Predictions) -> Mapping[PageKey, Detections]:
+    """A mapping PageKey -> Detections from a mapping, page results, or the path of a file."""
+    if isinstance(predictions, (str, os.PathLike)):
+        return read_predictions(predictions)
+    if isinstance(predictions, Mapping):
+        return predictions
+    return PredictionSet(predictions)
+
+
+def _flat(
+    truth: Truth,
+    found: Mapping[PageKey, Detections],
+    keys: tuple[PageKey, ...],
+    pairs: dict[PageKey, PageKey],
+    labels: Sequence[str] | None,
+    notes: list[str],
+) -> FlatPages:
+    marked = [truth[key] for key in keys]
+    given = [found[pairs[key]] if key in pairs else Detections.empty() for key in keys]
+    every = Annotations.concat(marked)
+    seen = Detections.concat(given)
+    places = {name: place for place, name in enumerate(every.names)}
+    relabel = np.array([places.setdefault(name, len(places)) for name in seen.names], dtype=np.int64)
+    names = tuple(places)
+    truth_page = np.repeat(np.arange(len(keys)), [len(part) for part in marked])
+    page = np.repeat(np.arange(len(keys)), [len(part) for part in given])
+    label = relabel[seen.class_ids] if len(seen) else np.empty(0, np.int64)
+    counted = ~every.ignore
+    ignore_label = _region_labels(every, label, counted, len(names))
+    keep_truth, keep_found, names, remap = _selection(names, labels, every, label)
+    if len(keep_found) and remap is not None:
+        label = remap[label]
+    truth_label = every.class_ids if remap is None else remap[every.class_ids]
+    if remap is not None:
+        ignore_label = np.where(ignore_label < 0, ANY_LABEL, remap[np.maximum(ignore_label, 0)])
+    counted &= keep_truth
+    ignored = every.ignore & (keep_truth | (ignore_label == ANY_LABEL))
+    unknown = sorted(set(label[keep_found].tolist()) - set(truth_label[counted].tolist()))
+    if unknown:
+        listed = ", ".join(repr(names[place]) for place in unknown[:5])
+        notes.append(f"predicted labels that no true box carries count as false alarms: {listed}")
+    return FlatPages(
+        names,
+        keys,
+        every.boxes[counted],
+        truth_page[counted],
+        truth_label[counted],
+        every.boxes[ignored],
+        truth_page[ignored],
+        ignore_label[ignored],
+        seen.boxes[keep_found],
+        seen.scores[keep_found],
+        page[keep_found],
+        label[keep_found],
+        None if seen.cut is None else seen.cut[keep_found],
+        tuple(notes),
+    )
+
+
+def _selection(
+    names: tuple[str, ...], labels: Sequence[str] | None, every: Annotations, label: NDArray[np.int64]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], tuple[str, ...], NDArray[np.int64] | None]:
+    """Masks of rows whose label is asked for, the labels then, and the map old place -> new place."""
+    if labels is None:
+        return np.ones(len(every), np.bool_), np.ones(len(label), np.bool_), names, None
+    unknown = [name for name in labels if name not in names]
+    if unknown:
+        raise EvaluationError(
+            f"label {unknown[0]!r} is in neither truth nor predictions; known are {', '.join(names)}"
+        )
+    remap = np.full(max(1, len(names)), -2, dtype=np.int64)
+    chosen = tuple(dict.fromkeys(labels))
+    for place, name in enumerate(chosen):
+        remap[names.index(name)] = place
+    return remap[every.class_ids] >= 0, remap[label] >= 0, chosen, remap
+
+
+def _region_labels(
+    every: Annotations, label: NDArray[np.int64], counted: NDArray[np.bool_], count: int
+) -> NDArray[np.int64]:
+    """Label each ignore box acts on; ANY_LABEL where nothing else carries its label (a drawn region)."""
+    used = np.zeros(max(1, count), np.bool_)
+    used[every.class_ids[counted]] = True
+    used[label] = True
+    return np.where(used[every.class_ids], every.class_ids, ANY_LABEL)
+
+
+def _paired(
+    truth: tuple[PageKey, ...], found: tuple[PageKey, ...], notes: list[str]
+) -> dict[PageKey, PageKey]:
+    """Truth key -> predictions key: by equality, then what is left by unique file name and page."""
+    known = set(found)
+    pairs = {key: key for key in truth if key in known}
+    left = [key for key in found if key not in pairs]
+    waiting = [key for key in truth if key not in pairs]
+    if left and waiting:
+        here, there = _by_name(waiting), _by_name(left)
+        close = {
+            key: there[name] for name, key in here.items() if key is not None and there.get(name) is not None
+        }
+        matched = {key: other for key, other in close.items() if other is not None}
+        pairs.update(matched)
+        if matched:
+            notes.append(f"{len(matched)} pages were paired by file name, since their folders differ")
+        taken = set(matched.values())
+        left = [key for key in left if key not in taken]
+    if left and pairs:
+        notes.append(f"{len(left)} predicted pages have no truth and are left out, the first is {left[0]}")
+    return pairs
+
+
+def _by_name(keys: Sequence[PageKey]) -> dict[tuple[str, int], PageKey | None]:
+    """File name and page -> key; None where two keys share them."""
+    names: dict[tuple[str, int], PageKey | None] = {}
+    for key in keys:
+        name = (PurePosixPath(key.source.replace("\\", "/")).name, key.page)
+        names[name] = None if name in names else key
+    return names
+
+
+def _check_sizes(truth: Truth, found: Mapping[PageKey, Detections], pairs: dict[PageKey, PageKey]) -> None:
+    ours: dict[PageKey, Any] = dict(getattr(truth, "sizes", {}))
+    theirs: dict[PageKey, Any] = dict(getattr(found, "sizes", {}))
+    for key, other in pairs.items():
+        one, two = ours.get(key), theirs.get(other)
+        if one is not None and two is not None and tuple(one[:2]) != tuple(two[:2]):
+            raise EvaluationError(
+                f"{key}: the truth was drawn on {one[0]} x {one[1]} px, the predictions are on "
+                f"{two[0]} x {two[1]} px; open the scan the same way (dpi) for both"
+            )
+
+
+def _is_complete(found: Mapping[PageKey, Detections], key: PageKey) -> bool:
+    return not isinstance(found, PredictionSet) or found.page(key).complete
+
+
+def _such_as(found: Mapping[PageKey, Detections]) -> str:
+    return f", such as {next(iter(found))}" if found else ""

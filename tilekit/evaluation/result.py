@@ -1,0 +1,396 @@
+"""Evaluation: the frozen result, as table, JSON, and in a notebook."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from tilekit.errors import LabelError
+from tilekit.evaluation.matching import Criterion
+from tilekit.evaluation.metrics import Counts, Curve, mean
+from tilekit.pages import PageKey
+from tilekit.storage.local import storage_errors, write_text
+
+FORMAT = "tilekit-evaluation-1"
+
+
+@dataclass(frozen=True, slots=True)
+class LabelResult:
+    """One label: counts at its threshold, the best-F1 threshold on these pages, AP."""
+
+    label: str
+    counts: Counts
+    truths: int
+    threshold: float
+    assumed: float | None
+    ap: float | None
+
+    @property
+    def precision(self) -> float | None:
+        """TP / (TP + FP), or None."""
+        return self.counts.precision
+
+    @property
+    def recall(self) -> float | None:
+        """TP / (TP + FN), or None."""
+        return self.counts.recall
+
+    @property
+    def f1(self) -> float | None:
+        """2 TP / (2 TP + FP + FN), or None."""
+        return self.counts.f1
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """Overall figures under one criterion: macro means over labels with truth, micro counts."""
+
+    criterion: Criterion
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    micro: Counts
+
+    @property
+    def title(self) -> str:
+        """Criterion in words."""
+        return "center hit" if self.criterion == "center" else f"IoU {self.criterion:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Counts of a group of boxes; `found_only`: recall means nothing here (misses are in no group)."""
+
+    name: str
+    counts: Counts
+    found_only: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class PageCounts:
+    """Hits, false alarms and misses a page and label: `tp`, `fp`, `fn` (pages, labels) int64."""
+
+    tp: NDArray[np.int64]
+    fp: NDArray[np.int64]
+    fn: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """How many symbols were found against how many there are, a page at a time, at the thresholds.
+
+    Ignored boxes are in neither number. `bare_pages`: pages without any symbol.
+    """
+
+    pages: int
+    truths: int
+    found: int
+    mean_absolute: float
+    mean_signed: float
+    exact_pages: int
+    bare_pages: int
+    bare_false_alarms: int
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What `evaluate` gives: figures per label and overall, with what was assumed.
+
+    `labels`: a LabelResult each; `sides`: overall under `iou`, 0.5, 0.3 and center hits; `curves`:
+    label -> Curve; `page_counts`: rows as `pages`, columns as `labels`; `by_size`, `by_cut`: groups;
+    `ignored`: kept predictions that count neither way; `notes`: what a reader should know.
+    """
+
+    iou: Criterion
+    threshold_source: str
+    labels: tuple[LabelResult, ...]
+    sides: tuple[Side, ...]
+    curves: dict[str, Curve]
+    pages: tuple[PageKey, ...]
+    page_counts: PageCounts
+    counting: Counting
+    by_size: tuple[Group, ...] = ()
+    by_cut: tuple[Group, ...] = ()
+    ignored: int = 0
+    notes: tuple[str, ...] = ()
+    name: str = field(default="")
+
+    def __getitem__(self, label: str) -> LabelResult:
+        for result in self.labels:
+            if result.label == label:
+                return result
+        raise KeyError(label)
+
+    def __repr__(self) -> str:
+        return f"<Evaluation {len(self.pages)} pages, {len(self.labels)} labels, F1 {_text(self.f1)} at {self.sides[0].title}>"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Labels, in the order of `labels`."""
+        return tuple(result.label for result in self.labels)
+
+    @property
+    def precision(self) -> float | None:
+        """Plain mean over labels with truth, as the service's; None where nothing was found."""
+        return self.sides[0].precision
+
+    @property
+    def recall(self) -> float | None:
+        """Plain mean over labels with truth, as the service's."""
+        return self.sides[0].recall
+
+    @property
+    def f1(self) -> float | None:
+        """Plain mean over labels with truth, as the service's."""
+        return self.sides[0].f1
+
+    @property
+    def micro(self) -> Counts:
+        """Counts over all boxes of all labels."""
+        return self.sides[0].micro
+
+    @property
+    def ap(self) -> float | None:
+        """Mean AP over labels with truth, at `iou`."""
+        return mean(result.ap for result in self.labels)
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """Label -> the threshold the counts were made at."""
+        return {result.label: result.threshold for result in self.labels}
+
+    @property
+    def assumed(self) -> dict[str, float | None]:
+        """Label -> threshold of the best F1 on these pages, as the service assumes one; None where no threshold gives a hit."""
+        return {result.label: result.assumed for result in self.labels}
+
+    def worst_pages(self, count: int = 10) -> list[tuple[PageKey, Counts]]:
+        """Pages with most errors (misses and false alarms) first; equal ones in page order."""
+        counts = self.page_counts
+        errors = (counts.fp + counts.fn).sum(axis=1)
+        order = np.argsort(-errors, kind="stable")[:count]
+        return [
+            (self.pages[i], Counts(*(int(part[i].sum()) for part in (counts.tp, counts.fp, counts.fn))))
+            for i in order
+            if errors[i]
+        ]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row a label, then the macro mean and the micro counts, as plain values."""
+        rows: list[dict[str, Any]] = [
+            {
+                "label": result.label,
+                "truth": result.truths,
+                "threshold": result.threshold,
+                **result.counts.to_json(),
+                "ap": result.ap,
+            }
+            for result in self.labels
+        ]
+        micro = self.micro
+        every = sum(result.truths for result in self.labels)
+        mean_row = {"precision": self.precision, "recall": self.recall, "f1": self.f1}
+        blank = {"tp": None, "fp": None, "fn": None}
+        rows.append(
+            {"label": "mean of labels", "truth": every, "threshold": None, **mean_row, **blank, "ap": self.ap}
+        )
+        rows.append({"label": "all boxes", "truth": every, "threshold": None, **micro.to_json(), "ap": None})
+        return rows
+
+    def table(self) -> str:
+        """A plain text table for people, with the sentences that belong to it."""
+        head = ["label", "truth", "threshold", "precision", "recall", "f1", "tp", "fp", "fn", "ap"]
+        body = [[_text(row[name]) for name in head] for row in self.rows()]
+        lines = _columns([head, *body])
+        lines += ["", *self.sentences()]
+        return "\n".join(lines)
+
+    def sentences(self) -> list[str]:
+        """What the figures rest on, one sentence each."""
+        count = self.counting
+        lines = [
+            f"{count.pages} pages, hit at {self.sides[0].title}; thresholds {self.threshold_source}.",
+            "F1 side by side: " + ", ".join(f"{side.title} {_text(side.f1)}" for side in self.sides) + ".",
+            f"Counting: {count.found} found, {count.truths} there; a page is off by "
+            f"{count.mean_absolute:.2f} on average, {count.exact_pages} of {count.pages} pages are exact.",
+        ]
+        if count.bare_pages:
+            lines.append(
+                f"{count.bare_pages} pages hold no symbol; {count.bare_false_alarms} false alarms on them."
+            )
+        if self.ignored:
+            lines.append(f"{self.ignored} predictions lie in ignore regions and count neither way.")
+        lines += [f"{note}." for note in self.notes]
+        return lines
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values, whole enough for `compare`; curves are thinned to 200 points."""
+        return {
+            "format": FORMAT,
+            "name": self.name,
+            "iou": self.iou,
+            "threshold_source": self.threshold_source,
+            "precision": self.precision,
+            "recall": self.recall,
+            "f1": self.f1,
+            "ap": self.ap,
+            "micro": self.micro.to_json(),
+            "thresholds": self.thresholds,
+            "labels": [
+                {
+                    "label": result.label,
+                    "truths": result.truths,
+                    "threshold": result.threshold,
+                    "assumed": result.assumed,
+                    "ap": result.ap,
+                    **result.counts.to_json(),
+                }
+                for result in self.labels
+            ],
+            "sides": [
+                {
+                    "criterion": side.criterion,
+                    "precision": side.precision,
+                    "recall": side.recall,
+                    "f1": side.f1,
+                    "micro": side.micro.to_json(),
+                }
+                for side in self.sides
+            ],
+            "counting": {name: getattr(self.counting, name) for name in Counting.__slots__},
+            "by_size": [_group_json(group) for group in self.by_size],
+            "by_cut": [_group_json(group) for group in self.by_cut],
+            "ignored": self.ignored,
+            "notes": list(self.notes),
+            "curves": {label: _curve_json(line.thinned()) for label, line in self.curves.items()},
+            "pages": [
+                {"source": key.source, "page": key.page, "tp": tp, "fp": fp, "fn": fn}
+                for key, tp, fp, fn in zip(
+                    self.pages,
+                    self.page_counts.tp.tolist(),
+                    self.page_counts.fp.tolist(),
+                    self.page_counts.fn.tolist(),
+                    strict=True,
+                )
+            ],
+        }
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write `to_json()` to a file, atomically; `read_evaluation` reads it back."""
+        write_text(path, json.dumps(self.to_json(), ensure_ascii=False, allow_nan=False) + "\n")
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        head = ["label", "truth", "threshold", "precision", "recall", "f1", "tp", "fp", "fn", "ap"]
+        titles = "".join(f"<th>{name}</th>" for name in head)
+        rows = "".join(
+            "<tr>" + "".join(f"<td>{escape(_text(row[name]))}</td>" for name in head) + "</tr>"
+            for row in self.rows()
+        )
+        notes = "".join(f"<li>{escape(line)}</li>" for line in self.sentences())
+        return f"<table><thead><tr>{titles}</tr></thead><tbody>{rows}</tbody></table><ul>{notes}</ul>"
+
+
+def read_evaluation(path: str | os.PathLike[str]) -> Evaluation:
+    """Read what `Evaluation.save` wrote (curves as thinned there); raises LabelError naming the file."""
+    with storage_errors(path), open(path, "rb") as file:
+        raw = file.read()
+    try:
+        value = msgspec.json.decode(raw)
+        if not isinstance(value, dict) or value.get("format") != FORMAT:
+            raise LabelError(f"{path}: is not an evaluation written by tilekit evaluate --out")
+        return _from_json(value)
+    except (msgspec.DecodeError, KeyError, TypeError, ValueError) as exc:
+        if isinstance(exc, LabelError):
+            raise
+        raise LabelError(f"{path}: is not a whole evaluation file: {exc}") from exc
+
+
+def _from_json(value: dict[str, Any]) -> Evaluation:
+    labels = tuple(
+        LabelResult(row["label"], _counts(row), row["truths"], row["threshold"], row["assumed"], row["ap"])
+        for row in value["labels"]
+    )
+    shape = (len(value["pages"]), len(labels))
+    tables = (
+        np.array([page[part] for page in value["pages"]], dtype=np.int64).reshape(shape)
+        for part in ("tp", "fp", "fn")
+    )
+    curves = {
+        label: Curve(
+            np.array(line["thresholds"], dtype=np.float64),
+            np.array(line["tp"], dtype=np.int64),
+            np.array(line["fp"], dtype=np.int64),
+            line["truths"],
+        )
+        for label, line in value["curves"].items()
+    }
+    sides = tuple(
+        Side(side["criterion"], side["precision"], side["recall"], side["f1"], _counts(side["micro"]))
+        for side in value["sides"]
+    )
+    return Evaluation(
+        iou=value["iou"],
+        threshold_source=value["threshold_source"],
+        labels=labels,
+        sides=sides,
+        curves=curves,
+        pages=tuple(PageKey(page["source"], page["page"]) for page in value["pages"]),
+        page_counts=PageCounts(*tables),
+        counting=Counting(**value["counting"]),
+        by_size=tuple(_group(row) for row in value["by_size"]),
+        by_cut=tuple(_group(row) for row in value["by_cut"]),
+        ignored=value["ignored"],
+        notes=tuple(value["notes"]),
+        name=value["name"],
+    )
+
+
+def _counts(row: dict[str, Any]) -> Counts:
+    return Counts(row["tp"], row["fp"], row["fn"])
+
+
+def _group(row: dict[str, Any]) -> Group:
+    return Group(row["name"], Counts(row["tp"], row["fp"], row["fn"] or 0), row["found_only"])
+
+
+def _group_json(group: Group) -> dict[str, Any]:
+    values = group.counts.to_json()
+    if group.found_only:
+        values |= {"recall": None, "f1": None, "fn": None}
+    return {"name": group.name, "found_only": group.found_only, **values}
+
+
+def _curve_json(line: Curve) -> dict[str, Any]:
+    return {
+        "thresholds": line.thresholds.tolist(),
+        "tp": line.tp.tolist(),
+        "fp": line.fp.tolist(),
+        "truths": line.truths,
+    }
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as aligned text: the first column to the left, the others to the right."""
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    return [
+        "  ".join(
+            cell.ljust(width) if place == 0 else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]

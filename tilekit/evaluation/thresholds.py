@@ -1,0 +1,18 @@
+"""Thresholds for use, fitted per label on pages set aside for it."""
+
+from __future__ import annotations
+
+from tilekit.evaluation.evaluating import evaluate
+from tilekit.evaluation.matching import Criterion
+from tilekit.evaluation.pages import Predictions, Truth
+
+
+def fit_thresholds(truth: Truth, predictions: Predictions, *, iou: Criterion = 0.5) -> dict[str, float]:
+    """The score of the best F1 of each label, as the service's assumed threshold.
+
+    Fit on pages set aside for it (the tune split), then give the result to `evaluate(thresholds=)`
+    or `detect_tiles(thresholds=)`: fitted on the pages one reports on, it flatters. Labels that no
+    threshold helps (no true box, or no hit) are left out.
+    """
+    fitted = evaluate(truth, predictions, iou=iou)
+    return {name: value for name, value in fitted.assumed.items() if value is not None}
