@@ -19,9 +19,9 @@ from tilekit.scans.scan import Access, Scan, ScanInfo
 from tilekit.scans.sniffing import Format
 from tilekit.scans.source import Source
 
-# What counts as damage. libjpeg reports broken data as warnings and paints it gray; libtiff and
-# libpng warn about harmless things, such as private tags and odd profiles.
-_FAIL_ON = {"jpegload": "warning"}
+# What counts as damage. libjpeg reports broken data as warnings and paints it gray, and libvips paints
+# a broken tile of a TIFF black, unless warnings count; libpng warns about harmless things.
+_FAIL_ON = {"jpegload": "warning", "tiffload": "warning"}
 
 
 class VipsScan(Scan):
@@ -124,7 +124,8 @@ def open_vips(source: Source, form: Format, *, page: int, dpi: float | None, max
 
     def load(access: str) -> Any:
         options: dict[str, Any] = {"access": access, "fail_on": _FAIL_ON.get(form.loader, "error")}
-        if form is not None and form.kind in {"tiff", "gif", "webp", "avif"}:
+        options["revalidate"] = True  # libvips remembers files by name; this one may have changed
+        if form.kind in {"tiff", "gif", "webp", "avif"}:
             options["page"] = page
         if source.path is not None:
             return pyvips.Operation.call(form.loader, str(source.path), **options)

@@ -1,0 +1,138 @@
+"""Tiles to bytes and back: JPEG by libjpeg-turbo, PNG and lossless WebP by libvips."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilekit.errors import InvalidArgument
+
+ImageFormat = Literal["jpeg", "png", "webp"]
+Subsampling = Literal["444", "422", "420"]
+EXTENSIONS: dict[str, str] = {"jpeg": "jpg", "png": "png", "webp": "webp"}
+# The largest side each format can hold, by its own header fields.
+MAX_SIDE = {"jpeg": 65500, "png": 2**31 - 1, "webp": 16383}
+LOWEST_QUALITY = 10
+_STEP = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Bytes of an image file, and the JPEG quality they were made with (None: lossless)."""
+
+    data: bytes = field(repr=False)
+    quality: int | None
+
+
+def encode_image(
+    pixels: NDArray[np.uint8],
+    format: ImageFormat = "jpeg",
+    *,
+    quality: int = 90,
+    subsampling: Subsampling = "444",
+    max_bytes: int | None = None,
+) -> Encoded:
+    """Encode (h, w, 1 or 3) or (h, w) uint8 pixels.
+
+    JPEG: `quality` 1 to 100; with `max_bytes`, the highest of quality, quality - 5, ... down to 10
+    that fits, found by halving (at most five tries more). PNG: no filter, compression 1, which on
+    clean pages is both fastest and smallest. WebP: lossless.
+    Raises InvalidArgument for pixels or settings that make no sense, and where `max_bytes` cannot
+    be kept. Safe from any number of threads; one thread's work each.
+    """
+    pixels = _checked(pixels, format)
+    if format == "jpeg":
+        return _encode_jpeg(pixels, quality, subsampling, max_bytes)
+    data = _encode_lossless(pixels, format)
+    if max_bytes is not None and len(data) > max_bytes:
+        raise InvalidArgument(
+            f"max_bytes={max_bytes}: this {format} tile takes {len(data)} bytes and is lossless; "
+            'use format="jpeg" or smaller tiles'
+        )
+    return Encoded(data, None)
+
+
+def decode_image(data: bytes) -> NDArray[np.uint8]:
+    """Bytes of a JPEG, PNG, WebP or any other scan to (h, w, 1 or 3) uint8, as `open_scan` gives them.
+
+    Raises ScanUnsupported, ScanCorrupt. Memory: the whole picture, so meant for tiles.
+    """
+    from tilekit.scans.opening import open_scan
+
+    with open_scan(data) as scan:
+        return next(scan.bands_of_rows([scan.height]))
+
+
+def _checked(pixels: NDArray[np.uint8], format: str) -> NDArray[np.uint8]:
+    if format not in get_args(ImageFormat):
+        raise InvalidArgument(f"format={format!r} must be one of {', '.join(get_args(ImageFormat))}")
+    pixels = np.asarray(pixels)
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] not in (1, 3) or 0 in pixels.shape:
+        raise InvalidArgument(
+            f"pixels: {pixels.dtype} of shape {pixels.shape}, must be uint8 (height, width, 1 or 3)"
+        )
+    if max(pixels.shape[:2]) > MAX_SIDE[format]:
+        raise InvalidArgument(
+            f"format={format!r} holds at most {MAX_SIDE[format]} px a side, the tile has {pixels.shape[:2]}"
+        )
+    return np.ascontiguousarray(pixels)
+
+
+def _encode_jpeg(pixels: NDArray[np.uint8], quality: int, subsampling: str, max_bytes: int | None) -> Encoded:
+    if isinstance(quality, bool) or not isinstance(quality, int) or not 1 <= quality <= 100:
+        raise InvalidArgument(f"quality={quality!r} must be a whole number from 1 to 100")
+    if subsampling not in get_args(Subsampling):
+        raise InvalidArgument(
+            f"subsampling={subsampling!r} must be one of {', '.join(get_args(Subsampling))}"
+        )
+    data = _jpeg(pixels, quality, subsampling)
+    if max_bytes is None or len(data) <= max_bytes:
+        return Encoded(data, quality)
+    ladder = list(range(quality - _STEP, LOWEST_QUALITY - 1, -_STEP))
+    best: Encoded | None = None
+    first, last = 0, len(ladder)
+    while first < last:
+        middle = (first + last) // 2
+        data = _jpeg(pixels, ladder[middle], subsampling)
+        if len(data) <= max_bytes:
+            best, last = Encoded(data, ladder[middle]), middle
+        else:
+            first = middle + 1
+    if best is None:
+        raise InvalidArgument(
+            f"max_bytes={max_bytes}: the tile takes {len(data)} bytes even at quality {LOWEST_QUALITY}; "
+            "use smaller tiles"
+        )
+    return best
+
+
+def _jpeg(pixels: NDArray[np.uint8], quality: int, subsampling: str) -> bytes:
+    import simplejpeg
+
+    gray = pixels.shape[2] == 1
+    data: bytes = simplejpeg.encode_jpeg(
+        pixels,
+        quality=quality,
+        colorspace="GRAY" if gray else "RGB",
+        colorsubsampling="Gray" if gray else subsampling,
+        fastdct=False,
+    )
+    return data
+
+
+def _encode_lossless(pixels: NDArray[np.uint8], format: str) -> bytes:
+    import pyvips
+
+    from tilekit.scans.vips import calm
+
+    height, width, bands = pixels.shape
+    image: Any = pyvips.Image.new_from_memory(pixels, width, height, bands, "uchar")
+    image = calm(image.copy(interpretation="b-w" if bands == 1 else "srgb"))
+    if format == "png":
+        return bytes(image.pngsave_buffer(compression=1, filter="none"))
+    return bytes(image.webpsave_buffer(lossless=True, effort=1))
