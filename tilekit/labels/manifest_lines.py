@@ -252,7 +252,7 @@ class _Parser:
             field = f"{name}.annotations[{place}]"
             rows.append(self.box(field, box, size))
             number = box.get("class_id")
-            if isinstance(number, str) and number.isdigit():
+            if isinstance(number, str) and number.isdecimal():
                 number = int(number)
             if not isinstance(number, int) or isinstance(number, bool) or number not in mapping:
                 self.fail(
@@ -284,7 +284,7 @@ class _Parser:
             self.fail(field, 'is missing; it is an object such as {"0": "arrow"}')
         found = {}
         for key, label in mapping.items():
-            if not key.isdigit() or not isinstance(label, str) or not label:
+            if not key.isdecimal() or not isinstance(label, str) or not label:
                 self.fail(field, f"has {key!r}: {label!r}; its keys are numbers as text, its values labels")
             found[int(key)] = label
         return found

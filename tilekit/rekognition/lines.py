@@ -75,7 +75,7 @@ def decode_typed(raw: bytes) -> Decoded | None:
     """The line as structs, or None where it is anything but plain and well formed."""
     try:
         return _TYPED.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
@@ -83,7 +83,7 @@ def decode_plain(raw: bytes) -> Any:
     """The line as Python values; ValueError with a sentence saying where the JSON breaks."""
     try:
         return _PLAIN.decode(raw)
-    except msgspec.DecodeError as exc:
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         raise ValueError(_broken(raw, exc)) from exc
     except RecursionError as exc:
         raise ValueError("is nested too deeply to be a manifest line") from exc
@@ -111,12 +111,14 @@ def is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _broken(raw: bytes, exc: msgspec.DecodeError) -> str:
+def _broken(raw: bytes, exc: Exception) -> str:
     text = str(exc)
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\x00" in raw[:4]:
         return "is not UTF-8 but looks like UTF-16; save the file as UTF-8"
     if raw[:3] == b"\xef\xbb\xbf":
         return "begins with a byte order mark; save the file as UTF-8 without one"
+    if isinstance(exc, UnicodeDecodeError):
+        return "is not UTF-8; save the file as UTF-8"
     if "truncated" in text.lower():
         return "is cut off: the JSON ends too early"
     if b"NaN" in raw or b"Infinity" in raw:
