@@ -12,22 +12,30 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Annotations": "tilekit.boxes.annotations",
+    "Carried": "tilekit.boxes.remap",
+    "Detections": "tilekit.boxes.detections",
     "Evaluation": "tilekit.evaluation.result",
     "LabelSet": "tilekit.labels.label_set",
+    "MergePolicy": "tilekit.boxes.merging",
     "PageDetections": "tilekit.labels.predictions",
     "PageKey": "tilekit.pages",
     "PredictionSet": "tilekit.labels.predictions",
     "PredictionWriter": "tilekit.labels.predictions",
+    "StreamingMerge": "tilekit.boxes.merging",
     "TileGrid": "tilekit.grid",
     "TilekitError": "tilekit.errors",
     "Tiling": "tilekit.grid",
     "Window": "tilekit.grid",
     "evaluate": "tilekit.evaluation.evaluating",
     "fit_thresholds": "tilekit.evaluation.thresholds",
+    "merge": "tilekit.boxes.merging",
+    "nms": "tilekit.boxes.suppression",
     "open_scan": "tilekit.scans.opening",
     "read_evaluation": "tilekit.evaluation.result",
     "read_labels": "tilekit.labels.reading",
     "read_predictions": "tilekit.labels.predictions",
+    "remap_to_scan": "tilekit.boxes.remap",
+    "remap_to_tiles": "tilekit.boxes.remap",
     "scan_info": "tilekit.scans.opening",
     "scan_pages": "tilekit.scans.opening",
     "write_labels": "tilekit.labels.reading",
@@ -38,6 +46,14 @@ __all__ = sorted([*_HOME, "__version__"])
 
 if TYPE_CHECKING:
     from tilekit.boxes.annotations import Annotations as Annotations
+    from tilekit.boxes.detections import Detections as Detections
+    from tilekit.boxes.merging import MergePolicy as MergePolicy
+    from tilekit.boxes.merging import StreamingMerge as StreamingMerge
+    from tilekit.boxes.merging import merge as merge
+    from tilekit.boxes.remap import Carried as Carried
+    from tilekit.boxes.remap import remap_to_scan as remap_to_scan
+    from tilekit.boxes.remap import remap_to_tiles as remap_to_tiles
+    from tilekit.boxes.suppression import nms as nms
     from tilekit.errors import TilekitError as TilekitError
     from tilekit.evaluation.evaluating import evaluate as evaluate
     from tilekit.evaluation.result import Evaluation as Evaluation

@@ -10,19 +10,22 @@ from numpy.typing import ArrayLike, NDArray
 
 from tilekit.errors import InvalidArgument
 
+LIMIT = 1e100  # areas of larger boxes would overflow
+
 
 def boxes(value: ArrayLike, name: str = "boxes") -> NDArray[np.float64]:
-    """(n, 4) float64, C-contiguous, read-only view or copy; finite, x0 <= x1, y0 <= y1."""
+    """(n, 4) float64, C-contiguous, read-only view or copy; within 1e100, x0 <= x1, y0 <= y1."""
     array = _floats(value, name)
     if array.size == 0 and array.ndim <= 2:
         array = array.reshape(0, 4)
     if array.ndim != 2 or array.shape[1] != 4:
         raise InvalidArgument(f"{name} must have shape (n, 4) as x0, y0, x1, y1, not {array.shape}")
-    bad = ~np.isfinite(array).all(axis=1) | (array[:, 2] < array[:, 0]) | (array[:, 3] < array[:, 1])
+    with np.errstate(invalid="ignore"):
+        bad = ~(np.abs(array) <= LIMIT).all(axis=1) | (array[:, 2:] < array[:, :2]).any(axis=1)
     if bad.any():
         row = int(bad.argmax())
         raise InvalidArgument(
-            f"{name}[{row}] is {array[row].tolist()}; a box is x0, y0, x1, y1, finite, with x0 <= x1 and y0 <= y1"
+            f"{name}[{row}] is {array[row].tolist()}; a box is x0, y0, x1, y1, finite (within 1e100), with x0 <= x1 and y0 <= y1"
         )
     return _frozen(array)
 
@@ -35,6 +38,28 @@ def scores(value: ArrayLike, count: int, name: str = "scores") -> NDArray[np.flo
         row = int(bad.argmax())
         raise InvalidArgument(f"{name}[{row}] is {array[row]}; scores are numbers from 0 to 1")
     return _frozen(array)
+
+
+def finite(value: ArrayLike, count: int, name: str) -> NDArray[np.float64]:
+    """(n,) float64, any finite numbers."""
+    array = _length(_floats(value, name), count, name)
+    bad = ~np.isfinite(array)
+    if bad.any():
+        row = int(bad.argmax())
+        raise InvalidArgument(f"{name}[{row}] is {array[row]}; it must be a finite number")
+    return _frozen(array)
+
+
+def labels(value: ArrayLike | None, count: int, name: str = "class_ids") -> NDArray[np.int64] | None:
+    """(n,) int64, any whole numbers; None stays None."""
+    if value is None:
+        return None
+    array = np.asarray(value)
+    if array.size == 0:
+        array = array.astype(np.int64)
+    if array.dtype.kind not in "iu":
+        raise InvalidArgument(f"{name} must be whole numbers, not {array.dtype}")
+    return _frozen(_length(np.ascontiguousarray(array, dtype=np.int64), count, name))
 
 
 def class_ids(value: ArrayLike | None, count: int, names: Sequence[str] | None) -> NDArray[np.int64]:
@@ -83,6 +108,17 @@ def ratio(value: Any, name: str) -> float:
         or not 0 <= float(value) <= 1
     ):
         raise InvalidArgument(f"{name}={value!r} must be a number from 0 to 1")
+    return float(value)
+
+
+def length(value: Any, name: str) -> float:
+    """A finite number of px, not negative."""
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, float, np.number))
+        or not 0 <= float(value) <= LIMIT
+    ):
+        raise InvalidArgument(f"{name}={value!r} must be a number of px, 0 or more")
     return float(value)
 
 

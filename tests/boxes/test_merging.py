@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.boxes.scenes import detect, scene
+from tilekit.boxes.detections import Detections
+from tilekit.boxes.merging import MergePolicy, StreamingMerge, merge
+from tilekit.errors import InvalidArgument
+from tilekit.grid import Tiling
+
+TOLERANCE, JITTER = 2.0, 1.5
+
+
+def found(grid, truth, labels, seed, noise=200):
+    return detect(grid, truth, labels, seed=seed, jitter=JITTER, noise=noise, floor=MergePolicy().score_floor)
+
+
+def assert_one_each(merged: Detections, truth, labels):
+    assert len(merged) == len(truth)
+    gaps = np.abs(merged.boxes[:, None] - truth[None]).max(axis=2)
+    nearest = gaps.argmin(axis=1)
+    assert sorted(nearest) == list(range(len(truth)))
+    assert gaps.min(axis=1).max(initial=0) <= JITTER
+    assert np.array_equal(merged.class_ids, labels[nearest])
+
+
+@given(
+    seed=st.integers(0, 2**32),
+    size=st.tuples(st.integers(100, 900), st.integers(100, 900)),
+    tile=st.integers(130, 400),
+    edge=st.sampled_from(["shift", "clip", "pad"]),
+    layout=st.sampled_from(["spread", "rows", "touching"]),
+)
+def test_exactly_one_box_per_object_where_the_overlap_suffices(seed, size, tile, edge, layout):
+    largest = 60
+    overlap = int(largest + 2 * (TOLERANCE + JITTER)) + 1
+    truth, labels = scene(*size, seed=seed, sizes=(12, largest), layout=layout)
+    grid = Tiling(tile, overlap, edge).grid(*size)
+    merged = merge(found(grid, truth, labels, seed), grid, MergePolicy(tolerance=TOLERANCE))
+    assert_one_each(merged, truth, labels)
+
+
+@given(
+    seed=st.integers(0, 2**32),
+    size=st.tuples(st.integers(100, 900), st.integers(100, 900)),
+    tile=st.integers(40, 300),
+    ratio=st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.7]),
+    layout=st.sampled_from(["spread", "rows", "touching", "mess"]),
+    agnostic=st.booleans(),
+    join=st.booleans(),
+)
+def test_streaming_equals_the_whole_and_order_of_arrival_is_no_matter(
+    seed, size, tile, ratio, layout, agnostic, join
+):
+    truth, labels = scene(*size, seed=seed, sizes=(4, 200), layout=layout)
+    grid = Tiling(tile, ratio).grid(*size)
+    policy = MergePolicy(class_agnostic=agnostic, join=join)
+    dets = found(grid, truth, labels, seed)
+    whole = merge(dets, grid, policy)
+    shuffled = np.random.default_rng(seed).permutation(len(dets))
+    assert merge(dets[shuffled], grid, policy) == whole
+    stream = StreamingMerge(grid, policy)
+    rows = dets.tile_index[shuffled] // grid.cols
+    parts = [stream.add(row, dets[shuffled][rows == row]) for row in range(grid.rows)]
+    parts.append(stream.finish())
+    together = Detections.concat(parts)
+    assert np.array_equal(together.boxes, whole.boxes)
+    assert np.array_equal(together.scores, whole.scores)
+    assert together.labels == whole.labels
+    if len(whole):
+        assert np.array_equal(together.tile_index, whole.tile_index)
+        assert np.array_equal(together.cut, whole.cut)
+    assert np.all(np.diff(whole.tile_index) >= 0) if len(whole) else True
+
+
+@given(seed=st.integers(0, 2**32), overlap=st.sampled_from([0, 16, 40]))
+def test_objects_longer_than_the_overlap_are_joined(seed, overlap):
+    rng = np.random.default_rng(seed)
+    x0, x1 = sorted(rng.integers(5, 795, 2))
+    truth = np.array([[x0, 100.0 + k * 40, max(x1, x0 + 60), 120.0 + k * 40] for k in range(4)])
+    truth = np.concatenate([truth, [[20.0, 300, 44, 780]]])
+    labels = np.zeros(len(truth), np.int64)
+    grid = Tiling(200, overlap).grid(900, 800)
+    dets = detect(grid, truth, labels, seed=seed, jitter=0.5, noise=0, floor=0.05)
+    merged = merge(dets, grid)
+    gaps = np.abs(merged.boxes[:, None] - truth[None]).max(axis=2)
+    assert len(merged) == len(truth)
+    assert sorted(gaps.argmin(axis=1)) == list(range(len(truth)))
+    assert gaps.min(axis=1).max() <= 1
+
+
+def test_final_boxes_come_as_soon_as_no_later_row_can_change_them():
+    grid = Tiling(100, 20).grid(100, 1000)
+    stream = StreamingMerge(grid)
+    first = Detections([[10, 10, 20, 20], [10, 90, 20, 100]], [0.9, 0.9], None, ("a",), [0, 0])
+    assert stream.add(0, first).boxes.tolist() == [[10, 10, 20, 20]]
+    second = Detections([[10, 10, 20, 24]], [0.5], None, ("a",), [1])
+    assert stream.add(1, second).boxes.tolist() == [[10, 90, 20, 104]]
+    assert len(stream.finish()) == 0
+
+
+def test_bad_arguments_are_named():
+    grid = Tiling(100).grid(300, 300)
+    one = Detections([[0, 0, 5, 5]], [0.5], None, ("a",), [4])
+    with pytest.raises(InvalidArgument, match="tile_index"):
+        merge(Detections([[0, 0, 5, 5]], [0.5], None, ("a",)), grid)
+    with pytest.raises(InvalidArgument, match=r"tile_index\[0\] is 9"):
+        merge(Detections([[0, 0, 5, 5]], [0.5], None, ("a",), [9]), grid)
+    with pytest.raises(InvalidArgument, match="threshold"):
+        MergePolicy(threshold=2)
+    with pytest.raises(InvalidArgument, match="tolerance"):
+        MergePolicy(tolerance=-1)
+    stream = StreamingMerge(grid)
+    with pytest.raises(InvalidArgument, match="row 0"):
+        stream.add(0, one)
+    stream.add(1, one)
+    with pytest.raises(InvalidArgument, match="row=1"):
+        stream.add(1, one)
+
+
+def test_nothing_merges_to_nothing():
+    grid = Tiling(100).grid(300, 300)
+    assert len(merge(Detections.empty(("a",)), grid)) == 0
+    assert len(StreamingMerge(grid).finish()) == 0

@@ -1,0 +1,63 @@
+"""Slow, obvious twins of the kernels: plain loops, no tricks."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def area(box):
+    return (box[2] - box[0]) * (box[3] - box[1])
+
+
+def intersection(a, b):
+    w = min(a[2], b[2]) - max(a[0], b[0])
+    h = min(a[3], b[3]) - max(a[1], b[1])
+    return w * h if w > 0 and h > 0 else 0.0
+
+
+def iou(a, b):
+    shared = intersection(a, b)
+    return shared / (area(a) + area(b) - shared) if shared > 0 else 0.0
+
+
+def ios(a, b):
+    shared = intersection(a, b)
+    return shared / min(area(a), area(b)) if shared > 0 else 0.0
+
+
+def nms(boxes, scores, class_ids=None, threshold=0.5, metric="iou"):
+    overlap = iou if metric == "iou" else ios
+    order = sorted(range(len(boxes)), key=lambda i: -scores[i])
+    kept = []
+    for i in order:
+        rivals = (k for k in kept if class_ids is None or class_ids[k] == class_ids[i])
+        if not any(overlap(boxes[i], boxes[k]) > threshold for k in rivals):
+            kept.append(i)
+    return kept
+
+
+def remap_to_tiles(boxes, grid, min_visible=0.5):
+    """Rows of (tile, source, box, visible, cut), every box against every tile."""
+
+    def share(low, high, start, stop):
+        if high <= low:
+            return 1.0 if start <= low < stop else 0.0
+        return max(0.0, min(high, stop) - max(low, start)) / (high - low)
+
+    rows = []
+    reduced = grid.to_reduced(np.asarray(boxes, float).reshape(-1, 4))
+    for tile, window in enumerate(grid):
+        x0, y0, x1, y1 = window.x0, window.y0, min(window.x1, grid.width), min(window.y1, grid.height)
+        for source, box in enumerate(reduced):
+            visible = share(box[1], box[3], y0, y1) * share(box[0], box[2], x0, x1)
+            if visible <= 0 or visible < min_visible:
+                continue
+            cut = (
+                (box[0] < x0 and x0 > 0)
+                or (box[1] < y0 and y0 > 0)
+                or (box[2] > x1 and x1 < grid.width)
+                or (box[3] > y1 and y1 < grid.height)
+            )
+            clipped = [max(box[0], x0) - x0, max(box[1], y0) - y0, min(box[2], x1) - x0, min(box[3], y1) - y0]
+            rows.append((tile, source, clipped, visible, cut))
+    return rows

@@ -1,0 +1,169 @@
+"""Pieces of objects longer than the overlap, joined again where the cut edges of two tiles meet.
+
+An object that runs through a seam between two tiles covers the whole strip the tiles share, in
+both. So a piece cut on the right and one cut on the left in the next tile belong together only if
+both span the strip and agree across it; objects shorter than the overlap can never be joined.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilekit.grid import TileGrid
+
+LEFT, TOP, RIGHT, BOTTOM = 1, 2, 4, 8
+_AGREE = 0.5  # least 1-d IoU, along the seam, of two pieces of one object
+
+
+@dataclass(slots=True)
+class Pieces:
+    """Boxes on the reduced scan in merge order (tile, box, class): what merging works on.
+
+    `boxes` (n, 4); `scores`, `labels` (n,); `tiles` (n,): where the first piece was found; `edges` (n,) uint8:
+    sides that a tile edge inside the scan touches; `sequence` (n,): place in merge order; `rows` (n,): row of
+    tiles of the last piece; `tails` (n, 4): the box in that row alone.
+    """
+
+    boxes: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    labels: NDArray[np.int64]
+    tiles: NDArray[np.int64]
+    edges: NDArray[np.uint8]
+    sequence: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    tails: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Pieces:
+        """Some rows."""
+        return Pieces(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    @staticmethod
+    def concat(one: Pieces, other: Pieces) -> Pieces:
+        """The rows of one, then of the other."""
+        if not len(one):
+            return other
+        return Pieces(
+            *(np.concatenate([getattr(one, f.name), getattr(other, f.name)]) for f in fields(Pieces))
+        )
+
+
+def touched(
+    boxes: NDArray[np.float64], tiles: NDArray[np.int64], grid: TileGrid, tolerance: float
+) -> NDArray[np.uint8]:
+    """Which sides of each box a tile edge inside the scan touches, as bits."""
+    rows, cols = np.divmod(tiles, grid.cols)
+    across, down = (grid.columns.starts(), grid.columns.stops()), (grid.lines.starts(), grid.lines.stops())
+    inner_left = np.where(across[0] > 0, across[0] + tolerance, -np.inf)
+    inner_right = np.where(across[1] < grid.width, across[1] - tolerance, np.inf)
+    inner_top = np.where(down[0] > 0, down[0] + tolerance, -np.inf)
+    inner_bottom = np.where(down[1] < grid.height, down[1] - tolerance, np.inf)
+    edges: NDArray[np.uint8] = (boxes[:, 0] <= inner_left[cols]).astype(np.uint8)
+    edges |= (boxes[:, 1] <= inner_top[rows]).view(np.uint8) << 1
+    edges |= (boxes[:, 2] >= inner_right[cols]).view(np.uint8) << 2
+    edges |= (boxes[:, 3] >= inner_bottom[rows]).view(np.uint8) << 3
+    return edges
+
+
+def spans_below(pieces: Pieces, grid: TileGrid, tolerance: float) -> NDArray[np.bool_]:
+    """Pieces that may go on in the next row: cut at the bottom, across the whole shared strip."""
+    starts = np.append(grid.lines.starts()[1:], grid.height)
+    found: NDArray[np.bool_] = ((pieces.edges & BOTTOM) != 0) & (
+        pieces.tails[:, 1] < starts[pieces.rows] + tolerance
+    )
+    return found
+
+
+def spans_above(pieces: Pieces, grid: TileGrid, tolerance: float) -> NDArray[np.bool_]:
+    """Pieces that may come from the row above: cut at the top, across the whole shared strip."""
+    stops = np.append(0, grid.lines.stops()[:-1])
+    found: NDArray[np.bool_] = ((pieces.edges & TOP) != 0) & (
+        pieces.tails[:, 3] > stops[pieces.rows] - tolerance
+    )
+    return found
+
+
+def join_across(pieces: Pieces, grid: TileGrid, tolerance: float, any_label: bool) -> Pieces:
+    """Join pieces over the seams between columns, within each row of tiles."""
+    cols = pieces.tiles % grid.cols
+    starts = np.append(grid.columns.starts()[1:], grid.width)
+    stops = np.append(0, grid.columns.stops()[:-1])
+    near = ((pieces.edges & RIGHT) != 0) & (pieces.boxes[:, 0] < starts[cols] + tolerance)
+    far = ((pieces.edges & LEFT) != 0) & (pieces.boxes[:, 2] > stops[cols] - tolerance)
+    labels = np.zeros_like(pieces.labels) if any_label else pieces.labels
+    return _join(pieces, labels, np.flatnonzero(near), np.flatnonzero(far), 1, (RIGHT, LEFT))
+
+
+def join_down(
+    pieces: Pieces, grid: TileGrid, tolerance: float, any_label: bool, row: int | None = None
+) -> Pieces:
+    """Join pieces over the seams between rows, within each column of tiles: all seams, or the one above `row`."""
+    far = spans_above(pieces, grid, tolerance)
+    if row is not None:
+        far &= pieces.rows == row
+    near = np.flatnonzero(spans_below(pieces, grid, tolerance))
+    labels = np.zeros_like(pieces.labels) if any_label else pieces.labels
+    return _join(pieces, labels, near, np.flatnonzero(far), grid.cols, (BOTTOM, TOP))
+
+
+def _join(
+    pieces: Pieces,
+    labels: NDArray[np.int64],
+    near: NDArray[np.int64],
+    far: NDArray[np.int64],
+    step: int,
+    seam: tuple[int, int],
+) -> Pieces:
+    """Join near to far pieces that lie `step` tiles on and agree along the seam."""
+    if not len(near) or not len(far):
+        return pieces
+    from tilekit.boxes.kernels import seams
+
+    down = seam[0] == BOTTOM
+    along = slice(0, 3, 2) if down else slice(1, 4, 2)
+    reached = pieces.rows * step + pieces.tiles % step if down else pieces.tiles
+    near = near[np.argsort(reached[near], kind="stable")]
+    far = far[np.argsort(reached[far], kind="stable")]
+    forth, back = np.empty(len(near), np.int64), np.empty(len(far), np.int64)
+    seams.pair_up(
+        reached[near] + step,
+        np.ascontiguousarray(pieces.tails[near, along]),
+        labels[near],
+        reached[far],
+        np.ascontiguousarray(pieces.tails[far, along]),
+        labels[far],
+        _AGREE,
+        forth,
+        back,
+    )
+    linked = forth >= 0
+    return _fold(pieces, near[linked], far[forth[linked]], seam)
+
+
+def _fold(
+    pieces: Pieces, first: NDArray[np.int64], second: NDArray[np.int64], seam: tuple[int, int]
+) -> Pieces:
+    """Unite every first with its second; chains end up in their first piece."""
+    if not len(first):
+        return pieces
+    out = pieces.take(np.arange(len(pieces)))
+    root = np.arange(len(pieces))
+    for one, other in zip(first.tolist(), second.tolist(), strict=True):
+        head = root[one]
+        root[other] = head
+        out.boxes[head, :2] = np.minimum(out.boxes[head, :2], pieces.boxes[other, :2])
+        out.boxes[head, 2:] = np.maximum(out.boxes[head, 2:], pieces.boxes[other, 2:])
+        if pieces.scores[other] > out.scores[head]:
+            out.scores[head], out.labels[head] = pieces.scores[other], pieces.labels[other]
+        out.edges[head] = (out.edges[head] & ~np.uint8(seam[0])) | (pieces.edges[other] & ~np.uint8(seam[1]))
+        out.rows[head] = pieces.rows[other]
+        if seam[0] == BOTTOM:
+            out.tails[head] = pieces.tails[other]
+        else:
+            out.tails[head] = out.boxes[head]
+    return out.take(root == np.arange(len(pieces)))
