@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 _HOME = {
     "Annotations": "tilekit.boxes.annotations",
     "Carried": "tilekit.boxes.remap",
+    "CheckReport": "tilekit.labels.check_report",
     "Detections": "tilekit.boxes.detections",
     "Evaluation": "tilekit.evaluation.result",
     "LabelSet": "tilekit.labels.label_set",
@@ -26,8 +27,10 @@ _HOME = {
     "TilekitError": "tilekit.errors",
     "Tiling": "tilekit.grid",
     "Window": "tilekit.grid",
+    "check_manifest": "tilekit.labels.checking",
     "evaluate": "tilekit.evaluation.evaluating",
     "fit_thresholds": "tilekit.evaluation.thresholds",
+    "fix_manifest": "tilekit.labels.fixing",
     "merge": "tilekit.boxes.merging",
     "nms": "tilekit.boxes.suppression",
     "open_scan": "tilekit.scans.opening",
@@ -62,6 +65,9 @@ if TYPE_CHECKING:
     from tilekit.grid import TileGrid as TileGrid
     from tilekit.grid import Tiling as Tiling
     from tilekit.grid import Window as Window
+    from tilekit.labels.check_report import CheckReport as CheckReport
+    from tilekit.labels.checking import check_manifest as check_manifest
+    from tilekit.labels.fixing import fix_manifest as fix_manifest
     from tilekit.labels.label_set import LabelSet as LabelSet
     from tilekit.labels.predictions import PageDetections as PageDetections
     from tilekit.labels.predictions import PredictionSet as PredictionSet

@@ -11,7 +11,13 @@ import tilekit
 from tilekit.cli.output import run_guarded
 
 # name -> (module, attribute, one-line help). The help stands here so that `--help` loads no command.
-COMMANDS: dict[str, tuple[str, str, str]] = {}
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    "check": (
+        "tilekit.cli.check",
+        "check",
+        "Check manifests by Rekognition's own rules before a byte is uploaded.",
+    ),
+}
 
 
 class LazyGroup(click.Group):

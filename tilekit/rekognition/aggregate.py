@@ -61,15 +61,17 @@ class Tally:
         """What the manifest would be used for: the kind most of its valid lines have."""
         if self.invalid > LIMITS.max_invalid_share * max(1, self.total) or not self.lines:
             return "NOT_DETERMINED"
-        return self._kind()
+        return self.kind
 
-    def _kind(self) -> UseCase:
+    @property
+    def kind(self) -> UseCase:
+        """Boxes, or labels of whole images: what more valid lines have, boxes where they are equal."""
         boxes, whole = self.lines["OBJECT_LOCALIZATION"], self.lines["IMAGE_LEVEL_LABELS"]
         return "OBJECT_LOCALIZATION" if boxes >= whole else "IMAGE_LEVEL_LABELS"
 
     def usable(self, use_case: UseCase | None = None) -> Counter[str]:
         """Images of each label among the lines of the use case."""
-        return self.images.get(use_case or self._kind(), Counter())
+        return self.images.get(use_case or self.kind, Counter())
 
     def statistics(self, errors: list[Finding]) -> dict[str, Any]:
         """The manifest's part of `manifest_summary.json`."""
@@ -102,7 +104,7 @@ def judge(
     training: Tally, testing: Tally | None, limits: Limits = LIMITS, region: str | None = None
 ) -> Verdict:
     """The terminal content errors of a training, and advice; `testing` None means the service splits itself."""
-    kind = training._kind()
+    kind = training.kind
     train = manifest_findings(training, kind, limits, region=region)
     for label, count in sorted(training.usable(kind).items()):
         if count < 10:

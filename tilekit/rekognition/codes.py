@@ -348,10 +348,10 @@ _OWN = [
         "label more pages",
     ),
     Code(
-        "TILEKIT_IMAGE_UNREADABLE",
+        "TILEKIT_LOCAL_IMAGES",
         "advice",
-        "The image could not be looked at, so only the line was checked.",
-        "check that it exists",
+        "Lines name local files, not s3:// objects.",
+        "nothing to fix where the images are uploaded before training, as `tilekit train` does",
     ),
 ]
 

@@ -37,6 +37,8 @@ def image_facts(head: bytes, size: int) -> ImageFacts:
 
 def check_image(facts: ImageFacts, limits: Limits = LIMITS) -> list[Finding]:
     """What the service would refuse about an image of a dataset."""
+    if not facts.bytes:
+        return [Finding("ERROR_INVALID_IMAGE", "there is no such image, or it is empty")]
     if not facts.kind or not facts.width or not facts.height:
         return [Finding("ERROR_INVALID_IMAGE", "it is neither a PNG nor a JPEG")]
     found = check_sides(facts.width, facts.height, limits)

@@ -10,7 +10,7 @@ accept without a word (a property of the tests).
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -33,6 +33,8 @@ from tilekit.rekognition.shrink import smallest_side
 
 Status = Literal["valid", "invalid", "ignored"]
 UseCase = Literal["OBJECT_LOCALIZATION", "IMAGE_LEVEL_LABELS", "NOT_DETERMINED"]
+Look = ImageFacts | Callable[[str], ImageFacts | None]
+"""An image's facts, or a function from a source-ref to them (None: cannot be looked at)."""
 LabeledBox = tuple[str, float, float, float, float]
 """Label, left, top, width, height in px of the image."""
 
@@ -74,19 +76,32 @@ class CheckedLine:
 
 
 def check_line(
-    raw: bytes, *, limits: Limits = LIMITS, image: ImageFacts | None = None, allow_local: bool = False
+    raw: bytes, *, limits: Limits = LIMITS, image: Look | None = None, allow_local: bool = False
 ) -> CheckedLine:
-    """Check a line (bytes without the line end). `image`: the image's facts where it can be looked at.
+    """Check a line (bytes without the line end). `image`: the image's facts, or what looks them up.
 
     `allow_local`: paths are taken for a `source-ref` too, as before an upload.
     """
-    if image is None:
-        typed = decode_typed(raw)
-        if typed is not None:
-            quick = _quick(typed, limits, allow_local)
-            if quick is not None:
+    typed = decode_typed(raw)
+    if typed is not None:
+        quick = _quick(typed, limits, allow_local)
+        if quick is not None:
+            if image is None:
                 return quick
+            facts = image(quick.source_ref) if callable(image) else image
+            if facts is None or _agrees(facts, quick, limits):
+                return quick
+            image = facts
     return _exact(raw, limits, image, allow_local)
+
+
+def _agrees(facts: ImageFacts, line: CheckedLine, limits: Limits) -> bool:
+    """Whether the image is a sound one of the size the line says."""
+    return (
+        bool(facts.kind)
+        and line.size == (facts.width, facts.height)
+        and facts.bytes <= limits.max_image_bytes
+    )
 
 
 def _quick(line: Mapping[str, LinePart | str | int], limits: Limits, allow_local: bool) -> CheckedLine | None:
@@ -121,7 +136,7 @@ def _quick(line: Mapping[str, LinePart | str | int], limits: Limits, allow_local
     except KeyError:
         return None
     bucket = _bucket(source, allow_local)
-    if bucket is None or not _good_date(meta.creation_date) or not _good_map(mapping, limits):
+    if bucket is None or not good_date(meta.creation_date) or not _good_map(mapping, limits):
         return None
     named = labels if len(mapping) == len(ids) else tuple(mapping.values())
     return CheckedLine(
@@ -146,7 +161,8 @@ def _good_map(mapping: dict[str, str], limits: Limits) -> bool:
     return True
 
 
-def _good_date(text: str) -> bool:
+def good_date(text: str) -> bool:
+    """Whether it is a time in ISO 8601, with or without fraction and zone."""
     try:
         datetime.fromisoformat(text)
     except ValueError:
@@ -172,7 +188,7 @@ def _good_bucket(bucket: str) -> bool:
     return True
 
 
-def _exact(raw: bytes, limits: Limits, image: ImageFacts | None, allow_local: bool) -> CheckedLine:
+def _exact(raw: bytes, limits: Limits, image: Look | None, allow_local: bool) -> CheckedLine:
     if not raw.strip():
         return CheckedLine("invalid", findings=(Finding("ERROR_INVALID_JSON_LINE", "the line is blank"),))
     try:
@@ -189,12 +205,11 @@ def _exact(raw: bytes, limits: Limits, image: ImageFacts | None, allow_local: bo
 class _Line:
     """The exact way: one JSON object, rule by rule."""
 
-    def __init__(
-        self, line: dict[str, Any], limits: Limits, image: ImageFacts | None, allow_local: bool
-    ) -> None:
+    def __init__(self, line: dict[str, Any], limits: Limits, image: Look | None, allow_local: bool) -> None:
         self.line = line
         self.limits = limits
-        self.image = image
+        self.look = image
+        self.image: ImageFacts | None = None
         self.allow_local = allow_local
         self.findings: list[Finding] = []
         self.boxes: list[LabeledBox] = []
@@ -209,6 +224,8 @@ class _Line:
 
     def check(self) -> CheckedLine:
         source, bucket = self.source()
+        if self.look is not None and not self.findings:
+            self.image = self.look(source) if callable(self.look) else self.look
         pairs = self.attributes()
         if not pairs:
             self.unlabeled()
@@ -323,7 +340,7 @@ class _Line:
         if meta.get("human-annotated") not in ("yes", "no"):
             self.say(code, 'human-annotated must be "yes" or "no"', key)
         date = meta.get("creation-date")
-        if not isinstance(date, str) or not _good_date(date):
+        if not isinstance(date, str) or not good_date(date):
             self.say(code, f"creation-date must be an ISO 8601 time, not {date!r:.60}", key)
         return len(self.findings) == before
 

@@ -1,0 +1,92 @@
+"""`tilekit check`: the service's rules over manifests, before a byte is uploaded."""
+
+from __future__ import annotations
+
+import click
+
+from tilekit.cli.output import json_option, next_step, print_json, print_table, progress_bar, say
+
+
+@click.command()
+@click.argument("manifests", nargs=-1, required=True, metavar="MANIFEST...")
+@click.option(
+    "--test", metavar="MANIFEST", help="The test manifest, where its name does not begin with 'test'."
+)
+@click.option("--images", metavar="FOLDER", help="Look for the images here; by default where the lines say.")
+@click.option("--uploaded", is_flag=True, help="Paths are errors: every source-ref must be s3://bucket/key.")
+@click.option(
+    "--pixels", is_flag=True, help="Look for the same pixels in training and test; decodes every image."
+)
+@click.option("--region", help="AWS region; Mumbai and London take fewer images.")
+@click.option("--fix", "out", metavar="OUT", help="Write a corrected copy of the one manifest given.")
+@click.option("--max", "most", default=50, show_default=True, help="Findings to print.")
+@json_option
+def check(
+    manifests: tuple[str, ...],
+    test: str | None,
+    images: str | None,
+    uploaded: bool,
+    pixels: bool,
+    region: str | None,
+    out: str | None,
+    most: int,
+    as_json: bool,
+) -> None:
+    """Check manifests by Rekognition's own rules, with its codes, lines and fixes.
+
+    Several are checked together: names beginning with 'test' or 'tune' (or 'val') are those splits, others the
+    training manifest. Exit code 1 where anything would be lost.
+    """
+    from tilekit.labels.checking import check_manifest
+
+    if out is not None:
+        _fix(manifests, out, images, uploaded, as_json)
+        return
+    with progress_bar("check", quiet=as_json) as progress:
+        report = check_manifest(
+            *manifests,
+            test=test,
+            images=images,
+            uploaded=uploaded,
+            pixels=pixels,
+            region=region,
+            progress=progress,
+        )
+    if as_json:
+        print_json(report.to_json())
+    else:
+        rows = [
+            [item.file, item.role, item.tally.total, item.tally.valid, item.tally.ignored, item.tally.invalid]
+            for item in report.manifests
+        ]
+        print_table(["manifest", "role", "lines", "valid", "ignored", "invalid"], rows)
+        if text := report.text(most):
+            say(text)
+        if not report.ok:
+            next_step("fix what would end the training; --fix OUT writes a corrected manifest")
+        elif not report.clean:
+            next_step(
+                "--fix OUT writes a corrected manifest; lines with errors would be left out of the training"
+            )
+        else:
+            next_step("tilekit train")
+    if not report.clean:
+        raise click.exceptions.Exit(1)
+
+
+def _fix(manifests: tuple[str, ...], out: str, images: str | None, uploaded: bool, as_json: bool) -> None:
+    from tilekit.labels.fixing import fix_manifest
+
+    if len(manifests) != 1:
+        raise click.UsageError("--fix takes one manifest at a time")
+    report = fix_manifest(manifests[0], out, images=images, uploaded=uploaded)
+    if as_json:
+        changes = [
+            {"line": change.line, "what": change.what, "kept": change.kept} for change in report.changes
+        ]
+        print_json({"out": out, "read": report.read, "written": report.written, "changes": changes})
+        return
+    for change in report.changes:
+        click.echo(str(change))
+    say(f"{report.read} lines read, {report.written} written, {len(report.changes)} changes")
+    next_step(f"tilekit check {out}")
