@@ -17,12 +17,17 @@ _HOME = {
     "Detections": "tilekit.boxes.detections",
     "Evaluation": "tilekit.evaluation.result",
     "LabelSet": "tilekit.labels.label_set",
+    "LabelsDetector": "tilekit.aws.labels_detector",
     "MergePolicy": "tilekit.boxes.merging",
+    "Model": "tilekit.aws.model",
     "PageDetections": "tilekit.labels.predictions",
     "PageKey": "tilekit.pages",
     "PredictionSet": "tilekit.labels.predictions",
     "PredictionWriter": "tilekit.labels.predictions",
+    "RekognitionDetector": "tilekit.aws.detector",
+    "RekognitionProject": "tilekit.aws.project",
     "StreamingMerge": "tilekit.boxes.merging",
+    "TextDetector": "tilekit.aws.text",
     "TileGrid": "tilekit.grid",
     "TilekitError": "tilekit.errors",
     "Tiling": "tilekit.grid",
@@ -48,6 +53,11 @@ _HOME = {
 __all__ = sorted([*_HOME, "__version__"])
 
 if TYPE_CHECKING:
+    from tilekit.aws.detector import RekognitionDetector as RekognitionDetector
+    from tilekit.aws.labels_detector import LabelsDetector as LabelsDetector
+    from tilekit.aws.model import Model as Model
+    from tilekit.aws.project import RekognitionProject as RekognitionProject
+    from tilekit.aws.text import TextDetector as TextDetector
     from tilekit.boxes.annotations import Annotations as Annotations
     from tilekit.boxes.detections import Detections as Detections
     from tilekit.boxes.merging import MergePolicy as MergePolicy

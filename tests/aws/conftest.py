@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.aws.building import make_dataset
+from tilekit.aws.project import RekognitionProject
+from tilekit.aws.service import Service
+from tilekit.aws.waiting import Polling
+from tilekit.local import running
+from tilekit.storage.s3 import Access, S3Store
+
+QUICK = Polling(0.05, 0.05, 0.05)
+
+
+@pytest.fixture(autouse=True)
+def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+
+
+@pytest.fixture(scope="session")
+def endpoint() -> Iterator[str]:
+    with running(canned=True, time_scale=0.0) as url:
+        yield url
+
+
+@pytest.fixture
+def store(endpoint: str) -> S3Store:
+    store = S3Store(Access(endpoint_url=endpoint))
+    store.client.create_bucket(Bucket="aws-tests")
+    return store
+
+
+@pytest.fixture
+def notes() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def make_project(
+    endpoint: str, store: S3Store, notes: list[str], request: pytest.FixtureRequest
+) -> Callable[..., RekognitionProject]:
+    def make(name: str = "", **options: object) -> RekognitionProject:
+        own = name or request.node.name.replace("[", "-").replace("]", "")[:200]
+        service = Service(Access(endpoint_url=endpoint), rate=1000)
+        settings = {"service": service, "polling": QUICK, "note": notes.append, **options}
+        return RekognitionProject(own, "aws-tests", **settings)
+
+    return make
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> tuple[Path, Path]:
+    return make_dataset(tmp_path / "data")

@@ -1,0 +1,204 @@
+"""A model running for as long as a block of code: what it started, it stops."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from tilekit.aws.deadlines import Watch, Watcher
+from tilekit.aws.leases import Lease, LeaseBook, Started
+from tilekit.aws.pricing import PRICES, dollars, duration
+from tilekit.aws.switching import STARTABLE, Switch
+from tilekit.aws.waiting import poll
+from tilekit.errors import ModelNotReady, StorageError
+
+if TYPE_CHECKING:
+    from tilekit.aws.model import Model
+
+
+class Running:
+    """Enters by making a model run, leaves by stopping it if that was ours to do.
+
+    `owned` says whether the model is stopped at the end: it was started here, or by other workers of tilekit
+    that share it (the last one out stops it). A model that was running before is left running.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        units: int,
+        max_units: int | None,
+        *,
+        share: bool = True,
+        watchdog: bool = True,
+        deadline: float | None = None,
+    ) -> None:
+        self.model = model
+        self.units, self.max_units = units, max_units
+        self.switch: Switch = model.switch
+        self.note = model.note
+        self.book = LeaseBook(model.store, model.folder) if share else None
+        self.watchdog = watchdog and model.store.access.session is None
+        self.until = None if deadline is None else time.time() + deadline
+        self.owned = False
+        self.since = time.time()
+        self._lease: Lease | None = None
+        self._watcher: Watcher | None = None
+
+    def enter(self) -> None:
+        """Make the model run."""
+        if self.book is not None:
+            self._lease = self.book.take()
+        while True:
+            if self.book is not None:
+                self._wait_for_closing(self.book)
+            status = self.switch.describe()["Status"]
+            if status == "STOPPING":
+                self.switch.wait_stopped()
+            elif status in {"RUNNING", "STARTING"}:
+                self._join(status)
+                return
+            elif status in STARTABLE:
+                if self._start():
+                    return
+            else:
+                raise ModelNotReady(
+                    f"{self.switch.name}: is {status.lower().replace('_', ' ')}; only a trained model can run",
+                    code=status,
+                    operation="StartProjectVersion",
+                )
+
+    def _wait_for_closing(self, book: LeaseBook) -> None:
+        assert self._lease is not None
+        if book.is_closing(self._lease.now):
+            self.note(f"{self.switch.name}: somebody is just stopping it; waiting")
+            lease = self._lease
+            poll(
+                lambda: book.is_closing(lease.touch()),
+                lambda closing: not closing,
+                every=self.model.polling.running,
+                words=lambda _: "",
+            )
+
+    def _join(self, status: str) -> None:
+        started = self.book.started() if self.book is not None else None
+        if started is not None and started.kind == "run":
+            self.owned = True
+            self._arm()
+            self.note(
+                f"{self.switch.name}: started by another worker of tilekit; shared, the last one out stops it"
+            )
+        else:
+            self.note(f"{self.switch.name}: was {status.lower()} already; it is used, and left running")
+        self.switch.wait_running()
+
+    def _start(self) -> bool:
+        units = self.max_units or self.units
+        # Everything that stops the model stands before it starts.
+        self.owned = True
+        if self.book is not None:
+            self.book.write_started(Started("run", units, until=self.until))
+        self._arm()
+        self.note(
+            f"{self.switch.name}: starting with {units} units, {dollars(PRICES.unit_hour * units)} an hour"
+        )
+        if not self.switch.start(self.units, self.max_units):
+            self._disarm()
+            self.owned = False
+            return False  # another worker was faster
+        self.since = time.time()
+        self.switch.wait_running()
+        return True
+
+    def _arm(self) -> None:
+        if not self.watchdog or self._watcher is not None:
+            return
+        access = self.model.store.access
+        self._watcher = Watcher(
+            Watch(
+                self.switch.arn,
+                self.switch.project_arn,
+                str(self.book.place) if self.book is not None else "",
+                access.region,
+                access.profile,
+                access.endpoint_url,
+                parent=os.getpid(),
+                lease=self._lease.name if self._lease is not None else "",
+                until=self.until,
+            )
+        )
+
+    def _disarm(self) -> None:
+        if self._watcher is not None:
+            self._watcher.dismiss()
+            self._watcher = None
+
+    def leave(self) -> None:
+        """Stop the model if it is ours and nobody else uses it. The watcher goes on where this fails."""
+        name = self._lease.name if self._lease is not None else ""
+        if self._lease is not None:
+            self._lease.end()
+        if not self.owned:
+            if self.book is not None:
+                self.book.drop(name)
+            self._disarm()
+            return
+        try:
+            stopped = self._close(name)
+        except StorageError as exc:  # who else uses it cannot be known; a bill that ends is the lesser evil
+            self.note(f"{self.switch.name}: {exc}; stopping it without asking other workers")
+            self.switch.stop()
+            stopped = True
+        self._disarm()
+        if not stopped:
+            self.note(f"{self.switch.name}: others still use it; left running for them")
+            return
+        spent = time.time() - self.since
+        cost = PRICES.running(spent, self.max_units or self.units)
+        self.note(f"{self.switch.name}: ran {duration(spent)}, at most about {dollars(cost)}")
+
+    def _close(self, name: str) -> bool:
+        if self.book is not None:
+            return self.book.close(self.switch.stop, name)
+        self.switch.stop()
+        return True
+
+
+class Signals:
+    """SIGTERM and Ctrl-C end the block; once it ends, further ones are answered but change nothing.
+
+    Only the main thread can do this; elsewhere it does nothing, since Ctrl-C never reaches other threads.
+    """
+
+    def __init__(self, note: Callable[[str], None]) -> None:
+        self._note = note
+        self._ending = False
+        self._before: dict[int, Any] = {}
+
+    def install(self) -> None:
+        """Take the signals."""
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._handle)
+
+    def hold(self) -> None:
+        """From now on signals do not interrupt."""
+        self._ending = True
+
+    def restore(self) -> None:
+        """Give the signals back."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if self._ending:
+            self._note("the model is being stopped; please wait, this ends the bill")
+            return
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise SystemExit(128 + number)
