@@ -12,14 +12,18 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Annotations": "tilekit.boxes.annotations",
+    "CallableDetector": "tilekit.detectors.callables",
     "Carried": "tilekit.boxes.remap",
     "CheckReport": "tilekit.labels.check_report",
+    "Comparison": "tilekit.evaluation.comparison",
     "Detections": "tilekit.boxes.detections",
+    "Detector": "tilekit.detectors.protocol",
     "Evaluation": "tilekit.evaluation.result",
     "LabelSet": "tilekit.labels.label_set",
     "LabelsDetector": "tilekit.aws.labels_detector",
     "MergePolicy": "tilekit.boxes.merging",
     "Model": "tilekit.aws.model",
+    "OnnxDetector": "tilekit.detectors.onnx",
     "PageDetections": "tilekit.labels.predictions",
     "PageKey": "tilekit.pages",
     "PredictionSet": "tilekit.labels.predictions",
@@ -32,7 +36,10 @@ _HOME = {
     "TilekitError": "tilekit.errors",
     "Tiling": "tilekit.grid",
     "Window": "tilekit.grid",
+    "apply_thresholds": "tilekit.labels.thresholds",
     "check_manifest": "tilekit.labels.checking",
+    "coco_metrics": "tilekit.evaluation.coco_metrics",
+    "compare": "tilekit.evaluation.comparison",
     "evaluate": "tilekit.evaluation.evaluating",
     "fit_thresholds": "tilekit.evaluation.thresholds",
     "fix_manifest": "tilekit.labels.fixing",
@@ -42,12 +49,14 @@ _HOME = {
     "read_evaluation": "tilekit.evaluation.result",
     "read_labels": "tilekit.labels.reading",
     "read_predictions": "tilekit.labels.predictions",
+    "read_thresholds": "tilekit.labels.thresholds",
     "remap_to_scan": "tilekit.boxes.remap",
     "remap_to_tiles": "tilekit.boxes.remap",
     "scan_info": "tilekit.scans.opening",
     "scan_pages": "tilekit.scans.opening",
     "write_labels": "tilekit.labels.reading",
     "write_predictions": "tilekit.labels.predictions",
+    "write_thresholds": "tilekit.labels.thresholds",
 }
 
 __all__ = sorted([*_HOME, "__version__"])
@@ -67,7 +76,13 @@ if TYPE_CHECKING:
     from tilekit.boxes.remap import remap_to_scan as remap_to_scan
     from tilekit.boxes.remap import remap_to_tiles as remap_to_tiles
     from tilekit.boxes.suppression import nms as nms
+    from tilekit.detectors.callables import CallableDetector as CallableDetector
+    from tilekit.detectors.onnx import OnnxDetector as OnnxDetector
+    from tilekit.detectors.protocol import Detector as Detector
     from tilekit.errors import TilekitError as TilekitError
+    from tilekit.evaluation.coco_metrics import coco_metrics as coco_metrics
+    from tilekit.evaluation.comparison import Comparison as Comparison
+    from tilekit.evaluation.comparison import compare as compare
     from tilekit.evaluation.evaluating import evaluate as evaluate
     from tilekit.evaluation.result import Evaluation as Evaluation
     from tilekit.evaluation.result import read_evaluation as read_evaluation
@@ -86,6 +101,9 @@ if TYPE_CHECKING:
     from tilekit.labels.predictions import write_predictions as write_predictions
     from tilekit.labels.reading import read_labels as read_labels
     from tilekit.labels.reading import write_labels as write_labels
+    from tilekit.labels.thresholds import apply_thresholds as apply_thresholds
+    from tilekit.labels.thresholds import read_thresholds as read_thresholds
+    from tilekit.labels.thresholds import write_thresholds as write_thresholds
     from tilekit.pages import PageKey as PageKey
     from tilekit.scans.opening import open_scan as open_scan
     from tilekit.scans.opening import scan_info as scan_info

@@ -24,10 +24,12 @@ def ordered_map(
     cost: Callable[[T], int] | None = None,
     budget: int = DEFAULT_BUDGET,
     ahead: int | None = None,
+    inline: bool = True,
 ) -> Iterator[R]:
     """Map `function` over `items` on threads; results come in the order of the items.
 
-    `workers` 0 or 1 runs everything in the calling thread, one item at a time, in order.
+    `workers` 0 or 1 runs everything in the calling thread, one item at a time, in order; with
+    `inline=False` one worker is a thread too, so that the caller's iterable runs beside it.
     `cost(item)` is the item's bytes while in flight. An item is admitted when the bytes in
     flight stay within `budget`, or when nothing else is in flight; `ahead` bounds their number
     (default 4 x workers). Memory: at most max(budget, the largest item) bytes of items, plus
@@ -40,9 +42,10 @@ def ordered_map(
         raise InvalidArgument(f"workers={workers!r} must be 0 or more")
     if budget < 1:
         raise InvalidArgument(f"budget={budget!r} must be at least 1 byte")
-    if workers <= 1:
+    if workers <= 1 and inline:
         return (function(item) for item in items)
-    return _ordered_map(function, items, workers, cost or _free, budget, ahead or 4 * workers)
+    threads = max(1, workers)
+    return _ordered_map(function, items, threads, cost or _free, budget, ahead or 4 * threads)
 
 
 def _ordered_map(

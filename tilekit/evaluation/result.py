@@ -129,7 +129,7 @@ class Evaluation:
         raise KeyError(label)
 
     def __repr__(self) -> str:
-        return f"<Evaluation {len(self.pages)} pages, {len(self.labels)} labels, F1 {_text(self.f1)} at {self.sides[0].title}>"
+        return f"<Evaluation {len(self.pages)} pages, {len(self.labels)} labels, F1 {text_of(self.f1)} at {self.sides[0].title}>"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -207,8 +207,8 @@ class Evaluation:
     def table(self) -> str:
         """A plain text table for people, with the sentences that belong to it."""
         head = ["label", "truth", "threshold", "precision", "recall", "f1", "tp", "fp", "fn", "ap"]
-        body = [[_text(row[name]) for name in head] for row in self.rows()]
-        lines = _columns([head, *body])
+        body = [[text_of(row[name]) for name in head] for row in self.rows()]
+        lines = align_text([head, *body])
         lines += ["", *self.sentences()]
         return "\n".join(lines)
 
@@ -217,7 +217,7 @@ class Evaluation:
         count = self.counting
         lines = [
             f"{count.pages} pages, hit at {self.sides[0].title}; thresholds {self.threshold_source}.",
-            "F1 side by side: " + ", ".join(f"{side.title} {_text(side.f1)}" for side in self.sides) + ".",
+            "F1 side by side: " + ", ".join(f"{side.title} {text_of(side.f1)}" for side in self.sides) + ".",
             f"Counting: {count.found} found, {count.truths} there; a page is off by "
             f"{count.mean_absolute:.2f} on average, {count.exact_pages} of {count.pages} pages are exact.",
         ]
@@ -292,7 +292,7 @@ class Evaluation:
         head = ["label", "truth", "threshold", "precision", "recall", "f1", "tp", "fp", "fn", "ap"]
         titles = "".join(f"<th>{name}</th>" for name in head)
         rows = "".join(
-            "<tr>" + "".join(f"<td>{escape(_text(row[name]))}</td>" for name in head) + "</tr>"
+            "<tr>" + "".join(f"<td>{escape(text_of(row[name]))}</td>" for name in head) + "</tr>"
             for row in self.rows()
         )
         notes = "".join(f"<li>{escape(line)}</li>" for line in self.sentences())
@@ -378,13 +378,14 @@ def _curve_json(line: Curve) -> dict[str, Any]:
     }
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """A figure for people: three digits, "-" where there is none."""
     if value is None:
         return "-"
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
+def align_text(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows as aligned text: the first column to the left, the others to the right."""
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
     return [

@@ -1,0 +1,119 @@
+"""COCO's own figures by a kept library, pycocotools, with its limit of 100 boxes a page raised."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tilekit.errors import InvalidArgument, MissingExtra
+from tilekit.evaluation.metrics import mean
+from tilekit.evaluation.pages import FlatPages, Missing, Predictions, Truth, flatten
+
+COCO_IOUS = tuple(np.linspace(0.5, 0.95, 10).round(2).tolist())
+
+
+@dataclass(frozen=True)
+class CocoMetrics:
+    """AP as COCO counts it. `ap`: mean over IoU 0.50 to 0.95; `ap50`, `ap75`; `per_label`: label -> AP
+    at each of `ious`. None where a label has no true box."""
+
+    ap: float | None
+    ap50: float | None
+    ap75: float | None
+    per_label: dict[str, dict[float, float | None]]
+    ious: tuple[float, ...]
+    max_boxes: int
+
+
+def coco_metrics(
+    truth: Truth,
+    predictions: Predictions,
+    *,
+    ious: Sequence[float] = COCO_IOUS,
+    labels: Sequence[str] | None = None,
+    missing: Missing = "error",
+) -> CocoMetrics:
+    """AP by pycocotools (extra `coco`); arguments as in `evaluate`.
+
+    Ignore regions are given to it as crowds of their label, of every label where they have none of
+    their own. Its limit of boxes a page is set to the largest number found on a page.
+    Raises MissingExtra where pycocotools is not installed.
+    """
+    wanted = tuple(float(iou) for iou in ious)
+    if not wanted or any(not 0 < iou <= 1 for iou in wanted):
+        raise InvalidArgument(f"ious={tuple(ious)!r} must be numbers above 0 and up to 1")
+    flat = flatten(truth, predictions, missing=missing, labels=labels)
+    most = max(100, int(np.bincount(flat.page, minlength=1).max()))
+    table = _average_precisions(flat, wanted, most)
+    by_label = {
+        name: {
+            iou: None if np.isnan(table[row, place]) else float(table[row, place])
+            for row, iou in enumerate(wanted)
+        }
+        for place, name in enumerate(flat.names)
+    }
+
+    def at(iou: float) -> float | None:
+        return mean(row.get(iou) for row in by_label.values())
+
+    every = [value for row in by_label.values() for value in row.values()]
+    return CocoMetrics(mean(every), at(0.5), at(0.75), by_label, wanted, most)
+
+
+def _average_precisions(flat: FlatPages, ious: tuple[float, ...], most: int) -> Any:
+    """(ious, labels) AP, NaN where a label has no true box."""
+    try:
+        from pycocotools.coco import COCO
+        from pycocotools.cocoeval import COCOeval
+    except ImportError as exc:
+        raise MissingExtra(
+            "COCO's figures need pycocotools; install tilekit with the extra: pip install tilekit[coco]"
+        ) from exc
+    images = [{"id": place + 1} for place in range(len(flat.pages))]
+    categories = [{"id": place + 1, "name": name} for place, name in enumerate(flat.names)]
+    annotations = _rows(flat.truth_boxes, flat.truth_page, flat.truth_label, 0)
+    for place in range(len(flat.names)):
+        here = (flat.ignore_label == place) | (flat.ignore_label < 0)
+        label = np.full(int(here.sum()), place)
+        annotations += _rows(flat.ignore_boxes[here], flat.ignore_page[here], label, 1)
+    for number, row in enumerate(annotations, start=1):
+        row["id"] = number
+    found = _rows(flat.boxes, flat.page, flat.label, 0)
+    for number, (row, score) in enumerate(zip(found, flat.scores.tolist(), strict=True), start=1):
+        row |= {"score": score, "id": number}
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints as it goes
+        truth, given = COCO(), COCO()
+        truth.dataset = {"images": images, "categories": categories, "annotations": annotations}
+        given.dataset = {"images": images, "categories": categories, "annotations": found}
+        truth.createIndex()
+        given.createIndex()
+        run = COCOeval(truth, given, "bbox")
+        run.params.iouThrs = np.array(ious)
+        run.params.maxDets = [most]
+        run.params.areaRng = [[0, 1e10]]
+        run.params.areaRngLbl = ["all"]
+        run.evaluate()
+        run.accumulate()
+    precision = run.eval["precision"][:, :, :, 0, 0]  # (ious, recall points, labels); -1: no true box
+    return np.where((precision < 0).any(axis=1), np.nan, precision.mean(axis=1))
+
+
+def _rows(boxes: Any, pages: Any, labels: Any, crowd: int) -> list[dict[str, Any]]:
+    sizes = boxes[:, 2:] - boxes[:, :2]
+    return [
+        {
+            "image_id": page + 1,
+            "category_id": label + 1,
+            "bbox": [x, y, w, h],
+            "area": w * h,
+            "iscrowd": crowd,
+        }
+        for page, label, (x, y), (w, h) in zip(
+            pages.tolist(), labels.tolist(), boxes[:, :2].tolist(), sizes.tolist(), strict=True
+        )
+    ]

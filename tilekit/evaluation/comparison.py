@@ -1,0 +1,315 @@
+"""compare: is tiling better than whole pages, and do this many pages show it?
+
+Paired bootstrap over pages: pages are drawn with replacement, the same ones for both sides, and the
+difference of the figures is taken each time; the middle 95 % of the differences are the interval.
+Symbols of one page are not independent of each other, pages are: so pages are drawn, not boxes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilekit.errors import EvaluationError, InvalidArgument
+from tilekit.evaluation.result import Evaluation, align_text, read_evaluation, text_of
+from tilekit.pages import PageKey
+from tilekit.storage.local import write_text
+
+FEW_PAGES = 20
+Outcome = str  # "better" | "worse" | "not shown"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One figure of both sides and their difference, `tiled` minus `baseline`, with its interval.
+
+    `low`, `high`: 95 % interval; None, as any figure, where it is not defined on these pages.
+    """
+
+    name: str
+    figure: str
+    baseline: float | None
+    tiled: float | None
+    difference: float | None
+    low: float | None
+    high: float | None
+
+    @property
+    def outcome(self) -> Outcome:
+        """ "better" or "worse" where the whole interval lies on one side of 0, else "not shown"."""
+        if self.low is not None and self.low > 0:
+            return "better"
+        return "worse" if self.high is not None and self.high < 0 else "not shown"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `compare` gives: `differences` overall and per label, and the `sentence` that says it plainly."""
+
+    differences: tuple[Difference, ...]
+    pages: int
+    runs: tuple[int, int]
+    samples: int
+    seed: int
+    names: tuple[str, str]
+    notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Comparison {self.pages} pages: {self.sentence}>"
+
+    @property
+    def f1(self) -> Difference:
+        """The difference of the mean F1 over labels, the figure the sentence is about."""
+        return self.differences[0]
+
+    @property
+    def outcome(self) -> Outcome:
+        """ "better", "worse" or "not shown", for the mean F1."""
+        return self.f1.outcome
+
+    @property
+    def sentence(self) -> str:
+        """The outcome in one plain sentence."""
+        one = self.f1
+        baseline, tiled = self.names
+        if one.difference is None or one.low is None or one.high is None:
+            return (
+                f"{tiled} and {baseline} cannot be compared: F1 is not defined on these {self.pages} pages."
+            )
+        size = (
+            f"mean F1 {text_of(one.baseline)} to {text_of(one.tiled)}, difference {one.difference:+.3f}, "
+            f"95 % interval {one.low:+.3f} to {one.high:+.3f}, {self.pages} pages"
+        )
+        if one.outcome == "not shown":
+            return f"A difference of {tiled} to {baseline} is not shown by this many pages ({size})."
+        return f"{tiled} is {one.outcome} than {baseline} ({size})."
+
+    def table(self) -> str:
+        """A plain text table for people, with the sentence and the notes."""
+        head = ["label", "figure", *self.names, "difference", "low", "high", "outcome"]
+        body = [
+            [
+                row.name,
+                row.figure,
+                text_of(row.baseline),
+                text_of(row.tiled),
+                _signed(row.difference),
+                _signed(row.low),
+                _signed(row.high),
+                row.outcome,
+            ]
+            for row in self.differences
+        ]
+        return "\n".join(
+            [*align_text([head, *body]), "", self.sentence, *(f"{note}." for note in self.notes)]
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "outcome": self.outcome,
+            "sentence": self.sentence,
+            "pages": self.pages,
+            "runs": list(self.runs),
+            "samples": self.samples,
+            "seed": self.seed,
+            "names": list(self.names),
+            "differences": [
+                {**{name: getattr(row, name) for name in Difference.__slots__}, "outcome": row.outcome}
+                for row in self.differences
+            ],
+            "notes": list(self.notes),
+        }
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write `to_json()` to a file, atomically."""
+        write_text(path, json.dumps(self.to_json(), ensure_ascii=False, allow_nan=False) + "\n")
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<p><strong>{escape(self.sentence)}</strong></p><pre>{escape(self.table())}</pre>"
+
+
+Side = Evaluation | str | os.PathLike[str]
+
+
+def compare(
+    baseline: Side | Sequence[Side],
+    tiled: Side | Sequence[Side],
+    *,
+    samples: int = 2000,
+    seed: int = 0,
+    names: tuple[str, str] | None = None,
+) -> Comparison:
+    """The difference of two evaluations of the same pages, with 95 % intervals.
+
+    `baseline`, `tiled`: an Evaluation or the file it was saved to; or several, one a training, since
+    training is not deterministic: then each sample also draws a training of each side, which widens the
+    interval by what trainings differ. `samples`, `seed` of the bootstrap; the same seed gives the same result.
+    `names`: how the sides are called (default: the evaluations' own, or "whole pages" and "tiles").
+
+    Raises EvaluationError where pages, true boxes or the IoU of the two differ. Memory: a bounded
+    number of samples x labels.
+    """
+    if isinstance(samples, bool) or not isinstance(samples, int) or samples < 100:
+        raise InvalidArgument(f"samples={samples!r} must be a whole number of at least 100")
+    sides = (_loaded(baseline), _loaded(tiled))
+    _check_same(*sides)
+    titles = names or (sides[0][0].name or "whole pages", sides[1][0].name or "tiles")
+    labels = tuple(dict.fromkeys(label for side in sides for run in side for label in run.names))
+    pages = sides[0][0].pages
+    tables = [np.stack([_table(run, pages, labels) for run in side]) for side in sides]
+    drawn = [
+        _figures(part) for part in _drawn(tables, samples, np.random.default_rng(seed))
+    ]  # each (samples, figures)
+    whole = [_mean(_figures(table.sum(axis=1)).T) for table in tables]
+    differences = []
+    for place, (name, figure) in _rows(labels):
+        one, two = (float(part[place]) for part in whole)
+        spread = drawn[1][:, place] - drawn[0][:, place]
+        spread = spread[~np.isnan(spread)]
+        low, high = np.percentile(spread, [2.5, 97.5]) if len(spread) >= samples / 2 else (np.nan, np.nan)
+        differences.append(
+            Difference(name, figure, *(_number(v) for v in (one, two, two - one, float(low), float(high))))
+        )
+    runs = (len(sides[0]), len(sides[1]))
+    return Comparison(
+        tuple(differences), len(pages), runs, samples, seed, titles, _notes(sides, len(pages), runs)
+    )
+
+
+def _loaded(side: Side | Sequence[Side]) -> list[Evaluation]:
+    given: list[Any] = list(side) if isinstance(side, (list, tuple)) else [side]
+    if not given:
+        raise InvalidArgument("each side needs at least one evaluation")
+    loaded: list[Evaluation] = []
+    for one in given:
+        run = read_evaluation(one) if isinstance(one, (str, os.PathLike)) else one
+        if not isinstance(run, Evaluation):
+            raise InvalidArgument(f"{one!r} is not an Evaluation; give what evaluate() returned, or its file")
+        loaded.append(run)
+    return loaded
+
+
+def _check_same(baseline: list[Evaluation], tiled: list[Evaluation]) -> None:
+    first = baseline[0]
+    for other in [*baseline[1:], *tiled]:
+        if other.iou != first.iou:
+            raise EvaluationError(f"one side was evaluated at {first.iou!r}, the other at {other.iou!r}")
+        ours, theirs = set(first.pages), set(other.pages)
+        if ours != theirs:
+            odd = sorted(ours ^ theirs)
+            raise EvaluationError(
+                f"the two sides must have the same pages; {len(odd)} pages are only in one of them, "
+                f"the first is {odd[0]}"
+            )
+        counts, others = _truths(first), _truths(other)
+        for label in counts.keys() | others.keys():
+            if counts.get(label, 0) != others.get(label, 0):
+                raise EvaluationError(
+                    f"the two sides have different truth: {counts.get(label, 0)} and "
+                    f"{others.get(label, 0)} true boxes of {label!r}"
+                )
+
+
+def _truths(evaluation: Evaluation) -> dict[str, int]:
+    return {result.label: result.truths for result in evaluation.labels}
+
+
+def _table(run: Evaluation, pages: tuple[PageKey, ...], labels: tuple[str, ...]) -> NDArray[np.float64]:
+    """(pages, labels, 3) tp, fp, fn of one evaluation, in the given order of pages and labels."""
+    place = {key: row for row, key in enumerate(run.pages)}
+    rows = np.array([place[key] for key in pages], dtype=np.int64)
+    out = np.zeros((len(pages), len(labels), 3))
+    columns = [labels.index(label) for label in run.names]
+    counts = run.page_counts
+    for part, table in enumerate((counts.tp, counts.fp, counts.fn)):
+        out[:, columns, part] = table[rows]
+    return out
+
+
+def _drawn(
+    tables: list[NDArray[np.float64]], samples: int, random: np.random.Generator
+) -> list[NDArray[np.float64]]:
+    """Summed counts of drawn pages, (samples, labels, 3) a side; pages are the same for both sides."""
+    pages = tables[0].shape[1]
+    sums = [np.empty((samples, *table.shape[2:])) for table in tables]
+    step = max(1, 4_000_000 // max(1, pages))
+    for begin in range(0, samples, step):
+        count = min(step, samples - begin)
+        weights = random.multinomial(pages, np.full(pages, 1 / pages), size=count).astype(np.float64)
+        for table, out in zip(tables, sums, strict=True):
+            run = random.integers(0, len(table), count)
+            for training in range(len(table)):
+                here = np.flatnonzero(run == training)
+                flat = table[training].reshape(pages, -1)
+                out[begin + here] = (weights[here] @ flat).reshape(len(here), *table.shape[2:])
+    return sums
+
+
+def _figures(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(samples, figures): mean F1, P, R over labels with truth, micro F1, then F1, P, R of each label."""
+    tp, fp, fn = counts[..., 0], counts[..., 1], counts[..., 2]
+    parts = [_ratio(2 * tp, 2 * tp + fp + fn), _ratio(tp, tp + fp), _ratio(tp, tp + fn)]
+    there = (tp + fn) > 0
+    means = [_mean(np.where(there, part, np.nan)) for part in parts]
+    every = counts.sum(axis=1)
+    micro = _ratio(2 * every[:, 0], 2 * every[:, 0] + every[:, 1] + every[:, 2])
+    columns = [*means, micro]
+    for label in range(counts.shape[1]):
+        columns += [part[:, label] for part in parts]
+    return np.stack(columns, axis=1)
+
+
+def _rows(labels: tuple[str, ...]) -> list[tuple[int, tuple[str, str]]]:
+    figures = ("f1", "precision", "recall")
+    rows = [(place, ("mean of labels", figure)) for place, figure in enumerate(figures)]
+    rows.append((3, ("all boxes", "f1")))
+    for place, label in enumerate(labels):
+        rows += [(4 + 3 * place + part, (label, figure)) for part, figure in enumerate(figures)]
+    return rows
+
+
+def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.divide(part, whole, out=np.full_like(part, np.nan), where=whole > 0)
+
+
+def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean over labels of what is defined; NaN where nothing is."""
+    given = ~np.isnan(values)
+    return _ratio(np.where(given, values, 0).sum(axis=1), given.sum(axis=1).astype(np.float64))
+
+
+def _notes(
+    sides: tuple[list[Evaluation], list[Evaluation]], pages: int, runs: tuple[int, int]
+) -> tuple[str, ...]:
+    notes = []
+    if pages < FEW_PAGES:
+        notes.append(
+            f"{pages} pages are fewer than {FEW_PAGES}: the interval is itself uncertain, label more pages"
+        )
+    if runs == (1, 1):
+        notes.append(
+            "each side is one training; another training of the same data gives other figures, "
+            "which this interval does not hold"
+        )
+    every = [one for side in sides for one in side]
+    if any(one.threshold_source.startswith("assumed") for one in every):
+        notes.append("thresholds were fitted on these very pages, which flatters; fit them on the tune split")
+    notes += [note for one in every for note in one.notes]
+    return tuple(dict.fromkeys(notes))
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else value
+
+
+def _signed(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.3f}"
