@@ -18,6 +18,7 @@ _HOME = {
     "Comparison": "tilekit.evaluation.comparison",
     "Detections": "tilekit.boxes.detections",
     "Detector": "tilekit.detectors.protocol",
+    "EncodedTile": "tilekit.tiles.writing",
     "Evaluation": "tilekit.evaluation.result",
     "LabelSet": "tilekit.labels.label_set",
     "LabelsDetector": "tilekit.aws.labels_detector",
@@ -32,7 +33,9 @@ _HOME = {
     "RekognitionProject": "tilekit.aws.project",
     "StreamingMerge": "tilekit.boxes.merging",
     "TextDetector": "tilekit.aws.text",
+    "Tile": "tilekit.tiles.tile",
     "TileGrid": "tilekit.grid",
+    "TileSet": "tilekit.tiles.writing",
     "TilekitError": "tilekit.errors",
     "Tiling": "tilekit.grid",
     "Window": "tilekit.grid",
@@ -40,6 +43,7 @@ _HOME = {
     "check_manifest": "tilekit.labels.checking",
     "coco_metrics": "tilekit.evaluation.coco_metrics",
     "compare": "tilekit.evaluation.comparison",
+    "encode_tiles": "tilekit.tiles.writing",
     "evaluate": "tilekit.evaluation.evaluating",
     "fit_thresholds": "tilekit.evaluation.thresholds",
     "fix_manifest": "tilekit.labels.fixing",
@@ -50,10 +54,12 @@ _HOME = {
     "read_labels": "tilekit.labels.reading",
     "read_predictions": "tilekit.labels.predictions",
     "read_thresholds": "tilekit.labels.thresholds",
+    "read_tiles": "tilekit.tiles.reading",
     "remap_to_scan": "tilekit.boxes.remap",
     "remap_to_tiles": "tilekit.boxes.remap",
     "scan_info": "tilekit.scans.opening",
     "scan_pages": "tilekit.scans.opening",
+    "tile_scan": "tilekit.tiles.writing",
     "write_labels": "tilekit.labels.reading",
     "write_predictions": "tilekit.labels.predictions",
     "write_thresholds": "tilekit.labels.thresholds",
@@ -108,6 +114,12 @@ if TYPE_CHECKING:
     from tilekit.scans.opening import open_scan as open_scan
     from tilekit.scans.opening import scan_info as scan_info
     from tilekit.scans.opening import scan_pages as scan_pages
+    from tilekit.tiles.reading import read_tiles as read_tiles
+    from tilekit.tiles.tile import Tile as Tile
+    from tilekit.tiles.writing import EncodedTile as EncodedTile
+    from tilekit.tiles.writing import TileSet as TileSet
+    from tilekit.tiles.writing import encode_tiles as encode_tiles
+    from tilekit.tiles.writing import tile_scan as tile_scan
 
 
 def __getattr__(name: str) -> Any:

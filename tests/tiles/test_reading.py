@@ -1,0 +1,162 @@
+"""Pixels of tiles equal the window of the decoded page, whatever the format, edge and scale."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import pyvips
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tilekit as tk
+from tilekit.errors import InvalidArgument, ScanCorrupt
+from tilekit.tiles.segments import open_segments
+
+FORMATS = {
+    "jpeg": ("jpg", {"Q": 90}),
+    "png": ("png", {}),
+    "strips": ("tif", {"compression": "deflate"}),
+    "lzw": ("tif", {"compression": "lzw", "predictor": "horizontal"}),
+    "tiled-jpeg": (
+        "tif",
+        {"tile": True, "compression": "jpeg", "Q": 90, "tile_width": 64, "tile_height": 48},
+    ),
+    "tiled-deflate": ("tif", {"tile": True, "compression": "deflate", "predictor": "horizontal"}),
+    "tiled-none": ("tif", {"tile": True, "compression": "none", "bigtiff": True}),
+    "tiled-lzw": ("tif", {"tile": True, "compression": "lzw"}),
+}
+SEGMENTED = {"tiled-jpeg", "tiled-deflate", "tiled-none"}
+WIDTH, HEIGHT = 331, 270
+
+
+@pytest.fixture(scope="module")
+def scans(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("scans")
+    made = {}
+    for bands in (1, 3):
+        noise = np.random.default_rng(bands).integers(0, 256, (HEIGHT, WIDTH, bands), dtype=np.uint8)
+        image = pyvips.Image.new_from_memory(noise.tobytes(), WIDTH, HEIGHT, bands, "uchar")
+        image = image.copy(interpretation="srgb" if bands == 3 else "b-w").gaussblur(1.5)
+        for name, (ext, options) in FORMATS.items():
+            path = folder / f"{name}-{bands}.{ext}"
+            image.write_to_file(str(path), **options)
+            pixels = pyvips.Image.new_from_file(str(path)).numpy().reshape(HEIGHT, WIDTH, bands)
+            made[name, bands] = path, pixels
+    return made
+
+
+def expected(pixels, window):
+    return pixels[window.y0 : window.y1, window.x0 : window.x1]
+
+
+@pytest.mark.parametrize("bands", [1, 3])
+@pytest.mark.parametrize("name", FORMATS)
+def test_tiles_equal_the_decoded_page(scans, name, bands):
+    path, pixels = scans[name, bands]
+    for tiling in (
+        tk.Tiling(100, 20),
+        tk.Tiling((64, 300), 0.5, edge="clip"),
+        tk.Tiling(97, (0, 30), edge="pad"),
+        tk.Tiling.parts(5),
+        tk.Tiling(1000),
+        tk.Tiling((3, 50), (1, 0)),
+    ):
+        for workers in (1, 3):
+            with tk.open_scan(path) as scan:
+                grid = scan.grid(tiling)
+                tiles = list(tk.read_tiles(scan, tiling, workers=workers))
+            assert [tile.window for tile in tiles] == list(grid)
+            assert [tile.index for tile in tiles] == list(range(len(grid)))
+            for tile in tiles:
+                want = expected(pixels, tile.window)
+                assert tile.pixels.flags.c_contiguous
+                assert not tile.pixels.flags.writeable
+                assert tile.pixels.shape == (tile.window.height, tile.window.width, bands)
+                assert np.array_equal(tile.pixels[: want.shape[0], : want.shape[1]], want)
+
+
+@pytest.mark.parametrize("bands", [1, 3])
+@pytest.mark.parametrize("name", FORMATS)
+def test_segments_are_used_where_they_can_be(scans, name, bands):
+    with tk.open_scan(scans[name, bands][0]) as scan:
+        found = open_segments(scan)
+        assert (found is not None) == (name in SEGMENTED)
+        if found is not None:
+            found[1]()
+
+
+@given(
+    st.sampled_from(sorted(FORMATS)),
+    st.integers(1, 400),
+    st.integers(1, 400),
+    st.data(),
+)
+def test_any_tiling_gives_the_pages_pixels(scans, name, width, height, data):
+    path, pixels = scans[name, 3]
+    stride_x, stride_y = (
+        data.draw(st.integers(max(1, width // 8), width)),
+        data.draw(st.integers(max(1, height // 8), height)),
+    )
+    tiling = tk.Tiling(
+        (max(width, 8), max(height, 8)),
+        (max(width, 8) - max(stride_x, 8), max(height, 8) - max(stride_y, 8)),
+        edge=data.draw(st.sampled_from(["shift", "clip", "pad"])),
+    )
+    with tk.open_scan(path) as scan:
+        grid = scan.grid(tiling)
+        only = data.draw(st.none() | st.sets(st.integers(0, len(grid) - 1), max_size=5))
+        got = list(tk.read_tiles(scan, tiling, only=only, workers=data.draw(st.sampled_from([0, 2]))))
+    assert [tile.index for tile in got] == (list(range(len(grid))) if only is None else sorted(only))
+    for tile in got:
+        want = expected(pixels, grid[tile.index])
+        assert np.array_equal(tile.pixels[: want.shape[0], : want.shape[1]], want)
+
+
+@pytest.mark.parametrize("name", ["jpeg", "tiled-jpeg", "tiled-lzw"])
+def test_scaled_tiles_equal_the_scaled_page(scans, name):
+    path, _ = scans[name, 3]
+    tiling = tk.Tiling(64, 16, scale=0.5)
+    with tk.open_scan(path) as scan:
+        grid = scan.grid(tiling)
+        whole = next(scan.bands_of_rows([grid.height], scale=(grid.width, grid.height)))
+        for tile in tk.read_tiles(scan, tiling):
+            assert np.array_equal(tile.pixels, expected(whole, tile.window))
+
+
+def test_padding_is_the_background_of_the_tile(tmp_path):
+    page = np.full((50, 70, 3), (250, 240, 230), np.uint8)
+    page[10:12, 5:60] = 0
+    path = tmp_path / "page.png"
+    pyvips.Image.new_from_array(page).copy(interpretation="srgb").write_to_file(str(path))
+    with tk.open_scan(path) as scan:
+        (tile,) = tk.read_tiles(scan, tk.Tiling(100, edge="pad"))
+    assert np.array_equal(tile.pixels[:50, :70], page)
+    assert (tile.pixels[50:] == (250, 240, 230)).all()
+    assert (tile.pixels[:, 70:] == (250, 240, 230)).all()
+
+
+def test_a_broken_segment_is_named(scans, tmp_path):
+    path, _ = scans["tiled-jpeg", 3]
+    data = bytearray(path.read_bytes())
+    with tk.open_scan(path) as scan:
+        segments, close = open_segments(scan)
+        place = int(segments._offsets[7])
+        close()
+    data[place : place + 40] = bytes(40)
+    bad = tmp_path / "bad.tif"
+    bad.write_bytes(data)
+    with tk.open_scan(bad) as scan, pytest.raises(ScanCorrupt, match=r"bad\.tif.*segment 7"):
+        list(tk.read_tiles(scan, tk.Tiling(100)))
+
+
+def test_stopping_early_lets_go(scans):
+    path, _ = scans["jpeg", 3]
+    with tk.open_scan(path) as scan:
+        tiles = tk.read_tiles(scan, tk.Tiling(50))
+        next(tiles)
+        tiles.close()
+
+
+def test_an_index_outside_the_grid_is_refused(scans):
+    with tk.open_scan(scans["png", 3][0]) as scan, pytest.raises(InvalidArgument, match="tile 99"):
+        tk.read_tiles(scan, tk.Tiling(200), only=[0, 99])

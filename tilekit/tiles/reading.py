@@ -1,0 +1,151 @@
+"""read_tiles: the tiles of a scan as numpy arrays, streaming."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+import numpy as np
+
+from tilekit.errors import InvalidArgument
+from tilekit.flow import DEFAULT_BUDGET, ordered_map
+from tilekit.grid import TileGrid, Tiling, Window
+from tilekit.scans.scan import Scan
+from tilekit.tiles.blocks import tiles_of_blocks
+from tilekit.tiles.pieces import Piece, RawTile
+from tilekit.tiles.rows import tiles_of_rows
+from tilekit.tiles.segments import open_segments
+from tilekit.tiles.tile import Tile
+
+_ROWS_BYTES = 192 * 1024 * 1024
+
+
+def read_tiles(
+    scan: Scan,
+    tiling: Tiling,
+    *,
+    workers: int | None = None,
+    budget: int = DEFAULT_BUDGET,
+    only: Iterable[int] | None = None,
+) -> Iterator[Tile]:
+    """The tiles of an open scan in grid order, each with pixels of its own.
+
+    `workers`: threads that decode and copy (default: one a core; 1 does all in the calling thread).
+    `budget`: bytes of finished tiles that may wait for the caller. `only`: indices of the tiles to
+    give, any order and number; they come in grid order.
+
+    Memory, beside the budget, for a scan stored in scanlines:
+    (tile height + stride + 512) x width x bands bytes and the decoder's own; for one stored in
+    blocks: what `tiles_of_blocks` says, whatever the width.
+    Raises ScanError for damage, naming file and page; InvalidArgument for an index not in the grid.
+    """
+    grid = scan.grid(tiling)
+    threads = worker_count(workers)
+    if budget < 1:
+        raise InvalidArgument(f"budget={budget!r} must be at least 1 byte")
+    rows = chosen_rows(grid, only)
+    return _read(scan, grid, rows, threads, budget)
+
+
+def _read(
+    scan: Scan, grid: TileGrid, rows: dict[int, Collection[int]], threads: int, budget: int
+) -> Iterator[Tile]:
+    with raw_tiles(scan, grid, rows, workers=threads) as tiles:
+        yield from ordered_map(
+            RawTile.tile, tiles, workers=threads, cost=lambda tile: tile.nbytes, budget=budget
+        )
+
+
+@contextlib.contextmanager
+def raw_tiles(
+    scan: Scan, grid: TileGrid, rows: dict[int, Collection[int]], *, workers: int
+) -> Iterator[Iterator[RawTile]]:
+    """Tiles not yet put together, by the path that suits how the scan is stored."""
+    with contextlib.ExitStack() as stack:
+        tiles: Iterator[RawTile] | None = None
+        if not grid.is_scaled and (found := open_segments(scan)) is not None:
+            segments, close = found
+            stack.callback(close)
+            tiles = tiles_of_blocks(segments, grid, rows, workers=workers)
+        elif scan.info.access == "block" and _by_rectangle(scan, grid, rows):
+            tiles = _tiles_of_rectangles(scan, grid, rows)
+        else:
+            tiles = tiles_of_rows(scan, grid, rows)
+        stack.callback(_close, tiles)
+        yield tiles
+
+
+def _by_rectangle(scan: Scan, grid: TileGrid, rows: dict[int, Collection[int]]) -> bool:
+    """Whether single rectangles are cheaper than whole rows: few tiles asked for, or very wide rows."""
+    row_bytes = grid.width * scan.bands * (grid.lines.tile + grid.lines.stride)
+    asked = sum(len(columns) for columns in rows.values())
+    return row_bytes > _ROWS_BYTES or 4 * asked < len(grid)
+
+
+def _tiles_of_rectangles(scan: Scan, grid: TileGrid, rows: dict[int, Collection[int]]) -> Iterator[RawTile]:
+    for row in sorted(rows):
+        for col in rows[row]:
+            window = grid.window(row, col)
+            shape = (
+                min(window.y1, grid.height) - window.y0,
+                min(window.x1, grid.width) - window.x0,
+                scan.bands,
+            )
+            yield _Rectangle(row * grid.cols + col, row, col, window, shape, scan, grid)
+
+
+class _Rectangle(RawTile):
+    """A tile read on its own, in the worker that wants its pixels."""
+
+    __slots__ = ("_grid", "_scan")
+
+    def __init__(
+        self,
+        index: int,
+        row: int,
+        col: int,
+        window: Window,
+        shape: tuple[int, int, int],
+        scan: Scan,
+        grid: TileGrid,
+    ) -> None:
+        super().__init__(index, row, col, window, shape, ())
+        self._scan, self._grid = scan, grid
+
+    def gather(self) -> Sequence[Piece]:
+        """The one piece, read now."""
+        x0, y0 = self.window.x0, self.window.y0
+        height, width, _ = self.shape
+        scale = (self._grid.width, self._grid.height) if self._grid.is_scaled else None
+        return [Piece(0, 0, self._scan.read(x0, y0, x0 + width, y0 + height, scale=scale))]
+
+
+def chosen_rows(grid: TileGrid, only: Iterable[int] | None) -> dict[int, Collection[int]]:
+    """Row -> columns for the indices asked for; all of them where `only` is None."""
+    if only is None:
+        return dict.fromkeys(range(grid.rows), range(grid.cols))
+    indices = np.unique(np.fromiter(only, np.int64))
+    if indices.size and (indices[0] < 0 or indices[-1] >= len(grid)):
+        wrong = indices[0] if indices[0] < 0 else indices[-1]
+        raise InvalidArgument(f"only: tile {wrong} is not in a grid of {len(grid)} tiles")
+    rows: dict[int, Collection[int]] = {}
+    for row in np.unique(indices // grid.cols):
+        inside = indices[(indices >= row * grid.cols) & (indices < (row + 1) * grid.cols)]
+        rows[int(row)] = [int(index) % grid.cols for index in inside]
+    return rows
+
+
+def worker_count(workers: int | None) -> int:
+    """Threads to use: one for every core this process may run on, unless told."""
+    if workers is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 0:
+        raise InvalidArgument(f"workers={workers!r} must be a whole number of 0 or more")
+    return workers
+
+
+def _close(tiles: Iterator[RawTile]) -> None:
+    close = getattr(tiles, "close", None)
+    if close is not None:
+        close()

@@ -1,0 +1,326 @@
+"""Where tiles go: a folder, a zip file, tar shards, S3, or a function of the caller."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import tarfile
+import threading
+import uuid
+import zipfile
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from tilekit.errors import InvalidArgument, StorageError
+from tilekit.pages import PageKey
+from tilekit.storage.local import PART_SUFFIX, atomic_file, part_path, storage_error, storage_errors
+from tilekit.tiles.index import (
+    TILES_FILE,
+    TILING_FILE,
+    PageRecord,
+    Recipe,
+    merged_lines,
+    read_index,
+    same_recipe,
+    tiling_json,
+)
+
+Lines = Mapping[PageKey, Iterable[bytes]]
+
+
+class Sink(ABC):
+    """Takes files of a run. `begin`, then `put` for every tile, then `finish` or `abort`.
+
+    `concurrent`: `put` may be called from several threads, in any order; otherwise it is called
+    from one thread in grid order.
+    """
+
+    concurrent = False
+
+    def begin(self, recipe: Recipe, key: PageKey) -> None:  # noqa: B027 - a sink that needs nothing need not say so
+        """A page is about to be written; what was there of it is no longer whole."""
+
+    @abstractmethod
+    def put(self, name: str, data: bytes) -> None:
+        """Write one file; when it returns the file is there whole."""
+
+    def discard(self, names: Iterable[str]) -> None:  # noqa: B027 - a sink that needs nothing need not say so
+        """Take back tiles of a page that failed, where that is possible."""
+
+    @abstractmethod
+    def finish(self, recipe: Recipe, pages: list[PageRecord], lines: Lines) -> None:
+        """All tiles are written: write the index, and make what is written appear."""
+
+    def abort(self) -> None:  # noqa: B027 - a sink that needs nothing need not say so
+        """The run failed; leave nothing that looks whole."""
+
+
+class FolderSink(Sink):
+    """A folder of files, each written beside and renamed. Pages already in it are kept."""
+
+    concurrent = True
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+        self._made: set[str] = set()
+        self._mark = uuid.uuid4().hex[:12]
+        self._lock = threading.Lock()
+        self._count = 0
+
+    def begin(self, recipe: Recipe, key: PageKey) -> None:
+        """Refuse a folder of another recipe; forget an older run of the same page."""
+        with storage_errors(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        if not (self.folder / TILING_FILE).exists():
+            return
+        old = read_index(self.folder)
+        others = [page for page in old.pages if page.key != key]
+        if others and not same_recipe(old.recipe, recipe):
+            raise InvalidArgument(
+                f"{self.folder}: holds tiles of {others[0].key} made another way (see {TILING_FILE}); "
+                "use another folder, or remove this one"
+            )
+        if len(others) < len(old.pages):
+            names = [record.file for record in old.tiles(key) if record.file is not None]
+            self._write_index(old.recipe, others, {key: ()})
+            self.discard(names)
+
+    def put(self, name: str, data: bytes) -> None:
+        """See Sink."""
+        folder, _, last = name.rpartition("/")
+        if folder not in self._made:
+            with storage_errors(self.folder / folder):
+                (self.folder / folder).mkdir(parents=True, exist_ok=True)
+            self._made.add(folder)
+        with self._lock:
+            self._count += 1
+            count = self._count
+        path = os.path.join(self.folder, folder, last)
+        part = os.path.join(self.folder, folder, f".{self._mark}.{count}{PART_SUFFIX}")
+        try:
+            _write(part, data)
+            os.replace(part, path)
+        except BaseException as exc:
+            with contextlib.suppress(OSError):
+                os.unlink(part)
+            if isinstance(exc, OSError):
+                raise storage_error(exc, path) from exc
+            raise
+
+    def discard(self, names: Iterable[str]) -> None:
+        """See Sink."""
+        for name in names:
+            with contextlib.suppress(OSError):
+                (self.folder / name).unlink()
+
+    def finish(self, recipe: Recipe, pages: list[PageRecord], lines: Lines) -> None:
+        """See Sink."""
+        kept: list[PageRecord] = []
+        if (self.folder / TILING_FILE).exists():
+            kept = [page for page in read_index(self.folder).pages if page.key not in lines]
+        self._write_index(recipe, [*kept, *pages], lines)
+
+    def _write_index(self, recipe: Recipe, pages: list[PageRecord], lines: Lines) -> None:
+        tiles, tiling = self.folder / TILES_FILE, self.folder / TILING_FILE
+        if not pages:
+            with storage_errors(self.folder):
+                tiling.unlink(missing_ok=True)
+                tiles.unlink(missing_ok=True)
+            return
+        with contextlib.ExitStack() as stack:
+            old: Iterable[bytes] = ()
+            if tiling.exists() and tiles.exists():
+                old = stack.enter_context(tiles.open("rb"))
+            file = stack.enter_context(atomic_file(tiles))
+            file.writelines(merged_lines(old, lines))
+        with atomic_file(tiling) as file:
+            file.write(tiling_json(recipe, pages))
+
+
+class ZipSink(Sink):
+    """One zip file, stored without a second compression; it appears when the run has succeeded."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._part = part_path(self.path)
+        with storage_errors(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._zip = zipfile.ZipFile(self._part, "w", zipfile.ZIP_STORED)
+
+    def put(self, name: str, data: bytes) -> None:
+        """See Sink."""
+        with storage_errors(self.path):
+            self._zip.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data)
+
+    def finish(self, recipe: Recipe, pages: list[PageRecord], lines: Lines) -> None:
+        """See Sink."""
+        with storage_errors(self.path):
+            info = zipfile.ZipInfo(TILES_FILE, (1980, 1, 1, 0, 0, 0))
+            with self._zip.open(info, "w", force_zip64=True) as file:
+                for line in merged_lines((), lines):
+                    file.write(line)
+            self.put(TILING_FILE, tiling_json(recipe, pages))
+            self._zip.close()
+            os.replace(self._part, self.path)
+
+    def abort(self) -> None:
+        """See Sink."""
+        with contextlib.suppress(OSError, ValueError):
+            self._zip.close()
+        with contextlib.suppress(OSError):
+            self._part.unlink()
+
+
+class TarSink(Sink):
+    """Tar files of about `shard_bytes` each: `<stem>-00000.tar` and so on; the last holds the index.
+
+    A run within one shard writes just `path`. Shards appear when the run has succeeded.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, shard_bytes: int | None = None) -> None:
+        if shard_bytes is not None and shard_bytes < 1:
+            raise InvalidArgument(f"shard_bytes={shard_bytes!r} must be at least 1")
+        self.path = Path(path)
+        self.shard_bytes = shard_bytes
+        self._parts: list[Path] = []
+        self._file: IO[bytes] | None = None
+        self._tar: tarfile.TarFile | None = None
+        with storage_errors(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._next()
+
+    def put(self, name: str, data: bytes) -> None:
+        """See Sink."""
+        self._add(name, io.BytesIO(data), len(data))
+
+    def finish(self, recipe: Recipe, pages: list[PageRecord], lines: Lines) -> None:
+        """See Sink."""
+        index = b"".join(merged_lines((), lines))
+        self._add(TILES_FILE, io.BytesIO(index), len(index))
+        self.put(TILING_FILE, tiling_json(recipe, pages))
+        with storage_errors(self.path):
+            self._close()
+            for part, final in zip(self._parts, self.paths(), strict=True):
+                os.replace(part, final)
+
+    def paths(self) -> list[Path]:
+        """The files that are or will be written."""
+        if self.shard_bytes is None:
+            return [self.path]
+        stem, suffix = self.path.stem, self.path.suffix
+        return [self.path.with_name(f"{stem}-{i:05d}{suffix}") for i in range(len(self._parts))]
+
+    def abort(self) -> None:
+        """See Sink."""
+        with contextlib.suppress(OSError):
+            self._close()
+        for part in self._parts:
+            with contextlib.suppress(OSError):
+                part.unlink()
+
+    def _add(self, name: str, data: IO[bytes], size: int) -> None:
+        with storage_errors(self.path):
+            if self._tar is None or self._file is None:
+                raise StorageError(f"{self.path}: is finished; nothing can be added")
+            if (
+                self.shard_bytes is not None
+                and self._file.tell() > 0
+                and self._file.tell() + size > self.shard_bytes
+            ):
+                self._next()
+            info = tarfile.TarInfo(name)
+            info.size, info.mode = size, 0o644
+            self._tar.addfile(info, data)
+
+    def _next(self) -> None:
+        self._close()
+        self._parts.append(part_path(self.path))
+        self._file = self._parts[-1].open("wb")
+        self._tar = tarfile.open(fileobj=self._file, mode="w", format=tarfile.PAX_FORMAT)  # noqa: SIM115 - closed in _close
+
+    def _close(self) -> None:
+        tar, file, self._tar, self._file = self._tar, self._file, None, None
+        if tar is not None and file is not None:
+            try:
+                tar.close()
+            finally:
+                file.close()
+
+
+class CallableSink(Sink):
+    """Gives every file to `function(name, data)`, one at a time, in grid order; the index last."""
+
+    def __init__(self, function: Callable[[str, bytes], object]) -> None:
+        self._function = function
+
+    def put(self, name: str, data: bytes) -> None:
+        """See Sink."""
+        self._function(name, data)
+
+    def finish(self, recipe: Recipe, pages: list[PageRecord], lines: Lines) -> None:
+        """See Sink."""
+        self.put(TILES_FILE, b"".join(merged_lines((), lines)))
+        self.put(TILING_FILE, tiling_json(recipe, pages))
+
+
+class S3Sink(Sink):
+    """Objects below an `s3://bucket/prefix`; the index is put last."""
+
+    concurrent = True
+
+    def __init__(self, uri: str, *, store: Any = None) -> None:
+        from tilekit.storage.s3 import S3Store, parse_s3
+
+        self._place = parse_s3(uri)
+        self._store = store or S3Store(connections=32)
+
+    def put(self, name: str, data: bytes) -> None:
+        """See Sink."""
+        self._store.put(self._place / name, data)
+
+    def begin(self, recipe: Recipe, key: PageKey) -> None:
+        """An older index would promise tiles that are about to be replaced."""
+        self._store.delete(self._place / TILING_FILE)
+        self._store.delete(self._place / TILES_FILE)
+
+    def discard(self, names: Iterable[str]) -> None:
+        """See Sink."""
+        for name in names:
+            self._store.delete(self._place / name)
+
+    def finish(self, recipe: Recipe, pages: list[PageRecord], lines: Lines) -> None:
+        """See Sink."""
+        self.put(TILES_FILE, b"".join(merged_lines((), lines)))
+        self.put(TILING_FILE, tiling_json(recipe, pages))
+
+
+def sink_for(out: object) -> Sink:
+    """The sink for a folder, `*.zip`, `*.tar`, `s3://` address, function, or a Sink itself."""
+    if isinstance(out, Sink):
+        return out
+    if callable(out):
+        return CallableSink(out)
+    if not isinstance(out, (str, os.PathLike)):
+        raise InvalidArgument(f"out={out!r} must be a path, an s3:// address or a function(name, data)")
+    text = os.fspath(out)
+    if text.startswith("s3://"):
+        return S3Sink(text)
+    if Path(text).is_dir():
+        return FolderSink(text)
+    suffix = Path(text).suffix.lower()
+    if suffix == ".zip":
+        return ZipSink(text)
+    return TarSink(text) if suffix == ".tar" else FolderSink(text)
+
+
+def _write(path: str, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666)
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,317 @@
+"""encode_tiles and tile_scan: tiles as bytes, and as files with their index."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Literal, TypeVar, get_args
+
+from tilekit.errors import InvalidArgument
+from tilekit.flow import DEFAULT_BUDGET, ordered_map
+from tilekit.grid import TileGrid, Tiling, Window
+from tilekit.pages import PageKey
+from tilekit.scans.blank import is_blank
+from tilekit.scans.encoding import EXTENSIONS, Encoded, ImageFormat, Subsampling, encode_image
+from tilekit.scans.opening import open_scan
+from tilekit.scans.scan import Scan
+from tilekit.scans.source import ScanSource
+from tilekit.tiles.index import PageRecord, Recipe, TileIndex, TileRecord, read_index
+from tilekit.tiles.naming import check_stem, stem_of, tile_name
+from tilekit.tiles.pieces import RawTile
+from tilekit.tiles.reading import chosen_rows, raw_tiles, worker_count
+from tilekit.tiles.sinks import FolderSink, Sink, sink_for
+
+Progress = Callable[[int, int], object]
+_T = TypeVar("_T")
+_SPOOL_BYTES = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedTile:
+    """A window as bytes of an image file.
+
+    `quality`: JPEG quality it was made with, None where lossless. `blank`: left out as blank;
+    `data` is then empty.
+    """
+
+    index: int
+    row: int
+    col: int
+    window: Window
+    data: bytes
+    format: str
+    quality: int | None
+    blank: bool
+
+
+@dataclass(frozen=True)
+class TileSet:
+    """What `tile_scan` wrote: `tiles` files, `blank` left out, `lowered` in quality, `bytes` in all."""
+
+    out: str
+    key: PageKey
+    grid: TileGrid
+    recipe: Recipe
+    tiles: int
+    blank: int
+    lowered: int
+    bytes: int
+
+    def __len__(self) -> int:
+        return self.tiles
+
+    def index(self) -> TileIndex:
+        """The folder's index; raises StorageNotFound where tiles went elsewhere."""
+        return read_index(self.out)
+
+    def records(self) -> Iterator[TileRecord]:
+        """The page's lines of tiles.jsonl, in grid order."""
+        return self.index().tiles(self.key)
+
+    def paths(self) -> Iterator[Path]:
+        """The files written, in grid order."""
+        return (Path(self.out) / record.file for record in self.records() if record.file is not None)
+
+
+def encode_tiles(
+    scan: Scan,
+    tiling: Tiling,
+    *,
+    format: ImageFormat = "jpeg",
+    quality: int = 90,
+    subsampling: Subsampling = "444",
+    workers: int | None = None,
+    max_bytes: int | None = None,
+    skip_blank: bool = False,
+    only: Iterable[int] | None = None,
+    budget: int = DEFAULT_BUDGET,
+) -> Iterator[EncodedTile]:
+    """The tiles of an open scan as JPEG, PNG or WebP bytes, in grid order.
+
+    Encoding as `encode_image` documents; the bytes do not depend on `workers`. `max_bytes`: JPEG
+    quality steps down until a tile fits, and `quality` of the tile says so. `skip_blank`: a tile
+    that `is_blank` is given with `blank` set and no data. Other arguments, memory and errors as in
+    `read_tiles`.
+    """
+    recipe = make_recipe(tiling, format, quality, subsampling, skip_blank, max_bytes)
+    grid = scan.grid(tiling)
+    rows = chosen_rows(grid, only)
+    return _encode(scan, grid, rows, recipe, worker_count(workers), budget, lambda tile: tile)
+
+
+def tile_scan(
+    scan: Scan | ScanSource,
+    out: str | os.PathLike[str] | Callable[[str, bytes], object] | None = None,
+    tiling: Tiling | None = None,
+    *,
+    format: ImageFormat = "jpeg",
+    quality: int = 90,
+    subsampling: Subsampling = "444",
+    skip_blank: bool = False,
+    workers: int | None = None,
+    page: int = 0,
+    dpi: float | Literal["native"] | None = None,
+    max_bytes: int | None = None,
+    stem: str | None = None,
+    progress: Progress | None = None,
+    sink: Sink | None = None,
+) -> TileSet:
+    """Write a page's tiles to a folder, with `tiles.jsonl` and `tiling.json` when all are written.
+
+    `scan`: an open Scan, or what `open_scan` takes (with `page` and `dpi`). `out`: a folder, a
+    `.zip` or `.tar` file, an `s3://` prefix, or a function(name, data); `sink` instead of it for
+    more. `tiling`: 1024 px tiles without overlap unless given. `stem`: relative folder and stem of
+    the names, the file's own stem unless given. `skip_blank`: blank tiles are counted and recorded,
+    not written. `max_bytes`: JPEG quality steps down until a tile fits; `lowered` counts those.
+    `progress(done, total)` is called after every tile.
+
+    Tiles are named `<stem>.p<page>.x<left>.y<top>.w<width>.h<height>.<ext>`. A folder keeps other
+    pages tiled by the same recipe; the same page again replaces its tiles. On an error, or when
+    interrupted, what the run wrote of the page is removed. Memory as in `read_tiles`.
+    Raises ScanError, StorageError (StorageFull on a full disk), InvalidArgument.
+    """
+    recipe = make_recipe(tiling or Tiling(), format, quality, subsampling, skip_blank, max_bytes)
+    if (out is None) == (sink is None):
+        raise InvalidArgument("tile_scan() needs either out= or sink=")
+    with contextlib.ExitStack() as stack:
+        opened = scan if isinstance(scan, Scan) else stack.enter_context(open_scan(scan, page=page, dpi=dpi))
+        with TileRun(sink if sink is not None else sink_for(out), recipe, workers=workers) as run:
+            return run.add(opened, stem=stem, progress=progress)
+
+
+class TileRun:
+    """Pages written to one sink by one recipe; the index is written when the block ends well.
+
+    A page that fails leaves no tile and no line, and others can go on. An exception out of the
+    block aborts the sink. With no page written nothing is left either.
+    """
+
+    def __init__(self, sink: Sink, recipe: Recipe, *, workers: int | None = None) -> None:
+        self._sink = sink
+        self._recipe = recipe
+        self._workers = worker_count(workers)
+        self._stack = contextlib.ExitStack()
+        self._lines: IO[bytes] = self._stack.enter_context(_spool())
+        self._spans: dict[PageKey, tuple[int, int]] = {}
+        self._pages: list[PageRecord] = []
+
+    def __enter__(self) -> TileRun:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        with self._stack:
+            if kind is not None or not self._pages:
+                self._sink.abort()
+                return
+            try:
+                lines = {key: self._span(*span) for key, span in self._spans.items()}
+                self._sink.finish(self._recipe, self._pages, lines)
+            except BaseException:
+                self._sink.abort()
+                raise
+
+    def add(self, scan: Scan, *, stem: str | None = None, progress: Progress | None = None) -> TileSet:
+        """Tile one open page. Errors as in `tile_scan`; the run can go on after one."""
+        recipe = self._recipe
+        name = check_stem(stem if stem is not None else stem_of(scan.key.source))
+        if scan.key in self._spans:
+            raise InvalidArgument(f"{scan.key}: is tiled twice in one run")
+        grid = scan.grid(recipe.tiling)
+        first = self._lines.seek(0, os.SEEK_END)
+        self._sink.begin(recipe, scan.key)
+        page = PageRecord(scan.key.source, scan.key.page, name, scan.width, scan.height, scan.dpi, scan.bands)
+        started: list[str] = []
+        try:
+            page = self._write(scan, grid, page, started, progress)
+        except BaseException:
+            self._lines.truncate(first)
+            with contextlib.suppress(OSError):
+                self._sink.discard(started)
+            raise
+        self._pages.append(page)
+        self._spans[scan.key] = first, self._lines.tell()
+        out = str(self._sink.folder) if isinstance(self._sink, FolderSink) else ""
+        return TileSet(out, scan.key, grid, recipe, page.tiles, page.blank, page.lowered, page.bytes)
+
+    def _write(
+        self, scan: Scan, grid: TileGrid, page: PageRecord, started: list[str], progress: Progress | None
+    ) -> PageRecord:
+        recipe, sink, ext = self._recipe, self._sink, EXTENSIONS[self._recipe.format]
+        rows = chosen_rows(grid, None)
+
+        def store(tile: EncodedTile) -> tuple[TileRecord, bytes]:
+            name = None if tile.blank else tile_name(page.stem, tile.window, ext, page.page)
+            size, data = len(tile.data), tile.data
+            if sink.concurrent and name is not None:
+                started.append(name)
+                sink.put(name, data)
+                data = b""
+            record = TileRecord(
+                page.key, tile.index, tile.row, tile.col, tile.window, name, size, tile.quality, tile.blank
+            )
+            return record, data
+
+        done, blank, lowered, size = 0, 0, 0, 0
+        stored = _encode(scan, grid, rows, recipe, self._workers, DEFAULT_BUDGET, store)
+        with contextlib.closing(stored):
+            for record, data in stored:
+                if data and record.file is not None:
+                    started.append(record.file)
+                    sink.put(record.file, data)
+                self._lines.write(record.to_line())
+                done, size, blank = done + 1, size + record.size, blank + record.blank
+                lowered += record.quality is not None and record.quality != recipe.quality
+                if progress is not None:
+                    progress(done, len(grid))
+        return replace(page, tiles=done - blank, blank=blank, lowered=lowered, bytes=size)
+
+    def _span(self, first: int, last: int) -> Iterator[bytes]:
+        at = first
+        while at < last:
+            self._lines.seek(at)
+            line = self._lines.readline()
+            at += len(line)
+            yield line
+
+
+def _spool() -> IO[bytes]:
+    return tempfile.SpooledTemporaryFile(_SPOOL_BYTES)
+
+
+def make_recipe(
+    tiling: Tiling,
+    format: ImageFormat = "jpeg",
+    quality: int = 90,
+    subsampling: Subsampling = "444",
+    skip_blank: bool = False,
+    max_bytes: int | None = None,
+) -> Recipe:
+    """A checked Recipe; raises InvalidArgument naming the setting that makes no sense."""
+    for name, value, known in (
+        ("format", format, get_args(ImageFormat)),
+        ("subsampling", subsampling, get_args(Subsampling)),
+    ):
+        if value not in known:
+            raise InvalidArgument(f"{name}={value!r} must be one of {', '.join(known)}")
+    if isinstance(quality, bool) or not isinstance(quality, int) or not 1 <= quality <= 100:
+        raise InvalidArgument(f"quality={quality!r} must be a whole number from 1 to 100")
+    if max_bytes is not None and (
+        isinstance(max_bytes, bool) or not isinstance(max_bytes, int) or max_bytes < 1
+    ):
+        raise InvalidArgument(f"max_bytes={max_bytes!r} must be a whole number of bytes above 0")
+    jpeg = format == "jpeg"
+    return Recipe(
+        tiling,
+        format,
+        quality if jpeg else None,
+        subsampling if jpeg else None,
+        bool(skip_blank),
+        max_bytes,
+    )
+
+
+def _encode(
+    scan: Scan,
+    grid: TileGrid,
+    rows: dict[int, Collection[int]],
+    recipe: Recipe,
+    threads: int,
+    budget: int,
+    then: Callable[[EncodedTile], _T],
+) -> Generator[_T, None, None]:
+    """Encode in the pool and run `then` on each there; results in grid order."""
+
+    def work(raw: RawTile) -> _T:
+        pixels = raw.pixels()
+        if recipe.skip_blank and is_blank(pixels):
+            encoded, blank = Encoded(b"", None), True
+        else:
+            encoded, blank = (
+                encode_image(
+                    pixels,
+                    recipe.format,
+                    quality=recipe.quality or 90,
+                    subsampling=recipe.subsampling or "444",
+                    max_bytes=recipe.max_bytes,
+                ),
+                False,
+            )
+        return then(
+            EncodedTile(
+                raw.index, raw.row, raw.col, raw.window, encoded.data, recipe.format, encoded.quality, blank
+            )
+        )
+
+    with raw_tiles(scan, grid, rows, workers=threads) as tiles:
+        yield from ordered_map(
+            work,
+            tiles,
+            workers=threads,
+            cost=lambda tile: tile.nbytes,
+            budget=budget,
+            ahead=max(4 * threads, grid.cols),
+        )
