@@ -1,0 +1,281 @@
+"""write_report: a static folder that opens from disk and proves, or disproves, the gain."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import tilekit
+from tilekit.errors import EvaluationError, ScanError
+from tilekit.evaluation.comparison import compare
+from tilekit.evaluation.evaluating import evaluate
+from tilekit.evaluation.matching import Criterion
+from tilekit.evaluation.pages import Predictions, Truth
+from tilekit.evaluation.result import Evaluation
+from tilekit.flow import ordered_map
+from tilekit.grid import Tiling
+from tilekit.labels.predictions import PredictionSet, read_predictions
+from tilekit.pages import PageKey
+from tilekit.report.files import copy_assets, templates
+from tilekit.report.matches import Matches, match_runs
+from tilekit.report.pages import Crop, page_number, write_page
+from tilekit.report.plots import precision_recall_plot, threshold_plot
+from tilekit.scans.opening import open_scan
+from tilekit.scans.scan import Scan
+from tilekit.storage.local import write_text
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was written: `index` is the page to open; `pages` viewers, `crops` pictures of errors."""
+
+    index: Path
+    pages: int
+    crops: int
+    evaluations: dict[str, Evaluation]
+
+
+def write_report(
+    out: str | os.PathLike[str],
+    truth: Truth,
+    runs: Mapping[str, Predictions],
+    *,
+    evaluations: Mapping[str, Evaluation] | None = None,
+    iou: Criterion = 0.5,
+    title: str = "Whole pages against tiles",
+    dpi: float | None = None,
+    open_page: Callable[[PageKey], Scan] | None = None,
+    crops: int = 48,
+    tile: int = 512,
+    quality: int = 80,
+    workers: int = 2,
+    progress: Callable[[int, int], None] | None = None,
+) -> Report:
+    """Write `out/index.html` with a viewer for every page of the truth.
+
+    `truth`: LabelSet or mapping PageKey -> Annotations, whose keys open as scans (or give
+    `open_page`). `runs`: name -> predictions, the baseline first. `evaluations`: name -> Evaluation
+    made elsewhere (thresholds fitted on other pages, say); by default each run is evaluated here.
+    `crops`: pictures of missed and false boxes, per run and kind at most this many. `dpi`: resolution
+    PDF pages were labeled at; by default found from the labels' page size.
+    A rerun keeps finished pyramids. Memory: `workers` pages' bands (see `write_pyramid`), all boxes.
+    Raises EvaluationError where there is no run, ScanError naming the page that cannot be read.
+    """
+    if not runs:
+        raise EvaluationError("a report needs at least one set of predictions")
+    root = Path(out)
+    found = {name: _loaded(run) for name, run in runs.items()}
+    judged = dict(evaluations or {})
+    for name, run in found.items():
+        if name not in judged:
+            judged[name] = evaluate(truth, run, iou, missing="empty", name=name)
+    matches = match_runs(truth, found, judged, iou)
+    sizes = {**_sizes(found), **getattr(truth, "sizes", {})}
+    opener = open_page or _opener(sizes, dpi)
+    chosen = _chosen_crops(matches, crops)
+    pages_dir = templates()
+    page_template = pages_dir.get_template("page.html")
+    copy_assets(root / "assets")
+    tilings = [_tiling(run) for run in found.values()]
+
+    def one(place: int) -> None:
+        write_page(
+            root,
+            place,
+            matches.pages[place],
+            matches,
+            list(found),
+            opener,
+            page_template,
+            tilings=tilings,
+            crops=[crop for crop in chosen if crop.page == place],
+            last=len(matches.pages) - 1,
+            tile=tile,
+            quality=quality,
+        )
+
+    for done, _ in enumerate(ordered_map(one, range(len(matches.pages)), workers=workers), 1):
+        if progress is not None:
+            progress(done, len(matches.pages))
+    html = pages_dir.get_template("index.html").render(
+        title=title,
+        outcome=_outcome(judged),
+        version=tilekit.__version__,
+        runs=[{"name": name, "sentences": judged[name].sentences()} for name in found],
+        summary=_summary(found, judged),
+        plots=_plots(found, judged),
+        pages=_page_rows(matches, judged, list(found)),
+        galleries=_galleries(chosen, list(found), matches),
+    )
+    write_text(root / "index.html", html)
+    return Report(root / "index.html", len(matches.pages), len(chosen), judged)
+
+
+def _loaded(run: Predictions) -> Any:
+    return read_predictions(run) if isinstance(run, (str, os.PathLike)) else run
+
+
+def _sizes(found: Mapping[str, Any]) -> dict[PageKey, tuple[int, int]]:
+    sizes: dict[PageKey, tuple[int, int]] = {}
+    for run in found.values():
+        sizes.update(getattr(run, "sizes", {}))
+    return sizes
+
+
+def _tiling(run: Any) -> Tiling | None:
+    if isinstance(run, PredictionSet):
+        for page in run.pages():
+            if page.tilings:
+                return page.tilings[0]
+    return None
+
+
+def _opener(sizes: Mapping[PageKey, tuple[int, int]], dpi: float | None) -> Callable[[PageKey], Scan]:
+    def opened(key: PageKey) -> Scan:
+        scan = open_scan(key.source, page=key.page, dpi=dpi)
+        size = sizes.get(key)
+        if size is None or size == (scan.width, scan.height):
+            return scan
+        scan.close()
+        if scan.info.kind == "pdf" and scan.dpi and dpi is None:  # labeled at another resolution
+            again = open_scan(key.source, page=key.page, dpi=scan.dpi * size[0] / scan.width)
+            if size == (again.width, again.height):
+                return again
+            again.close()
+        raise ScanError(
+            f"{key}: is {scan.width} x {scan.height} px but was labeled at {size[0]} x {size[1]} px; "
+            "give the scans that were labeled, or dpi= for a PDF"
+        )
+
+    return opened
+
+
+def _outcome(judged: Mapping[str, Evaluation]) -> str:
+    names = list(judged)
+    if len(names) < 2:
+        only = judged[names[0]]
+        return f"{only.counting.found} found, {only.counting.truths} there; F1 {_ratio(only.f1)}."
+    return compare(judged[names[0]], judged[names[-1]]).sentence
+
+
+def _summary(found: Mapping[str, Any], judged: Mapping[str, Evaluation]) -> list[dict[str, Any]]:
+    tables = [{row["label"]: row for row in judged[name].rows()} for name in found]
+    labels = list(dict.fromkeys(label for table in tables for label in table))
+    totals = [label for label in labels if label in ("mean of labels", "all boxes")]
+    rows = []
+    for label in [*(label for label in labels if label not in totals), *totals]:
+        truth = max((int(table[label]["truth"] or 0) for table in tables if label in table), default=0)
+        cells = [_cell(table.get(label, {})) for table in tables]
+        rows.append({"label": label, "truth": truth, "cells": cells, "total": label in totals})
+    return rows
+
+
+def _cell(row: Mapping[str, Any]) -> dict[str, str]:
+    ratios = {name: _ratio(row.get(name)) for name in ("precision", "recall", "f1")}
+    counts = {name: "" if row.get(name) is None else str(row[name]) for name in ("tp", "fp", "fn")}
+    return ratios | counts
+
+
+def _ratio(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _plots(found: Mapping[str, Any], judged: Mapping[str, Evaluation]) -> list[dict[str, Any]]:
+    from markupsafe import Markup
+
+    plots = []
+    for name in found:
+        result = judged[name]
+        curve = Markup(precision_recall_plot(result.curves))
+        plots.append({"svg": curve, "caption": f"{name}: precision against recall"})
+        curve = Markup(threshold_plot(result.curves, result.thresholds))
+        plots.append({"svg": curve, "caption": f"{name}: F1 by threshold; dots: the thresholds in use"})
+    return plots
+
+
+def _page_rows(matches: Matches, judged: Mapping[str, Evaluation], names: Sequence[str]) -> list[dict[str, Any]]:
+    counts = [judged[name].page_counts for name in names]
+    where = [{key: place for place, key in enumerate(judged[name].pages)} for name in names]
+    rows = []
+    for place, page in enumerate(matches.pages):
+        cells = []
+        for table, places in zip(counts, where, strict=True):
+            at = places.get(page.key)
+            if at is None:
+                cells.append({"fn": "–", "fp": "–", "found": "–"})
+                continue
+            tp, fp, fn = (int(part[at].sum()) for part in (table.tp, table.fp, table.fn))
+            cells.append({"fn": fn, "fp": fp, "found": tp + fp})
+        last = cells[-1]
+        errors = 0 if last["fn"] == "–" else int(last["fn"]) + int(last["fp"])
+        rows.append(
+            {
+                "name": str(page.key),
+                "href": f"pages/{page_number(place)}.html",
+                "truth": len(page.truth),
+                "cells": cells,
+                "errors": errors,
+            }
+        )
+    return sorted(rows, key=lambda row: -row["errors"])
+
+
+def _chosen_crops(matches: Matches, most: int) -> list[Crop]:
+    """Per run: the missed boxes spread over the pages, and the false alarms with the highest scores."""
+    chosen: list[Crop] = []
+    for run, floors in enumerate(matches.thresholds):
+        missed, false = [], []
+        for place, page in enumerate(matches.pages):
+            boxes = page.runs[run]
+            kept = boxes.scores >= np.array(floors)[boxes.labels] if len(boxes.scores) else boxes.scores > 1
+            taken = set(boxes.match[kept & (boxes.match >= 0)].tolist())
+            for at in range(len(page.truth)):
+                if at not in taken:
+                    missed.append((place, page.truth.boxes[at], int(page.truth.class_ids[at]), None))
+            for at in np.flatnonzero(kept & (boxes.match == -1)).tolist():
+                false.append((place, boxes.boxes[at], int(boxes.labels[at]), float(boxes.scores[at])))
+        step = max(1, len(missed) // most) if most else 1
+        false.sort(key=lambda item: -(item[3] or 0))
+        for kind, items in (("miss", missed[::step][:most]), ("false", false[:most])):
+            for number, (place, box, label, score) in enumerate(items):
+                x0, y0, x1, y1 = (float(v) for v in box)
+                file = f"{run}-{kind}-{number:04d}.jpg"
+                name = matches.names[label]
+                chosen.append(Crop(run, kind, (x0, y0, x1, y1), name, score, place, file))
+    return chosen
+
+
+def _galleries(chosen: Sequence[Crop], names: Sequence[str], matches: Matches) -> list[dict[str, Any]]:
+    galleries = []
+    for run, name in reversed(list(enumerate(names))):
+        for kind, words in (("miss", "missed"), ("false", "false alarms")):
+            items = [crop for crop in chosen if crop.run == run and crop.kind == kind]
+            if not items:
+                continue
+            note = "Those with the highest scores first." if kind == "false" else "A sample over all pages."
+            galleries.append(
+                {
+                    "title": f"{name}: {words}",
+                    "note": note,
+                    "crops": [_gallery_item(crop, run, words, matches) for crop in items],
+                }
+            )
+    return galleries
+
+
+def _gallery_item(crop: Crop, run: int, words: str, matches: Matches) -> dict[str, str]:
+    page = str(matches.pages[crop.page].key)
+    at = ",".join(f"{v:.1f}" for v in crop.box)
+    score = "" if crop.score is None else f" {crop.score:.2f}"
+    return {
+        "kind": crop.kind,
+        "href": f"pages/{page_number(crop.page)}.html#at={at}&run={run}",
+        "image": f"crops/{crop.file}",
+        "alt": f"{words}: {crop.label}{score} on {page}",
+        "text": f"{crop.label}{score}, {page.rsplit('/', 1)[-1]}",
+    }

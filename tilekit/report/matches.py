@@ -1,0 +1,117 @@
+"""Every page's boxes with what each one is: hit, false alarm, missed, ignored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilekit.boxes.annotations import Annotations
+from tilekit.evaluation.matching import Criterion, find_overlaps, match_pages
+from tilekit.evaluation.pages import Predictions, Truth, flatten
+from tilekit.evaluation.result import Evaluation
+from tilekit.pages import PageKey
+
+
+@dataclass(frozen=True, eq=False)
+class RunBoxes:
+    """One page's predictions of one run.
+
+    `boxes` (n, 4) float64, `labels` (n,) places in the report's names, `scores` (n,); `match` (n,):
+    place of the true box among the page's that count, -1 false alarm, -2 in an ignore region.
+    """
+
+    boxes: NDArray[np.float64]
+    labels: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    match: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class PageBoxes:
+    """One page: its true boxes that count, those to ignore, and each run's predictions."""
+
+    key: PageKey
+    truth: Annotations
+    ignored: Annotations
+    runs: tuple[RunBoxes, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Matches:
+    """All pages in the truth's order; `names`: labels united; `thresholds`: run -> one a name."""
+
+    names: tuple[str, ...]
+    pages: tuple[PageBoxes, ...]
+    thresholds: tuple[tuple[float, ...], ...]
+
+
+def match_runs(
+    truth: Truth, runs: dict[str, Predictions], evaluations: dict[str, Evaluation], criterion: Criterion
+) -> Matches:
+    """Match every run to the truth, as `evaluate` does."""
+    flats = [flatten(truth, run, missing="empty") for run in runs.values()]
+    places: dict[str, int] = {}
+    for flat in flats:
+        for name in flat.names:
+            places.setdefault(name, len(places))
+    names = tuple(places)
+    parts = []
+    for flat in flats:
+        matched = match_pages(flat, find_overlaps(flat), criterion)
+        to_names = np.array([places[name] for name in flat.names], dtype=np.int64)
+        count = len(flat.pages)
+        first_truth = np.searchsorted(flat.truth_page, np.arange(count + 1))
+        first_found = np.searchsorted(flat.page, np.arange(count + 1))
+        pages: dict[PageKey, RunBoxes] = {}
+        for place, key in enumerate(flat.pages):
+            rows = slice(first_found[place], first_found[place + 1])
+            local = np.where(matched[rows] >= 0, matched[rows] - first_truth[place], matched[rows])
+            labels = to_names[flat.label[rows]] if len(flat.label[rows]) else flat.label[rows]
+            pages[key] = RunBoxes(flat.boxes[rows], labels, flat.scores[rows], local)
+        parts.append(pages)
+    keys = flats[0].pages if flats else tuple(truth)
+    pages_out = tuple(
+        PageBoxes(
+            key,
+            _named(truth[key][~truth[key].ignore], names),
+            _named(truth[key][truth[key].ignore], names),
+            tuple(part[key] for part in parts),
+        )
+        for key in keys
+    )
+    thresholds = tuple(
+        tuple(evaluations[run].thresholds.get(name, 0.5) for name in names) for run in runs
+    )
+    return Matches(names, pages_out, thresholds)
+
+
+def _named(page: Annotations, names: tuple[str, ...]) -> Annotations:
+    """The same boxes with ids into `names`; a label that counts nowhere is put at the end."""
+    wanted = (*names, *(name for name in page.names if name not in names))
+    to_names = np.array([wanted.index(name) for name in page.names], dtype=np.int64)
+    ids = to_names[page.class_ids] if len(page) else page.class_ids
+    return Annotations(page.boxes, ids, wanted, page.ignore)
+
+
+def page_json(page: PageBoxes, names: tuple[str, ...]) -> dict[str, Any]:
+    """The boxes as the viewer reads them: truth [x0, y0, x1, y1, label, ignore], runs with match."""
+    truth = [[*box, int(label), 0] for box, label in _rounded(page.truth)]
+    ignored = [[*box, min(int(label), len(names) - 1), 1] for box, label in _rounded(page.ignored)]
+    runs = [
+        [
+            [*(round(float(v), 2) for v in box), int(label), round(float(score), 4), int(match)]
+            for box, label, score, match in zip(run.boxes, run.labels, run.scores, run.match, strict=True)
+        ]
+        for run in page.runs
+    ]
+    return {"truth": truth + ignored, "runs": runs}
+
+
+def _rounded(page: Annotations) -> list[tuple[list[float], int]]:
+    return [
+        ([round(float(v), 2) for v in box], int(label))
+        for box, label in zip(page.boxes, page.class_ids, strict=True)
+    ]

@@ -1,0 +1,149 @@
+"""One page of the report: its pyramid, its boxes as a script, its viewer, its crops."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilekit.grid import Tiling
+from tilekit.pages import PageKey
+from tilekit.report.matches import Matches, PageBoxes, page_json
+from tilekit.scans.encoding import decode_image, encode_image
+from tilekit.scans.scan import Scan
+from tilekit.storage.local import write_bytes, write_text
+from tilekit.tiles.pyramid import Pyramid, write_pyramid
+
+LAYERS = (
+    {"kind": "truth", "text": "truth", "key": "t", "on": False},
+    {"kind": "hit", "text": "hits", "key": "h", "on": True},
+    {"kind": "miss", "text": "missed", "key": "m", "on": True},
+    {"kind": "false", "text": "false alarms", "key": "f", "on": True},
+    {"kind": "ignore", "text": "ignored", "key": "i", "on": False},
+    {"kind": "grid", "text": "tile grid", "key": "g", "on": False},
+)
+_MOST_WINDOWS = 4000  # a grid finer than this is noise on any screen
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A picture of one error: run's place, "miss" or "false", box, label, score, file name."""
+
+    run: int
+    kind: str
+    box: tuple[float, float, float, float]
+    label: str
+    score: float | None
+    page: int
+    file: str
+
+
+def page_number(place: int) -> str:
+    """The page's file name stem."""
+    return f"{place + 1:05d}"
+
+
+def write_page(
+    root: Path,
+    place: int,
+    page: PageBoxes,
+    matches: Matches,
+    run_names: Sequence[str],
+    open_page: Callable[[PageKey], Scan],
+    template: Any,
+    *,
+    tilings: Sequence[Tiling | None],
+    crops: Sequence[Crop],
+    last: int,
+    tile: int,
+    quality: int,
+) -> None:
+    """Write everything that belongs to one page; a finished page is left as it is on a rerun."""
+    number = page_number(place)
+    tiles = root / "tiles" / number
+    with open_page(page.key) as scan:
+        pyramid = _pyramid(scan, tiles, tile, quality)
+        windows = _grid(scan, tilings)
+    boxes = page_json(page, matches.names)
+    data = {
+        "name": str(page.key),
+        "width": pyramid.width,
+        "height": pyramid.height,
+        "pyramid": pyramid.to_json(),
+        "tiles": f"../tiles/{number}",
+        "names": list(matches.names) or ["-"],
+        "truth": boxes["truth"],
+        "grid": windows,
+        "runs": [
+            {"name": name, "thresholds": list(floors), "boxes": found}
+            for name, floors, found in zip(run_names, matches.thresholds, boxes["runs"], strict=True)
+        ],
+    }
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
+    write_text(root / "data" / f"{number}.js", f"window.TILEKIT_PAGE={text};\n")
+    html = template.render(
+        name=str(page.key),
+        runs=list(run_names),
+        labels=list(matches.names),
+        layers=LAYERS,
+        data=f"../data/{number}.js",
+        before=f"{page_number(place - 1)}.html" if place else None,
+        after=f"{page_number(place + 1)}.html" if place < last else None,
+    )
+    write_text(root / "pages" / f"{number}.html", html)
+    for crop in crops:
+        pixels = _cut(tiles, pyramid, crop.box)
+        data_of_crop = encode_image(pixels, "jpeg", quality=88, subsampling="444").data
+        write_bytes(root / "crops" / crop.file, data_of_crop)
+
+
+def _pyramid(scan: Scan, tiles: Path, tile: int, quality: int) -> Pyramid:
+    """Written once: its last file says that the others are there, and of what they are."""
+    mark = tiles / "pyramid.json"
+    wanted = {"width": scan.width, "height": scan.height, "tile": tile, "page": str(scan.key), "quality": quality}
+    if mark.exists():
+        found = json.loads(mark.read_text(encoding="utf-8"))
+        if {name: found.get(name) for name in wanted} == wanted:
+            return Pyramid(scan.width, scan.height, tile, found["top"])
+    pyramid = write_pyramid(scan, tiles, tile=tile, quality=quality, workers=1)
+    write_text(mark, json.dumps({**wanted, "top": pyramid.top}))
+    return pyramid
+
+
+def _grid(scan: Scan, tilings: Sequence[Tiling | None]) -> list[list[float]]:
+    for tiling in reversed(tilings):
+        if tiling is None:
+            continue
+        grid = tiling.grid(scan.width, scan.height, dpi=scan.dpi)
+        if len(grid) <= _MOST_WINDOWS:
+            boxes = grid.to_base(grid.windows().astype(np.float64))
+            return [[round(float(v), 1) for v in box] for box in boxes]
+    return []
+
+
+def _cut(tiles: Path, pyramid: Pyramid, box: tuple[float, float, float, float]) -> NDArray[np.uint8]:
+    """The box with as much around it, from the full level's tiles."""
+    side = max(box[2] - box[0], box[3] - box[1], 12.0) * 1.5
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    left, top = max(0, int(x - side)), max(0, int(y - side))
+    right, bottom = min(pyramid.width, int(x + side) + 1), min(pyramid.height, int(y + side) + 1)
+    step = max(1, max(right - left, bottom - top) // 512)  # a huge object's crop needs no more
+    out: NDArray[np.uint8] | None = None
+    size = pyramid.tile
+    for row in range(top // size, (bottom - 1) // size + 1):
+        for col in range(left // size, (right - 1) // size + 1):
+            path = tiles / str(pyramid.top) / f"{col}_{row}.jpg"
+            pixels = decode_image(path.read_bytes())
+            if out is None:
+                out = np.full((bottom - top, right - left, pixels.shape[2]), 255, np.uint8)
+            x0, y0 = max(left, col * size), max(top, row * size)
+            x1, y1 = min(right, col * size + pixels.shape[1]), min(bottom, row * size + pixels.shape[0])
+            part = pixels[y0 - row * size : y1 - row * size, x0 - col * size : x1 - col * size]
+            out[y0 - top : y1 - top, x0 - left : x1 - left] = part
+    assert out is not None  # the range holds at least one tile
+    return np.ascontiguousarray(out[::step, ::step])
