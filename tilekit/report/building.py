@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ import numpy as np
 
 import tilekit
 from tilekit.errors import EvaluationError, ScanError
-from tilekit.evaluation.comparison import compare
 from tilekit.evaluation.evaluating import evaluate
 from tilekit.evaluation.matching import Criterion
 from tilekit.evaluation.pages import Predictions, Truth
@@ -160,7 +159,9 @@ def _outcome(judged: Mapping[str, Evaluation]) -> str:
     if len(names) < 2:
         only = judged[names[0]]
         return f"{only.counting.found} found, {only.counting.truths} there; F1 {_ratio(only.f1)}."
-    return compare(judged[names[0]], judged[names[-1]]).sentence
+    from tilekit.evaluation.comparison import compare
+
+    return str(compare(judged[names[0]], judged[names[-1]]).sentence)
 
 
 def _summary(found: Mapping[str, Any], judged: Mapping[str, Evaluation]) -> list[dict[str, Any]]:
@@ -198,12 +199,14 @@ def _plots(found: Mapping[str, Any], judged: Mapping[str, Evaluation]) -> list[d
     return plots
 
 
-def _page_rows(matches: Matches, judged: Mapping[str, Evaluation], names: Sequence[str]) -> list[dict[str, Any]]:
+def _page_rows(
+    matches: Matches, judged: Mapping[str, Evaluation], names: Sequence[str]
+) -> list[dict[str, Any]]:
     counts = [judged[name].page_counts for name in names]
     where = [{key: place for place, key in enumerate(judged[name].pages)} for name in names]
     rows = []
     for place, page in enumerate(matches.pages):
-        cells = []
+        cells: list[dict[str, Any]] = []
         for table, places in zip(counts, where, strict=True):
             at = places.get(page.key)
             if at is None:
@@ -215,7 +218,7 @@ def _page_rows(matches: Matches, judged: Mapping[str, Evaluation], names: Sequen
         errors = 0 if last["fn"] == "–" else int(last["fn"]) + int(last["fp"])
         rows.append(
             {
-                "name": str(page.key),
+                "name": matches.titles[place],
                 "href": f"pages/{page_number(place)}.html",
                 "truth": len(page.truth),
                 "cells": cells,
@@ -229,25 +232,38 @@ def _chosen_crops(matches: Matches, most: int) -> list[Crop]:
     """Per run: the missed boxes spread over the pages, and the false alarms with the highest scores."""
     chosen: list[Crop] = []
     for run, floors in enumerate(matches.thresholds):
-        missed, false = [], []
+        missed: list[Crop] = []
+        false: list[Crop] = []
         for place, page in enumerate(matches.pages):
-            boxes = page.runs[run]
-            kept = boxes.scores >= np.array(floors)[boxes.labels] if len(boxes.scores) else boxes.scores > 1
-            taken = set(boxes.match[kept & (boxes.match >= 0)].tolist())
-            for at in range(len(page.truth)):
-                if at not in taken:
-                    missed.append((place, page.truth.boxes[at], int(page.truth.class_ids[at]), None))
-            for at in np.flatnonzero(kept & (boxes.match == -1)).tolist():
-                false.append((place, boxes.boxes[at], int(boxes.labels[at]), float(boxes.scores[at])))
-        step = max(1, len(missed) // most) if most else 1
-        false.sort(key=lambda item: -(item[3] or 0))
-        for kind, items in (("miss", missed[::step][:most]), ("false", false[:most])):
-            for number, (place, box, label, score) in enumerate(items):
-                x0, y0, x1, y1 = (float(v) for v in box)
-                file = f"{run}-{kind}-{number:04d}.jpg"
-                name = matches.names[label]
-                chosen.append(Crop(run, kind, (x0, y0, x1, y1), name, score, place, file))
+            found = page.runs[run]
+            kept = found.scores >= np.array([*floors, 0.0])[found.labels]
+            hit = set(found.match[kept & (found.match >= 0)].tolist())
+            missed += [
+                _crop(run, "miss", place, page.truth.boxes[at], page.truth.labels[at], None)
+                for at in range(len(page.truth))
+                if at not in hit
+            ]
+            false += [
+                _crop(
+                    run,
+                    "false",
+                    place,
+                    found.boxes[at],
+                    matches.names[found.labels[at]],
+                    float(found.scores[at]),
+                )
+                for at in np.flatnonzero(kept & (found.match == -1)).tolist()
+            ]
+        step = -(-len(missed) // most) if most else 1
+        false.sort(key=lambda crop: -(crop.score or 0))
+        for crops in (missed[:: max(1, step)][:most], false[:most]):
+            chosen += [replace(crop, file=f"{run}-{crop.kind}-{at:04d}.jpg") for at, crop in enumerate(crops)]
     return chosen
+
+
+def _crop(run: int, kind: str, page: int, box: Any, label: str, score: float | None) -> Crop:
+    x0, y0, x1, y1 = (float(v) for v in box)
+    return Crop(run, kind, (x0, y0, x1, y1), label, score, page, "")
 
 
 def _galleries(chosen: Sequence[Crop], names: Sequence[str], matches: Matches) -> list[dict[str, Any]]:
@@ -269,7 +285,7 @@ def _galleries(chosen: Sequence[Crop], names: Sequence[str], matches: Matches) -
 
 
 def _gallery_item(crop: Crop, run: int, words: str, matches: Matches) -> dict[str, str]:
-    page = str(matches.pages[crop.page].key)
+    page = matches.titles[crop.page]
     at = ",".join(f"{v:.1f}" for v in crop.box)
     score = "" if crop.score is None else f" {crop.score:.2f}"
     return {
@@ -277,5 +293,5 @@ def _gallery_item(crop: Crop, run: int, words: str, matches: Matches) -> dict[st
         "href": f"pages/{page_number(crop.page)}.html#at={at}&run={run}",
         "image": f"crops/{crop.file}",
         "alt": f"{words}: {crop.label}{score} on {page}",
-        "text": f"{crop.label}{score}, {page.rsplit('/', 1)[-1]}",
+        "text": f"{crop.label}{score}, {page}",
     }

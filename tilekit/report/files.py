@@ -35,7 +35,9 @@ def templates() -> Any:
     except ImportError as exc:
         raise MissingExtra("the report needs jinja2: pip install 'tilekit[report]'") from exc
     loader = jinja2.PackageLoader("tilekit.report", "templates")
-    return jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    return jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
 
 
 def _leaflet_folder() -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,11 +43,15 @@ class PageBoxes:
 
 @dataclass(frozen=True, eq=False)
 class Matches:
-    """All pages in the truth's order; `names`: labels united; `thresholds`: run -> one a name."""
+    """All pages in the truth's order; `names`: labels united; `thresholds`: run -> one a name.
+
+    `titles`: what each page is called for people, without the folder that all pages share.
+    """
 
     names: tuple[str, ...]
     pages: tuple[PageBoxes, ...]
     thresholds: tuple[tuple[float, ...], ...]
+    titles: tuple[str, ...]
 
 
 def match_runs(
@@ -82,10 +88,17 @@ def match_runs(
         )
         for key in keys
     )
-    thresholds = tuple(
-        tuple(evaluations[run].thresholds.get(name, 0.5) for name in names) for run in runs
-    )
-    return Matches(names, pages_out, thresholds)
+    thresholds = tuple(tuple(evaluations[run].thresholds.get(name, 0.5) for name in names) for run in runs)
+    return Matches(names, pages_out, thresholds, _titles(keys))
+
+
+def _titles(keys: Sequence[PageKey]) -> tuple[str, ...]:
+    folders = {os.path.dirname(key.source) for key in keys}
+    try:
+        shared = os.path.commonpath(folders) if folders and "" not in folders else ""
+    except ValueError:  # absolute and relative paths mixed
+        shared = ""
+    return tuple(str(key).removeprefix(shared).lstrip("/") if shared else str(key) for key in keys)
 
 
 def _named(page: Annotations, names: tuple[str, ...]) -> Annotations:

@@ -71,7 +71,7 @@ def write_page(
         windows = _grid(scan, tilings)
     boxes = page_json(page, matches.names)
     data = {
-        "name": str(page.key),
+        "name": matches.titles[place],
         "width": pyramid.width,
         "height": pyramid.height,
         "pyramid": pyramid.to_json(),
@@ -87,7 +87,7 @@ def write_page(
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
     write_text(root / "data" / f"{number}.js", f"window.TILEKIT_PAGE={text};\n")
     html = template.render(
-        name=str(page.key),
+        name=matches.titles[place],
         runs=list(run_names),
         labels=list(matches.names),
         layers=LAYERS,
@@ -105,7 +105,13 @@ def write_page(
 def _pyramid(scan: Scan, tiles: Path, tile: int, quality: int) -> Pyramid:
     """Written once: its last file says that the others are there, and of what they are."""
     mark = tiles / "pyramid.json"
-    wanted = {"width": scan.width, "height": scan.height, "tile": tile, "page": str(scan.key), "quality": quality}
+    wanted = {
+        "width": scan.width,
+        "height": scan.height,
+        "tile": tile,
+        "page": str(scan.key),
+        "quality": quality,
+    }
     if mark.exists():
         found = json.loads(mark.read_text(encoding="utf-8"))
         if {name: found.get(name) for name in wanted} == wanted:

@@ -63,14 +63,14 @@ def _figure(across: str, up: str) -> tuple[Any, Any]:
 
 
 def _svg(figure: Any, axes: Any) -> str:
-    import matplotlib
+    import matplotlib as mpl
 
     if axes.lines:
         axes.legend(loc="lower left", fontsize=8, framealpha=0, labelcolor=_INK)
     else:
         axes.text(0.5, 0.5, "nothing to draw: no truth", ha="center", color=_INK)
     out = io.StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "tilekit"}):
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "tilekit"}):
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
     text = out.getvalue()
     return text[text.index("<svg") :].replace(_INK, "currentColor")

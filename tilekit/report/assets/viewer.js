@@ -20,8 +20,8 @@
       const image = document.createElement("img");
       image.alt = "";
       image.onload = () => {
-        image.style.width = image.naturalWidth + "px";
-        image.style.height = image.naturalHeight + "px";
+        image.style.width = image.naturalWidth + 0.5 + "px";
+        image.style.height = image.naturalHeight + 0.5 + "px";
         done(null, image);
       };
       image.onerror = () => done(new Error("tile " + image.src), image);

@@ -1,0 +1,147 @@
+"""The report in a real browser: opens from disk, shows the right pixels under each box, obeys the keys."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.report.pages import make_pages
+from tilekit.report.building import write_report
+from tilekit.scans.encoding import decode_image
+
+ARGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+    " --disable-component-update --disable-sync"
+).split()
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("report")
+    truth, poor, good = make_pages(folder / "scans")
+    return write_report(folder / "report", truth, {"whole pages": poor, "tiles": good}).index
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    assert program, "the report tests drive a real browser: install chromium"
+    with sync_playwright() as tool:
+        launched = tool.chromium.launch(executable_path=program, args=ARGS)
+        yield launched
+        launched.close()
+
+
+class Watched:
+    """A page that remembers everything that went wrong on it."""
+
+    def __init__(self, browser: Browser, width: int = 1280, height: int = 900, scheme: Any = "light") -> None:
+        self.page: Page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+        self.problems: list[str] = []
+        self.page.on("console", lambda message: self.problems.append(message.text))
+        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
+        self.page.on("requestfailed", lambda request: self.problems.append(request.url))
+        self.page.on("request", self._request)
+
+    def _request(self, request: Any) -> None:
+        if not request.url.startswith(("file://", "data:")):
+            self.problems.append(f"leaves the folder: {request.url}")
+
+    def open(self, path: Path, fragment: str = "") -> Page:
+        self.page.goto(path.as_uri() + fragment)
+        self.page.wait_for_load_state("networkidle")
+        return self.page
+
+
+def test_every_page_opens_without_a_problem(report: Path, browser: Browser) -> None:
+    for scheme in ("light", "dark"):
+        watched = Watched(browser, scheme=scheme)
+        for path in [report, *sorted((report.parent / "pages").glob("*.html"))]:
+            watched.open(path)
+        assert watched.problems == []
+        watched.page.close()
+
+
+def test_links_and_pictures_of_the_summary_lead_somewhere(report: Path, browser: Browser) -> None:
+    page = Watched(browser).open(report)
+    links = page.eval_on_selector_all("a", "all => all.map(a => a.href)")
+    assert len(links) > 3
+    assert all(Path(link.removeprefix("file://").partition("#")[0]).exists() for link in links)
+    assert page.eval_on_selector_all("img", "all => all.every(i => i.alt.length > 5)")
+    assert "tiles" in page.inner_text("thead")
+    page.close()
+
+
+def test_phone_width_has_no_sideways_scroll(report: Path, browser: Browser) -> None:
+    watched = Watched(browser, width=360, height=740)
+    for path in (report, report.parent / "pages/00001.html"):
+        page = watched.open(path)
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    watched.page.close()
+
+
+def counts(page: Page) -> str:
+    return page.inner_text("#counts")
+
+
+def test_layers_labels_scores_and_runs_switch(report: Path, browser: Browser) -> None:
+    page = Watched(browser).open(report.parent / "pages/00001.html")
+    drawn = "name => window.TILEKIT_VIEWER.map.hasLayer(window.TILEKIT_VIEWER.layers[name])"
+    assert page.evaluate(drawn, "hit")
+    page.keyboard.press("h")
+    assert not page.evaluate(drawn, "hit")
+    page.click("input[data-layer=grid]")
+    assert page.evaluate(drawn, "grid")
+    before = counts(page)
+    page.select_option("#label", label="bar")
+    bars = counts(page)
+    assert bars != before
+    page.select_option("#label", label="all")
+    page.fill("#score", "0.99")
+    assert counts(page).startswith(("0 hits", "1 hits"))
+    page.fill("#score", "0")
+    assert counts(page) == before
+    page.select_option("#run", label="whole pages")
+    assert counts(page) != before
+    page.close()
+
+
+def test_a_known_symbol_lies_under_its_box(report: Path, browser: Browser, tmp_path: Path) -> None:
+    """Go to the first error: the missed red square must be in the middle of the screen, box around it."""
+    page = Watched(browser).open(report.parent / "pages/00001.html")
+    page.keyboard.press("n")
+    assert "missed, square" in page.inner_text("#where")
+    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(300)
+    page.keyboard.press("m")  # the box itself would tint the pixels
+    corner = page.evaluate(
+        """() => { const v = window.TILEKIT_VIEWER, r = document.getElementById("map").getBoundingClientRect();
+        const at = (x, y) => { const p = v.map.latLngToContainerPoint(v.point(x, y)); return [p.x + r.x, p.y + r.y]; };
+        return [...at(100, 150), ...at(130, 180)]; }"""
+    )
+    shot = tmp_path / "shot.png"
+    page.screenshot(path=shot)
+    pixels = decode_image(shot.read_bytes())
+    x0, y0, x1, y1 = (round(v) for v in corner)
+    inside = pixels[y0 + 3 : y1 - 3, x0 + 3 : x1 - 3].reshape(-1, 3).mean(axis=0)
+    left = pixels[y0:y1, x0 - 12 : x0 - 6].reshape(-1, 3).mean(axis=0)
+    below = pixels[y1 + 6 : y1 + 12, x0:x1].reshape(-1, 3).mean(axis=0)
+    assert np.abs(inside - (200, 30, 30)).max() < 25
+    assert left.min() > 220
+    assert below.min() > 220
+    page.close()
+
+
+def test_a_crop_of_the_gallery_leads_to_its_place(report: Path, browser: Browser) -> None:
+    page = Watched(browser).open(report)
+    page.click(".gallery a >> nth=0")
+    page.wait_for_load_state("networkidle")
+    view = "window.TILEKIT_VIEWER.map"
+    assert page.evaluate(f"{view}.getZoom() >= window.TILEKIT_PAGE.pyramid.top")
+    page.close()

@@ -1,0 +1,86 @@
+"""`tilekit report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tilekit.cli.output import json_option, next_step, print_json, progress_bar, say
+
+_TRUTH = ("truth.manifest", "pages-test.manifest")
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--truth", type=click.Path(exists=True), help="Page labels. [default: FOLDER/truth.manifest]")
+@click.option(
+    "--detections", type=click.Path(exists=True), help="What was found. [default: FOLDER/detections.jsonl]"
+)
+@click.option(
+    "--baseline",
+    type=click.Path(exists=True),
+    help="What whole pages found. [default: FOLDER/baseline.jsonl]",
+)
+@click.option("--images", type=click.Path(exists=True, file_okay=False), help="Folder of the labeled scans.")
+@click.option("--iou", default=0.5, show_default=True, help="Overlap that makes a hit.")
+@click.option("--dpi", type=float, help="Resolution at which PDF pages were labeled.")
+@click.option("--title", default="Whole pages against tiles", show_default=True)
+@click.option("--crops", default=48, show_default=True, help="Pictures of errors per run and kind.")
+@click.option("--workers", default=2, show_default=True)
+@json_option
+def report(
+    folder: Path,
+    truth: str | None,
+    detections: str | None,
+    baseline: str | None,
+    images: str | None,
+    iou: float,
+    dpi: float | None,
+    title: str,
+    crops: int,
+    workers: int,
+    as_json: bool,
+) -> None:
+    """Write FOLDER/report: a page that opens from disk, with a viewer for every scan.
+
+    Shows what was found and missed, whole pages against tiles where a baseline is given.
+    """
+    from tilekit.labels.reading import read_labels
+    from tilekit.report.building import write_report
+
+    labels = read_labels(truth or _default(folder, "--truth", _TRUTH), images=images)
+    tiled = detections or str(_default(folder, "--detections", ("detections.jsonl",)))
+    other = baseline or _existing(folder, "baseline.jsonl")
+    runs = {"whole pages": other, "tiles": tiled} if other else {"tiles": tiled}
+    with progress_bar("pages", quiet=as_json) as progress:
+        written = write_report(
+            folder / "report",
+            labels,
+            runs,
+            iou=iou,
+            dpi=dpi,
+            title=title,
+            crops=crops,
+            workers=workers,
+            progress=progress,
+        )
+    if as_json:
+        figures = {name: result.f1 for name, result in written.evaluations.items()}
+        print_json(
+            {"index": str(written.index), "pages": written.pages, "crops": written.crops, "f1": figures}
+        )
+        return
+    say(f"{written.pages} pages, {written.crops} pictures of errors")
+    next_step(f"open {written.index} in a browser")
+
+
+def _default(folder: Path, option: str, names: tuple[str, ...]) -> Path:
+    for name in names:
+        if (folder / name).exists():
+            return folder / name
+    raise click.UsageError(f"{folder} holds no {names[0]}; give {option}")
+
+
+def _existing(folder: Path, name: str) -> str | None:
+    return str(folder / name) if (folder / name).exists() else None
