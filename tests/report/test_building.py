@@ -58,8 +58,10 @@ def test_no_run_and_a_scan_of_another_size_are_told(tmp_path: Path) -> None:
 
 def test_the_command(tmp_path: Path) -> None:
     truth, _, good = make_pages(tmp_path / "scans", 1)
-    write_labels(truth, tmp_path / "truth.manifest", "groundtruth")
-    (tmp_path / "detections.jsonl").write_text("".join(json.dumps(page.to_json()) + "\n" for page in good.pages()))
+    write_labels(truth, tmp_path / "truth.manifest", "ground-truth")
+    (tmp_path / "detections.jsonl").write_text(
+        "".join(json.dumps(page.to_json()) + "\n" for page in good.pages())
+    )
     done = CliRunner().invoke(command, [str(tmp_path), "--json"])
     assert done.exit_code == 0, done.output
     answer = json.loads(done.stdout)

@@ -115,7 +115,7 @@ def page_json(page: PageBoxes, names: tuple[str, ...]) -> dict[str, Any]:
     ignored = [[*box, min(int(label), len(names) - 1), 1] for box, label in _rounded(page.ignored)]
     runs = [
         [
-            [*(round(float(v), 2) for v in box), int(label), round(float(score), 4), int(match)]
+            [*(round(float(v), 2) for v in box), int(label), float(score), int(match)]
             for box, label, score, match in zip(run.boxes, run.labels, run.scores, run.match, strict=True)
         ]
         for run in page.runs

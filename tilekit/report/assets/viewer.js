@@ -50,7 +50,7 @@
   const layers = {};
   for (const kind of Object.keys(styles)) layers[kind] = L.layerGroup();
 
-  const state = { run: 0, label: -1, score: 0, errors: [], at: -1 };
+  const state = { run: Number(byId("run").value), label: -1, score: 0, errors: [], at: -1 };
   const shown = (label) => state.label < 0 || state.label === label;
   const percent = (score) => score.toFixed(2);
 
