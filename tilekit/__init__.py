@@ -31,6 +31,7 @@ _HOME = {
     "PredictionWriter": "tilekit.labels.predictions",
     "RekognitionDetector": "tilekit.aws.detector",
     "RekognitionProject": "tilekit.aws.project",
+    "Report": "tilekit.report.building",
     "StreamingMerge": "tilekit.boxes.merging",
     "TextDetector": "tilekit.aws.text",
     "Tile": "tilekit.tiles.tile",
@@ -62,6 +63,7 @@ _HOME = {
     "tile_scan": "tilekit.tiles.writing",
     "write_labels": "tilekit.labels.reading",
     "write_predictions": "tilekit.labels.predictions",
+    "write_report": "tilekit.report.building",
     "write_thresholds": "tilekit.labels.thresholds",
 }
 
@@ -111,6 +113,8 @@ if TYPE_CHECKING:
     from tilekit.labels.thresholds import read_thresholds as read_thresholds
     from tilekit.labels.thresholds import write_thresholds as write_thresholds
     from tilekit.pages import PageKey as PageKey
+    from tilekit.report.building import Report as Report
+    from tilekit.report.building import write_report as write_report
     from tilekit.scans.opening import open_scan as open_scan
     from tilekit.scans.opening import scan_info as scan_info
     from tilekit.scans.opening import scan_pages as scan_pages

@@ -17,6 +17,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "check",
         "Check manifests by Rekognition's own rules before a byte is uploaded.",
     ),
+    "report": (
+        "tilekit.cli.report",
+        "report",
+        "Write a page that shows what was found and missed, whole pages against tiles.",
+    ),
 }
 
 

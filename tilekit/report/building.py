@@ -12,6 +12,7 @@ import numpy as np
 
 import tilekit
 from tilekit.errors import EvaluationError, ScanError
+from tilekit.evaluation.comparison import compare
 from tilekit.evaluation.evaluating import evaluate
 from tilekit.evaluation.matching import Criterion
 from tilekit.evaluation.pages import Predictions, Truth
@@ -159,9 +160,7 @@ def _outcome(judged: Mapping[str, Evaluation]) -> str:
     if len(names) < 2:
         only = judged[names[0]]
         return f"{only.counting.found} found, {only.counting.truths} there; F1 {_ratio(only.f1)}."
-    from tilekit.evaluation.comparison import compare
-
-    return str(compare(judged[names[0]], judged[names[-1]]).sentence)
+    return compare(judged[names[0]], judged[names[-1]]).sentence
 
 
 def _summary(found: Mapping[str, Any], judged: Mapping[str, Evaluation]) -> list[dict[str, Any]]:
