@@ -44,6 +44,8 @@ _HOME = {
     "check_manifest": "tilekit.labels.checking",
     "coco_metrics": "tilekit.evaluation.coco_metrics",
     "compare": "tilekit.evaluation.comparison",
+    "detect_tiles": "tilekit.detection.detecting",
+    "detect_whole": "tilekit.detection.detecting",
     "encode_tiles": "tilekit.tiles.writing",
     "evaluate": "tilekit.evaluation.evaluating",
     "fit_thresholds": "tilekit.evaluation.thresholds",
@@ -60,6 +62,7 @@ _HOME = {
     "remap_to_tiles": "tilekit.boxes.remap",
     "scan_info": "tilekit.scans.opening",
     "scan_pages": "tilekit.scans.opening",
+    "service_tables": "tilekit.evaluation.service_tables",
     "tile_scan": "tilekit.tiles.writing",
     "write_labels": "tilekit.labels.reading",
     "write_predictions": "tilekit.labels.predictions",
@@ -84,6 +87,8 @@ if TYPE_CHECKING:
     from tilekit.boxes.remap import remap_to_scan as remap_to_scan
     from tilekit.boxes.remap import remap_to_tiles as remap_to_tiles
     from tilekit.boxes.suppression import nms as nms
+    from tilekit.detection.detecting import detect_tiles as detect_tiles
+    from tilekit.detection.detecting import detect_whole as detect_whole
     from tilekit.detectors.callables import CallableDetector as CallableDetector
     from tilekit.detectors.onnx import OnnxDetector as OnnxDetector
     from tilekit.detectors.protocol import Detector as Detector
@@ -94,6 +99,7 @@ if TYPE_CHECKING:
     from tilekit.evaluation.evaluating import evaluate as evaluate
     from tilekit.evaluation.result import Evaluation as Evaluation
     from tilekit.evaluation.result import read_evaluation as read_evaluation
+    from tilekit.evaluation.service_tables import service_tables as service_tables
     from tilekit.evaluation.thresholds import fit_thresholds as fit_thresholds
     from tilekit.grid import TileGrid as TileGrid
     from tilekit.grid import Tiling as Tiling

@@ -1,0 +1,1 @@
+"""Detectors run over scans: `detect_tiles`, `detect_whole`, and many scans to one file."""

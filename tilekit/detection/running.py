@@ -1,0 +1,157 @@
+"""One detector over one grid: order, batches, concurrency, asking again, failures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tilekit.boxes.detections import Detections
+from tilekit.boxes.merging import MergePolicy, StreamingMerge
+from tilekit.detectors.protocol import Detector
+from tilekit.errors import (
+    DetectorError,
+    MissingExtra,
+    ModelNotReady,
+    QuotaExceeded,
+    ScanError,
+    ServiceDenied,
+)
+from tilekit.flow import ordered_map
+from tilekit.grid import TileGrid
+from tilekit.labels.predictions import FailedTile
+from tilekit.tiles.tile import Tile
+
+# Asking again, or for the next tile, cannot help here: the run ends with the error itself.
+FATAL = (ServiceDenied, QuotaExceeded, ModelNotReady, MissingExtra, MemoryError, ScanError)
+HOPELESS = 8  # tiles that failed before the first success: then the detector is broken, not the tile
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of one tile: its detections, or why there are none."""
+
+    index: int
+    row: int
+    found: Detections | None
+    failed: FailedTile | None = None
+
+
+def run_pass(
+    tiles: Iterable[Tile],
+    detector: Detector,
+    grid: TileGrid,
+    policy: MergePolicy,
+    *,
+    workers: int,
+    retries: int,
+    budget: int,
+    done: Callable[[int], None],
+) -> tuple[Detections, tuple[FailedTile, ...]]:
+    """All tiles through the detector and merged: boxes in base pixels in grid order, and what failed.
+
+    Tiles are pulled here, in the caller's thread, while `workers` threads detect; at most `budget`
+    bytes of tiles (or one batch) are in flight. `done(n)` is told how many tiles are through.
+    Raises DetectorError where nothing succeeds, and FATAL errors as they are.
+    """
+    merging = StreamingMerge(grid, policy)
+    final: list[Detections] = [Detections.empty(detector.names)]
+    failed: list[FailedTile] = []
+    row, waiting, count = 0, list[Answer](), 0
+    for answer in _answers(tiles, detector, workers=workers, retries=retries, budget=budget):
+        count += 1
+        if answer.failed is not None:
+            failed.append(answer.failed)
+            if len(failed) == count and count >= HOPELESS:
+                raise DetectorError(_hopeless(failed))
+        if answer.row != row:
+            if waiting:
+                final.append(merging.add(row, _row(waiting, detector.names)))
+            row, waiting = answer.row, []
+        if answer.found is not None:
+            waiting.append(answer)
+        done(count)
+    if failed and len(failed) == count:
+        raise DetectorError(_hopeless(failed))
+    if waiting:
+        final.append(merging.add(row, _row(waiting, detector.names)))
+    final.append(merging.finish())
+    return Detections.concat(final), tuple(failed)
+
+
+def _answers(
+    tiles: Iterable[Tile], detector: Detector, *, workers: int, retries: int, budget: int
+) -> Iterator[Answer]:
+    def ask(batch: list[Tile]) -> list[Answer]:
+        return _ask(detector, batch, retries)
+
+    batches = _batches(tiles, max(1, detector.batch))
+    flow = ordered_map(
+        ask,
+        batches,
+        workers=workers,
+        cost=lambda batch: sum(tile.pixels.nbytes for tile in batch),
+        budget=budget,
+        ahead=max(64, 4 * workers),
+        inline=False,
+    )
+    for answers in flow:
+        yield from answers
+
+
+def _batches(tiles: Iterable[Tile], size: int) -> Iterator[list[Tile]]:
+    batch: list[Tile] = []
+    for tile in tiles:
+        batch.append(tile)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _ask(detector: Detector, batch: Sequence[Tile], retries: int) -> list[Answer]:
+    """A batch through the detector; where it fails, each of its tiles alone, `retries` times over."""
+    try:
+        return _call(detector, batch)
+    except FATAL:
+        raise
+    except Exception as exc:  # noqa: BLE001 - a detector is anyone's code; its failure is reported
+        error: Exception = exc
+    answers: list[Answer] = []
+    for tile in batch:
+        for _ in range(retries):
+            try:
+                answers += _call(detector, [tile])
+                break
+            except FATAL:
+                raise
+            except Exception as exc:  # noqa: BLE001 - as above
+                error = exc
+        else:
+            reason = f"{type(error).__name__}: {error}"
+            answers.append(Answer(tile.index, tile.row, None, FailedTile(tile.index, tile.window, reason)))
+    return answers
+
+
+def _call(detector: Detector, batch: Sequence[Tile]) -> list[Answer]:
+    results = detector.detect(batch)
+    if len(results) != len(batch):
+        raise DetectorError(f"the detector gave {len(results)} results for {len(batch)} tiles")
+    for result in results:
+        if not isinstance(result, Detections):
+            raise DetectorError(f"the detector gave {type(result).__name__}, not Detections, for a tile")
+    return [Answer(tile.index, tile.row, found) for tile, found in zip(batch, results, strict=True)]
+
+
+def _row(answers: Sequence[Answer], names: tuple[str, ...]) -> Detections:
+    """The tile-frame detections of one row of tiles, with the tile of each."""
+    parts = [answer.found for answer in answers if answer.found is not None]
+    every = Detections.concat([Detections.empty(names), *parts])
+    index = np.repeat([answer.index for answer in answers], [len(part) for part in parts]).astype(np.int64)
+    return Detections(every.boxes, every.scores, every.class_ids, every.names, index)
+
+
+def _hopeless(failed: Sequence[FailedTile]) -> str:
+    return f"the detector failed on every one of the first {len(failed)} tiles, also when asked again: {failed[0].reason}"
