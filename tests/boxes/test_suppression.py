@@ -22,6 +22,54 @@ def test_nms_equals_its_slow_twin(data, boxes, threshold, metric, labeled):
     )
 
 
+@given(
+    seed=st.integers(0, 2**32),
+    count=st.integers(49, 400),
+    extent=st.sampled_from([30.0, 300.0, 3000.0, 1e5]),
+    decades=st.sampled_from([0.0, 3.0, 14.0]),
+    threshold=thresholds,
+    labels=st.sampled_from([1, 3, 50]),
+    whole=st.booleans(),
+)
+def test_nms_of_many_boxes_equals_its_slow_twin(seed, count, extent, decades, threshold, labels, whole):
+    rng = np.random.default_rng(seed)
+    corner = rng.uniform(-extent, extent, (count, 2))
+    boxes = np.concatenate([corner, corner + rng.uniform(1, 40, (count, 2))], axis=1)
+    boxes *= np.exp(rng.uniform(-decades / 2, decades / 2, (count, 1)))
+    boxes = np.round(boxes) if whole else boxes
+    scores = np.round(rng.normal(size=count), int(rng.integers(1, 12)))
+    ids = rng.integers(0, labels, count)
+    assert nms(boxes, scores, ids, threshold).tolist() == naive.nms(boxes, scores, ids, threshold)
+
+
+@pytest.mark.parametrize("distribution", ["identical", "line", "heap", "nested", "points"])
+def test_nms_of_awkward_heaps(distribution):
+    count = 3000
+    rng = np.random.default_rng(5)
+    step = np.arange(count, dtype=float)
+    boxes = {
+        "identical": np.tile([3.0, 4, 50, 60], (count, 1)),
+        "line": np.column_stack([step, 0 * step, step + 40, 0 * step + 30]),
+        "heap": np.tile(rng.uniform(0, 100, (count, 2)), 2) + [0, 0, 40, 40],
+        "nested": np.column_stack([-step, -step, step, step]),
+        "points": np.tile(rng.integers(0, 5, (count, 2)).astype(float), 2),
+    }[distribution]
+    scores = rng.random(count)
+    order = np.argsort(-scores)
+    alive, kept = np.ones(count, bool), []
+    for i in order:
+        if alive[i]:
+            kept.append(int(i))
+            shared = np.clip(
+                np.minimum(boxes[i, 2:], boxes[:, 2:]) - np.maximum(boxes[i, :2], boxes[:, :2]), 0, None
+            )
+            inter = shared.prod(axis=1)
+            area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+            with np.errstate(invalid="ignore"):
+                alive &= ~(inter / (area[i] + area - inter) > 0.5)
+    assert nms(boxes, scores).tolist() == kept
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +12,9 @@ from tilekit.errors import InvalidArgument
 
 Metric = Literal["iou", "ios"]
 METRICS = {"iou": 0, "ios": 1}
+_FEW = 48  # up to here comparing every pair is the quickest
+_FLOAT, _INT = np.dtype(np.float64), np.dtype(np.int64)
+_NO_LABELS: NDArray[np.int64] = np.empty(0, np.int64)
 
 
 def nms(
@@ -29,16 +32,92 @@ def nms(
     (over the smaller area). Gives the kept indices by falling score, int64; equal scores keep input
     order. Raises InvalidArgument with the first bad index.
     """
-    checked = checks.boxes(boxes)
-    count = len(checked)
-    values = checks.finite(scores, count, "scores")
-    labels = checks.labels(class_ids, count)
-    limit = checks.ratio(threshold, "threshold")
     if metric not in METRICS:
         raise InvalidArgument(f"metric={metric!r} is unknown; choose iou or ios")
-    if class_agnostic or labels is None:
-        labels = np.zeros(count, np.int64)
-    order = engine.descending(values)
-    state, _ = engine.greedy(checked, order, labels, METRICS[metric], limit)
-    kept: NDArray[np.int64] = order[state[order] == 1].astype(np.int64)
-    return kept
+    limit = (
+        threshold
+        if type(threshold) is float and 0 <= threshold <= 1
+        else checks.ratio(threshold, "threshold")
+    )
+    given: tuple[Any, Any, Any] = boxes, scores, class_ids
+    if not _plain(*given):
+        given = _checked(*given)
+    labels = _NO_LABELS if class_agnostic or given[2] is None else given[2]
+    kept = _quick(given[0], given[1], labels, limit, METRICS[metric])
+    if kept is not None:
+        return kept
+    given = _checked(*given)
+    order = engine.descending(given[1])
+    if labels is _NO_LABELS:
+        labels = np.zeros(len(order), np.int64)
+    state, _ = engine.greedy(given[0], order, labels, METRICS[metric], limit)
+    rest: NDArray[np.int64] = order[state[order] == 1].astype(np.int64)
+    return rest
+
+
+def _checked(boxes: ArrayLike, scores: ArrayLike, labels: ArrayLike | None) -> tuple[Any, Any, Any]:
+    """The arrays as kernels take them; raises InvalidArgument with the first bad index."""
+    checked = checks.boxes(boxes)
+    count = len(checked)
+    return checked, checks.finite(scores, count, "scores"), checks.labels(labels, count)
+
+
+def _plain(boxes: Any, scores: Any, labels: Any) -> bool:
+    """Whether the kernels can take the arrays as they are, but for their values."""
+    return (
+        type(boxes) is np.ndarray
+        and boxes.dtype is _FLOAT
+        and boxes.ndim == 2
+        and boxes.shape[1] == 4
+        and boxes.flags.c_contiguous
+        and type(scores) is np.ndarray
+        and scores.dtype is _FLOAT
+        and scores.shape == (len(boxes),)
+        and scores.flags.c_contiguous
+        and (
+            labels is None
+            or (
+                type(labels) is np.ndarray
+                and labels.dtype is _INT
+                and labels.shape == scores.shape
+                and labels.flags.c_contiguous
+            )
+        )
+    )
+
+
+def _quick(
+    boxes: NDArray[np.float64],
+    scores: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    threshold: float,
+    metric: int,
+) -> NDArray[np.int64] | None:
+    """The kernels that check as they go; None where values are bad or boxes too dense for them."""
+    count = len(boxes)
+    out = np.empty(count, np.int64)
+    if count <= _FEW:
+        from tilekit.boxes.kernels import few
+
+        found = few.nms(boxes, scores, labels, threshold, metric, out)
+    elif metric == 0:
+        from tilekit.boxes.kernels import pairing
+
+        found = pairing.nms(
+            boxes,
+            scores,
+            scores.view(_INT),
+            labels,
+            threshold,
+            np.empty((24, 14)),
+            np.empty((count, 4)),
+            np.empty(7 * count + 800, np.int32),
+            np.empty((2 * count + 256, 2), np.int32),
+            np.empty(2 * count, np.uint8),
+            np.empty(2 * count, np.int64),
+            np.empty(2048, np.int32),
+            out,
+        )
+    else:
+        return None
+    return out[:found] if found >= 0 else None

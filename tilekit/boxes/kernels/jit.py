@@ -18,7 +18,8 @@ def kernel(signature: str) -> Callable[[_F], _F]:
     numba looks for a writable place itself: beside the module, else the user's cache folder. Where
     there is none (read-only install, no home) or it is full, the kernel is compiled in memory.
     In signatures `RF`, `RI`, `RB`, `R2` are read-only contiguous float64, int64, uint8, and (n, 4)
-    float64; `F`, `I`, `S`, `B`, `F2` are writable float64, int64, int32, uint8 and (n, m) float64.
+    float64; `F`, `I`, `S`, `B`, `F2`, `S2` are writable float64, int64,
+    int32, uint8, and (n, m) float64 and int32.
     """
     types = _signature(signature)
 
@@ -34,7 +35,7 @@ def kernel(signature: str) -> Callable[[_F], _F]:
 
 def inlined(function: _F) -> _F:
     """A small function that kernels of the same module call; compiled into its callers."""
-    made: _F = numba.njit(inline="never", **_OPTIONS)(function)
+    made: _F = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(function)
     return made
 
 
@@ -51,6 +52,7 @@ def _signature(text: str) -> Any:
         "S": array(types.int32, 1, "C"),
         "B": array(types.uint8, 1, "C"),
         "F2": array(types.float64, 2, "C"),
+        "S2": array(types.int32, 2, "C"),
         "I2": array(types.int64, 2, "C"),
         "i": types.int64,
         "f": types.float64,

@@ -1,0 +1,47 @@
+"""Suppression of a few boxes, one tile's worth: every pair, no scratch but the answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tilekit.boxes.kernels.jit import kernel
+
+
+@kernel("i(R2,RF,RI,f,i,I)")
+def nms(boxes: Any, scores: Any, labels: Any, threshold: float, ios: int, out: Any) -> int:
+    """Kept places by falling score into `out`; their number, or -1 for a bad box, -2 for a bad score."""
+    n = len(boxes)
+    labeled = len(labels) > 0
+    for i in range(n):
+        x0, y0, x1, y1 = boxes[i, 0], boxes[i, 1], boxes[i, 2], boxes[i, 3]
+        if not (x0 >= -1e100 and y0 >= -1e100 and x1 <= 1e100 and y1 <= 1e100 and x0 <= x1 and y0 <= y1):
+            return -1
+        score = scores[i]
+        if not (-1e300 <= score <= 1e300):
+            return -2
+        j = i - 1
+        while j >= 0 and scores[out[j]] < score:
+            out[j + 1] = out[j]
+            j -= 1
+        out[j + 1] = i
+    kept = 0
+    for r in range(n):
+        i = out[r]
+        x0, y0, x1, y1 = boxes[i, 0], boxes[i, 1], boxes[i, 2], boxes[i, 3]
+        area = (x1 - x0) * (y1 - y0)
+        free = True
+        for s in range(kept):
+            k = out[s]
+            w = min(x1, boxes[k, 2]) - max(x0, boxes[k, 0])
+            h = min(y1, boxes[k, 3]) - max(y0, boxes[k, 1])
+            if w <= 0.0 or h <= 0.0 or w * h <= 0.0 or (labeled and labels[i] != labels[k]):
+                continue
+            other = (boxes[k, 2] - boxes[k, 0]) * (boxes[k, 3] - boxes[k, 1])
+            whole = min(area, other) if ios != 0 else area + other - w * h
+            if w * h / whole > threshold:
+                free = False
+                break
+        if free:
+            out[kept] = i
+            kept += 1
+    return kept
