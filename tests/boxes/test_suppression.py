@@ -50,7 +50,7 @@ def test_nms_of_awkward_heaps(distribution):
     boxes = {
         "identical": np.tile([3.0, 4, 50, 60], (count, 1)),
         "line": np.column_stack([step, 0 * step, step + 40, 0 * step + 30]),
-        "heap": np.tile(rng.uniform(0, 100, (count, 2)), 2) + [0, 0, 40, 40],
+        "heap": np.tile(rng.uniform(0, 100, (count, 2)), 2) + np.array([0, 0, 40, 40]),
         "nested": np.column_stack([-step, -step, step, step]),
         "points": np.tile(rng.integers(0, 5, (count, 2)).astype(float), 2),
     }[distribution]
