@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from tilekit.local.context import ModelStore
-from tilekit.local.images import read_header
 from tilekit.local.preparation import JOB_FILE
 from tilekit.local.publication import Predicted
+from tilekit.rekognition.images import image_facts
 
 BOX = {"Left": 0.4, "Top": 0.4, "Width": 0.2, "Height": 0.2}
 CONFIDENCE = 90.0
@@ -51,8 +51,7 @@ def fit_canned(folder: Path, say: Callable[[str], None]) -> list[Predicted]:
     say("Canned mode: nothing is trained.")
     predicted = []
     for sample in job["test"]:
-        header = read_header((folder / sample["image"]).read_bytes())
-        if header is not None:
-            corners = (0.4 * header.width, 0.4 * header.height, 0.6 * header.width, 0.6 * header.height)
-            predicted.append(Predicted(sample["line"], job["labels"][0], CONFIDENCE / 100, corners))
+        facts = image_facts((folder / sample["image"]).read_bytes(), 0)
+        corners = (0.4 * facts.width, 0.4 * facts.height, 0.6 * facts.width, 0.6 * facts.height)
+        predicted.append(Predicted(sample["line"], job["labels"][0], CONFIDENCE / 100, corners))
     return predicted

@@ -11,8 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tilekit.local.context import Caller, Service, need, page, settle, write_tags
-from tilekit.local.entries import Entry, read_entries
+from tilekit.local.entries import Entry, read_entries, shown_entry
+from tilekit.local.preparation import manifest_lines
 from tilekit.local.protocol import ServiceFault
+from tilekit.rekognition.codes import CODES
 from tilekit.rekognition.limits import LIMITS
 
 _READY = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_FAILED")
@@ -65,7 +67,8 @@ def _pending_source(service: Service, source: dict[str, Any]) -> dict[str, Any]:
         if size > LIMITS.max_manifest_bytes:
             raise ServiceFault("LimitExceededException", "The manifest is larger than 1 GB.")
         data = service.buckets.read(where["Bucket"], where["Name"], where.get("Version"))
-        return {"kind": "manifest", "text": data.decode("utf-8", errors="replace")}
+        text = data.decode("utf-8", errors="replace")
+        return {"kind": "manifest", "name": where["Name"], "text": text}
     if "DatasetArn" in source:
         dataset = need(service, "datasets", source["DatasetArn"], "dataset")
         return {"kind": "copy", "dataset": dataset["arn"]}
@@ -123,7 +126,7 @@ def update_dataset_entries(service: Service, caller: Caller, request: dict[str, 
 def list_dataset_entries(service: Service, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
     """ListDatasetEntries with every filter; entries are JSON lines."""
     row = _readable(service, request["DatasetArn"])
-    query = "SELECT line FROM entries WHERE dataset = ?"
+    query = "SELECT line, labeled FROM entries WHERE dataset = ?"
     values: list[Any] = [row["arn"]]
     for field, column in (("Labeled", "labeled"), ("HasErrors", "errors")):
         if field in request:
@@ -137,7 +140,7 @@ def list_dataset_entries(service: Service, caller: Caller, request: dict[str, An
         query += f" AND EXISTS (SELECT 1 FROM json_each(entries.labels) WHERE json_each.value IN ({marks}))"
         values += request["ContainsLabels"]
     shown, rest = page(service.state.rows(query + " ORDER BY id", *values), request, "ListDatasetEntries")
-    return {"DatasetEntries": [entry["line"] for entry in shown], **rest}
+    return {"DatasetEntries": [shown_entry(entry["line"], bool(entry["labeled"])) for entry in shown], **rest}
 
 
 def list_dataset_labels(service: Service, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
@@ -290,23 +293,25 @@ def _store(db: sqlite3.Connection, arn: str, entries: list[Entry], *, replace: b
 
 
 def _from_manifest(service: Service, arn: str, pending: dict[str, Any]) -> None:
-    lines = pending["text"].split("\n")
-    lines = lines[:-1] if lines and not lines[-1].strip() else lines
+    if "." not in pending["name"].rsplit("/", 1)[-1]:
+        raise _import_error("ERROR_MANIFEST_INACCESSIBLE_OR_UNSUPPORTED_FORMAT")
+    lines = manifest_lines(pending["text"].encode())
     if not lines:
-        raise ServiceFault("InvalidParameterException", "The manifest file is empty.")
-    entries = list(read_entries(line.encode() for line in lines))
-    invalid = len(lines) - len(entries)
-    if invalid > LIMITS.max_invalid_share * len(lines) and not entries:
-        raise ServiceFault(
-            "InvalidParameterException",
-            "The manifest file contains too many invalid lines: more than 20 % of the lines have errors.",
-        )
+        raise _import_error("ERROR_EMPTY_MANIFEST")
+    entries = list(read_entries(lines))
+    bad = len(lines) - sum(not entry.errors for entry in entries)
+    if bad > LIMITS.max_invalid_share * len(lines):
+        raise _import_error("ERROR_TOO_MANY_RECORDS_IN_ERROR")
     if len(entries) > LIMITS.max_images:
-        raise ServiceFault("InvalidParameterException", "The manifest file has too many rows.")
+        raise _import_error("ERROR_MANIFEST_ROWS_EXCEEDS_MAXIMUM")
     with service.state.change() as db:
         db.execute("DELETE FROM entries WHERE dataset = ?", (arn,))
         _store(db, arn, entries, replace=False)
     _finish(service, [arn], "CREATE", "COMPLETE", None, "SUCCESS")
+
+
+def _import_error(code: str) -> ServiceFault:
+    return ServiceFault(code, CODES[code].message)
 
 
 def _from_copy(service: Service, arn: str, pending: dict[str, Any]) -> None:
@@ -325,7 +330,7 @@ def _empty(service: Service, arn: str, pending: dict[str, Any]) -> None:
 
 
 def _update(service: Service, arn: str, pending: dict[str, Any]) -> None:
-    entries = list(read_entries(line.encode() for line in pending["text"].split("\n")))
+    entries = list(read_entries(manifest_lines(pending["text"].encode())))
     with service.state.change() as db:
         _store(db, arn, entries, replace=True)
     _finish(service, [arn], "UPDATE", "COMPLETE", None, "SUCCESS")

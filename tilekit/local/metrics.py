@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from tilekit.local.training_lines import CheckedLine
+from tilekit.local.training_lines import TrainingLine
 
 IOU = 0.5
 
@@ -74,7 +74,7 @@ class Evaluation:
         return self.mean("f1")
 
 
-def evaluate(test: Sequence[CheckedLine], predicted: Sequence[ScoredBox]) -> Evaluation:
+def evaluate(test: Sequence[TrainingLine], predicted: Sequence[ScoredBox]) -> Evaluation:
     """Figures of predictions on the usable test lines."""
     truth: dict[str, dict[int, list[tuple[float, float, float, float]]]] = {}
     for place, line in enumerate(test):

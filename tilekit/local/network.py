@@ -31,7 +31,7 @@ def _block(before: int, after: int, *, stride: int = 1, dilation: int = 1) -> nn
     )
 
 
-class CenterNetwork(nn.Module):
+class CenterNetwork(nn.Module):  # type: ignore[misc]
     """Images (n, bands, h, w), sides multiples of 16, values 0..1 -> (n, labels + 4, h / 4, w / 4).
 
     The first channels are logits of centers, the last four log(width), log(height), dx, dy in cells.
@@ -152,7 +152,8 @@ def fused(network: CenterNetwork) -> CenterNetwork:
         if isinstance(module, nn.Sequential) and len(module) >= 2 and isinstance(module[1], nn.BatchNorm2d):
             module[0] = nn.utils.fusion.fuse_conv_bn_eval(module[0], module[1])
             module[1] = nn.Identity()
-    return network.to(memory_format=torch.channels_last)
+    ready: CenterNetwork = network.to(memory_format=torch.channels_last)
+    return ready
 
 
 def save(path: Any, network: CenterNetwork, names: list[str]) -> None:

@@ -6,6 +6,7 @@ folder holds all that training needs (`job.json` is written last), so a killed s
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,11 @@ from typing import Any
 
 from tilekit.local.context import Service
 from tilekit.local.protocol import ServiceFault
-from tilekit.local.training_lines import CheckedLine, check_lines
+from tilekit.local.training_lines import TrainingLine, check_lines
+from tilekit.rekognition.aggregate import Tally, Verdict, judge
+from tilekit.rekognition.codes import CODES
+from tilekit.rekognition.findings import Finding
+from tilekit.rekognition.limits import LIMITS
 from tilekit.storage.local import write_bytes, write_text
 
 JOB_FILE = "job.json"
@@ -30,37 +35,72 @@ class TrainingRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """The checked lines of both splits."""
+    """The checked lines of both splits, their counts, and what the service says of them as a whole."""
 
-    train: list[CheckedLine]
-    test: list[CheckedLine]
+    train: list[TrainingLine]
+    test: list[TrainingLine]
+    training: Tally
+    testing: Tally
+    verdict: Verdict
+
+    @property
+    def refusal(self) -> str | None:
+        """Why nothing can be trained, or None."""
+        if self.verdict.terminal:
+            return self.verdict.terminal[0].about.message
+        if self.training.use_case == "IMAGE_LEVEL_LABELS":
+            return "Models of image-level labels are not done by this local server; give bounding boxes."
+        return None
 
 
-def prepare(service: Service, version: Any) -> Material:
-    """Check the version's lines and write its job; TrainingRefused where the service would refuse."""
+def collect(service: Service, version: Any) -> Material:
+    """The version's lines, checked; TrainingRefused for an error of the files themselves."""
     request = json.loads(version["request"])
-    train_lines, test_lines = gather(service, version["project"], request)
-    train = check_lines(train_lines, service.buckets, limit=service.settings.limit)
-    test = check_lines(test_lines, service.buckets, limit=service.settings.limit)
-    material = Material(train, test)
-    _write_job(service, service.state.model_folder(version["folder"]), material)
-    return material
+    train_lines, test_lines = _gather(service, version["project"], request)
+    if not train_lines or (test_lines is not None and not test_lines):
+        raise TrainingRefused(CODES["ERROR_EMPTY_MANIFEST"].message)
+    limits = dataclasses.replace(LIMITS, shrink_side=service.settings.limit)
+    train = check_lines(train_lines, service.buckets, limits)
+    test = None if test_lines is None else check_lines(test_lines, service.buckets, limits)
+    training, testing = _tally(train), None if test is None else _tally(test)
+    verdict = judge(training, testing, limits)
+    if test is None:
+        train, test = _split(train)
+        testing = _tally(test)
+    assert testing is not None
+    verdict.training.extend(_bucket_findings(service, training))
+    return Material(train, test, training, testing, verdict)
 
 
-def gather(service: Service, project: str, request: dict[str, Any]) -> tuple[list[str], list[str]]:
-    """Training and test lines: the project's datasets, or the manifests given; split 80/20 where needed."""
+def write_job(service: Service, folder: Path, material: Material) -> None:
+    """Copy the images and write what training needs."""
+    job = {
+        "labels": sorted({box.label for line in material.train if line.usable for box in line.boxes}),
+        "limit": service.settings.limit,
+        "shrink_inference": service.settings.shrink_inference,
+        "seed": service.settings.seed,
+        "threads": service.settings.threads,
+        "train": _samples(service, folder, material.train, "train"),
+        "test": _samples(service, folder, material.test, "test"),
+    }
+    write_text(folder / JOB_FILE, json.dumps(job), durable=True)
+
+
+def _gather(service: Service, project: str, request: dict[str, Any]) -> tuple[list[str], list[str] | None]:
+    """Training and test lines: the project's datasets, or the manifests given; None: the service splits."""
     if "TrainingData" in request:
         train = _manifest_lines(service, request["TrainingData"]["Assets"])
         assets = request.get("TestingData", {}).get("Assets")
-        return (train, _manifest_lines(service, assets)) if assets else _split(train)
-    lines = {"TRAIN": [], "TEST": []}  # type: dict[str, list[str]]
+        return train, _manifest_lines(service, assets) if assets else None
+    lines: dict[str, list[str]] = {"TRAIN": [], "TEST": []}
     for row in service.state.rows(
-        "SELECT d.type, e.line FROM entries AS e JOIN datasets AS d ON d.arn = e.dataset WHERE d.project = ? ORDER BY e.id",
+        "SELECT d.type, e.line FROM entries AS e JOIN datasets AS d ON d.arn = e.dataset "
+        "WHERE d.project = ? ORDER BY e.id",
         project,
     ):
         lines[row["type"]].append(row["line"])
     has_test = service.state.row("SELECT 1 FROM datasets WHERE project = ? AND type = 'TEST'", project)
-    return (lines["TRAIN"], lines["TEST"]) if has_test else _split(lines["TRAIN"])
+    return lines["TRAIN"], lines["TEST"] if has_test else None
 
 
 def _manifest_lines(service: Service, assets: Sequence[dict[str, Any]]) -> list[str]:
@@ -70,41 +110,46 @@ def _manifest_lines(service: Service, assets: Sequence[dict[str, Any]]) -> list[
         try:
             data = service.buckets.read(where["Bucket"], where["Name"], where.get("Version"))
         except ServiceFault as fault:
-            raise TrainingRefused("The manifest file extension or contents are invalid.") from fault
-        text = data.decode("utf-8", errors="replace")
-        lines += text.split("\n")[:-1] if text.endswith("\n") else text.split("\n")
+            raise TrainingRefused(
+                CODES["ERROR_MANIFEST_INACCESSIBLE_OR_UNSUPPORTED_FORMAT"].message
+            ) from fault
+        lines += manifest_lines(data)
     return lines
 
 
-def _split(lines: list[str]) -> tuple[list[str], list[str]]:
-    return [line for place, line in enumerate(lines) if place % 5], lines[::5]
+def manifest_lines(data: bytes) -> list[str]:
+    """The lines of a manifest; a line end after the last one makes no further line."""
+    lines = data.decode("utf-8", errors="replace").split("\n")
+    return lines[:-1] if not lines[-1] else lines
 
 
-def _write_job(service: Service, folder: Path, material: Material) -> None:
-    usable = [line for line in material.train if line.usable]
-    labels = sorted({box.label for line in usable for box in line.boxes})
-    if not labels:
-        raise TrainingRefused(
-            "The training dataset has no usable labels: ERROR_MANIFEST_TOO_FEW_USABLE_LABELS."
-        )
-    job = {
-        "labels": labels,
-        "limit": service.settings.limit,
-        "seed": service.settings.seed,
-        "threads": service.settings.threads,
-        "train": _samples(service, folder, material.train, "train"),
-        "test": _samples(service, folder, material.test, "test"),
-    }
-    write_text(folder / JOB_FILE, json.dumps(job), durable=True)
+def _tally(lines: Sequence[TrainingLine]) -> Tally:
+    tally = Tally()
+    for number, line in enumerate(lines, 1):
+        tally.add(number, line.checked)
+    return tally
 
 
-def _samples(service: Service, folder: Path, lines: list[CheckedLine], split: str) -> list[dict[str, Any]]:
+def _split(lines: list[TrainingLine]) -> tuple[list[TrainingLine], list[TrainingLine]]:
+    """80/20 of the usable lines, in order: each fifth is for test."""
+    usable = [line for line in lines if line.usable]
+    return [line for place, line in enumerate(usable) if place % 5 != 4], usable[4::5] or usable[-1:]
+
+
+def _bucket_findings(service: Service, tally: Tally) -> list[Finding]:
+    missing = [bucket for bucket in tally.buckets if not service.buckets.has_bucket(bucket)]
+    return [
+        Finding("ERROR_INVALID_PERMISSIONS_IMAGES_S3_BUCKET", f"no bucket {bucket}") for bucket in missing
+    ]
+
+
+def _samples(service: Service, folder: Path, lines: list[TrainingLine], split: str) -> list[dict[str, Any]]:
     samples = []
     for place, line in enumerate(lines):
         if not line.usable:
             continue
         name = f"images/{split}-{place}"
-        write_bytes(folder / name, service.buckets.read(line.bucket, line.key))
+        write_bytes(folder / name, service.buckets.read(*line.place))
         boxes = [[box.label, *box.corners] for box in line.boxes]
         samples.append({"image": name, "line": place, "boxes": boxes})
     return samples

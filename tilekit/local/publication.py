@@ -1,16 +1,31 @@
-"""After training: thresholds, metrics, and the files of the results, written to the output bucket."""
+"""After a check or a training: the files of the results, written to the output bucket as the service does."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from tilekit.local.context import Service, s3_object
 from tilekit.local.metrics import Evaluation, evaluate
 from tilekit.local.preparation import Material
+from tilekit.local.training_lines import TrainingLine
+from tilekit.rekognition.aggregate import manifest_summary
+from tilekit.rekognition.evaluation_files import (
+    EvaluationSummary,
+    LabelMetrics,
+    SnapshotBox,
+    SnapshotLine,
+    validation_line,
+    write_manifest_summary,
+    write_snapshot,
+    write_summary,
+)
 from tilekit.storage.local import write_text
+
+THRESHOLDS_FILE = "thresholds.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,22 +38,132 @@ class Predicted:
     corners: tuple[float, float, float, float]
 
 
-def publish(
-    service: Service, version: Any, material: Material, predicted: Sequence[Predicted]
+@dataclass(frozen=True, slots=True)
+class _Output:
+    """Where a version's files go."""
+
+    service: Service
+    bucket: str
+    prefix: str
+    project: str
+    version: str
+
+    @classmethod
+    def of(cls, service: Service, version: Any) -> _Output:
+        """The output of a version's request."""
+        output = json.loads(version["request"])["OutputConfig"]
+        project = version["arn"].split(":project/")[1].split("/")[0]
+        prefix = output.get("S3KeyPrefix", "").strip("/")
+        return cls(service, output["S3Bucket"], prefix, project, version["name"])
+
+    def write(self, name: str, data: bytes, *, top: bool = False) -> dict[str, Any]:
+        """Put a file and give its S3Object structure."""
+        parts = (self.prefix, name) if top else (self.prefix, self.project, self.version, name)
+        key = "/".join(part for part in parts if part)
+        self.service.buckets.write(self.bucket, key, data)
+        return s3_object(self.bucket, key)
+
+    def assets(self, name: str, data: bytes) -> dict[str, Any]:
+        """Put a manifest and give its Assets structure."""
+        return {"Assets": [{"GroundTruthManifest": self.write(name, data)}]}
+
+
+def publish_checks(service: Service, version: Any, material: Material) -> dict[str, Any]:
+    """Write the manifest summary and the validation manifests; gives the fields that point to them."""
+    output = _Output.of(service, version)
+    summary = write_manifest_summary(manifest_summary(material.training, material.testing, material.verdict))
+    result: dict[str, Any] = {"ManifestSummary": output.write("validation/manifest_summary.json", summary)}
+    for field, name, lines in (
+        ("TrainingDataResult", "training", material.train),
+        ("TestingDataResult", "testing", material.test),
+    ):
+        raw = b"".join(line.raw + b"\n" for line in lines)
+        checked = "".join(
+            json.dumps(validation_line(line.raw, line.checked), ensure_ascii=False) + "\n" for line in lines
+        )
+        result[field] = {
+            "Input": output.assets(f"manifests/{name}_input.manifest", raw),
+            "Validation": output.assets(f"validation/{name}_manifest_with_validation.json", checked.encode()),
+        }
+    return result
+
+
+def publish_results(
+    service: Service, version: Any, material: Material, predicted: Sequence[Predicted], result: dict[str, Any]
 ) -> dict[str, Any]:
-    """Write the results' files and give the fields that describe them."""
-    result = evaluate(material.test, predicted)
+    """Evaluate, write summary, snapshot and thresholds; gives `result` with the fields that point to them."""
+    output = _Output.of(service, version)
+    evaluation = evaluate(material.test, predicted)
     folder = service.state.model_folder(version["folder"])
-    write_text(folder / "thresholds.json", json.dumps(result.thresholds), durable=True)
-    request = json.loads(version["request"])
-    bucket = request["OutputConfig"]["S3Bucket"]
-    prefix = request["OutputConfig"].get("S3KeyPrefix", "").strip("/")
-    project = version["arn"].split(":project/")[1].split("/")[0]
-    base = "/".join(part for part in (prefix, project, version["name"]) if part)
-    summary_key = f"{base}/EvaluationResultSummary-{project}-{version['name']}.json"
-    service.buckets.write(bucket, summary_key, _summary(service, version, material, result))
-    return {"EvaluationResult": {"F1Score": result.f1, "Summary": s3_object(bucket, summary_key)}}
+    write_text(folder / THRESHOLDS_FILE, json.dumps(evaluation.thresholds), durable=True)
+    ended = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
+    summary = write_summary(_summary(version["arn"], material, evaluation, ended))
+    name = f"EvaluationResultSummary-{output.project}-{output.version}.json"
+    snapshot = b"".join(write_snapshot(line, ended) for line in _snapshot(material, predicted, evaluation))
+    used = b"".join(line.raw + b"\n" for line in material.train if line.usable)
+    training = {
+        **result["TrainingDataResult"],
+        "Output": output.assets("manifests/training_output.manifest", used),
+    }
+    testing = {
+        **result["TestingDataResult"],
+        "Output": output.assets("evaluation/testing_output_snapshot.manifest", snapshot),
+    }
+    return {
+        **result,
+        "TrainingDataResult": training,
+        "TestingDataResult": testing,
+        "EvaluationResult": {"F1Score": evaluation.f1, "Summary": output.write(name, summary, top=True)},
+    }
 
 
-def _summary(service: Service, version: Any, material: Material, result: Evaluation) -> bytes:
-    return json.dumps({"Version": 1, "AggregatedEvaluationResults": {"F1Score": result.f1}}).encode()
+def _summary(arn: str, material: Material, evaluation: Evaluation, ended: str) -> EvaluationSummary:
+    rows = tuple(
+        LabelMetrics(row.label, row.images, row.threshold, row.precision, row.recall, row.f1)
+        for row in evaluation.labels
+    )
+    return EvaluationSummary(
+        arn,
+        ended,
+        tuple(row.label for row in rows),
+        sum(line.usable for line in material.train),
+        sum(line.usable for line in material.test),
+        evaluation.mean("precision"),
+        evaluation.mean("recall"),
+        evaluation.f1,
+        rows,
+        evaluation.mean("average_precision"),
+        evaluation.mean("recall"),
+    )
+
+
+def _snapshot(
+    material: Material, predicted: Sequence[Predicted], evaluation: Evaluation
+) -> list[SnapshotLine]:
+    by_line: dict[int, list[SnapshotBox]] = {}
+    for box, hit in zip(predicted, evaluation.matched, strict=True):
+        above = box.score >= evaluation.thresholds.get(box.label, 0.5)
+        outcome = ("tp" if hit else "fp") if above else ("fn" if hit else "tn")
+        by_line.setdefault(box.line, []).append(
+            _snapshot_box(box.label, box.corners, box.score, outcome, hit)
+        )
+    return [
+        SnapshotLine(line.checked.source_ref, _size(line), _truth(line), tuple(by_line.get(place, ())))
+        for place, line in enumerate(material.test)
+        if line.usable
+    ]
+
+
+def _size(line: TrainingLine) -> tuple[int, int]:
+    return line.facts.width, line.facts.height
+
+
+def _truth(line: TrainingLine) -> tuple[SnapshotBox, ...]:
+    return tuple(_snapshot_box(box.label, box.corners, 1.0, "", True) for box in line.boxes)
+
+
+def _snapshot_box(
+    label: str, corners: tuple[float, float, float, float], score: float, outcome: str, true: bool
+) -> SnapshotBox:
+    x0, y0, x1, y1 = corners
+    return SnapshotBox(label, x0, y0, x1 - x0, y1 - y0, score, outcome, true)

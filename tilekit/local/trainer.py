@@ -6,6 +6,7 @@ A job that a killed server left is taken up again at the next start.
 from __future__ import annotations
 
 import json
+import logging
 import math
 import threading
 from collections.abc import Callable
@@ -14,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from tilekit.local.context import Service
-from tilekit.local.preparation import Material, TrainingRefused, prepare
-from tilekit.local.publication import Predicted, publish
+from tilekit.local.preparation import TrainingRefused, collect, write_job
+from tilekit.local.publication import Predicted, publish_checks, publish_results
 
+_LOG = logging.getLogger("tilekit.local")
 Fit = Callable[[Path, Callable[[str], None]], list[Predicted]]
 
 
@@ -53,19 +55,24 @@ class TrainingQueue:
         if row is None:
             return
         begun = service.clock.now()
-        material: Material | None = None
+        result: dict[str, Any] | None = None
         try:
             self._say(service, arn, "The dataset is being checked and its images copied.")
-            material = prepare(service, row)
+            material = collect(service, row)
+            result = publish_checks(service, row, material)
+            if material.refusal:
+                raise TrainingRefused(material.refusal)
             folder = service.state.model_folder(row["folder"])
+            write_job(service, folder, material)
             predicted = self._fit(folder, lambda message: self._say(service, arn, message))
-            result = publish(service, row, material, predicted)
+            result = publish_results(service, row, material, predicted, result)
         except TrainingRefused as refused:
-            self._end(service, arn, "TRAINING_FAILED", refused.message, None, None)
+            self._end(service, arn, "TRAINING_FAILED", refused.message, result, None)
             return
         except Exception as exc:  # noqa: BLE001 - any failure of a job becomes its state
             if not self._closing.is_set():
-                self._end(service, arn, "TRAINING_FAILED", f"Training failed: {exc}", None, None)
+                _LOG.exception("training of %s failed", arn)
+                self._end(service, arn, "TRAINING_FAILED", f"Training failed: {exc}", result, None)
             return
         billable = math.ceil(service.clock.now() - begun)
         self._end(service, arn, "TRAINING_COMPLETED", "The model is ready to run.", result, billable)
@@ -94,7 +101,9 @@ class TrainingQueue:
                     status,
                     message,
                     json.dumps(result) if result else None,
-                    result["EvaluationResult"]["F1Score"] if result else None,
+                    result["EvaluationResult"]["F1Score"]
+                    if result and "EvaluationResult" in result
+                    else None,
                     billable,
                     service.clock.now(),
                     arn,

@@ -1,18 +1,18 @@
-"""A dataset's lines as training sees them: boxes, errors, and whether the line is used."""
+"""A dataset's lines as training sees them: checked by the service's rules, images looked at."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
-from tilekit.local.images import read_header
 from tilekit.local.objects import Buckets
+from tilekit.rekognition.images import HEAD_BYTES, ImageFacts, image_facts
+from tilekit.rekognition.limits import Limits
+from tilekit.rekognition.rules import CheckedLine, check_line
 
 
 @dataclass(frozen=True, slots=True)
-class LineBox:
+class TrueBox:
     """A true box: its label and x0, y0, x1, y1 in px of the image as uploaded."""
 
     label: str
@@ -20,52 +20,43 @@ class LineBox:
 
 
 @dataclass(frozen=True, slots=True)
-class CheckedLine:
-    """One line: its text, image, boxes, and what is wrong with it."""
+class TrainingLine:
+    """One line as it stands, and what the rules say of it."""
 
-    text: str
-    bucket: str = ""
-    key: str = ""
-    width: int = 0
-    height: int = 0
-    boxes: tuple[LineBox, ...] = ()
-    errors: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = field(default=())
+    raw: bytes
+    checked: CheckedLine
+    facts: ImageFacts
 
     @property
     def usable(self) -> bool:
-        """Whether training and test use it: no error, at least one box."""
-        return bool(self.boxes) and not self.errors
+        """Whether training and test use it: valid, with at least one box."""
+        return self.checked.status == "valid" and self.checked.use_case == "OBJECT_LOCALIZATION"
+
+    @property
+    def boxes(self) -> tuple[TrueBox, ...]:
+        """Its usable boxes."""
+        return tuple(
+            TrueBox(label, (left, top, left + width, top + height))
+            for label, left, top, width, height in self.checked.boxes
+        )
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Bucket and key of its image."""
+        bucket, _, key = self.checked.source_ref.removeprefix("s3://").partition("/")
+        return bucket, key
 
 
-def check_lines(lines: Sequence[str], buckets: Buckets, *, limit: int) -> list[CheckedLine]:
-    """Each line checked, image headers included."""
-    return [_check(line, buckets) for line in lines]
+def check_lines(lines: Sequence[str], buckets: Buckets, limits: Limits) -> list[TrainingLine]:
+    """Each line checked, with the facts of its image."""
+    return [_check(line.encode(), buckets, limits) for line in lines]
 
 
-def _check(text: str, buckets: Buckets) -> CheckedLine:
-    try:
-        fields: dict[str, Any] = json.loads(text)
-        bucket, _, key = fields["source-ref"].removeprefix("s3://").partition("/")
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return CheckedLine(text, errors=("ERROR_INVALID_JSON_LINE",))
-    if buckets.size(bucket, key) is None:
-        return CheckedLine(text, bucket, key, errors=("ERROR_INVALID_IMAGE",))
-    header = read_header(buckets.read(bucket, key))
-    if header is None:
-        return CheckedLine(text, bucket, key, errors=("ERROR_INVALID_IMAGE",))
-    boxes = tuple(_boxes(fields))
-    return CheckedLine(text, bucket, key, header.width, header.height, boxes)
-
-
-def _boxes(fields: dict[str, Any]) -> list[LineBox]:
-    found = []
-    for name, value in fields.items():
-        metadata = fields.get(f"{name}-metadata")
-        if not isinstance(value, dict) or not isinstance(metadata, dict) or "annotations" not in value:
-            continue
-        for box in value["annotations"]:
-            left, top = float(box["left"]), float(box["top"])
-            label = metadata["class-map"][str(box["class_id"])]
-            found.append(LineBox(label, (left, top, left + float(box["width"]), top + float(box["height"]))))
-    return found
+def _check(raw: bytes, buckets: Buckets, limits: Limits) -> TrainingLine:
+    first = check_line(raw, limits=limits)
+    bucket, _, key = first.source_ref.removeprefix("s3://").partition("/")
+    facts = ImageFacts("", 0, 0, 0)
+    if key and buckets.size(bucket, key) is not None:
+        data = buckets.read(bucket, key)
+        facts = image_facts(data[:HEAD_BYTES], len(data))
+    return TrainingLine(raw, check_line(raw, limits=limits, image=facts), facts)

@@ -21,10 +21,10 @@ from tilekit.testing.pdf import write_pdf
 from tilekit.testing.shapes import BLACK, Color, Shape, Stroke, draw, shape_bounds
 from tilekit.testing.symbols import DEMO_SYMBOLS, LOOK_ALIKES, SYMBOLS, symbol
 
-_WORDS = (
+_WORDS: list[str] = str.split(
     "VALVE PUMP TANK LINE FLOW TYP DETAIL SECTION REF NOTE SEE DWG STEEL PIPE FLANGE BOLT WELD PLATE "
     "GRID LEVEL PLAN NORTH ELEV DATUM SLAB BEAM COLUMN WALL DOOR DUCT VENT DRAIN SUPPLY RETURN MOTOR"
-).split()
+)
 _INKS: tuple[Color, ...] = ((190, 30, 30), (20, 60, 170), (10, 120, 60), (120, 40, 130), (0, 0, 0))
 
 

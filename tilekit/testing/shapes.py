@@ -108,7 +108,9 @@ def _window(
 
 def _centers(window: tuple[int, int, int, int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     x0, y0, x1, y1 = window
-    return np.arange(x0, x1)[None, :] + 0.5, np.arange(y0, y1)[:, None] + 0.5
+    x: NDArray[np.float64] = np.arange(x0, x1, dtype=np.float64)[None, :] + 0.5
+    y: NDArray[np.float64] = np.arange(y0, y1, dtype=np.float64)[:, None] + 0.5
+    return x, y
 
 
 def _blend(
