@@ -10,11 +10,15 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tilekit.errors import MissingExtra, StorageError, TilekitError
 from tilekit.local.faults import FaultRule, read_faults
 from tilekit.local.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from tilekit.local.context import ModelStore
+    from tilekit.local.trainer import Fit
 
 Faults = str | os.PathLike[str] | Sequence[Mapping[str, Any] | FaultRule] | None
 
@@ -34,7 +38,6 @@ def server_at(
             f"the local server needs moto and werkzeug: pip install 'tilekit[local]' ({exc})"
         ) from exc
     from tilekit.local.application import Application
-    from tilekit.local.canned import CannedModels, fit_canned
     from tilekit.local.clock import Clock
     from tilekit.local.context import Service
     from tilekit.local.dataset_operations import DatasetWorker
@@ -46,8 +49,8 @@ def server_at(
     plan = read_faults(faults)
     state = State(folder)
     ingester = DatasetWorker()
-    models = CannedModels(folder / "models")
-    trainer = TrainingQueue(fit_canned, settings.max_training)
+    models, fit = _detector(folder / "models", canned=settings.canned)
+    trainer = TrainingQueue(fit, settings.max_training)
     service = Service(settings, state, Clock(settings.time_scale), Buckets(), trainer, models, ingester)
     try:
         server = LocalServer(host, port, Application(service, plan))
@@ -62,6 +65,23 @@ def server_at(
         trainer.close()
         ingester.close()
         state.close()
+
+
+def _detector(models: Path, *, canned: bool) -> tuple[ModelStore, Fit]:
+    """What detects and what trains."""
+    if canned:
+        from tilekit.local.canned import CannedModels, fit_canned
+
+        return CannedModels(models), fit_canned
+    try:
+        from tilekit.local.inference import TrainedModels
+    except ImportError as exc:
+        raise MissingExtra(
+            f"the local server needs torch to train: pip install 'tilekit[local]' ({exc})"
+        ) from exc
+    from tilekit.local.training_process import fit_in_process
+
+    return TrainedModels(models), fit_in_process
 
 
 def serve(
