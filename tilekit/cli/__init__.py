@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "report",
         "Write a page that shows what was found and missed, whole pages against tiles.",
     ),
+    "local": ("tilekit.cli.local", "local", "Serve a local Rekognition Custom Labels that really trains."),
 }
 
 

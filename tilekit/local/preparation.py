@@ -79,6 +79,7 @@ def write_job(service: Service, folder: Path, material: Material) -> None:
         "limit": service.settings.limit,
         "shrink_inference": service.settings.shrink_inference,
         "seed": service.settings.seed,
+        "steps": service.settings.steps,
         "threads": service.settings.threads,
         "train": _samples(service, folder, material.train, "train"),
         "test": _samples(service, folder, material.test, "test"),

@@ -33,6 +33,7 @@ def running(
     faults: str | os.PathLike[str] | Sequence[Mapping[str, Any] | FaultRule] | None = None,
     canned: bool = False,
     seed: int = 0,
+    steps: int = 400,
     threads: int = 2,
     host: str = "127.0.0.1",
 ) -> Iterator[str]:
@@ -51,6 +52,7 @@ def running(
         time_scale=time_scale,
         canned=canned,
         seed=seed,
+        steps=steps,
         threads=threads,
     )
     with contextlib.ExitStack() as stack:

@@ -16,7 +16,7 @@ class ServerSettings:
     inference unit takes before ProvisionedThroughputExceeded; None for no limit. `control_tps`: the same
     for each other operation (5 on the service). `time_scale`: wall seconds per second that the service
     takes to start, stop, copy and delete. `canned`: no training; detections are the same box each time.
-    `seed`: of training. `threads`: of training.
+    `seed`, `steps`, `threads`: of training; fewer steps are quicker and find less.
     """
 
     limit: int = 1280
@@ -27,6 +27,7 @@ class ServerSettings:
     time_scale: float = 0.001
     canned: bool = False
     seed: int = 0
+    steps: int = 400
     threads: int = 2
     max_running: int = 2
     max_training: int = 2
@@ -42,5 +43,6 @@ class ServerSettings:
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise InvalidArgument(f"{name}={value}: must be above 0, or None for no limit")
-        if self.threads < 1:
-            raise InvalidArgument(f"threads={self.threads}: must be at least 1")
+        for name in ("steps", "threads"):
+            if getattr(self, name) < 1:
+                raise InvalidArgument(f"{name}={getattr(self, name)}: must be at least 1")

@@ -27,7 +27,6 @@ from tilekit.local.pixels import is_gray, read_pixels
 from tilekit.storage.local import write_text
 
 PREDICTIONS_FILE = "predictions.json"
-STEPS = 420
 CROP = 192
 BATCH = 16
 RATE = 4e-3
@@ -37,7 +36,7 @@ _REVIEW_PICTURES = 40
 Say = Callable[[str], None]
 
 
-def train_job(folder: Path, say: Say, steps: int = STEPS) -> None:
+def train_job(folder: Path, say: Say) -> None:
     """Train the job in `folder` and predict its test images."""
     job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     torch.manual_seed(job["seed"])
@@ -45,7 +44,7 @@ def train_job(folder: Path, say: Say, steps: int = STEPS) -> None:
     names = list(job["labels"])
     say(f"Reading {len(job['train'])} training images.")
     pictures = read_pictures(folder, job["train"], names, job["limit"])
-    network = train(pictures, len(names), job["seed"], say, steps)
+    network = train(pictures, len(names), job["seed"], say, job["steps"])
     write_model(folder / MODEL_FILE, network, names)
     model = LoadedModel(fused(network), tuple(names), job["limit"] if job["shrink_inference"] else None)
     predicted = _predict(folder, job["test"], model, say)
@@ -79,7 +78,7 @@ def _colored(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.
     return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
 
 
-def train(pictures: list[Picture], labels: int, seed: int, say: Say, steps: int = STEPS) -> CenterNetwork:
+def train(pictures: list[Picture], labels: int, seed: int, say: Say, steps: int) -> CenterNetwork:
     """A network trained on the pictures; RuntimeError where there are none."""
     if not pictures:
         raise RuntimeError("none of the training images could be decoded")
@@ -104,7 +103,9 @@ def train(pictures: list[Picture], labels: int, seed: int, say: Say, steps: int 
             source.mistakes = _mistakes(network, source)
         if step % 20 == 19:
             left = (time.monotonic() - begun) / (step + 1) * (steps - step - 1)
-            say(f"Training: step {step + 1} of {steps}, loss {float(value):.3f}, about {left:.0f} s left.")
+            say(
+                f"Training: step {step + 1} of {steps}, loss {float(value.detach()):.3f}, about {left:.0f} s left."
+            )
     return network
 
 

@@ -121,7 +121,7 @@ def scene_shapes(
     if look_alikes is None:
         look_alikes = [name for name in LOOK_ALIKES if name not in symbols]
     sheet = _Sheet(width, height, np.random.default_rng([seed, 0]), color)
-    unit = (symbol_px[0] + symbol_px[1]) / 2
+    unit = min((symbol_px[0] + symbol_px[1]) / 2, width / 110, height / 80)
     _frame(sheet, unit)
     _title_block(sheet, unit)
     for _ in range(round(3 * clutter)):

@@ -1,0 +1,101 @@
+"""`tilekit local`: the local Rekognition server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tilekit.cli.output import json_option, next_step, print_json_line, say
+
+
+@click.group()
+def local() -> None:
+    """A local Rekognition Custom Labels that really trains."""
+
+
+@local.command()
+@click.option("--port", default=5000, show_default=True, help="Port to listen on; 0 picks a free one.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on; beyond loopback anyone may call.",
+)
+@click.option(
+    "--state",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("tilekit-local"),
+    show_default=True,
+    help="Folder that keeps projects, datasets, models and buckets.",
+)
+@click.option("--limit", default=1280, show_default=True, help="Images with a longer side (px) are shrunk.")
+@click.option("--no-shrink-inference", is_flag=True, help="Shrink for training only.")
+@click.option("--latency", default=0.0, show_default=True, help="Seconds added to each detection.")
+@click.option("--tps-per-unit", type=float, help="Detections a second that one inference unit takes.")
+@click.option(
+    "--control-tps", type=float, help="Calls a second that each other operation takes (the service: 5)."
+)
+@click.option(
+    "--time-scale",
+    default=0.001,
+    show_default=True,
+    help="Wall seconds per second the service takes to start, stop, ...",
+)
+@click.option(
+    "--faults", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="JSON file of fault rules."
+)
+@click.option("--canned", is_flag=True, help="No training: each detection gives the same box.")
+@click.option("--seed", default=0, show_default=True, help="Of training.")
+@click.option(
+    "--steps", default=400, show_default=True, help="Training steps; fewer are quicker and find less."
+)
+@click.option("--threads", default=2, show_default=True, help="Threads of a training.")
+@json_option
+def serve(
+    port: int,
+    host: str,
+    state: Path,
+    limit: int,
+    no_shrink_inference: bool,
+    latency: float,
+    tps_per_unit: float | None,
+    control_tps: float | None,
+    time_scale: float,
+    faults: Path | None,
+    canned: bool,
+    seed: int,
+    steps: int,
+    threads: int,
+    as_json: bool,
+) -> None:
+    """Serve until interrupted. Any AWS SDK or the AWS CLI reaches it by AWS_ENDPOINT_URL."""
+    from tilekit.local import ServerSettings
+    from tilekit.local import serve as serve_until_interrupted
+
+    settings = ServerSettings(
+        limit=limit,
+        shrink_inference=not no_shrink_inference,
+        latency=latency,
+        tps_per_unit=tps_per_unit,
+        control_tps=control_tps,
+        time_scale=time_scale,
+        canned=canned,
+        seed=seed,
+        steps=steps,
+        threads=threads,
+    )
+
+    def ready(url: str) -> None:
+        if as_json:
+            print_json_line({"endpoint": url, "state": str(state)})
+            return
+        say(f"serving Rekognition Custom Labels and S3 at {url}, state in {state}; Ctrl-C ends it")
+        next_step(
+            f"export AWS_ENDPOINT_URL={url} AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION=us-east-1"
+        )
+
+    try:
+        serve_until_interrupted(state, port, host=host, settings=settings, faults=faults, ready=ready)
+    except KeyboardInterrupt:
+        say("stopped; the state is kept")
