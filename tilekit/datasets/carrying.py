@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from tilekit.boxes import checks
 from tilekit.boxes.annotations import Annotations
+from tilekit.boxes.remap import remap_to_tiles
 from tilekit.datasets.crowding import groups_of, shifts_around, windows_around
 from tilekit.errors import InvalidArgument
 from tilekit.grid import TileGrid, Window
@@ -145,8 +146,10 @@ class _Page:
 
     def __init__(self, annotations: Annotations, grid: TileGrid, rules: CarryingRules) -> None:
         self.grid, self.rules = grid, rules
-        self.limit = np.array([grid.width, grid.height] * 2, dtype=np.float64)
-        self.boxes = np.clip(grid.to_reduced(annotations.boxes), 0, self.limit)
+        limit = np.array([grid.width, grid.height] * 2, dtype=np.float64)
+        base = np.array([grid.base_width, grid.base_height] * 2, dtype=np.float64)
+        self.base = np.clip(annotations.boxes, 0, base)
+        self.boxes = np.clip(grid.to_reduced(self.base), 0, limit)
         sides = np.maximum(self.boxes[:, 2:] - self.boxes[:, :2], 0)
         self.area = sides[:, 0] * sides[:, 1]
         self.ignore = annotations.ignore
@@ -166,11 +169,10 @@ class _Page:
 
     def take_grid_tiles(self) -> None:
         """Every grid tile that shows an object well enough and nothing that keeps it out."""
-        rows, tiles = self._touching()
-        windows = self._windows_of(tiles)
-        clipped = _clipped(self.boxes[rows], windows)
-        share = _areas(clipped) / self.area[rows]
-        clipped -= windows[:, [0, 1, 0, 1]]
+        inside = np.flatnonzero(self.inside)
+        carried = remap_to_tiles(self.base[inside], self.grid, 0.0)
+        rows, tiles, clipped = inside[carried.source_index], carried.tile_index, carried.boxes
+        share = carried.visible
         positive = ~self.ignore[rows] & (share >= self.rules.min_visible)
         sliver = ~self.ignore[rows] & ~positive
         self.touched, starts = np.unique(tiles, return_index=True)
@@ -335,30 +337,6 @@ class _Page:
         positive = ~self.ignore[rows] & (share >= self.rules.min_visible)
         clipped -= np.array([window.x0, window.y0] * 2, dtype=np.float64)
         return _View(rows, clipped, share, positive, ~self.ignore[rows] & ~positive)
-
-    def _touching(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """(row, grid tile) of every pair that shares area, sorted by tile, then row."""
-        rows = np.flatnonzero(self.inside)
-        boxes = self.boxes[rows]
-        columns, lines = self.grid.columns, self.grid.lines
-        left = np.searchsorted(columns.stops(), boxes[:, 0], "right")
-        right = np.searchsorted(columns.starts(), boxes[:, 2], "left")
-        top = np.searchsorted(lines.stops(), boxes[:, 1], "right")
-        bottom = np.searchsorted(lines.starts(), boxes[:, 3], "left")
-        across, down = np.maximum(right - left, 0), np.maximum(bottom - top, 0)
-        count = across * down
-        source = np.repeat(np.arange(len(rows)), count)
-        step = np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count)
-        row_of, col_of = np.divmod(step, np.maximum(across[source], 1))
-        tiles = (top[source] + row_of) * self.grid.cols + left[source] + col_of
-        order = np.lexsort((source, tiles))
-        return rows[source[order]], tiles[order].astype(np.int64)
-
-    def _windows_of(self, tiles: NDArray[np.int64]) -> NDArray[np.float64]:
-        row, col = np.divmod(tiles, self.grid.cols)
-        columns, lines = self.grid.columns, self.grid.lines
-        sides = (columns.starts()[col], lines.starts()[row], columns.stops()[col], lines.stops()[row])
-        return np.stack(sides, axis=1).astype(np.float64)
 
 
 _NO_BOXES: NDArray[np.float64] = np.empty((0, 4), np.float64)

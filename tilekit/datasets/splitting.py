@@ -218,7 +218,7 @@ def _neediest(
     if lacking and remaining <= len(lacking):
         return lacking[0]
     open_sides = [side for side in SIDES if shares[side] > 0]
-    return max(open_sides, key=lambda side: (wanted[side], room[side], -SIDES.index(side)))
+    return max(open_sides, key=lambda side: (wanted[side], room[side], -_FIRST_SERVED.index(side)))
 
 
 def _split_of(labels: Mapping[PageKey, Annotations], side_of: Mapping[PageKey, str]) -> Split:

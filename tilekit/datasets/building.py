@@ -1,0 +1,418 @@
+"""tile_dataset: scans and page labels to tiles, manifests and pictures, resumable and repeatable."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from tilekit.boxes.annotations import Annotations
+from tilekit.datasets import papers as paper
+from tilekit.datasets.baseline import write_baseline
+from tilekit.datasets.carrying import CarryingRules, Ignored, Slivers
+from tilekit.datasets.decoys import DECOY, with_decoys
+from tilekit.datasets.exporting import EXPORTS, export_side
+from tilekit.datasets.output import FolderOutput, Output, Progress, S3Output, output_for, progress_for
+from tilekit.datasets.planned import PlannedPage, plan_pages, within_test_limit
+from tilekit.datasets.sources import Dpi, stems_of
+from tilekit.datasets.splitting import SIDES, Split, split_from_file, split_from_inputs, split_pages
+from tilekit.datasets.summary import BaselineSummary, DatasetSummary, SideSummary, side_notes, summarize_side
+from tilekit.datasets.writing import COPIES, TILES, Encoding, PageTask, write_page
+from tilekit.errors import InvalidArgument, LabelError, ScanError, StorageNotFound
+from tilekit.flow import ordered_map
+from tilekit.grid import Tiling
+from tilekit.labels.label_set import LabelSet
+from tilekit.labels.predictions import PredictionSet, read_predictions
+from tilekit.labels.reading import read_labels
+from tilekit.pages import PageKey
+from tilekit.rekognition.limits import LIMITS
+from tilekit.scans.encoding import ImageFormat, Subsampling
+from tilekit.storage.s3 import Access, S3Store, is_s3
+from tilekit.tiles.naming import parse_tile_name
+from tilekit.tiles.reading import worker_count
+
+Labels = LabelSet | str | os.PathLike[str]
+_SMALL_PAGE = 50_000_000  # px; pages up to here are worked on side by side, larger ones tile by tile
+
+
+def tile_dataset(
+    labels: Labels | Mapping[str, Labels],
+    out: str | os.PathLike[str],
+    tiling: Tiling,
+    *,
+    min_visible: float = 0.5,
+    split: Sequence[float] | str | os.PathLike[str] | Split = (0.7, 0.15, 0.15),
+    split_by: Literal["document", "page"] = "document",
+    seed: int = 0,
+    keep_empty: int = 0,
+    slivers: Slivers = "mask",
+    ignored: Ignored = "leave",
+    max_boxes: int = LIMITS.max_boxes,
+    max_test_images: int = LIMITS.max_test_images_per_label,
+    decoys: PredictionSet | str | os.PathLike[str] | None = None,
+    decoy_name: str = DECOY,
+    decoy_score: float = 0.3,
+    baseline: bool = False,
+    bucket: str | None = None,
+    format: ImageFormat = "jpeg",
+    quality: int = 90,
+    subsampling: Subsampling = "444",
+    images: str | os.PathLike[str] | None = None,
+    dpi: Dpi = None,
+    export: Collection[str] = (),
+    workers: int | None = None,
+    strict: bool = True,
+    overwrite: bool = False,
+    access: Access | None = None,
+    progress: Callable[[int, int], object] | None = None,
+) -> DatasetSummary:
+    """Cut labeled scans into tiles with their labels, split by page, ready to train on.
+
+    `labels`: a LabelSet or label file; or a mapping train/tune/test -> either, which is then the split.
+    `out`: a folder, or an `s3://bucket/prefix` that takes everything; with `bucket` (an s3 prefix) the
+    images go there and the rest into the local folder. Written are `tiles/`, `train|tune|test.manifest`
+    (source-ref relative to the manifest, or s3://), `pages-train|tune|test.manifest` (the truth of whole
+    pages, for evaluation), `tiling.json`, `split.json`, `contact-*.png`, and at the very end `summary.json`.
+
+    `split`: shares, a split file (see `split_from_file`) or a Split; `split_by` and `seed` see
+    `split_pages`. `min_visible`, `slivers`, `ignored`, `max_boxes`, `keep_empty`: see CarryingRules;
+    slivers are dealt with in training tiles only. `max_test_images`: of a label; above, whole pages are
+    sampled. `decoys`: detections of which false alarms on training pages become boxes of `decoy_name`
+    where they score `decoy_score`. `baseline`: also a dataset of whole pages below `baseline/`.
+    `format`, `quality`, `subsampling`: of the tiles. `images`: where the scans are, if the label file
+    does not say. `dpi`: PDF pages are rendered at it (default: what gives the labeled size).
+    `export`: "coco", "yolo". `strict=False` sets scans aside that cannot be read. `overwrite` replaces
+    a dataset made with other settings. `progress(done, total)` counts tiles.
+
+    The same input and seed give the same bytes, for any number of `workers`. A run that was stopped
+    goes on where it was; without `summary.json` a dataset is not whole. Memory: the labels, about 100
+    bytes for each box in a tile, and what `read_tiles` says (pages up to 50 Mpx: for each worker).
+
+    Raises LabelError, ScanError, StorageError, InvalidArgument.
+    """
+    build = _Build(
+        tiling=_checked(tiling),
+        rules=CarryingRules(min_visible, slivers, ignored, max_boxes, keep_empty),
+        encoding=Encoding(format, quality, subsampling, LIMITS.max_image_bytes if format == "jpeg" else None),
+        seed=seed,
+        dpi=dpi,
+        max_test_images=max_test_images,
+        strict=strict,
+        workers=worker_count(workers),
+        progress=progress,
+    )
+    if unknown := sorted(set(export) - set(EXPORTS)):
+        raise InvalidArgument(f"export={unknown[0]!r} is unknown; choose from {', '.join(EXPORTS)}")
+    truth, parts = _labels_of(labels, images)
+    chosen = _split_of(truth, parts, split, split_by, seed)
+    annotations: dict[PageKey, Annotations] = dict(truth)
+    notes = list(chosen.notes)
+    if decoys is not None:
+        found = decoys if isinstance(decoys, PredictionSet) else read_predictions(decoys)
+        taught, count = with_decoys(truth, chosen.train, found, score=decoy_score, name=decoy_name)
+        annotations |= taught
+        notes.append(f"{count} decoys on {len(taught)} of {len(chosen.train)} training pages")
+    names = (*truth.names, decoy_name) if decoys is not None else truth.names
+    if export and (is_s3(out) or bucket):
+        raise InvalidArgument(
+            "export= needs the images in a local folder; leave out bucket= or the s3:// address"
+        )
+    store = S3Store(access, connections=max(10, build.workers))
+    target = output_for(out, store)
+    place = output_for(bucket, store) if bucket is not None else target
+    if bucket is not None and not isinstance(place, S3Output):
+        raise InvalidArgument(f"bucket={bucket!r} must be an s3://bucket/prefix address")
+    recipe = build.recipe(bucket, decoy_name if decoys is not None else None)
+    state = progress_for(target)
+    try:
+        _begin(target, state, recipe, overwrite)
+        run = _Run(build, truth, chosen, annotations, names, target, place, state)
+        return run.write(str(out), decoy_name if decoys is not None else None, baseline, tuple(export), notes)
+    finally:
+        state.close()
+
+
+@dataclass(frozen=True)
+class _Build:
+    """Settings of a run."""
+
+    tiling: Tiling
+    rules: CarryingRules
+    encoding: Encoding
+    seed: int
+    dpi: Dpi
+    max_test_images: int
+    strict: bool
+    workers: int
+    progress: Callable[[int, int], object] | None
+
+    def recipe(self, bucket: str | None, decoy: str | None) -> str:
+        """A digest of the settings that the written bytes follow from; the labels are not among them."""
+        values = [
+            self.tiling.to_json(),
+            repr(self.rules),
+            repr(self.encoding),
+            self.seed,
+            self.dpi,
+            bucket,
+            decoy,
+            self.max_test_images,
+        ]
+        return hashlib.sha256(json.dumps(values).encode()).hexdigest()
+
+
+@dataclass
+class _Run:
+    """One run: what is written where."""
+
+    build: _Build
+    labels: LabelSet
+    split: Split
+    annotations: Mapping[PageKey, Annotations]
+    names: tuple[str, ...]
+    papers: FolderOutput | S3Output
+    images: FolderOutput | S3Output
+    state: Progress
+
+    def write(
+        self, out: str, decoy: str | None, baseline: bool, export: tuple[str, ...], notes: list[str]
+    ) -> DatasetSummary:
+        """Everything, `summary.json` last."""
+        build = self.build
+        failed: dict[PageKey, str] = {}
+        planned = plan_pages(
+            self.split,
+            self.annotations,
+            self.labels.sizes,
+            build.tiling,
+            build.rules,
+            seed=build.seed,
+            dpi=build.dpi,
+            failed=None if build.strict else failed,
+        )
+        planned, sampled_out = within_test_limit(planned, build.max_test_images, build.seed)
+        stems = stems_of(self.labels)
+        tasks = [
+            PageTask(
+                item.page,
+                build.tiling,
+                item.plan.tiles,
+                stems[item.page.key.source],
+                build.encoding,
+                build.dpi,
+            )
+            for item in planned
+            if not item.sampled_out
+        ]
+        written = write_tasks(tasks, self.images, self.state, build, failed)
+        planned = [item for item in planned if item.page.key not in failed]
+        tasks = [task for task in tasks if task.page.key not in failed]
+        _remove_stale(self.images, tasks)
+        extension = build.encoding.extension
+        for side in SIDES:
+            paper.write_manifest(self.papers, self.images, side, planned, stems, extension)
+            paper.write_pages(self.papers, side, planned, self.labels)
+            sheet = (self.papers, self.images, side, planned, stems, extension, self.names, build.seed)
+            paper.write_sheet(*sheet)
+        exported = [
+            export_side(kind, self.papers, side, planned, stems, extension)
+            for kind in export
+            for side in SIDES
+        ]
+        whole = self._baseline(planned, stems, failed) if baseline else None
+        paper.write_tiling(self.papers, build.tiling, build.encoding, self.names, decoy)
+        paper.write_json(self.papers, paper.SPLIT, _split_json(self.papers, self.split))
+        sides: dict[str, SideSummary] = {
+            side: summarize_side(
+                [item for item in planned if item.side == side],
+                self.names,
+                sampled_out if side == "test" else (),
+            )
+            for side in SIDES
+        }
+        summary = DatasetSummary(
+            out=out,
+            tiling=build.tiling,
+            seed=build.seed,
+            split=self.split,
+            sides=sides,
+            names=self.names,
+            decoy=decoy,
+            baseline=whole,
+            failed=failed,
+            exports=tuple(exported),
+            notes=(*notes, *side_notes(sides, build.max_test_images), *_tiling_notes(build.tiling)),
+            bytes=written,
+        )
+        paper.write_json(self.papers, paper.SUMMARY, summary.to_json())
+        return summary
+
+    def _baseline(
+        self, planned: list[PlannedPage], stems: Mapping[str, str], failed: dict[PageKey, str]
+    ) -> BaselineSummary:
+        papers, images = self.papers.inside("baseline"), self.images.inside("baseline")
+        plain = [replace(item, annotations=self.labels[item.page.key], sampled_out=False) for item in planned]
+
+        def write(tasks: list[PageTask]) -> None:
+            quiet = replace(self.build, progress=None, strict=True)
+            write_tasks(tasks, images, self.state, quiet, failed, "baseline ")
+            _remove_stale(images, tasks)
+
+        return write_baseline(
+            plain, stems, papers, images, self.build.encoding, self.build.dpi, self.build.seed, write
+        )
+
+
+def write_tasks(
+    tasks: Sequence[PageTask],
+    images: FolderOutput | S3Output,
+    state: Progress,
+    build: _Build,
+    failed: dict[PageKey, str],
+    prefix: str = "",
+) -> int:
+    """Write the pages that are not done; returns the bytes written. Pages up to 50 Mpx go side by side."""
+    total = sum(len(task.tiles) for task in tasks)
+    done = 0
+    todo: list[tuple[PageTask, str]] = []
+    for task in tasks:
+        fingerprint = task.fingerprint()
+        if state.is_done(f"{prefix}{task.page.key}", fingerprint) and _is_there(images, task):
+            done += len(task.tiles)
+        else:
+            todo.append((task, fingerprint))
+    largest = max((task.page.width * task.page.height for task, _ in todo), default=0)
+    together = build.workers if len(todo) >= 2 * build.workers and largest <= _SMALL_PAGE else 1
+
+    def write(item: tuple[PageTask, str]) -> tuple[PageTask, int, str]:
+        task, fingerprint = item
+        try:
+            size = write_page(task, images, build.workers if together == 1 else 1)
+        except (ScanError, LabelError, StorageNotFound) as exc:
+            if build.strict:
+                raise
+            return task, 0, str(exc)
+        state.done(f"{prefix}{task.page.key}", fingerprint)
+        return task, size, ""
+
+    written = 0
+    for task, size, reason in ordered_map(write, todo, workers=together):
+        if reason:
+            failed[task.page.key] = reason
+        written += size
+        done += len(task.tiles)
+        if build.progress is not None:
+            build.progress(done, total)
+    return written
+
+
+def _labels_of(
+    labels: Labels | Mapping[str, Labels], images: str | os.PathLike[str] | None
+) -> tuple[LabelSet, dict[str, LabelSet] | None]:
+    if isinstance(labels, LabelSet):
+        return labels, None
+    if isinstance(labels, Mapping):
+        parts = {str(side): _part_of(part, images) for side, part in labels.items()}
+        split_from_inputs(parts)  # a page on two sides is told before anything is put together
+        return _united(parts), parts
+    return read_labels(labels, images=images), None
+
+
+def _part_of(part: object, images: str | os.PathLike[str] | None) -> LabelSet:
+    if isinstance(part, LabelSet):
+        return part
+    if isinstance(part, (str, os.PathLike)):
+        return read_labels(part, images=images)
+    raise InvalidArgument(f"labels={part!r} must be a LabelSet, a label file, or train/tune/test -> either")
+
+
+def _united(parts: Mapping[str, LabelSet]) -> LabelSet:
+    names = tuple(dict.fromkeys(name for part in parts.values() for name in part.names))
+    return LabelSet(
+        {key: value for part in parts.values() for key, value in part.items()},
+        names=names,
+        sizes={key: size for part in parts.values() for key, size in part.sizes.items()},
+        image_labels={key: value for part in parts.values() for key, value in part.image_labels.items()},
+        extra={key: value for part in parts.values() for key, value in part.extra.items()},
+    )
+
+
+def _split_of(
+    labels: LabelSet,
+    parts: Mapping[str, LabelSet] | None,
+    split: Sequence[float] | str | os.PathLike[str] | Split,
+    by: Literal["document", "page"],
+    seed: int,
+) -> Split:
+    if parts is not None:
+        return split_from_inputs(parts)
+    if isinstance(split, Split):
+        return split
+    if isinstance(split, (str, os.PathLike)):
+        return split_from_file(labels, split)
+    return split_pages(labels, split, by=by, seed=seed)
+
+
+def _begin(target: FolderOutput | S3Output, state: Progress, recipe: str, overwrite: bool) -> None:
+    """Refuse a folder of another dataset; take away the papers, so that nothing looks whole until it is."""
+    found = state.recipe()
+    if found != recipe and not overwrite and (found is not None or target.has(paper.manifest_name("train"))):
+        raise InvalidArgument(
+            f"out={target.reference('') or '.'!r} holds a dataset made with other settings; choose another "
+            "place, or overwrite it (overwrite=True, --overwrite)"
+        )
+    for name in paper.paper_names():
+        target.remove(name)
+    if found != recipe:
+        state.begin(recipe)
+
+
+def _is_there(images: Output, task: PageTask) -> bool:
+    """Whether the files of a page that the ledger calls done are there; on S3 the ledger is trusted."""
+    return not isinstance(images, FolderOutput) or all(images.has(name) for name in task.names())
+
+
+def _remove_stale(images: FolderOutput | S3Output, tasks: Sequence[PageTask]) -> None:
+    """Take away tiles of an earlier run that no longer belong: only files with a tile's name."""
+    wanted = {name for task in tasks for name in task.names()}
+    for folder in (TILES, COPIES):
+        for name in list(images.names(folder)):
+            if name not in wanted and _is_tile(name):
+                images.remove(name)
+
+
+def _is_tile(name: str) -> bool:
+    try:
+        parse_tile_name(name)
+    except InvalidArgument:
+        return False
+    return True
+
+
+def _split_json(papers: Output, split: Split) -> dict[str, list[str]]:
+    """The split with pages as the pages manifests name them, so that it can be given again."""
+    return {
+        side: [paper.page_reference(papers, PageKey.parse(text)) for text in pages]
+        for side, pages in split.to_json().items()
+    }
+
+
+def _tiling_notes(tiling: Tiling) -> list[str]:
+    if tiling.division is None and max(tiling.tile_size) > LIMITS.shrink_side:
+        return [f"tiles over {LIMITS.shrink_side} px are shrunk by the service before training"]
+    return []
+
+
+def _checked(tiling: Tiling) -> Tiling:
+    if not isinstance(tiling, Tiling):
+        raise InvalidArgument(f"tiling={tiling!r} must be a Tiling")
+    if tiling.division is None and (
+        max(tiling.tile_size) > LIMITS.max_side or min(tiling.tile_size) < LIMITS.min_side
+    ):
+        raise InvalidArgument(
+            f"tile={tiling.tile!r}: the service takes images of {LIMITS.min_side} to {LIMITS.max_side} px a side"
+        )
+    return tiling

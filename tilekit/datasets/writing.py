@@ -1,0 +1,174 @@
+"""Tiles of a planned page to the output: read once, painted where the plan says, encoded, written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilekit.datasets.carrying import SHIFTED, TilePlan, painted
+from tilekit.datasets.output import Output
+from tilekit.datasets.sources import Dpi, Page, open_page
+from tilekit.flow import ordered_map
+from tilekit.grid import TileGrid, Tiling, Window
+from tilekit.scans.blank import background
+from tilekit.scans.encoding import EXTENSIONS, ImageFormat, Subsampling, encode_image
+from tilekit.scans.scan import Scan
+from tilekit.tiles.naming import tile_name
+from tilekit.tiles.reading import chosen_rows, raw_tiles
+
+Pixels = NDArray[np.uint8]
+TILES, COPIES = "tiles", "copies"
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How tiles become files."""
+
+    format: ImageFormat = "jpeg"
+    quality: int = 90
+    subsampling: Subsampling = "444"
+    max_bytes: int | None = None
+
+    @property
+    def extension(self) -> str:
+        """Of the files."""
+        return EXTENSIONS[self.format]
+
+
+@dataclass(frozen=True)
+class PageTask:
+    """One page to write: where it is, how it is cut, what is taken from it, under which name."""
+
+    page: Page
+    tiling: Tiling
+    tiles: Sequence[TilePlan]
+    stem: str
+    encoding: Encoding
+    dpi: Dpi = None
+
+    def names(self) -> list[str]:
+        """File name of every tile, in their order, relative to the dataset."""
+        return [
+            tile_path(self.stem, self.page.key.page, tile, self.encoding.extension) for tile in self.tiles
+        ]
+
+    def fingerprint(self) -> str:
+        """Changes whenever the written bytes may: the scan's identity, the plan, the encoding."""
+        digest = hashlib.sha256()
+        what = [
+            str(self.page.key),
+            self.page.width,
+            self.page.height,
+            self.stem,
+            self.tiling.to_json(),
+            repr(self.encoding),
+            self.dpi,
+            _identity(self.page.key.source),
+        ]
+        digest.update(json.dumps(what).encode())
+        for tile in self.tiles:
+            digest.update(np.array([*tile.window, tile.index, tile.copy, len(tile.masks)]).tobytes())
+            if len(tile.masks):
+                digest.update(tile.masks.tobytes() + tile.boxes.tobytes())
+        return digest.hexdigest()
+
+
+def tile_path(stem: str, page: int, tile: TilePlan, extension: str) -> str:
+    """`tiles/<relative folder>/<stem>.p0.x0.y0.w1024.h1024.jpg`; further copies below `copies/<n>/`."""
+    top = f"{COPIES}/{tile.copy + 1}" if tile.copy else TILES
+    return f"{top}/{tile_name(stem, tile.window, extension, page)}"
+
+
+def write_page(task: PageTask, output: Output, workers: int) -> int:
+    """Write the tiles of a page and return their bytes.
+
+    `workers`: threads that encode and write. Memory: as `read_tiles`, with the bytes in flight
+    bounded by flow.DEFAULT_BUDGET; a page with tiles beside the grid that is stored in scanlines
+    is decoded a second time for them.
+    """
+    if not task.tiles:
+        return 0
+    size = (task.page.width, task.page.height)
+    with open_page(task.page.key, size, task.dpi) as scan:
+        jobs = _jobs(scan, task, max(1, workers))
+        done = ordered_map(
+            partial(_write, output=output, encoding=task.encoding),
+            jobs,
+            workers=workers,
+            cost=lambda job: job.bytes,
+        )
+        return sum(done)
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """Pixels that become one or several files."""
+
+    pixels: Callable[[], Pixels]
+    bytes: int
+    files: list[tuple[str, TilePlan]]
+
+
+def _jobs(scan: Scan, task: PageTask, workers: int) -> Iterator[_Job]:
+    grid = scan.grid(task.tiling)
+    files: dict[int, list[tuple[str, TilePlan]]] = defaultdict(list)
+    beside: dict[Window, list[tuple[str, TilePlan]]] = defaultdict(list)
+    for name, tile in zip(task.names(), task.tiles, strict=True):
+        if tile.index == SHIFTED:
+            beside[tile.window].append((name, tile))
+        else:
+            files[tile.index].append((name, tile))
+    if files:
+        with raw_tiles(scan, grid, chosen_rows(grid, files), workers=workers) as tiles:
+            for raw in tiles:
+                yield _Job(raw.pixels, raw.nbytes, files[raw.index])
+    for window, wanted in beside.items():
+        size = window.width * window.height * scan.bands
+        yield _Job(partial(_read, scan, grid, window), size, wanted)
+
+
+def _read(scan: Scan, grid: TileGrid, window: Window) -> Pixels:
+    """A window beside the grid; where it reaches over the scan (edge "pad") filled with its background."""
+    scale = (grid.width, grid.height) if grid.is_scaled else None
+    x1, y1 = min(window.x1, grid.width), min(window.y1, grid.height)
+    inside = scan.read(window.x0, window.y0, x1, y1, scale=scale)
+    if inside.shape[:2] == (window.height, window.width):
+        return inside
+    whole = np.empty((window.height, window.width, inside.shape[2]), np.uint8)
+    whole[:] = background(inside)
+    whole[: inside.shape[0], : inside.shape[1]] = inside
+    return whole
+
+
+def _write(job: _Job, *, output: Output, encoding: Encoding) -> int:
+    pixels = job.pixels()
+    total = 0
+    for name, tile in job.files:
+        color = background(pixels) if len(tile.masks) else ()
+        data = encode_image(
+            painted(pixels, tile.masks, tile.boxes, color),
+            encoding.format,
+            quality=encoding.quality,
+            subsampling=encoding.subsampling,
+            max_bytes=encoding.max_bytes,
+        ).data
+        output.put(name, data)
+        total += len(data)
+    return total
+
+
+def _identity(source: str) -> list[int]:
+    """Size and time of change of a local file: what tells that it is still the same."""
+    try:
+        found = os.stat(source)
+    except OSError:  # remote, or missing, which opening it will say better
+        return []
+    return [found.st_size, found.st_mtime_ns]
