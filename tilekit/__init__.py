@@ -16,6 +16,7 @@ _HOME = {
     "Carried": "tilekit.boxes.remap",
     "CheckReport": "tilekit.labels.check_report",
     "Comparison": "tilekit.evaluation.comparison",
+    "DatasetSummary": "tilekit.datasets.summary",
     "Detections": "tilekit.boxes.detections",
     "Detector": "tilekit.detectors.protocol",
     "EncodedTile": "tilekit.tiles.writing",
@@ -32,6 +33,7 @@ _HOME = {
     "RekognitionDetector": "tilekit.aws.detector",
     "RekognitionProject": "tilekit.aws.project",
     "Report": "tilekit.report.building",
+    "Split": "tilekit.datasets.splitting",
     "StreamingMerge": "tilekit.boxes.merging",
     "TextDetector": "tilekit.aws.text",
     "Tile": "tilekit.tiles.tile",
@@ -44,6 +46,7 @@ _HOME = {
     "check_manifest": "tilekit.labels.checking",
     "coco_metrics": "tilekit.evaluation.coco_metrics",
     "compare": "tilekit.evaluation.comparison",
+    "contact_sheet": "tilekit.draw",
     "detect_tiles": "tilekit.detection.detecting",
     "detect_whole": "tilekit.detection.detecting",
     "encode_tiles": "tilekit.tiles.writing",
@@ -63,6 +66,8 @@ _HOME = {
     "scan_info": "tilekit.scans.opening",
     "scan_pages": "tilekit.scans.opening",
     "service_tables": "tilekit.evaluation.service_tables",
+    "split_pages": "tilekit.datasets.splitting",
+    "tile_dataset": "tilekit.datasets.building",
     "tile_scan": "tilekit.tiles.writing",
     "write_labels": "tilekit.labels.reading",
     "write_predictions": "tilekit.labels.predictions",
@@ -87,11 +92,16 @@ if TYPE_CHECKING:
     from tilekit.boxes.remap import remap_to_scan as remap_to_scan
     from tilekit.boxes.remap import remap_to_tiles as remap_to_tiles
     from tilekit.boxes.suppression import nms as nms
+    from tilekit.datasets.building import tile_dataset as tile_dataset
+    from tilekit.datasets.splitting import Split as Split
+    from tilekit.datasets.splitting import split_pages as split_pages
+    from tilekit.datasets.summary import DatasetSummary as DatasetSummary
     from tilekit.detection.detecting import detect_tiles as detect_tiles
     from tilekit.detection.detecting import detect_whole as detect_whole
     from tilekit.detectors.callables import CallableDetector as CallableDetector
     from tilekit.detectors.onnx import OnnxDetector as OnnxDetector
     from tilekit.detectors.protocol import Detector as Detector
+    from tilekit.draw import contact_sheet as contact_sheet
     from tilekit.errors import TilekitError as TilekitError
     from tilekit.evaluation.coco_metrics import coco_metrics as coco_metrics
     from tilekit.evaluation.comparison import Comparison as Comparison

@@ -1,0 +1,411 @@
+"""tile_dataset from pages to manifests: true pixels, true boxes, resumable, repeatable."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.datasets.pages import NAMES, PAPER, contents, labeled_pages
+from tilekit.boxes.annotations import Annotations
+from tilekit.boxes.detections import Detections
+from tilekit.datasets import building
+from tilekit.datasets.building import tile_dataset
+from tilekit.datasets.splitting import SIDES, Split
+from tilekit.errors import InvalidArgument, LabelError, ScanNotFound, TilekitError
+from tilekit.grid import Tiling
+from tilekit.labels.checking import check_manifest
+from tilekit.labels.label_set import LabelSet
+from tilekit.labels.predictions import PageDetections, PredictionSet
+from tilekit.labels.reading import read_labels, write_labels
+from tilekit.pages import PageKey
+from tilekit.scans.encoding import decode_image, encode_image
+from tilekit.tiles.naming import parse_tile_name
+
+TILING = Tiling(160, 40)
+
+
+@pytest.fixture(scope="module")
+def labels(tmp_path_factory):
+    return labeled_pages(tmp_path_factory.mktemp("scans"))
+
+
+def lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_a_dataset_holds_true_tiles_with_true_boxes_split_by_page(labels, tmp_path):
+    out = tmp_path / "out"
+    calls = []
+    summary = tile_dataset(
+        labels,
+        out,
+        TILING,
+        format="png",
+        slivers="keep",
+        progress=lambda done, total: calls.append((done, total)),
+    )
+    assert calls[-1][0] == calls[-1][1] == summary.tiles
+    names = {Path(key.source).stem: key for key in labels}
+    pages = {key: decode_image(Path(key.source).read_bytes()) for key in labels}
+    seen: dict[PageKey, set[int]] = {key: set() for key in labels}
+    side_of = summary.split.side_of()
+    for side in SIDES:
+        for line in lines(out / f"{side}.manifest"):
+            name = parse_tile_name(line["source-ref"])
+            key = names[Path(name.stem).name]
+            assert side_of[key] == side
+            window = name.window
+            pixels = decode_image((out / line["source-ref"]).read_bytes())
+            np.testing.assert_array_equal(pixels, pages[key][window.y0 : window.y1, window.x0 : window.x1])
+            part = line["bounding-box"]
+            assert part["image_size"] == [{"width": window.width, "height": window.height, "depth": 3}]
+            assert part["annotations"]
+            class_map = line["bounding-box-metadata"]["class-map"]
+            truth = labels[key].boxes - [window.x0, window.y0, window.x0, window.y0]
+            for box in part["annotations"]:
+                found = np.array(
+                    [box["left"], box["top"], box["left"] + box["width"], box["top"] + box["height"]]
+                )
+                assert (found >= 0).all()
+                assert (found <= [window.width, window.height] * 2).all()
+                clipped = np.clip(truth, 0, [window.width, window.height] * 2)
+                same = np.flatnonzero((np.abs(clipped - found) <= 1).all(axis=1))
+                labels_here = [labels[key].labels[row] for row in same]
+                assert class_map[str(box["class_id"])] in labels_here
+                seen[key] |= set(same.tolist())
+    for key, value in labels.items():
+        assert seen[key] == set(range(len(value)))
+    assert all(count.left_out == 0 for side in summary.sides.values() for count in side.labels.values())
+
+
+def test_manifests_pass_the_service_check_and_pages_carry_the_whole_truth(labels, tmp_path):
+    out = tmp_path / "out"
+    summary = tile_dataset(labels, out, TILING)
+    report = check_manifest(out / "train.manifest", out / "test.manifest")
+    assert report.ok, str(report)
+    again = {}
+    for side in SIDES:
+        part = read_labels(out / f"pages-{side}.manifest")
+        assert [Path(key.source).resolve() for key in part] == [
+            Path(key.source) for key in summary.split.pages(side)
+        ]
+        again.update({Path(key.source).resolve(): value for key, value in part.items()})
+    for key, value in labels.items():
+        found = again[Path(key.source)]
+        assert found.boxes.tolist() == value.boxes.tolist()
+        assert found.labels == value.labels
+    assert json.loads((out / "tiling.json").read_text())["tiling"] == TILING.to_json()
+    assert json.loads((out / "summary.json").read_text()) == json.loads(json.dumps(summary.to_json()))
+    assert decode_image((out / "contact-train.png").read_bytes()).shape[2] == 3
+    columns, rows = summary.table()
+    assert all(len(row) == len(columns) for row in rows)
+
+
+def test_any_number_of_workers_gives_the_same_bytes_and_a_rerun_writes_nothing(labels, tmp_path):
+    one = tile_dataset(labels, tmp_path / "one", TILING, workers=1)
+    tile_dataset(labels, tmp_path / "three", TILING, workers=3)
+    assert contents(tmp_path / "one") == contents(tmp_path / "three")
+    again = tile_dataset(labels, tmp_path / "one", TILING, workers=2)
+    assert one.bytes > 0
+    assert again.bytes == 0
+    assert contents(tmp_path / "one") == contents(tmp_path / "three")
+    tile_dataset(labels, tmp_path / "other", TILING, seed=8)
+    assert contents(tmp_path / "other") != contents(tmp_path / "one")
+
+
+def test_large_pages_are_cut_tile_by_tile_to_the_same_bytes(labels, tmp_path, monkeypatch):
+    tile_dataset(labels, tmp_path / "a", TILING)
+    monkeypatch.setattr(building, "_SMALL_PAGE", 1)
+    tile_dataset(labels, tmp_path / "b", TILING, workers=3)
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+SCRIPT = """
+import os, sys
+from tilekit.datasets import building, writing
+from tilekit.datasets.output import FolderOutput
+from tilekit.grid import Tiling
+from tilekit.labels.reading import read_labels
+real, left = FolderOutput.put, int(sys.argv[3])
+def put(self, name, data):
+    global left
+    left -= 1
+    if left < 0:
+        os.kill(os.getpid(), 9)
+    real(self, name, data)
+FolderOutput.put = put
+building.tile_dataset(read_labels(sys.argv[1]), sys.argv[2], Tiling(160, 40), workers=1)
+"""
+
+
+@pytest.mark.parametrize("writes", [0, 17, 40])
+def test_a_killed_run_never_looks_whole_and_goes_on_to_the_same_bytes(labels, tmp_path, writes):
+    write_labels(labels, tmp_path / "labels.manifest", "ground-truth")
+    read = read_labels(tmp_path / "labels.manifest")
+    out = tmp_path / "out"
+    arguments = [str(tmp_path / "labels.manifest"), str(out), str(writes)]
+    done = subprocess.run([sys.executable, "-c", SCRIPT, *arguments], capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert not (out / "summary.json").exists()
+    assert not (out / "train.manifest").exists()
+    whole = tile_dataset(read, tmp_path / "whole", TILING)
+    resumed = tile_dataset(read, out, TILING)
+    assert contents(out) == contents(tmp_path / "whole")
+    if writes == 40:
+        assert 0 < resumed.bytes < whole.bytes
+
+
+def test_a_failed_run_leaves_no_papers_of_the_run_before(labels, tmp_path):
+    out = tmp_path / "out"
+    tile_dataset(labels, out, TILING)
+    missing = PageKey(str(tmp_path / "none.png"))
+    more = labels.replace(
+        pages={**labels, missing: labels[labels.pages()[0]]}, sizes={**labels.sizes, missing: (400, 300)}
+    )
+    with pytest.raises(ScanNotFound):
+        tile_dataset(more, out, TILING)
+    assert not (out / "summary.json").exists()
+    assert not (out / "train.manifest").exists()
+    summary = tile_dataset(more, out, TILING, strict=False)
+    assert list(summary.failed) == [missing]
+    assert (out / "summary.json").exists()
+
+
+def test_changed_labels_replace_the_tiles_of_their_page_only(labels, tmp_path):
+    out = tmp_path / "out"
+    whole = tile_dataset(labels, out, TILING)
+    key = whole.split.train[0]
+    fewer = labels.replace(pages={**labels, key: labels[key][:1]})
+    changed = tile_dataset(fewer, out, TILING, split=whole.split)
+    assert 0 < changed.bytes < whole.bytes
+    tile_dataset(fewer, tmp_path / "fresh", TILING, split=whole.split)
+    assert contents(out) == contents(tmp_path / "fresh")
+
+
+def test_other_settings_are_refused_unless_asked(labels, tmp_path):
+    out = tmp_path / "out"
+    tile_dataset(labels, out, TILING)
+    with pytest.raises(InvalidArgument, match="other settings"):
+        tile_dataset(labels, out, Tiling(128, 40))
+    tile_dataset(labels, out, Tiling(128, 40), overwrite=True)
+    tile_dataset(labels, tmp_path / "fresh", Tiling(128, 40))
+    assert contents(out) == contents(tmp_path / "fresh")
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "train.manifest").write_text("")
+    with pytest.raises(InvalidArgument, match="other settings"):
+        tile_dataset(labels, tmp_path / "foreign", TILING)
+
+
+def test_slivers_are_painted_over_in_training_tiles_only(tmp_path):
+    pixels = np.full((100, 200, 3), PAPER, np.uint8)
+    pixels[40:60, 95:125] = 0  # a sixth of it on the left tile
+    pixels[10:20, 10:20] = 0
+    boxes = Annotations([[95, 40, 125, 60], [10, 10, 20, 20]], None, ("a",))
+    keys = []
+    for side in ("train", "test"):
+        keys.append(PageKey(str(tmp_path / f"{side}.png")))
+        Path(keys[-1].source).write_bytes(encode_image(pixels, "png").data)
+    parts = {
+        side: LabelSet({key: boxes}, sizes={key: (200, 100)})
+        for side, key in zip(("train", "test"), keys, strict=True)
+    }
+    out = tmp_path / "out"
+    summary = tile_dataset(parts, out, Tiling(100), format="png")
+    train = decode_image((out / "tiles/train.p0.x0.y0.w100.h100.png").read_bytes())
+    test = decode_image((out / "tiles/test.p0.x0.y0.w100.h100.png").read_bytes())
+    assert (train[40:60, 95:] == PAPER).all()
+    assert (train[10:20, 10:20] == 0).all()
+    np.testing.assert_array_equal(test, pixels[:, :100])
+    assert summary.sides["train"].slivers == 1
+    left = tile_dataset(parts, tmp_path / "left", Tiling(100), format="png", slivers="leave")
+    assert left.sides["train"].tiles_left_out["shows a sliver of an object"] == 1
+    assert left.sides["train"].labels["a"].left_out == 0  # the small one moves to a shifted window
+
+
+def test_ignore_regions_come_along_and_their_tiles_stay_out(labels, tmp_path):
+    key = labels.pages()[0]
+    page = labels[key]
+    region = Annotations([[0, 0, 150, 100]], None, NAMES, [True])
+    summary = tile_dataset(
+        labels.replace(pages={**labels, key: Annotations.concat([page, region])}), tmp_path / "out", TILING
+    )
+    side = summary.split.side_of()[key]
+    assert summary.sides[side].tiles_left_out["touched by an ignore region"] >= 1
+    found = read_labels(tmp_path / "out" / f"pages-{side}.manifest")
+    ignored = [value for value in found.values() if value.ignore.any()]
+    assert len(ignored) == 1
+    assert ignored[0].boxes[ignored[0].ignore].tolist() == [[0, 0, 150, 100]]
+
+
+def test_crowded_pages_keep_every_label(tmp_path):
+    labels = labeled_pages(tmp_path / "scans", count=3, each=300, empty=0)
+    summary = tile_dataset(labels, tmp_path / "out", TILING)
+    for side in SIDES:
+        assert summary.sides[side].labels["dark"].left_out == 0
+        assert all(
+            len(line["bounding-box"]["annotations"]) <= 50
+            for line in lines(tmp_path / "out" / f"{side}.manifest")
+        )
+    assert summary.sides["train"].copies > 0
+    assert any(name.startswith("copies/2/") for name in contents(tmp_path / "out"))
+    assert check_manifest(tmp_path / "out" / "train.manifest", tmp_path / "out" / "test.manifest").ok
+
+
+def test_whole_test_pages_are_sampled_where_a_label_has_too_many_images(labels, tmp_path):
+    split = Split(train=tuple(labels.pages()[:2]), test=tuple(labels.pages()[2:]))
+    full = tile_dataset(labels, tmp_path / "full", TILING, split=split)
+    most = full.sides["test"].labels["dark"].tiles // 2
+    summary = tile_dataset(labels, tmp_path / "out", TILING, split=split, max_test_images=most)
+    test = summary.sides["test"]
+    assert 0 < test.labels["dark"].tiles <= most
+    assert 0 < test.labels["light"].tiles <= most
+    assert test.sampled_out
+    assert any("whole pages were sampled" in note for note in summary.notes)
+    assert len(read_labels(tmp_path / "out" / "pages-test.manifest")) == len(split.test)
+    tiny = tile_dataset(labels, tmp_path / "tiny", TILING, split=split, max_test_images=1)
+    assert tiny.sides["test"].labels["dark"].tiles <= 1
+    assert tiny.sides["test"].tiles >= 1
+
+
+def test_decoys_come_from_false_alarms_on_training_pages_only(labels, tmp_path):
+    split = Split(train=tuple(labels.pages()[:4]), test=tuple(labels.pages()[4:]))
+    blank = Annotations.empty(NAMES)
+    key = split.train[0]
+    pages = {**labels, key: blank}
+    labels = labels.replace(pages=pages)
+    found = Detections(
+        [[50, 50, 60, 60], [51, 50, 61, 60], [200, 200, 220, 220]], [0.9, 0.8, 0.1], None, NAMES
+    )
+    predictions = PredictionSet(
+        [PageDetections(PageKey(k.source), 400, 300, found) for k in (key, split.test[-1])]
+    )
+    summary = tile_dataset(labels, tmp_path / "out", TILING, split=split, decoys=predictions)
+    assert summary.decoy == "decoy"
+    assert summary.sides["train"].labels["decoy"].objects == 1
+    assert summary.sides["test"].labels["decoy"].objects == 0
+    value = json.loads((tmp_path / "out" / "tiling.json").read_text())
+    assert value["decoy"] == "decoy"
+    assert value["names"] == [*NAMES, "decoy"]
+    maps = [line["bounding-box-metadata"]["class-map"] for line in lines(tmp_path / "out" / "train.manifest")]
+    assert {"2": "decoy"} in maps
+    assert all("decoy" not in part.names for part in [read_labels(tmp_path / "out" / "pages-train.manifest")])
+    with pytest.raises(InvalidArgument, match="decoy_name"):
+        tile_dataset(labels, tmp_path / "x", TILING, split=split, decoys=predictions, decoy_name="dark")
+    with pytest.raises(LabelError, match="none of the training pages"):
+        tile_dataset(labels, tmp_path / "x", TILING, split=split, decoys=PredictionSet())
+
+
+def test_a_baseline_of_whole_pages_from_the_same_split(labels, tmp_path):
+    summary = tile_dataset(labels, tmp_path / "out", TILING, baseline=True)
+    baseline = summary.baseline
+    assert baseline is not None
+    assert baseline.possible
+    for side in SIDES:
+        found = lines(tmp_path / "out" / "baseline" / f"{side}.manifest")
+        assert len(found) == baseline.images[side]
+        stems = {parse_tile_name(line["source-ref"]).stem.rsplit("/", 1)[-1] for line in found}
+        assert stems <= {Path(key.source).stem for key in summary.split.pages(side)}
+        for line in found:
+            assert (tmp_path / "out" / "baseline" / line["source-ref"]).exists()
+    assert check_manifest(
+        tmp_path / "out/baseline/train.manifest", tmp_path / "out/baseline/test.manifest"
+    ).ok
+
+
+def test_no_baseline_where_too_many_pages_are_crowded(tmp_path):
+    labels = labeled_pages(tmp_path / "scans", count=4, each=60, empty=0)
+    baseline = tile_dataset(labels, tmp_path / "out", TILING, baseline=True).baseline
+    assert baseline is not None
+    assert not baseline.possible
+    assert "at most 50 boxes" in baseline.reason
+    assert len(baseline.crowded) == 4
+    assert not (tmp_path / "out" / "baseline").exists() or not list(
+        (tmp_path / "out/baseline").rglob("*.jpg")
+    )
+
+
+def test_large_pages_of_a_baseline_are_shrunk_and_that_is_said(tmp_path):
+    labels = labeled_pages(tmp_path / "scans", count=3, size=(5000, 600), empty=0)
+    baseline = tile_dataset(labels, tmp_path / "out", Tiling(1024, 64), baseline=True).baseline
+    assert baseline is not None
+    assert [size for _, size in baseline.shrunk] == [(4096, 492)] * 3
+    line = lines(tmp_path / "out/baseline/train.manifest")[0]
+    assert line["bounding-box"]["image_size"][0]["width"] == 4096
+    assert decode_image((tmp_path / "out/baseline" / line["source-ref"]).read_bytes()).shape[:2] == (
+        492,
+        4096,
+    )
+
+
+def test_empty_tiles_when_asked(labels, tmp_path):
+    summary = tile_dataset(labels, tmp_path / "out", TILING, keep_empty=1)
+    assert sum(side.empty_tiles for side in summary.sides.values()) >= 2  # the pages without symbols at least
+
+
+def test_sizes_that_the_labels_do_not_know_come_from_the_scans(labels, tmp_path):
+    tile_dataset(labels.replace(sizes={}), tmp_path / "a", TILING)
+    tile_dataset(labels, tmp_path / "b", TILING)
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+def test_a_wrong_size_is_told(labels, tmp_path):
+    wrong = labels.replace(sizes=dict.fromkeys(labels, (401, 300)))
+    with pytest.raises(LabelError, match="401 x 300 px but the scan has 400 x 300"):
+        tile_dataset(wrong, tmp_path / "out", TILING)
+
+
+def test_two_files_that_differ_in_the_extension_do_not_collide(tmp_path):
+    labels = labeled_pages(tmp_path / "scans", count=2, empty=0)
+    first, second = labels.pages()
+    other = PageKey(first.source.replace(".png", ".tif.png"))
+    third = PageKey(first.source.replace(".png", ".jpg"))
+    Path(second.source).rename(other.source)
+    Path(third.source).write_bytes(Path(first.source).read_bytes())
+    pages = {first: labels[first], other: labels[second], third: labels[first]}
+    summary = tile_dataset(
+        LabelSet(pages, sizes=dict.fromkeys(pages, (400, 300))), tmp_path / "out", TILING, split=(1, 0, 0)
+    )
+    assert len(list((tmp_path / "out" / "tiles").rglob("*.jpg"))) == summary.tiles
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"tiling": Tiling(32)}, "tile="),
+        ({"tiling": 5}, "tiling="),
+        ({"export": ["x"]}, "export="),
+        ({"bucket": "folder"}, "bucket="),
+        ({"min_visible": 0}, "min_visible"),
+        ({"split": (0, 0, 1)}, "split="),
+        ({"labels": {"train": 5}}, "labels="),
+        ({"workers": -1}, "workers="),
+    ],
+)
+def test_bad_arguments_are_named(labels, tmp_path, arguments, message):
+    with pytest.raises(InvalidArgument, match=message):
+        tile_dataset(**{"labels": labels, "out": tmp_path / "out", "tiling": TILING, **arguments})
+
+
+def test_labels_from_files_and_splits_from_files(labels, tmp_path):
+    write_labels(labels, tmp_path / "all.manifest", "ground-truth")
+    first = tile_dataset(tmp_path / "all.manifest", tmp_path / "a", TILING, seed=4)
+    tile_dataset(
+        tmp_path / "all.manifest", tmp_path / "b", TILING, split=tmp_path / "a" / "split.json", seed=4
+    )
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    parts = {side: tmp_path / "a" / f"pages-{side}.manifest" for side in SIDES}
+    kept = tile_dataset(parts, tmp_path / "c", TILING, seed=4)
+    for side in SIDES:
+        assert replace(kept.sides[side]) == first.sides[side]
+
+
+def test_errors_of_tilekit_only(tmp_path):
+    with pytest.raises(TilekitError):
+        tile_dataset(tmp_path / "none.manifest", tmp_path / "out", TILING)
