@@ -2,14 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
-from tilekit.errors import InvalidArgument
+import msgspec
+
+from tilekit.errors import InvalidArgument, LabelError
+from tilekit.labels.coco import read_coco, write_coco
+from tilekit.labels.csv_table import columns, read_csv, write_csv
+from tilekit.labels.cvat import read_cvat, write_cvat
+from tilekit.labels.files import open_bytes, read_bytes
+from tilekit.labels.geojson import read_geojson, write_geojson
 from tilekit.labels.ground_truth import read_ground_truth, write_ground_truth
 from tilekit.labels.label_set import LabelSet
+from tilekit.labels.label_studio import read_label_studio, write_label_studio
+from tilekit.labels.labelme import read_labelme, write_labelme
+from tilekit.labels.pdf_points import FORMAT as PDF_POINTS
+from tilekit.labels.pdf_points import read_pdf_points, write_pdf_points
 from tilekit.labels.sources import PathLike
+from tilekit.labels.voc import read_voc, write_voc
+from tilekit.labels.yolo import find_config, read_yolo, write_yolo
+from tilekit.storage.local import storage_errors
 
-FORMATS = ("ground-truth",)
+_READERS: dict[str, Callable[..., LabelSet]] = {
+    "ground-truth": read_ground_truth,
+    "coco": read_coco,
+    "voc": read_voc,
+    "yolo": read_yolo,
+    "labelme": read_labelme,
+    "cvat": read_cvat,
+    "label-studio": read_label_studio,
+    "csv": read_csv,
+    "geojson": read_geojson,
+    PDF_POINTS: read_pdf_points,
+}
+_WRITERS: dict[str, Callable[..., Any]] = {
+    "ground-truth": write_ground_truth,
+    "coco": write_coco,
+    "voc": write_voc,
+    "yolo": write_yolo,
+    "labelme": write_labelme,
+    "cvat": write_cvat,
+    "label-studio": write_label_studio,
+    "csv": write_csv,
+    "geojson": write_geojson,
+    PDF_POINTS: write_pdf_points,
+}
+FORMATS = tuple(_READERS)
+"""Names of the formats, as `format=` takes them."""
+FOLDERS = ("voc", "yolo", "labelme")
+"""Formats that are written as a folder."""
+_HEAD = 64 * 1024
+_XML_ROOT = re.compile(rb"<([A-Za-z_][\w.-]*)[\s>/]")
 
 
 def read_labels(
@@ -19,20 +66,122 @@ def read_labels(
     strict: bool = True,
     images: PathLike | None = None,
     ignore_names: Sequence[str] = (),
+    **options: Any,
 ) -> LabelSet:
     """Read labels from a file or folder; `format` None finds it by content.
 
-    `strict`: the first bad line raises LabelError; False keeps what is good and lists the rest in
+    `strict`: the first bad entry raises LabelError; False keeps what is good and lists the rest in
     `LabelSet.problems`. `images`: folder (or URL) the scans are in, where the file's own paths do not say.
-    `ignore_names`: boxes of these labels become ignore regions.
+    `ignore_names`: boxes of these labels become ignore regions. `options` go to the format's own reader.
+    Raises LabelError, StorageNotFound, StorageDenied, InvalidArgument.
     """
-    if format not in (None, *FORMATS):
-        raise InvalidArgument(f"format={format!r}: use one of {', '.join(FORMATS)}")
-    return read_ground_truth(path, strict=strict, images=images).ignoring(list(ignore_names))
+    chosen = _known(format) if format is not None else detect_format(path)
+    try:
+        found = _READERS[chosen](path, strict=strict, images=images, **options)
+    except OSError as exc:
+        with storage_errors(path):
+            raise exc
+    return found.ignoring(list(ignore_names))
 
 
-def write_labels(labels: LabelSet, path: PathLike, format: str = "ground-truth") -> None:
-    """Write labels to a file or folder in one of FORMATS."""
+def write_labels(labels: LabelSet, path: PathLike, format: str = "ground-truth", **options: Any) -> None:
+    """Write labels in one of FORMATS: a file, or a folder for those in FOLDERS.
+
+    Sources go out relative to the file's folder, URLs and absolute paths as they are. `options` go to the
+    format's own writer. Raises InvalidArgument where a format needs sizes that are not known.
+    """
+    _WRITERS[_known(format)](labels, path, **options)
+
+
+def detect_format(path: PathLike) -> str:
+    """The format of a file or folder, by its content; LabelError where it is none of FORMATS."""
+    found = _folder_format(Path(path)) if os.path.isdir(path) else _file_format(path)
+    if found is None:
+        raise LabelError(
+            f"{os.fspath(path)}: no label format we know; give format= one of {', '.join(FORMATS)}"
+        )
+    return found
+
+
+def _known(format: str) -> str:
     if format not in FORMATS:
         raise InvalidArgument(f"format={format!r}: use one of {', '.join(FORMATS)}")
-    write_ground_truth(labels, path)
+    return format
+
+
+def _folder_format(folder: Path) -> str | None:
+    if find_config(folder) is not None or (folder / "classes.txt").is_file():
+        return "yolo"
+    for file in sorted(folder.rglob("*")):
+        if file.suffix.lower() in (".xml", ".json") and file.is_file():
+            found = _file_format(file)
+            if found in ("voc", "labelme"):
+                return found
+    return None
+
+
+def _file_format(path: PathLike) -> str | None:
+    with open_bytes(path) as file, storage_errors(path):
+        head = file.read(_HEAD)
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not text:
+        raise LabelError(f"{os.fspath(path)}: is empty")
+    if text[:1] == b"<":
+        return _xml_format(text)
+    if text[:1] in (b"{", b"["):
+        return _json_format(path, text)
+    if Path(os.fspath(path)).suffix.lower() in (".yaml", ".yml"):
+        return "yolo"
+    return _table_format(text)
+
+
+def _xml_format(text: bytes) -> str | None:
+    for found in _XML_ROOT.finditer(re.sub(rb"<!--.*?-->", b"", text, flags=re.DOTALL)):
+        return {b"annotation": "voc", b"annotations": "cvat"}.get(found[1])
+    return None
+
+
+def _json_format(path: PathLike, text: bytes) -> str | None:
+    lines = text.split(b"\n", 2)
+    if b'"source-ref"' in lines[0] or (b'"source-ref"' in text and _is_json(lines[0])):
+        return "ground-truth"
+    try:
+        document = msgspec.json.decode(read_bytes(path), type=dict[str, msgspec.Raw] | list[msgspec.Raw])
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        if b'"source-ref"' in text:
+            return "ground-truth"
+        if b'"detections"' in lines[0]:
+            raise LabelError(
+                f"{os.fspath(path)}: holds detections, not labels; use read_predictions"
+            ) from exc
+        raise LabelError(f"{os.fspath(path)}: not JSON: {exc}") from exc
+    if isinstance(document, list):
+        return "geojson" if document and b'"Feature"' in bytes(document[0])[:2000] else "label-studio"
+    keys = document.keys()
+    if "shapes" in keys:
+        return "labelme"
+    if "features" in keys:
+        return "geojson"
+    if "images" in keys and ("annotations" in keys or "categories" in keys):
+        return "coco"
+    if "source-ref" in keys:
+        return "ground-truth"
+    return PDF_POINTS if "pages" in keys and bytes(document.get("format", b"")) == b'"pdf-points"' else None
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return True
+
+
+def _table_format(text: bytes) -> str | None:
+    first = text.split(b"\n", 1)[0].decode("utf-8", "replace").strip()
+    header = first.split(max(",;\t", key=first.count))
+    try:
+        columns(header)
+    except LabelError:
+        return None
+    return "csv"

@@ -49,8 +49,16 @@ def resolve(text: str, folder: PathLike, images: PathLike | None = None) -> Page
 
 
 def relative(key: PageKey, folder: PathLike) -> str:
-    """The text a label file in `folder` writes for a page: URLs and absolute paths stay as they are."""
-    source = key.source
+    """The text a label file in `folder` writes for a page.
+
+    URLs stay as they are, and so do absolute paths, but for those below an absolute `folder`: these become
+    relative, so that labels and scans can be moved together.
+    """
+    source, base = key.source, os.fspath(folder)
+    if os.path.isabs(source) and os.path.isabs(base) and not is_url(source):
+        inside = os.path.relpath(source, base)
+        if not inside.startswith("..") and os.path.normpath(source) == source:
+            return str(PageKey(Path(inside).as_posix(), key.page))
     if not is_url(source) and not os.path.isabs(source) and not (is_windows(source) and os.name != "nt"):
         source = Path(os.path.relpath(source, folder)).as_posix()
     return str(PageKey(source, key.page))
