@@ -159,18 +159,22 @@ def test_what_is_wrong_is_said_before_a_byte_is_sent(
 ) -> None:
     project = make_project()
     with pytest.raises(StorageNotFound, match=r"nowhere\.manifest"):
-        project.train(dataset[0].parent / "nowhere.manifest", dataset[1])
+        project.train(dataset[0].parent / "nowhere.manifest", dataset[1], check=False)
     dataset[0].write_text(line("train/gone.jpg", [(1, 1, 5, 5)]) + "\n")
     with pytest.raises(StorageNotFound, match=r"line 1: source-ref 'train/gone.jpg'"):
-        project.train(*dataset)
+        project.train(*dataset, check=False)
     dataset[0].write_text("{]\n")
     with pytest.raises(LabelError, match="line 1: is not JSON"):
-        project.train(*dataset)
+        project.train(*dataset, check=False)
     dataset[0].write_text("")
     with pytest.raises(LabelError, match="is empty"):
-        project.train(*dataset)
+        project.train(*dataset, check=False)
     with pytest.raises(InvalidArgument, match="version"):
         project.train(*dataset, version="a b")
+    dataset[0].write_text("".join(line("train/page-0.jpg", [(-9, 1, 5, 5)]) + "\n" for _ in range(3)))
+    with pytest.raises(LabelError, match="the service would refuse these manifests"):
+        project.train(*dataset)
+    assert project.arn() is None
 
 
 def test_the_plan_calls_nothing(dataset: tuple[Path, Path]) -> None:

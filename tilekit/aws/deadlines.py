@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 from tilekit.aws.guard import CloudGuard
@@ -33,7 +34,7 @@ class Watch:
     """What to watch. `parent`: stop when this process dies; `lease`: its lease.
 
     `until`: epoch seconds of the deadline; `idle`: seconds without a living lease; `every`: seconds between
-    looks. `place` is the model's folder in the bucket, "" where it is not shared.
+    looks; `grace`: seconds in which the model need not have begun to start. `place` is the model's folder in the bucket, "" where it is not shared.
     """
 
     arn: str
@@ -47,6 +48,7 @@ class Watch:
     until: float | None = None
     idle: float | None = None
     every: float = 15.0
+    grace: float = 0.0
 
 
 class Watcher:
@@ -118,8 +120,9 @@ def watch(spec: Watch, stdin: Any = None) -> str:
 
 
 def _wait(spec: Watch, switch: Switch, book: LeaseBook | None, stdin: Any) -> str:
-    used, seen = time.time(), None
-    looked = 0.0
+    began = used = time.time()
+    seen: frozenset[tuple[str, datetime]] | None = None
+    looked, was_live = 0.0, False
     while True:
         if spec.parent is not None:
             readable, _, _ = select.select([stdin], [], [], 0.5)
@@ -143,7 +146,9 @@ def _wait(spec: Watch, switch: Switch, book: LeaseBook | None, stdin: Any) -> st
                     used, seen = now, found
                 if now - used >= spec.idle:
                     return "idle"
-            if switch.describe()["Status"] not in {"STARTING", "RUNNING"}:
+            live = switch.describe()["Status"] in {"STARTING", "RUNNING"}
+            was_live = was_live or live
+            if not live and (was_live or now - began >= spec.grace):
                 return ""
         except TilekitError:  # looked at again; the deadline itself needs no answer
             continue

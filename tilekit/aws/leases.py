@@ -125,14 +125,15 @@ class LeaseBook:
         return now - mark < LEASE_SECONDS
 
     def close(self, stop: Callable[[], None], own: str = "") -> bool:
-        """Stop the model by `stop` unless others hold a lease; says whether it was stopped.
+        """Stop the model by `stop` unless others hold a lease, or it was deployed meanwhile; says whether it did.
 
         If `stop` fails, what was written stays, so that the next one can take over.
         """
         if own:
             self.drop(own)
         now = self.begin_closing()
-        if self.others(now, own):
+        started = self.started()
+        if self.others(now, own) or (started is not None and started.kind == "deploy"):
             self.end_closing()
             return False
         stop()

@@ -135,6 +135,7 @@ class RekognitionProject:
         tags: Mapping[str, str] | None = None,
         description: str | None = None,
         kms_key: str | None = None,
+        check: bool = True,
         replace: bool = False,
         retry_failed: bool = False,
         workers: int = 16,
@@ -145,7 +146,7 @@ class RekognitionProject:
 
         `train`, `test`: Ground Truth manifests; local images are uploaded. `version`: the model's name
         (default: made of the manifests' content, so the same data finds the same model). `tiling`: how the
-        tiles were cut (default: the tiling.json beside the train manifest). `replace` replaces datasets that tilekit did not make. `retry_failed` removes a failed model of
+        tiles were cut (default: the tiling.json beside the train manifest). `check=False` leaves out the local check. `replace` replaces datasets that tilekit did not make. `retry_failed` removes a failed model of
         this name and trains again. `progress(done, total)` counts files uploaded. `state`: folder for what
         a rerun needs (default: `.tilekit-train` beside the train manifest).
 
@@ -155,6 +156,8 @@ class RekognitionProject:
         from tilekit.aws.training import Training
 
         run = Training(self, Path(train), Path(test), version=version, tiling=tiling, state=state)
+        if check:
+            run.check()
         return run.run(
             tags=tags,
             description=description,
@@ -184,37 +187,57 @@ class RekognitionProject:
 
         Objects in the bucket stay.
         """
-        from tilekit.aws.datasets import project_datasets
-
-        arn = self.arn()
-        if arn is None:
-            return
-        for model in list(self.models()):
-            model.delete()
-        for dataset, _ in project_datasets(self.service, self.name).values():
-            self.service.call(
-                "DeleteDataset", dataset, expect=("ResourceNotFoundException",), DatasetArn=dataset
-            )
-        poll(
-            lambda: len(project_datasets(self.service, self.name)),
-            lambda count: not count,
-            every=self.polling.dataset,
-            words=lambda count: f"{count} datasets left",
-            note=silent,
-        )
-        self.service.call("DeleteProject", self.name, expect=("ResourceNotFoundException",), ProjectArn=arn)
+        delete_project(self.service, self.name, self.polling)
 
     def _describe(self) -> dict[str, Any] | None:
-        for item in self.service.pages(
-            "DescribeProjects",
-            "ProjectDescriptions",
-            self.name,
-            ProjectNames=[self.name],
-            expect=("ResourceNotFoundException",),
-        ):
-            found: dict[str, Any] = item
-            return found
-        return None
+        return _describe_project(self.service, self.name)
+
+
+def project_arn_of(service: Service, name: str) -> str | None:
+    """The ARN of the project of this name, or None."""
+    found = _describe_project(service, check_name(name, "project"))
+    return None if found is None else str(found["ProjectArn"])
+
+
+def delete_project(service: Service, name: str, polling: Polling | None = None) -> None:
+    """Remove a project with its datasets and models and wait until it is gone."""
+    from tilekit.aws.datasets import project_datasets
+    from tilekit.aws.model import models_of
+
+    every = (polling or Polling()).dataset
+    arn = project_arn_of(service, name)
+    if arn is None:
+        return
+    for model in list(models_of(service, arn, polling=polling)):
+        model.delete()
+    for dataset, _ in project_datasets(service, name).values():
+        service.call("DeleteDataset", dataset, expect=("ResourceNotFoundException",), DatasetArn=dataset)
+    poll(
+        lambda: len(project_datasets(service, name)),
+        lambda count: not count,
+        every=every,
+        words=lambda count: f"{count} datasets left",
+    )
+    service.call("DeleteProject", name, expect=("ResourceNotFoundException",), ProjectArn=arn)
+    poll(
+        lambda: _describe_project(service, name) is not None,
+        lambda there: not there,
+        every=every,
+        words=lambda there: "being deleted" if there else "gone",
+    )
+
+
+def _describe_project(service: Service, name: str) -> dict[str, Any] | None:
+    for item in service.pages(
+        "DescribeProjects",
+        "ProjectDescriptions",
+        name,
+        ProjectNames=[name],
+        expect=("ResourceNotFoundException",),
+    ):
+        found: dict[str, Any] = item
+        return found
+    return None
 
 
 def all_projects(service: Service) -> Iterator[tuple[str, str]]:

@@ -22,7 +22,7 @@ from tilekit.aws.recipe import (
 )
 from tilekit.aws.uploading import upload_files
 from tilekit.aws.waiting import poll
-from tilekit.errors import InvalidArgument, ServiceError, StorageError, TrainingFailed
+from tilekit.errors import InvalidArgument, LabelError, ServiceError, StorageError, TrainingFailed
 from tilekit.grid import Tiling
 from tilekit.ledger import Ledger
 from tilekit.rekognition.arns import check_description, check_name, check_tags, parse_version_arn
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tilekit.aws.project import RekognitionProject
 
 _SHOWN = 20
+_TO_UPLOAD = "TILEKIT_LOCAL_IMAGES"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,16 @@ class Training:
         self.state = Path(state) if state is not None else train.parent / ".tilekit-train"
         self.wanted = version if version is None else check_name(version, "version")
         self._prepared: tuple[PreparedManifest, PreparedManifest] | None = None
+
+    def check(self) -> None:
+        """Check the manifests by the service's own rules; raises LabelError with what would end the training."""
+        from tilekit.labels.checking import check_manifest
+
+        report = check_manifest(self.sources["train"], test=self.sources["test"])
+        if not report.ok:
+            raise LabelError(f"the service would refuse these manifests:\n{report.text(_SHOWN)}")
+        for found in [item for item in report if item.finding.code != _TO_UPLOAD][:_SHOWN]:
+            self.project.note(str(found))
 
     def prepared(self) -> tuple[PreparedManifest, PreparedManifest]:
         """Both manifests with their images' places in the bucket."""

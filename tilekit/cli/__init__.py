@@ -17,6 +17,24 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "check",
         "Check manifests by Rekognition's own rules before a byte is uploaded.",
     ),
+    "train": (
+        "tilekit.cli.train",
+        "train_command",
+        "Train a Rekognition model on two manifests; a rerun goes on.",
+    ),
+    "models": (
+        "tilekit.cli.models",
+        "models_command",
+        "List projects and models: state, F1, what they cost so far.",
+    ),
+    "deploy": (
+        "tilekit.cli.deploy",
+        "deploy_command",
+        "Start a model and leave it running, until a deadline or a stop.",
+    ),
+    "stop": ("tilekit.cli.deploy", "stop_command", "Stop models, or everything that runs."),
+    "copy": ("tilekit.cli.models", "copy_command", "Copy a model into another project."),
+    "delete": ("tilekit.cli.models", "delete_command", "Delete a model, or a project with all it has."),
     "report": (
         "tilekit.cli.report",
         "report",

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tilekit.aws.leases import LeaseBook
+from tilekit.aws.project import RekognitionProject
+from tilekit.cli import cli
+from tilekit.errors import InvalidArgument
+from tilekit.storage.s3 import S3Store
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(endpoint: str, store: S3Store, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    monkeypatch.setenv("COLUMNS", "200")
+    from tilekit.aws import project, service, waiting
+
+    monkeypatch.setattr(
+        service.Service.__init__,
+        "__kwdefaults__",
+        {**service.Service.__init__.__kwdefaults__, "rate": 1000.0},
+    )
+    quick = waiting.Polling(0.05, 0.05, 0.05)
+    for module in (
+        project,
+        __import__("tilekit.aws.model", fromlist=["x"]),
+        __import__("tilekit.aws.switching", fromlist=["x"]),
+    ):
+        monkeypatch.setattr(module, "Polling", lambda: quick)
+
+    def run(*arguments: Any, code: int = 0, answer: str | None = None) -> Result:
+        result = CliRunner().invoke(cli, [str(item) for item in arguments], input=answer)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert result.exit_code == code, result.output
+        return result
+
+    return run
+
+
+def test_the_whole_chain_on_the_command_line(run: Run, dataset: tuple[Path, Path]) -> None:
+    train = ("train", *dataset, "--project", "cli-chain", "--bucket", "aws-tests", "--tag", "team=maps")
+    plan = json.loads(run(*train, "--dry-run", "--json").stdout)
+    assert plan["bytes"] > 0
+    assert "CreateProjectVersion" in run(*train, "--dry-run").stdout
+    trained = json.loads(run(*train, "--json").stdout)
+    assert trained["project"] == "cli-chain"
+    assert trained["version"] == plan["version"]
+    name = f"cli-chain/{trained['version']}"
+    assert "next: tilekit deploy" in run(*train).stderr
+
+    deployed = json.loads(run("deploy", name, "--for", "1h", "--idle", "30m", "--json").stdout)
+    assert deployed["started"]
+    assert deployed["until"] > time.time() + 3000
+    shown = json.loads(run("models", "cli-chain", "--running", "--json").stdout)
+    assert [row["status"] for row in shown] == ["RUNNING"]
+    assert shown[0]["cost"].startswith("US$ 0.0")
+    assert "cli-chain" in run("models").stdout
+    again = run("deploy", "cli-chain", "--for", "1h")
+    assert "is stopped at" in again.stderr
+    assert "RUNNING" in run("models").stdout
+
+    assert "Stop these" in run("stop", "--all", code=1, answer="n\n").stderr
+    stopped = json.loads(run("stop", "--all", "--yes", "--json").stdout)
+    assert deployed["arn"] in stopped["stopped"]
+    assert "nothing runs" in run("stop", "--all").stderr
+    run("stop", name)
+
+    copied = json.loads(
+        run("copy", name, "--to", "cli-copy", "--bucket", "aws-tests", "--yes", "--json").stdout
+    )
+    assert copied["status"] == "COPYING_COMPLETED"
+    run("copy", name, "--to", "cli-copy", "--bucket", "aws-tests", code=1, answer="n\n")
+    run("delete", "cli-copy", code=1, answer="n\n")
+    assert len(json.loads(run("delete", "cli-copy", "--yes", "--json").stdout)["deleted"]) == 2
+    run("delete", name, "--yes")
+    run("delete", "cli-chain", "--yes")
+    assert json.loads(run("models", "cli-chain", "--json").stdout) == []
+
+
+def test_a_deploy_without_an_end_asks(run: Run, dataset: tuple[Path, Path]) -> None:
+    run("train", *dataset, "--project", "cli-asks", "--bucket", "aws-tests", "--json")
+    assert "until somebody stops it" in run("deploy", "cli-asks", code=1, answer="n\n").stderr
+    assert json.loads(run("models", "cli-asks", "--json").stdout)[0]["status"] == "TRAINING_COMPLETED"
+    run("deploy", "cli-asks", "--yes")
+    run("stop", "cli-asks")
+
+
+def test_bad_usage(run: Run, dataset: tuple[Path, Path]) -> None:
+    run("stop", code=2)
+    for arguments in (
+        ("deploy", "no-such-project"),
+        ("deploy", "cli-asks", "--for", "soon"),
+        ("delete", "no-such-project"),
+        ("train", *dataset, "--project", "p", "--bucket", "aws-tests", "--tag", "x"),
+    ):
+        with pytest.raises(InvalidArgument):
+            run(*arguments)
+
+
+def test_a_deploy_over_a_running_worker_stays(
+    make_project: Callable[..., RekognitionProject], dataset: tuple[Path, Path]
+) -> None:
+    from tilekit.aws.deploying import deploy, running_cost
+
+    model = make_project().train(*dataset)
+    assert running_cost(model) is None
+    with model.running():
+        made = deploy(model, seconds=600)
+        assert not made.started
+    assert model.status == "RUNNING"
+    cost = running_cost(model)
+    assert cost is not None
+    assert cost.started.kind == "deploy"
+    assert 0 <= cost.dollars < 1
+    model.stop()
+    assert LeaseBook(model.store, model.folder).started() is None
+    with pytest.raises(InvalidArgument, match="--for"):
+        deploy(model, guard=True)
+    with pytest.raises(InvalidArgument, match="seconds=0"):
+        deploy(model, seconds=0)

@@ -1,0 +1,78 @@
+"""What the commands that talk to AWS share: how to reach it, and how a model is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from tilekit.cli.output import say
+from tilekit.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from tilekit.aws.model import Model
+    from tilekit.aws.service import Service
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def cloud_options(function: F) -> F:
+    """`--region`, `--profile`, `--endpoint-url`; whatever is not given comes from boto3's own chain."""
+    for option in (
+        click.option("--endpoint-url", help="Another endpoint, such as a local server's."),
+        click.option("--profile", help="Profile of the AWS configuration."),
+        click.option("--region", help="AWS region."),
+    ):
+        function = option(function)
+    return function
+
+
+def make_service(region: str | None, profile: str | None, endpoint_url: str | None) -> Service:
+    """The control side of the service."""
+    from tilekit.aws.service import Service
+    from tilekit.storage.s3 import Access
+
+    return Service(Access(region, profile, endpoint_url))
+
+
+def all_models(service: Service) -> Iterator[Model]:
+    """Every model of the account and region."""
+    from tilekit.aws.model import models_of
+    from tilekit.aws.project import all_projects
+    from tilekit.storage.s3 import S3Store
+
+    store = S3Store(service.access)
+    for _, arn in all_projects(service):
+        yield from models_of(service, arn, store=store, note=say)
+
+
+def find_model(service: Service, text: str) -> Model:
+    """The model a person names: an ARN, `project/version`, or a project for its newest usable model."""
+    from tilekit.aws.model import Model, models_of
+    from tilekit.aws.project import project_arn_of
+
+    access = service.access
+    if text.startswith("arn:"):
+        return Model.find(
+            text,
+            region=access.region,
+            profile=access.profile,
+            endpoint_url=access.endpoint_url,
+            note=say,
+        )
+    project, _, version = text.partition("/")
+    arn = project_arn_of(service, project)
+    found = list(models_of(service, arn, versions=[version] if version else None, note=say)) if arn else []
+    if not version:
+        found = [
+            model
+            for model in found
+            if not model.description["Status"].startswith(("TRAINING_F", "TRAINING_I"))
+        ]
+    if not found:
+        raise InvalidArgument(
+            f"{text!r}: there is no such model in this account and region; give project/version or an ARN, "
+            "`tilekit models` lists them"
+        )
+    return found[0]

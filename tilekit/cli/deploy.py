@@ -1,0 +1,131 @@
+"""`tilekit deploy` and `tilekit stop`: a model that stays running, and its end."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from tilekit.cli.cloud import all_models, cloud_options, find_model, make_service
+from tilekit.cli.output import json_option, next_step, print_json, print_table, say
+
+
+@click.command("deploy")
+@click.argument("model")
+@click.option("--units", default=1, show_default=True, help="Inference units; each is billed by the minute.")
+@click.option("--max-units", type=int, help="Let the service add units up to this many.")
+@click.option("--for", "duration_text", metavar="TIME", help="Stop it after this time: 2h, 90m.")
+@click.option("--idle", "idle_text", metavar="TIME", help="Stop it after this time without use by tilekit.")
+@click.option("--guard", is_flag=True, help="With --for: let EventBridge Scheduler stop it too.")
+@click.option("--guard-role", metavar="ARN", help="Role that the scheduler takes to stop the model.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@cloud_options
+@json_option
+def deploy_command(
+    model: str,
+    units: int,
+    max_units: int | None,
+    duration_text: str | None,
+    idle_text: str | None,
+    guard: bool,
+    guard_role: str | None,
+    yes: bool,
+    region: str | None,
+    profile: str | None,
+    endpoint_url: str | None,
+    as_json: bool,
+) -> None:
+    """Start MODEL (project/version or ARN) and leave it running; it is billed until it stops.
+
+    Without --for or --idle nothing stops it but `tilekit stop`, so it asks first. Both are kept by a process on
+    this machine; --guard also works while this machine sleeps.
+    """
+    from tilekit.aws.deploying import deploy
+    from tilekit.aws.pricing import PRICES, dollars, parse_duration
+
+    service = make_service(region, profile, endpoint_url)
+    found = find_model(service, model)
+    seconds = parse_duration(duration_text) if duration_text else None
+    idle = parse_duration(idle_text) if idle_text else None
+    hourly = dollars(PRICES.unit_hour * (max_units or units))
+    if seconds is None and idle is None and not yes:
+        click.confirm(
+            f"{found.project}/{found.version} will run, at about {hourly} an hour, until somebody stops it. Start it?",
+            abort=True,
+            err=True,
+        )
+    made = deploy(found, units, max_units, seconds=seconds, idle=idle, guard=guard, guard_role=guard_role)
+    if as_json:
+        print_json(
+            {
+                "arn": found.arn,
+                "status": "RUNNING",
+                "started": made.started,
+                "units": made.units,
+                "until": made.until,
+                "idle": made.idle,
+                "watcher": made.watcher,
+                "guard": made.guard,
+            }
+        )
+        return
+    say(f"{found.project}/{found.version} is running, at about {hourly} an hour")
+    if made.until is not None:
+        say(
+            f"it is stopped at {time.strftime('%Y-%m-%d %H:%M', time.localtime(made.until))} by process {made.watcher}"
+        )
+    if made.idle is not None:
+        say(f"it is stopped after {idle_text} without use, by process {made.watcher}")
+    if made.guard is not None:
+        say(f"and by the schedule {made.guard}, even if this machine sleeps")
+    next_step(f"tilekit detect SCANS --model {found.project}/{found.version}; then tilekit stop")
+
+
+@click.command("stop")
+@click.argument("models", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="All running models of the account and region.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@cloud_options
+@json_option
+def stop_command(
+    models: tuple[str, ...],
+    everything: bool,
+    yes: bool,
+    region: str | None,
+    profile: str | None,
+    endpoint_url: str | None,
+    as_json: bool,
+) -> None:
+    """Stop MODELS (project/version or ARN), or with --all whatever runs, and wait until that is acknowledged."""
+    from tilekit.aws.deploying import running_cost
+    from tilekit.aws.pricing import dollars
+
+    if not models and not everything:
+        raise click.UsageError("name the models to stop, or say --all")
+    service = make_service(region, profile, endpoint_url)
+    if everything:
+        found = [
+            item for item in all_models(service) if item.description["Status"] in {"STARTING", "RUNNING"}
+        ]
+        if found and not yes:
+            say(f"running in {service.region}:")
+            for item in found:
+                cost = running_cost(item)
+                say(
+                    f"  {item.project}/{item.version}"
+                    + (f", about {dollars(cost.dollars)} so far" if cost else "")
+                )
+            click.confirm(f"Stop these {len(found)}?", abort=True, err=True)
+    else:
+        found = [find_model(service, text) for text in models]
+    for item in found:
+        item.stop()
+    if as_json:
+        print_json({"stopped": [item.arn for item in found]})
+    elif not found:
+        say(f"nothing runs in {service.region}")
+    else:
+        print_table(
+            ("project", "version", "state"), [(item.project, item.version, item.status) for item in found]
+        )
+        next_step("tilekit models, to see that nothing runs")
