@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from tilekit.errors import LedgerError, StorageError
 
-State = Literal["done", "failed"]
+State = Literal["started", "done", "failed"]
 _MARK = 0x74696C65  # "tile", SQLite's application_id
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS task (

@@ -41,6 +41,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "Write a page that shows what was found and missed, whole pages against tiles.",
     ),
     "local": ("tilekit.cli.local", "local", "Serve a local Rekognition Custom Labels that really trains."),
+    "archive": (
+        "tilekit.cli.archive",
+        "archive",
+        "Process many scans, resumable, on one machine or a cluster.",
+    ),
 }
 
 

@@ -24,9 +24,9 @@ json_option: Callable[[F], F] = click.option(
 def run_guarded(command: click.Command) -> int:
     """Run a click command; any of our errors is one sentence on standard error and exit code 1."""
     try:
-        command.main(standalone_mode=False)
-    except click.exceptions.Exit as exc:
-        return int(exc.exit_code)
+        # A command that ends by click's Exit comes back as its exit code here.
+        result = command.main(standalone_mode=False)
+        return result if isinstance(result, int) else 0
     except (click.Abort, KeyboardInterrupt):
         say("interrupted; run the same command again to go on")
         return 128 + signal.SIGINT
@@ -51,7 +51,6 @@ def run_guarded(command: click.Command) -> int:
         where = f"{exc.filename}: " if exc.filename else ""
         say(f"error: {where}{exc.strerror or exc}")
         return 1
-    return 0
 
 
 def say(text: str) -> None:

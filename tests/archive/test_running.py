@@ -1,0 +1,164 @@
+"""process_archive with a small job: exactly once, set aside, retried, resumed, refused."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import simplejpeg
+
+from tests.archive.jobs import NoteJob
+from tilekit.archive import archive_status, merge_ledgers, process_archive, verify_archive
+from tilekit.archive.locking import run_lock
+from tilekit.errors import InvalidArgument, LedgerError, StorageNotFound, TilekitError
+
+PAGE = simplejpeg.encode_jpeg(np.full((64, 64, 3), 200, np.uint8))
+
+
+def scans(folder: Path, *names: str) -> Path:
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(PAGE)
+    return folder
+
+
+def notes(out: Path) -> dict[str, str]:
+    return {str(p.relative_to(out)): p.read_text() for p in out.rglob("*.note")}
+
+
+def test_every_page_once_and_a_rerun_skips_all(tmp_path: Path) -> None:
+    source = scans(tmp_path / "in", "a.jpg", "deep/er/a.jpg", "b.jpeg", "notes.txt", ".hidden.jpg")
+    events: list[dict[str, object]] = []
+    first = process_archive(source, tmp_path / "out", NoteJob(), workers=2, on_event=events.append)
+    assert first.ok
+    assert (first.done, first.tiles, first.pixels) == (3, 3, 30)
+    assert set(notes(tmp_path / "out")) == {"a.jpg.note", "deep/er/a.jpg.note", "b.jpeg.note"}
+    assert sorted(str(e["event"]) for e in events) == ["done"] * 3
+    log = [json.loads(line) for line in (tmp_path / "out/.tilekit/log.jsonl").read_text().splitlines()]
+    assert log == events
+    again = process_archive(source, tmp_path / "out", NoteJob(), workers=1)
+    assert (again.done, again.skipped) == (0, 3)
+
+
+def test_changed_input_and_changed_recipe_are_redone(tmp_path: Path) -> None:
+    source = scans(tmp_path / "in", "a.jpg", "b.jpg")
+    process_archive(source, tmp_path / "out", NoteJob(), ThreadPoolExecutor(1))
+    (source / "a.jpg").write_bytes(PAGE + b"\0")
+    changed = process_archive(source, tmp_path / "out", NoteJob(), ThreadPoolExecutor(1))
+    assert (changed.done, changed.skipped) == (1, 1)
+    other = process_archive(source, tmp_path / "out", NoteJob("other"), ThreadPoolExecutor(1))
+    assert (other.done, other.skipped) == (2, 0)
+    assert all(text.startswith("other") for text in notes(tmp_path / "out").values())
+
+
+def test_failures_are_set_aside_with_their_reason(tmp_path: Path) -> None:
+    source = scans(tmp_path / "in", "a.jpg", "corrupt.jpg", "bug.jpg", "changes.jpg")
+    (source / "text.png").write_text("not a scan")
+    out = tmp_path / "out"
+    summary = process_archive(source, out, NoteJob(), ThreadPoolExecutor(2))
+    assert not summary.ok
+    assert (summary.done, summary.failed) == (1, 4)
+    assert "is damaged" in summary.failures["corrupt.jpg"]
+    assert "ZeroDivisionError" in summary.failures["bug.jpg"]
+    assert "changed while it was read" in summary.failures["changes.jpg"]
+    assert "text.png" in summary.failures["text.png"]
+    assert set(notes(out)) == {"a.jpg.note"}
+    again = process_archive(source, out, NoteJob(), ThreadPoolExecutor(2))
+    assert (again.failed, again.set_aside, again.skipped) == (1, 3, 1)  # the one that changes is tried again
+    retried = process_archive(source, out, NoteJob(), ThreadPoolExecutor(2), retry_failed=True)
+    assert retried.failed == 4
+
+
+def test_a_killed_worker_costs_one_retry(tmp_path: Path) -> None:
+    source = scans(tmp_path / "in", "a.jpg", "kill-once.jpg", "kill-always.jpg", "z.jpg")
+    summary = process_archive(source, tmp_path / "out", NoteJob(), workers=2)
+    assert (summary.done, summary.failed, summary.retried) == (3, 1, 2)
+    assert "died twice" in summary.failures["kill-always.jpg"]
+
+
+def test_the_standard_pool_breaks_with_a_clear_sentence(tmp_path: Path) -> None:
+    source = scans(tmp_path / "in", "kill-always.jpg")
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, context) as pool, pytest.raises(TilekitError, match="lost a worker"):
+        process_archive(source, tmp_path / "out", NoteJob(), pool)
+
+
+def test_a_page_too_big_for_its_share_runs_alone(tmp_path: Path) -> None:
+    source = scans(tmp_path / "in", *(f"{i}.jpg" for i in range(20)), "huge.jpg")
+    summary = process_archive(source, tmp_path / "out", NoteJob(), ThreadPoolExecutor(4), memory=10**6)
+    assert (summary.done, summary.failed) == (21, 0)
+
+
+def test_max_failures_stops_the_run(tmp_path: Path) -> None:
+    source = scans(tmp_path / "in", *(f"corrupt{i}.jpg" for i in range(50)))
+    summary = process_archive(source, tmp_path / "out", NoteJob(), ThreadPoolExecutor(1), max_failures=3)
+    assert summary.stopped
+    assert summary.failed < 10
+
+
+def test_two_runs_on_one_output_refuse_each_other(tmp_path: Path) -> None:
+    source = scans(tmp_path / "in", "a.jpg")
+    out = tmp_path / "out"
+    with run_lock(out / ".tilekit", None), pytest.raises(LedgerError, match="another run"):
+        process_archive(source, out, NoteJob(), ThreadPoolExecutor(1))
+
+
+def test_shards_share_the_work_and_merge(tmp_path: Path) -> None:
+    names = [f"s{i}.jpg" for i in range(40)]
+    source = scans(tmp_path / "in", *names)
+    out = tmp_path / "out"
+    parts = [
+        process_archive(source, out, NoteJob(), ThreadPoolExecutor(1), shard=f"{i}/3").done for i in (1, 2, 3)
+    ]
+    assert sum(parts) == 40
+    assert min(parts) > 0
+    assert archive_status(out).ledgers == 3
+    assert merge_ledgers(out) == 40
+    whole = process_archive(source, out, NoteJob(), ThreadPoolExecutor(1))
+    assert (whole.done, whole.skipped) == (0, 40)
+
+
+@pytest.mark.parametrize("text", ["0/3", "4/3", "x", "1/", "-1/2"])
+def test_nonsense_shards_are_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(InvalidArgument, match="shard"):
+        process_archive(scans(tmp_path / "in", "a.jpg"), tmp_path / "out", NoteJob(), shard=text)
+
+
+def test_verify_finds_what_is_missing_or_short(tmp_path: Path) -> None:
+    source = scans(tmp_path / "in", "a.jpg", "b.jpg", "c.jpg")
+    out = tmp_path / "out"
+    process_archive(source, out, NoteJob(), ThreadPoolExecutor(1))
+    assert verify_archive(out) == {}
+    (out / "a.jpg.note").unlink()
+    (out / "b.jpg.note").write_text("x")
+    wrong = verify_archive(out, forget=True)
+    assert set(wrong) == {"a.jpg", "b.jpg"}
+    assert process_archive(source, out, NoteJob(), ThreadPoolExecutor(1)).done == 2
+    assert verify_archive(out) == {}
+
+
+def test_one_relative_path_from_two_inputs_is_told(tmp_path: Path) -> None:
+    one = scans(tmp_path / "one/scans", "a.jpg")
+    two = scans(tmp_path / "two/scans", "a.jpg")
+    summary = process_archive([one, two], tmp_path / "out", NoteJob(), ThreadPoolExecutor(1))
+    assert (summary.done, summary.failed) == (1, 1)
+    assert "same relative path" in next(iter(summary.failures.values()))
+
+
+def test_inputs_of_every_kind(tmp_path: Path) -> None:
+    source = scans(tmp_path / "in", "x/a.jpg", "x/b.jpg", "c.jpg")
+    (tmp_path / "list.txt").write_text(f"# scans\nin/x/a.jpg\n\n{source / 'c.jpg'}\n")
+    (tmp_path / "m.manifest").write_text('{"source-ref": "in/c.jpg"}\n')
+    executor = ThreadPoolExecutor(1)
+    assert process_archive(tmp_path / "list.txt", tmp_path / "o1", NoteJob(), executor).done == 2
+    assert process_archive(tmp_path / "m.manifest", tmp_path / "o2", NoteJob(), executor).done == 1
+    assert process_archive(str(source / "*" / "*.jpg"), tmp_path / "o3", NoteJob(), executor).done == 2
+    assert set(notes(tmp_path / "o3")) == {"x/a.jpg.note", "x/b.jpg.note"}
+    for missing in ("nowhere", str(tmp_path / "*.none")):
+        with pytest.raises(StorageNotFound, match=r"nowhere|\*\.none"):
+            process_archive(missing, tmp_path / "o4", NoteJob(), executor)

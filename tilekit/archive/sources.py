@@ -1,0 +1,239 @@
+"""Inputs of an archive as a stream of sources: folders, globs, list files, manifests, S3 prefixes."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tilekit.errors import InvalidArgument, LabelError, StorageNotFound
+from tilekit.storage.local import storage_errors
+
+SCAN_SUFFIXES = frozenset(
+    [
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".png",
+        ".tif",
+        ".tiff",
+        ".btf",
+        ".webp",
+        ".avif",
+        ".gif",
+        ".ppm",
+        ".pgm",
+        ".pbm",
+        ".pnm",
+        ".pdf",
+        ".svs",
+        ".ndpi",
+        ".scn",
+        ".mrxs",
+        ".bif",
+        ".vms",
+        ".vmu",
+        ".svslide",
+        ".jp2",
+        ".j2k",
+        ".jpf",
+        ".jpx",
+        ".jpc",
+        ".heic",
+        ".heif",
+    ]
+)
+_LISTS = (".txt", ".lst")
+_MANIFESTS = (".manifest", ".jsonl")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One input file.
+
+    `uri`: local path or s3:// URL. `relative`: its path below the input it came from, with forward
+    slashes; outputs keep its folder. `identity`: size and modification time (ns), or size and ETag.
+    """
+
+    uri: str
+    relative: str
+    identity: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Part `index` (from 0) of `count`, by a stable hash of each source's relative path."""
+
+    index: int
+    count: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.index < self.count:
+            raise InvalidArgument(
+                f"shard {self.index + 1}/{self.count} makes no sense; give i/n with 1 <= i <= n"
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> Shard:
+        """Read `i/n`, counting from 1 as array jobs are written down; `0/n` is refused."""
+        first, _, second = text.partition("/")
+        if not (first.isdigit() and second.isdigit()):
+            raise InvalidArgument(f"shard {text!r} must look like 3/10")
+        return cls(int(first) - 1, int(second))
+
+    def holds(self, source: Source) -> bool:
+        """Whether this shard owns the source."""
+        digest = hashlib.blake2b(source.relative.encode("utf-8", "surrogateescape"), digest_size=8).digest()
+        return int.from_bytes(digest, "big") % self.count == self.index
+
+    def __str__(self) -> str:
+        return f"{self.index + 1}-of-{self.count}"
+
+
+def iter_sources(inputs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> Iterator[Source]:
+    """Stream the sources of all inputs, in the order the file system gives them.
+
+    An input is a scan file, a folder (walked; files with a scan's suffix), a glob, `s3://bucket/prefix`,
+    a list file (.txt, one path or URL a line) or a Ground Truth manifest (.manifest, .jsonl: source-ref).
+    Of several inputs each folder and prefix keeps its own name at the front of `relative`.
+    Memory: one folder's open handle per level of depth; names are never gathered.
+    Raises StorageNotFound for an input that does not exist or a glob that matches nothing.
+    """
+    many = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
+    if not many:
+        raise InvalidArgument("inputs: give at least one file, folder, glob, list or S3 prefix")
+    for item in many:
+        text = os.fspath(item)
+        below = _prefix(text) if len(many) > 1 else ""
+        for source in _sources_of(text):
+            yield replace(source, relative=f"{below}{source.relative}") if below else source
+
+
+def _sources_of(text: str) -> Iterator[Source]:
+    if text.startswith("s3://"):
+        yield from _s3_sources(text)
+    elif os.path.isdir(text):
+        yield from _walk(text, "")
+    elif os.path.isfile(text):
+        lowered = text.lower()
+        if lowered.endswith(_LISTS):
+            yield from _listed(text, _list_lines(text))
+        elif lowered.endswith(_MANIFESTS):
+            yield from _listed(text, _manifest_lines(text))
+        else:
+            yield _local(text, os.path.basename(text))
+    elif glob.has_magic(text):
+        yield from _globbed(text)
+    else:
+        raise StorageNotFound(f"{text}: no such file or folder")
+
+
+def _prefix(text: str) -> str:
+    """Where several inputs go to one output, each folder or prefix keeps its own name."""
+    if os.path.isdir(text) or text.startswith("s3://"):
+        return os.path.basename(os.path.normpath(text)) + "/"
+    return ""
+
+
+def _walk(root: str, relative: str) -> Iterator[Source]:
+    folder = os.path.join(root, relative) if relative else root
+    with storage_errors(folder), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            below = f"{relative}/{entry.name}" if relative else entry.name
+            if entry.is_dir():
+                yield from _walk(root, below)
+            elif os.path.splitext(entry.name)[1].lower() in SCAN_SUFFIXES:
+                try:
+                    status = entry.stat()
+                except OSError:  # vanished, or a dangling link: the worker says what is wrong with it
+                    yield Source(entry.path, below, "missing")
+                    continue
+                yield Source(entry.path, below, f"{status.st_size}:{status.st_mtime_ns}")
+
+
+def _globbed(pattern: str) -> Iterator[Source]:
+    fixed = pattern
+    while glob.has_magic(fixed):
+        fixed = os.path.dirname(fixed)
+    found = False
+    for path in glob.iglob(pattern, recursive=True):
+        found = True
+        if os.path.isdir(path):
+            continue
+        yield _local(path, os.path.relpath(path, fixed or ".").replace(os.sep, "/"))
+    if not found:
+        raise StorageNotFound(f"{pattern}: no file matches this pattern")
+
+
+def _listed(origin: str, lines: Iterable[tuple[int, str]]) -> Iterator[Source]:
+    folder = os.path.dirname(os.path.abspath(origin))
+    for number, text in lines:
+        if text.startswith("s3://"):
+            yield from _s3_sources(text)
+            continue
+        path = text if os.path.isabs(text) else os.path.join(folder, text)
+        if os.path.isdir(path):
+            raise InvalidArgument(
+                f"{origin}, line {number}: {text} is a folder; list files, or give the folder itself"
+            )
+        relative = os.path.relpath(path, folder).replace(os.sep, "/")
+        if relative.startswith("../"):
+            relative = os.path.abspath(path).lstrip("/").replace(":", "")
+        yield _local(path, relative)
+
+
+def _list_lines(path: str) -> Iterator[tuple[int, str]]:
+    with storage_errors(path), Path(path).open(encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            text = line.strip()
+            if text and not text.startswith("#"):
+                yield number, text
+
+
+def _manifest_lines(path: str) -> Iterator[tuple[int, str]]:
+    with storage_errors(path), Path(path).open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                reference = json.loads(line)["source-ref"]
+            except (ValueError, KeyError, TypeError) as exc:
+                raise LabelError(f"{path}, line {number}: not a manifest line with a source-ref") from exc
+            yield number, reference.partition("#page=")[0]
+
+
+def _local(path: str, relative: str) -> Source:
+    return Source(path, relative, identity_of(path))
+
+
+def identity_of(path: str) -> str:
+    """Size and modification time (ns) of a local file, or "missing"."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return "missing"
+    return f"{status.st_size}:{status.st_mtime_ns}"
+
+
+def _s3_sources(uri: str) -> Iterator[Source]:
+    from tilekit.storage.s3 import S3Store
+
+    found = False
+    base = uri.rstrip("/") + "/"
+    for item in S3Store().list(uri):
+        address = str(item.location)
+        name = address.rsplit("/", 1)[-1]
+        if address != uri and os.path.splitext(name)[1].lower() not in SCAN_SUFFIXES:
+            continue
+        found = True
+        relative = address[len(base) :] if address.startswith(base) else name
+        yield Source(address, relative, f"{item.size}:{item.etag}")
+    if not found:
+        raise StorageNotFound(f"{uri}: no scan in this bucket has that name or prefix")

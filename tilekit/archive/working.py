@@ -1,0 +1,100 @@
+"""What runs in a worker: one task, start to end, its errors turned into a reason."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from tilekit.archive.sources import Source, identity_of
+from tilekit.errors import TilekitError
+from tilekit.pages import PageKey
+from tilekit.scans.opening import open_scan
+from tilekit.scans.scan import Scan, ScanInfo
+from tilekit.storage.s3 import is_s3
+
+Kind = Literal["done", "failed", "too_big"]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One page of one source. Page 0 also learns how many pages the source has."""
+
+    source: Source
+    page: int = 0
+
+    @property
+    def key(self) -> str:
+        """The task's name in the ledger: relative path, pages counted from one."""
+        return str(PageKey(self.source.relative, self.page))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a task ended. `info` holds counts and outputs; `cost` is bytes, for "too_big" only."""
+
+    task: Task
+    kind: Kind
+    reason: str = ""
+    pages: int = 1
+    cost: int = 0
+    seconds: float = 0.0
+    worker: str = ""
+    info: dict[str, Any] = field(default_factory=dict)
+
+
+class Job(Protocol):
+    """What is done with each page: frozen, picklable, deterministic."""
+
+    def recipe(self) -> str:
+        """Everything that shapes the outputs, as stable text."""
+
+    def cost(self, info: ScanInfo) -> int:
+        """Peak bytes one page of this kind and size takes."""
+
+    @property
+    def dpi(self) -> float | None:
+        """Resolution at which PDF pages are opened; None for the default."""
+
+    def session(self) -> AbstractContextManager[None]:
+        """What must be up while the archive runs, such as a model; entered once, in the caller's process."""
+
+    def run(self, task: Task, scan: Scan, out: str) -> dict[str, Any]:
+        """Process the open page; returns JSON values: tiles, pixels, outputs [[name, bytes], ...]."""
+
+    def discard(self, task: Task, out: str) -> None:
+        """Remove whatever an unfinished or outdated run of this task left."""
+
+
+def run_task(job: Job, task: Task, out: str, allowance: int | None) -> Outcome:
+    """Run one task; every failure comes back as an Outcome with its reason.
+
+    `allowance`: bytes this task was admitted with; one that needs more is not begun but comes
+    back as "too_big" with its cost. None: already admitted at its full cost.
+    """
+    started = time.perf_counter()
+    pages = 1
+
+    def outcome(kind: Kind, reason: str = "", cost: int = 0, info: dict[str, Any] | None = None) -> Outcome:
+        seconds = time.perf_counter() - started
+        return Outcome(task, kind, reason, pages, cost, seconds, str(os.getpid()), info or {})
+
+    try:
+        with open_scan(task.source.uri, page=task.page, dpi=job.dpi) as scan:
+            pages = scan.pages
+            cost = job.cost(scan.info)
+            if allowance is not None and cost > allowance:
+                return outcome("too_big", cost=cost)
+            done = job.run(task, scan, out)
+        if not is_s3(task.source.uri) and identity_of(task.source.uri) != task.source.identity:
+            job.discard(task, out)
+            return outcome("failed", f"{task.source.uri}: changed while it was read; run again")
+        return outcome("done", info=done)
+    except TilekitError as exc:
+        return outcome("failed", str(exc))
+    except MemoryError:
+        return outcome("failed", f"{task.source.uri}: out of memory")
+    except Exception as exc:  # noqa: BLE001 - whatever one scan brings up must not end the archive
+        return outcome("failed", f"{task.source.uri}: {type(exc).__name__}: {exc}")

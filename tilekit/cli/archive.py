@@ -1,0 +1,301 @@
+"""`tilekit archive run | status | retry | verify | merge`."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tilekit.cli.output import json_option, next_step, print_json, print_json_line, print_table, say
+
+if TYPE_CHECKING:
+    from tilekit.archive.summary import ArchiveSummary
+
+_state_option = click.option(
+    "--state",
+    type=click.Path(path_type=Path),
+    help="Folder of ledger, locks and log. [default: OUT/.tilekit]",
+)
+
+
+@click.group()
+def archive() -> None:
+    """Process many scans, resumable, on one machine or a cluster."""
+
+
+@archive.command()
+@click.argument("inputs", nargs=-1, required=True)
+@click.argument("out")
+@click.option("--tile", default=1024, show_default=True, help="Tile size in px.")
+@click.option("--overlap", default="128", show_default=True, help="Overlap in px, or a ratio such as 0.1.")
+@click.option("--edge", type=click.Choice(["shift", "clip", "pad"]), default="shift", show_default=True)
+@click.option("--scale", default=1.0, show_default=True, help="Tile a reduced scan.")
+@click.option("--dpi", type=float, help="Tile at this physical resolution.")
+@click.option(
+    "--format", "format_", type=click.Choice(["jpeg", "png", "webp"]), default="jpeg", show_default=True
+)
+@click.option("--quality", default=90, show_default=True)
+@click.option("--skip-blank", is_flag=True, help="Leave blank tiles out; they are counted.")
+@click.option(
+    "--container",
+    type=click.Choice(["folder", "tar", "zip"]),
+    default="folder",
+    show_default=True,
+    help="Tiles as files, or one tar or zip a page.",
+)
+@click.option("--workers", type=int, help="Processes. [default: one a core]")
+@click.option("--dask", metavar="ADDRESS", help="Run on the Dask cluster at this scheduler address.")
+@click.option("--shard", metavar="I/N", help="Do part I of N only, for array jobs.")
+@click.option("--max-failures", type=int, help="Stop when more pages than this have failed.")
+@click.option("--memory", metavar="BYTES", help="Memory all running pages may take, e.g. 8G.")
+@_state_option
+@json_option
+def run(inputs: tuple[str, ...], out: str, **options: Any) -> None:
+    """Process every page of INPUTS (folders, globs, list files, S3 prefixes) into OUT.
+
+    Interrupted or failed runs go on where they were: run the same command again.
+    """
+    _run(inputs, out, **options)
+
+
+@archive.command()
+@click.argument("out")
+@_state_option
+@click.option("--workers", type=int, help="Processes. [default: one a core]")
+@json_option
+def retry(out: str, state: Path | None, workers: int | None, as_json: bool) -> None:
+    """Try the pages again that failed in OUT."""
+    from tilekit.archive.retrying import retry_archive
+
+    with _Watch(as_json, None) as watch:
+        summary = retry_archive(out, workers=workers, state=state, on_event=watch.event)
+    _finish(summary, out, as_json)
+
+
+@archive.command()
+@click.argument("out")
+@_state_option
+@json_option
+def status(out: str, state: Path | None, as_json: bool) -> None:
+    """Say what is done and what failed in OUT."""
+    from tilekit.archive import archive_status
+
+    found = archive_status(out, state)
+    if as_json:
+        print_json(found.to_json())
+        return
+    rows = [
+        ("pages done", found.done),
+        ("pages failed", found.failed),
+        ("pages begun and not ended", found.unfinished),
+        ("tiles", found.tiles),
+        ("megapixels", round(found.pixels / 1e6, 1)),
+        ("worker seconds", round(found.seconds, 1)),
+        ("ledgers", found.ledgers),
+    ]
+    print_table(("what", "count"), rows)
+    for reason in found.failures.values():
+        say(f"failed: {reason}")
+    if found.failed:
+        next_step(f"tilekit archive retry {out}")
+
+
+@archive.command()
+@click.argument("out")
+@click.option("--forget", is_flag=True, help="Drop the records at fault, so that the next run redoes them.")
+@_state_option
+@json_option
+def verify(out: str, forget: bool, state: Path | None, as_json: bool) -> None:
+    """Check that every output the ledger names is there and whole."""
+    from tilekit.archive import verify_archive
+
+    wrong = verify_archive(out, state, forget=forget)
+    if as_json:
+        print_json({"wrong": wrong})
+    else:
+        for problem in wrong.values():
+            say(problem)
+        say(f"{len(wrong)} pages at fault" if wrong else "every recorded output is there")
+        if wrong:
+            next_step("run the archive again" if forget else f"tilekit archive verify {out} --forget")
+    if wrong:
+        raise click.exceptions.Exit(1)
+
+
+@archive.command()
+@click.argument("out")
+@_state_option
+@json_option
+def merge(out: str, state: Path | None, as_json: bool) -> None:
+    """Join the ledgers of all shards of OUT into one."""
+    from tilekit.archive import merge_ledgers
+
+    count = merge_ledgers(out, state)
+    if as_json:
+        print_json({"pages": count})
+    else:
+        say(f"joined the records of {count} pages")
+        next_step(f"tilekit archive status {out}")
+
+
+def _run(inputs: tuple[str, ...], out: str, *, as_json: bool, **options: Any) -> None:
+    from tilekit.archive.retrying import remember_run
+    from tilekit.archive.running import process_archive
+
+    job = _job(options)
+    remember_run(out, list(inputs), job, options["state"])
+    with _Watch(as_json, inputs) as watch, _executor(options["dask"]) as executor:
+        summary = process_archive(
+            list(inputs),
+            out,
+            job,
+            executor,
+            workers=options["workers"],
+            shard=options["shard"],
+            max_failures=options["max_failures"],
+            memory=_bytes(options["memory"]),
+            state=options["state"],
+            on_event=watch.event,
+        )
+    _finish(summary, out, as_json)
+
+
+def _job(options: dict[str, Any]) -> Any:
+    from tilekit import Tiling
+    from tilekit.archive.jobs import TileJob
+
+    overlap = options["overlap"]
+    tiling = Tiling(
+        tile=options["tile"],
+        overlap=_overlap(overlap),
+        edge=options["edge"],
+        scale=options["scale"],
+        dpi=options["dpi"],
+    )
+    return TileJob(
+        tiling,
+        format=options["format_"],
+        quality=options["quality"],
+        skip_blank=options["skip_blank"],
+        container=options["container"],
+    )
+
+
+def _overlap(text: str) -> int | float:
+    try:
+        return float(text) if "." in text else int(text)
+    except ValueError as exc:
+        raise click.UsageError(f"--overlap {text}: give px (128) or a ratio (0.125)") from exc
+
+
+def _bytes(text: str | None) -> int | None:
+    if text is None:
+        return None
+    units = {"K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+    number, unit = (text[:-1], units[text[-1].upper()]) if text[-1:].upper() in units else (text, 1)
+    try:
+        return int(float(number) * unit)
+    except ValueError as exc:
+        raise click.UsageError(f"--memory {text}: give bytes, or a number with K, M, G or T") from exc
+
+
+class _executor:  # noqa: N801 - used as a function
+    """The Dask executor of `--dask`, or None."""
+
+    def __init__(self, address: str | None) -> None:
+        self._address = address
+        self._client: Any = None
+
+    def __enter__(self) -> Any:
+        if self._address is None:
+            return None
+        from tilekit.archive.clusters import dask_client
+
+        self._client = dask_client(self._address)
+        return self._client.get_executor()
+
+    def __exit__(self, *_: object) -> None:
+        if self._client is not None:
+            self._client.close()
+
+
+class _Watch:
+    """Progress for people (a bar on a terminal) or events for machines (JSON lines)."""
+
+    def __init__(self, as_json: bool, inputs: tuple[str, ...] | None) -> None:
+        self._as_json = as_json
+        self._inputs = inputs
+        self._bar: Any = None
+        self._task: Any = None
+        self._started = time.monotonic()
+        self._pages = self._tiles = self._pixels = self._failed = 0
+
+    def __enter__(self) -> _Watch:
+        if not self._as_json and sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            columns = (
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.description}"),
+                TimeRemainingColumn(),
+            )
+            self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._bar.start()
+            self._task = self._bar.add_task("starting", total=None)
+            if self._inputs is not None:
+                threading.Thread(target=self._count, args=(self._inputs,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def event(self, event: dict[str, Any]) -> None:
+        """Take one event of the run."""
+        if self._as_json:
+            print_json_line(event)
+        if event["event"] == "failed":
+            self._failed += 1
+            if not self._as_json:
+                say(f"failed: {event['reason']}")
+        self._pages += 1
+        self._tiles += int(event.get("tiles", 0))
+        self._pixels += int(event.get("pixels", 0))
+        if self._bar is not None:
+            seconds = max(1e-9, time.monotonic() - self._started)
+            text = f"{self._tiles / seconds:.0f} tiles/s  {self._pixels / 1e6 / seconds:.0f} Mpx/s  {self._failed} failed"
+            self._bar.update(self._task, advance=1, description=text)
+
+    def _count(self, inputs: tuple[str, ...]) -> None:
+        """Count the sources beside the run, so that the bar knows the end."""
+        from tilekit.archive.sources import iter_sources
+        from tilekit.errors import TilekitError
+
+        try:
+            total = sum(1 for _ in iter_sources(list(inputs)))
+        except TilekitError:
+            return
+        self._bar.update(self._task, total=total)
+
+
+def _finish(summary: ArchiveSummary, out: str, as_json: bool) -> None:
+    if as_json:
+        print_json_line({"event": "summary", **summary.to_json()})
+    else:
+        seconds = max(1e-9, summary.seconds)
+        rate = f"{summary.tiles / seconds:.0f} tiles/s, {summary.pixels / 1e6 / seconds:.0f} Mpx/s"
+        say(
+            f"{summary.done} pages done, {summary.skipped} were done before, {summary.failed} failed, "
+            f"{summary.set_aside} set aside earlier; {summary.tiles} tiles in {summary.seconds:.1f} s ({rate})"
+        )
+        if summary.stopped:
+            say(f"stopped: {summary.stopped}")
+        next_step(f"tilekit archive {'status' if summary.ok else 'retry'} {out}")
+    if not summary.ok:
+        raise click.exceptions.Exit(1)
