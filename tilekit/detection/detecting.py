@@ -136,7 +136,7 @@ def detect_whole(
     )
 
 
-def whole_page(scan: Scan, side: int = WHOLE_SIDE) -> Tiling:
+def whole_page(scan: Scan | PageDetections, side: int = WHOLE_SIDE) -> Tiling:
     """The recipe of one tile that is the whole page, shrunk to at most `side` px."""
     if isinstance(side, bool) or not isinstance(side, int) or side < 1:
         raise InvalidArgument(f"whole_side={side!r} must be a whole number of at least 1 px")

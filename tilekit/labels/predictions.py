@@ -31,9 +31,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from tilekit.boxes.annotations import Annotations
 from tilekit.boxes.detections import Detections
 from tilekit.errors import InvalidArgument, LabelError
 from tilekit.grid import Tiling, Window
+from tilekit.labels.label_set import LabelSet
 from tilekit.pages import PageKey
 from tilekit.storage.local import part_path, storage_errors
 
@@ -213,6 +215,21 @@ class PredictionSet(Mapping[PageKey, Detections]):
     def models(self) -> tuple[str, ...]:
         """The models used, each once."""
         return tuple(dict.fromkeys(page.model for page in self._pages.values() if page.model))
+
+    def to_labels(self) -> LabelSet:
+        """The boxes as labels, for review and correction or any label format; scores are left behind."""
+        names = self.names
+        pages = {
+            key: Annotations(
+                page.boxes,
+                np.array([names.index(name) for name in page.names], np.int64)[page.class_ids]
+                if len(page)
+                else None,
+                names,
+            )
+            for key, page in self._pages.items()
+        }
+        return LabelSet(pages, sizes=self.sizes, names=names)
 
 
 class PredictionWriter:

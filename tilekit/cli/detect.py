@@ -1,0 +1,258 @@
+"""`tilekit detect`: a model over scans, boxes on pages, in one resumable file."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tilekit.cli.cloud import cloud_options
+from tilekit.cli.output import json_option, next_step, print_json, print_table, progress_bar, say
+from tilekit.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from tilekit.grid import Tiling
+    from tilekit.labels.predictions import PageDetections
+    from tilekit.scans.scan import Scan
+
+EXPORTS = {
+    "coco": ("coco", ".coco.json"),
+    "groundtruth": ("ground-truth", ".manifest"),
+    "csv": ("csv", ".csv"),
+    "labelme": ("labelme", "-labelme"),
+    "geojson": ("geojson", ".geojson"),
+    "pdf-points": ("pdf-points", ".points.json"),
+}
+_PICTURE_SIDE = 4000
+_SUFFIXES = frozenset(
+    ".jpg .jpeg .png .tif .tiff .btf .webp .avif .gif .ppm .pgm .pbm .pdf .svs .ndpi .scn .mrxs .bif .vms "
+    ".jp2 .j2k .jpx .heic .heif".split()
+)
+
+
+@click.command()
+@click.argument("scans", nargs=-1, required=True, metavar="SCANS...")
+@click.option(
+    "--model",
+    required=True,
+    metavar="M",
+    help="A Custom Labels model (ARN, project or project/version), 'text', 'labels', an ONNX file, or 'module:callable'.",
+)
+@click.option(
+    "--out", default="detections.jsonl", show_default=True, metavar="FILE", help="One JSON line a page."
+)
+@click.option("--tile", type=int, help="Tile side in px (default: what the model was trained on, or 1024).")
+@click.option("--overlap", type=int, help="px shared by neighbors (default: the model's, or an eighth of the tile).")
+@click.option("--whole", is_flag=True, help="The baseline: each page as one image, no tiles.")
+@click.option("--whole-side", type=int, default=4096, show_default=True, help="Pages sent whole are shrunk to this.")
+@click.option("--dpi", type=float, help="What PDF pages are rendered at.")
+@click.option("--thresholds", metavar="FILE", help="Least score per label: JSON label -> 0..1, or an evaluation.")
+@click.option("--decoy", multiple=True, metavar="LABEL", help="A label to drop after merging; may be repeated.")
+@click.option("--workers", type=int, help="Concurrent calls, at most what the detector allows.")
+@click.option("--units", type=int, default=1, show_default=True, help="Inference units, where the model is started.")
+@click.option("--names", metavar="A,B", help="Labels of an ONNX model or callable, in the order of class ids.")
+@click.option("--format", "formats", multiple=True, type=click.Choice(list(EXPORTS)), help="Also write this, beside --out.")
+@click.option("--draw", "pictures", metavar="DIR", help="Also draw each page with its boxes.")
+@click.option("--force", is_flag=True, help="Use tiles of another size than the model was trained on.")
+@click.option("--fresh", is_flag=True, help="Start over; by default pages already in --out are left alone.")
+@cloud_options
+@json_option
+def detect(
+    scans: tuple[str, ...],
+    model: str,
+    out: str,
+    tile: int | None,
+    overlap: int | None,
+    whole: bool,
+    whole_side: int,
+    dpi: float | None,
+    thresholds: str | None,
+    decoy: tuple[str, ...],
+    workers: int | None,
+    units: int,
+    names: str | None,
+    formats: tuple[str, ...],
+    pictures: str | None,
+    force: bool,
+    fresh: bool,
+    region: str | None,
+    profile: str | None,
+    endpoint_url: str | None,
+    as_json: bool,
+) -> None:
+    """Find objects on scans: files, folders, PDFs, s3:// objects. Run again to go on where it stopped."""
+    from tilekit.detection.batch import detect_scans
+    from tilekit.labels.thresholds import read_thresholds
+
+    limits = read_thresholds(thresholds) if thresholds else None
+    sources = list(_sources(scans))
+    rows: list[list[Any]] = []
+
+    def seen(page: PageDetections, scan: Scan) -> None:
+        rows.append([str(page.key), len(page), "yes" if page.complete else "NO", _counts(page)])
+        if pictures:
+            _draw(page, scan, Path(pictures))
+
+    cloud = (region, profile, endpoint_url)
+    with (
+        _detector(model, names, cloud, units, tile, overlap, whole, force) as (detector, tiling, title),
+        progress_bar("detect", quiet=as_json) as progress,
+    ):
+        result = detect_scans(
+            sources,
+            detector,
+            tiling,
+            out,
+            whole_side=whole_side,
+            dpi=dpi,
+            model=title,
+            fresh=fresh,
+            on_page=seen,
+            progress=progress,
+            thresholds=limits,
+            decoy=decoy,
+            workers=workers,
+            force=force,
+        )
+    written = _export(out, formats)
+    if as_json:
+        print_json(
+            {
+                "out": out,
+                "model": title,
+                "pages": result.done,
+                "skipped": result.skipped,
+                "incomplete": [str(key) for key in result.incomplete],
+                "failed": [{"page": page, "reason": reason} for page, reason in result.failed],
+                "counts": result.counts,
+                "exports": written,
+            }
+        )
+    else:
+        if rows:
+            print_table(["page", "found", "complete", "labels"], rows)
+        say(f"{result.done} pages detected, {result.skipped} done before; {out}")
+        for page, reason in result.failed:
+            say(f"failed: {page}: {reason}")
+        for key in result.incomplete:
+            say(f"incomplete: {key}: tiles failed; run the same command again to mend it")
+        next_step(f"tilekit evaluate TRUTH {out}")
+    if result.failed or result.incomplete:
+        raise click.exceptions.Exit(1)
+
+
+@contextlib.contextmanager
+def _detector(
+    model: str,
+    names: str | None,
+    cloud: tuple[str | None, str | None, str | None],
+    units: int,
+    tile: int | None,
+    overlap: int | None,
+    whole: bool,
+    force: bool,
+) -> Iterator[tuple[Any, Tiling | None, str]]:
+    """The detector a person named, the tiling to use with it (None: whole pages), and its title."""
+    labels = tuple(part.strip() for part in names.split(",")) if names else None
+    detector: Any
+    if model in ("text", "labels"):
+        detector = _ready_made(model, cloud)
+    elif model.lower().endswith(".onnx"):
+        from tilekit.detectors.onnx import OnnxDetector
+
+        detector = OnnxDetector(model, names=labels)
+    elif ":" in model and not model.startswith("arn:"):
+        detector = load_callable(model, labels or ())
+    else:
+        from tilekit.cli.cloud import find_model, make_service
+
+        found = find_model(make_service(*cloud), model)
+        tiling = None if whole else _tiling(tile, overlap, found.tiling)
+        with found.running(units, tiling=tiling, force=force) as running:
+            yield running, tiling, found.arn
+        return
+    yield detector, None if whole else _tiling(tile, overlap, getattr(detector, "tiling", None)), model
+
+
+def _ready_made(model: str, cloud: tuple[str | None, str | None, str | None]) -> Any:
+    from tilekit.aws.labels_detector import LabelsDetector
+    from tilekit.aws.text import TextDetector
+    from tilekit.storage.s3 import Access
+
+    access = Access(*cloud)
+    return TextDetector(access=access) if model == "text" else LabelsDetector(access=access)
+
+
+def load_callable(text: str, names: Sequence[str] = ()) -> Any:
+    """The detector or callable that `module:attribute` names; the current folder is looked in too."""
+    from tilekit.detectors.callables import as_detector
+
+    place, _, attribute = text.partition(":")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        value: Any = import_module(place)
+        for part in attribute.split("."):
+            value = getattr(value, part)
+    except (ImportError, AttributeError, ValueError) as exc:
+        raise InvalidArgument(f"--model {text!r} cannot be imported: {exc}") from exc
+    return as_detector(value, names)
+
+
+def _tiling(tile: int | None, overlap: int | None, trained: Tiling | None) -> Tiling:
+    """What was asked for, else what the model was trained on, else 1024 px with an eighth shared."""
+    from tilekit.grid import Tiling
+
+    if tile is None and overlap is None:
+        return trained if trained is not None else Tiling(1024, 128)
+    if tile is None and trained is not None and trained.division is None:
+        return Tiling(trained.tile, overlap or 0, trained.edge, trained.scale, trained.dpi)
+    side = tile if tile is not None else 1024
+    return Tiling(side, overlap if overlap is not None else side // 8)
+
+
+def _sources(scans: Sequence[str]) -> Iterator[str]:
+    """Files as they are; folders walked, files with a scan's suffix, in order of their names."""
+    for scan in scans:
+        if not os.path.isdir(scan):
+            yield scan
+            continue
+        found = [path for path in Path(scan).rglob("*") if path.suffix.lower() in _SUFFIXES]
+        if not found:
+            raise InvalidArgument(f"{scan}: no scan in this folder")
+        yield from sorted(str(path) for path in found)
+
+
+def _counts(page: PageDetections) -> str:
+    return ", ".join(f"{name} {count}" for name, count in page.counts.items() if count) or "-"
+
+
+def _draw(page: PageDetections, scan: Scan, folder: Path) -> None:
+    from tilekit.draw import draw
+    from tilekit.scans.encoding import encode_image
+    from tilekit.storage.local import write_bytes
+
+    picture = draw(scan, page.detections, max_side=_PICTURE_SIDE)
+    stem = Path(page.key.source).stem + (f".p{page.key.page}" if scan.pages > 1 else "")
+    write_bytes(folder / f"{stem}.jpg", encode_image(picture, "jpeg").data)
+
+
+def _export(out: str, formats: Sequence[str]) -> list[str]:
+    """Write the whole file of predictions in other formats, beside it."""
+    from tilekit.labels.predictions import read_predictions
+    from tilekit.labels.reading import write_labels
+
+    written = []
+    for name in formats:
+        format, ending = EXPORTS[name]
+        path = str(Path(out).with_suffix("")) + ending
+        write_labels(read_predictions(out).to_labels(), path, format)
+        written.append(path)
+        say(f"wrote {path}")
+    return written

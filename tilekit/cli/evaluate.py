@@ -1,0 +1,211 @@
+"""`tilekit evaluate` and `tilekit compare`: predictions against truth, and two of them against each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tilekit.cli.output import json_option, next_step, print_json, say
+
+if TYPE_CHECKING:
+    from tilekit.evaluation.result import Evaluation
+
+
+class _Criterion(click.ParamType):
+    name = "IOU"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "center":
+            return value
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            self.fail(f"{value!r} is not a number from 0 to 1, nor 'center'", param, ctx)
+
+
+_iou = click.option(
+    "--iou",
+    type=_Criterion(),
+    default=0.5,
+    show_default=True,
+    help="Overlap that makes a hit, or 'center'.",
+)
+_thresholds = click.option(
+    "--thresholds", metavar="FILE", help="Least score per label: JSON label -> 0..1, or an evaluation."
+)
+_fit = click.option(
+    "--fit",
+    nargs=2,
+    metavar="TRUTH PREDICTIONS",
+    help="Fit thresholds on these other pages (the tune split) and apply them here.",
+)
+_missing = click.option(
+    "--missing",
+    type=click.Choice(["error", "empty", "skip"]),
+    default="error",
+    show_default=True,
+    help="Pages of truth without predictions.",
+)
+
+
+@click.command()
+@click.argument("truth")
+@click.argument("predictions")
+@_iou
+@_fit
+@_thresholds
+@_missing
+@click.option("--label", "labels", multiple=True, help="Only this label; may be repeated.")
+@click.option("--service-summary", metavar="FILE", help="The service's evaluation summary, to put beside ours.")
+@click.option("--service-snapshot", metavar="FILE", help="The service's evaluation snapshot.")
+@click.option("--coco", is_flag=True, help="Also COCO's AP over IoU 0.50 to 0.95, by pycocotools.")
+@click.option("--out", metavar="FILE", help="Save the evaluation as JSON, for compare and report.")
+@click.option("--save-thresholds", metavar="FILE", help="Save the best-F1 thresholds of these pages.")
+@json_option
+def evaluate(
+    truth: str,
+    predictions: str,
+    iou: Any,
+    fit: tuple[str, str] | None,
+    thresholds: str | None,
+    missing: Any,
+    labels: tuple[str, ...],
+    service_summary: str | None,
+    service_snapshot: str | None,
+    coco: bool,
+    out: str | None,
+    save_thresholds: str | None,
+    as_json: bool,
+) -> None:
+    """Score PREDICTIONS (detections.jsonl) against TRUTH (labels in any format we read)."""
+    from tilekit.labels.predictions import read_predictions
+    from tilekit.labels.reading import read_labels
+    from tilekit.labels.thresholds import write_thresholds
+
+    result = _evaluated(truth, predictions, iou, fit, thresholds, missing, labels or None)
+    value = result.to_json()
+    extra: list[str] = []
+    if coco:
+        from tilekit.evaluation.coco_metrics import coco_metrics
+        from tilekit.evaluation.result import text_of
+
+        figures = coco_metrics(
+            read_labels(truth), read_predictions(predictions), labels=labels or None, missing=missing
+        )
+        value["coco"] = {"ap": figures.ap, "ap50": figures.ap50, "ap75": figures.ap75}
+        extra.append(
+            f"COCO AP {text_of(figures.ap)} (IoU 0.50 to 0.95), AP50 {text_of(figures.ap50)}, AP75 {text_of(figures.ap75)}, "
+            f"up to {figures.max_boxes} boxes a page."
+        )
+    if service_summary:
+        from tilekit.evaluation.service_tables import service_tables
+
+        tables = service_tables(service_summary, service_snapshot, result, iou=iou)
+        value["service"] = tables.to_json()
+        extra.append(tables.table())
+    if out:
+        result.save(out)
+    if save_thresholds:
+        write_thresholds(
+            {label: best for label, best in result.assumed.items() if best is not None}, save_thresholds
+        )
+    if as_json:
+        print_json(value)
+        return
+    click.echo(result.table())
+    for text in extra:
+        click.echo(f"\n{text}")
+    if out:
+        say(f"wrote {out}")
+        next_step(f"tilekit compare BASELINE.json {out}")
+    else:
+        next_step("--out FILE.json saves this for tilekit compare")
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, metavar="[TRUTH] BASELINE TILED")
+@_iou
+@_fit
+@_thresholds
+@_missing
+@click.option("--also-baseline", multiple=True, metavar="FILE", help="Another training of the baseline.")
+@click.option("--also-tiled", multiple=True, metavar="FILE", help="Another training on tiles.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the bootstrap.")
+@click.option("--samples", type=int, default=2000, show_default=True, help="Of the bootstrap.")
+@click.option("--out", metavar="FILE", help="Save the comparison as JSON.")
+@json_option
+def compare(
+    files: tuple[str, ...],
+    iou: Any,
+    fit: tuple[str, str] | None,
+    thresholds: str | None,
+    missing: Any,
+    also_baseline: tuple[str, ...],
+    also_tiled: tuple[str, ...],
+    seed: int,
+    samples: int,
+    out: str | None,
+    as_json: bool,
+) -> None:
+    """Is TILED better than BASELINE? With 95 % intervals over pages.
+
+    Either two evaluations saved by `tilekit evaluate --out` (BASELINE.json TILED.json), or the truth and
+    two files of predictions (TRUTH A.jsonl B.jsonl).
+    """
+    from tilekit.evaluation.comparison import compare as compare_evaluations
+
+    if len(files) not in (2, 3):
+        raise click.UsageError("give BASELINE.json TILED.json, or TRUTH A.jsonl B.jsonl")
+    sides: tuple[list[Any], list[Any]]
+    if len(files) == 2:
+        if fit or thresholds:
+            raise click.UsageError("--fit and --thresholds belong to TRUTH A.jsonl B.jsonl")
+        sides = ([files[0], *also_baseline], [files[1], *also_tiled])
+    else:
+        truth = files[0]
+        sides = tuple(  # type: ignore[assignment]
+            [_evaluated(truth, path, iou, fit, thresholds, missing, None) for path in (first, *others)]
+            for first, others in ((files[1], also_baseline), (files[2], also_tiled))
+        )
+    names = _names(files[-2], files[-1])
+    result = compare_evaluations(*sides, seed=seed, samples=samples, names=names)
+    if out:
+        result.save(out)
+    if as_json:
+        print_json(result.to_json())
+        return
+    click.echo(result.table())
+    next_step("tilekit report DIR shows the pages behind these figures")
+
+
+def _names(baseline: str, tiled: str) -> tuple[str, str]:
+    one, two = Path(baseline).stem, Path(tiled).stem
+    return (one, two) if one != two else (baseline, tiled)
+
+
+def _evaluated(
+    truth: str,
+    predictions: str,
+    iou: Any,
+    fit: tuple[str, str] | None,
+    thresholds: str | None,
+    missing: Any,
+    labels: tuple[str, ...] | None,
+) -> Evaluation:
+    from tilekit.evaluation.evaluating import evaluate as evaluate_predictions
+    from tilekit.labels.predictions import read_predictions
+    from tilekit.labels.reading import read_labels
+    from tilekit.labels.thresholds import read_thresholds
+
+    return evaluate_predictions(
+        read_labels(truth),
+        read_predictions(predictions),
+        iou,
+        fit=(read_labels(fit[0]), read_predictions(fit[1])) if fit else None,
+        thresholds=read_thresholds(thresholds) if thresholds else None,
+        labels=labels,
+        missing=missing,
+        name=Path(predictions).stem,
+    )

@@ -1,0 +1,119 @@
+"""detect_scans: many scans into one detections.jsonl, page by page, resumable."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from tilekit.detection.detecting import WHOLE_SIDE, AnyDetector, detect_tiles, whole_page
+from tilekit.errors import DetectorError, InvalidArgument, ScanError
+from tilekit.grid import Tiling
+from tilekit.labels.predictions import PageDetections, PredictionWriter, iter_predictions
+from tilekit.pages import PageKey
+from tilekit.scans.opening import open_scan, scan_info
+from tilekit.scans.scan import Scan
+
+OnPage = Callable[[PageDetections, Scan], None]
+
+
+@dataclass
+class ScansResult:
+    """What became of many scans: pages done now, left alone since done before, incomplete, failed.
+
+    `counts`: label -> boxes over the pages done now; `failed`: (page or file, reason).
+    """
+
+    done: int = 0
+    skipped: int = 0
+    incomplete: list[PageKey] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, page: PageDetections) -> None:
+        """Count a page."""
+        self.done += 1
+        if not page.complete:
+            self.incomplete.append(page.key)
+        for name, count in page.counts.items():
+            self.counts[name] = self.counts.get(name, 0) + count
+
+
+def detect_scans(
+    sources: Iterable[str],
+    detector: AnyDetector,
+    tiling: Tiling | None,
+    out: str | os.PathLike[str],
+    *,
+    whole_side: int = WHOLE_SIDE,
+    dpi: float | Literal["native"] | None = None,
+    model: str = "",
+    fresh: bool = False,
+    on_page: OnPage | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    **options: Any,
+) -> ScansResult:
+    """Detect on every page of every source, one line a page in `out`; run again to go on.
+
+    `tiling` None sends each page whole, shrunk to `whole_side` px. Pages that `out` holds complete
+    are left alone, incomplete ones are done again; `fresh` starts over. A scan or page that fails is
+    listed and the rest goes on. `on_page(result, scan)` sees each page while its scan is open; other
+    options are those of `detect_tiles`. `progress` counts the tiles of the page at hand.
+    Raises InvalidArgument where `out` was made with other tiles or another model, and what ends
+    `detect_tiles` at once. Memory: that of one page.
+    """
+    path = Path(out)
+    done = set() if fresh else _done(path, tiling, whole_side, model)
+    if fresh:
+        path.unlink(missing_ok=True)
+    result = ScansResult()
+    with PredictionWriter(path, append=True) as writer:
+        for source in sources:
+            try:
+                pages = scan_info(source).pages
+            except ScanError as exc:
+                result.failed.append((source, str(exc)))
+                continue
+            for number in range(pages):
+                key = PageKey(source, number)
+                if key in done:
+                    result.skipped += 1
+                    continue
+                try:
+                    with open_scan(source, page=number, dpi=dpi) as scan:
+                        recipe = whole_page(scan, whole_side) if tiling is None else tiling
+                        page = detect_tiles(
+                            scan, detector, recipe, model=model, progress=progress, **options
+                        )
+                        if on_page is not None:
+                            on_page(page, scan)
+                except (ScanError, DetectorError) as exc:
+                    result.failed.append((str(key), str(exc)))
+                    continue
+                writer.write(page)
+                result.add(page)
+    return result
+
+
+def _done(path: Path, tiling: Tiling | None, whole_side: int, model: str) -> set[PageKey]:
+    """Pages that are whole in the file; a line half written by a killed run is cut off first."""
+    if not path.exists():
+        return set()
+    with PredictionWriter(path, append=True):
+        pass
+    done: set[PageKey] = set()
+    for page in iter_predictions(path):
+        recipe = whole_page(page, whole_side) if tiling is None else tiling
+        if recipe not in page.tilings or page.model != model:
+            raise InvalidArgument(
+                f"{path}: {page.key} was detected by {page.model or 'another model'} on "
+                f"{[one.to_json() for one in page.tilings]}, not by {model or 'this one'} on {recipe.to_json()}; "
+                "give another output file, or start over (--fresh)"
+            )
+        if page.complete:
+            done.add(page.key)
+        else:
+            done.discard(page.key)
+    return done
