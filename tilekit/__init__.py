@@ -47,6 +47,7 @@ _HOME = {
     "coco_metrics": "tilekit.evaluation.coco_metrics",
     "compare": "tilekit.evaluation.comparison",
     "contact_sheet": "tilekit.draw",
+    "detect_scans": "tilekit.detection.batch",
     "detect_tiles": "tilekit.detection.detecting",
     "detect_whole": "tilekit.detection.detecting",
     "encode_tiles": "tilekit.tiles.writing",
@@ -96,6 +97,7 @@ if TYPE_CHECKING:
     from tilekit.datasets.splitting import Split as Split
     from tilekit.datasets.splitting import split_pages as split_pages
     from tilekit.datasets.summary import DatasetSummary as DatasetSummary
+    from tilekit.detection.batch import detect_scans as detect_scans
     from tilekit.detection.detecting import detect_tiles as detect_tiles
     from tilekit.detection.detecting import detect_whole as detect_whole
     from tilekit.detectors.callables import CallableDetector as CallableDetector

@@ -46,6 +46,9 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "archive",
         "Process many scans, resumable, on one machine or a cluster.",
     ),
+    "detect": ("tilekit.cli.detect", "detect", "Find objects on scans; boxes on pages, resumable."),
+    "evaluate": ("tilekit.cli.evaluate", "evaluate", "Score predictions against truth, at page level."),
+    "compare": ("tilekit.cli.evaluate", "compare", "Is tiling better? Differences with 95 % intervals."),
 }
 
 

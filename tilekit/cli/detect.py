@@ -31,8 +31,32 @@ EXPORTS = {
 }
 _PICTURE_SIDE = 4000
 _SUFFIXES = frozenset(
-    ".jpg .jpeg .png .tif .tiff .btf .webp .avif .gif .ppm .pgm .pbm .pdf .svs .ndpi .scn .mrxs .bif .vms "
-    ".jp2 .j2k .jpx .heic .heif".split()
+    [
+        ".jpg",
+        ".jpeg",
+        ".png",
+        ".tif",
+        ".tiff",
+        ".btf",
+        ".webp",
+        ".avif",
+        ".gif",
+        ".ppm",
+        ".pgm",
+        ".pbm",
+        ".pdf",
+        ".svs",
+        ".ndpi",
+        ".scn",
+        ".mrxs",
+        ".bif",
+        ".vms",
+        ".jp2",
+        ".j2k",
+        ".jpx",
+        ".heic",
+        ".heif",
+    ]
 )
 
 
@@ -48,16 +72,34 @@ _SUFFIXES = frozenset(
     "--out", default="detections.jsonl", show_default=True, metavar="FILE", help="One JSON line a page."
 )
 @click.option("--tile", type=int, help="Tile side in px (default: what the model was trained on, or 1024).")
-@click.option("--overlap", type=int, help="px shared by neighbors (default: the model's, or an eighth of the tile).")
+@click.option(
+    "--overlap", type=int, help="px shared by neighbors (default: the model's, or an eighth of the tile)."
+)
 @click.option("--whole", is_flag=True, help="The baseline: each page as one image, no tiles.")
-@click.option("--whole-side", type=int, default=4096, show_default=True, help="Pages sent whole are shrunk to this.")
+@click.option(
+    "--whole-side", type=int, default=4096, show_default=True, help="Pages sent whole are shrunk to this."
+)
 @click.option("--dpi", type=float, help="What PDF pages are rendered at.")
-@click.option("--thresholds", metavar="FILE", help="Least score per label: JSON label -> 0..1, or an evaluation.")
-@click.option("--decoy", multiple=True, metavar="LABEL", help="A label to drop after merging; may be repeated.")
+@click.option(
+    "--thresholds", metavar="FILE", help="Least score per label: JSON label -> 0..1, or an evaluation."
+)
+@click.option(
+    "--decoy", multiple=True, metavar="LABEL", help="A label to drop after merging; may be repeated."
+)
 @click.option("--workers", type=int, help="Concurrent calls, at most what the detector allows.")
-@click.option("--units", type=int, default=1, show_default=True, help="Inference units, where the model is started.")
-@click.option("--names", metavar="A,B", help="Labels of an ONNX model or callable, in the order of class ids.")
-@click.option("--format", "formats", multiple=True, type=click.Choice(list(EXPORTS)), help="Also write this, beside --out.")
+@click.option(
+    "--units", type=int, default=1, show_default=True, help="Inference units, where the model is started."
+)
+@click.option(
+    "--names", metavar="A,B", help="Labels of an ONNX model or callable, in the order of class ids."
+)
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    type=click.Choice(list(EXPORTS)),
+    help="Also write this, beside --out.",
+)
 @click.option("--draw", "pictures", metavar="DIR", help="Also draw each page with its boxes.")
 @click.option("--force", is_flag=True, help="Use tiles of another size than the model was trained on.")
 @click.option("--fresh", is_flag=True, help="Start over; by default pages already in --out are left alone.")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tilekit.evaluation.result import Evaluation
 
 
-class _Criterion(click.ParamType):
+class _Criterion(click.ParamType[Any]):
     name = "IOU"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
@@ -58,7 +58,9 @@ _missing = click.option(
 @_thresholds
 @_missing
 @click.option("--label", "labels", multiple=True, help="Only this label; may be repeated.")
-@click.option("--service-summary", metavar="FILE", help="The service's evaluation summary, to put beside ours.")
+@click.option(
+    "--service-summary", metavar="FILE", help="The service's evaluation summary, to put beside ours."
+)
 @click.option("--service-snapshot", metavar="FILE", help="The service's evaluation snapshot.")
 @click.option("--coco", is_flag=True, help="Also COCO's AP over IoU 0.50 to 0.95, by pycocotools.")
 @click.option("--out", metavar="FILE", help="Save the evaluation as JSON, for compare and report.")

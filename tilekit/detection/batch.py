@@ -84,9 +84,7 @@ def detect_scans(
                 try:
                     with open_scan(source, page=number, dpi=dpi) as scan:
                         recipe = whole_page(scan, whole_side) if tiling is None else tiling
-                        page = detect_tiles(
-                            scan, detector, recipe, model=model, progress=progress, **options
-                        )
+                        page = detect_tiles(scan, detector, recipe, model=model, progress=progress, **options)
                         if on_page is not None:
                             on_page(page, scan)
                 except (ScanError, DetectorError) as exc:

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from tilekit.boxes.annotations import Annotations
+from tilekit.cli.detect import EXPORTS, detect, load_callable
+from tilekit.cli.evaluate import compare, evaluate
+from tilekit.errors import InvalidArgument, RecipeMismatch
+from tilekit.labels.label_set import LabelSet
+from tilekit.labels.predictions import read_predictions
+from tilekit.labels.reading import read_labels, write_labels
+from tilekit.pages import PageKey
+from tilekit.scans.encoding import encode_image
+
+CORNERS = [(10, 10), (100, 40), (190, 120), (250, 200)]
+
+DETECTOR = '''
+"""Finds black squares of 20 px by their top left corners."""
+import numpy as np
+
+calls = []
+
+def squares(pixels):
+    calls.append(pixels.shape)
+    dark = np.pad(pixels[:, :, 0] < 128, ((1, 0), (1, 0)))
+    corner = dark[1:, 1:] & ~dark[:-1, 1:] & ~dark[1:, :-1]
+    ys, xs = np.nonzero(corner)
+    return np.stack([xs, ys, np.minimum(xs + 20, pixels.shape[1]), np.minimum(ys + 20, pixels.shape[0]),
+                     np.full(len(xs), 0.9)], axis=1)
+
+def broken(pixels):
+    if (pixels[:, :, 0] < 128).any():
+        raise RuntimeError("cannot see")
+    return None
+'''
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Two pages of squares, a page of nothing, their labels, and a detector module."""
+    monkeypatch.chdir(tmp_path)
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    truth, sizes = {}, {}
+    for name, corners in (("a.png", CORNERS), ("b.png", CORNERS[:2]), ("c.png", [])):
+        pixels = np.full((240, 300, 1), 255, np.uint8)
+        for x, y in corners:
+            pixels[y : y + 20, x : x + 20] = 0
+        (scans / name).write_bytes(encode_image(pixels, "png").data)
+        key = PageKey(str(scans / name))
+        boxes = np.array([[x, y, x + 20, y + 20] for x, y in corners], float).reshape(-1, 4)
+        truth[key], sizes[key] = Annotations(boxes, None, ("square",)), (300, 240)
+    write_labels(LabelSet(truth, sizes=sizes), tmp_path / "truth.coco.json", "coco")
+    (tmp_path / "finder.py").write_text(DETECTOR)
+    monkeypatch.delitem(__import__("sys").modules, "finder", raising=False)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path
+
+
+def run(command, *args, code=0):
+    result = CliRunner().invoke(command, [str(arg) for arg in args], catch_exceptions=False)
+    assert result.exit_code == code, result.output
+    return result
+
+
+def found(folder, *more, code=0):
+    args = ["scans", "--model", "finder:squares", "--names", "square", "--tile", 128, "--overlap", 40, *more]
+    return run(detect, *args, code=code)
+
+
+def test_detect_then_evaluate_then_compare(folder):
+    result = json.loads(found(folder, "--json").stdout)
+    assert (result["pages"], result["counts"], result["failed"]) == (3, {"square": 6}, [])
+    found(folder, "--whole", "--whole-side", 60, "--out", "whole.jsonl")
+    figures = json.loads(run(evaluate, "truth.coco.json", "detections.jsonl", "--json", "--coco").stdout)
+    assert figures["f1"] == 1
+    assert figures["coco"]["ap"] == pytest.approx(1)
+    assert figures["counting"]["bare_pages"] == 1
+    text = run(evaluate, "truth.coco.json", "whole.jsonl", "--out", "whole.json").stdout
+    assert "mean of labels" in text
+    run(evaluate, "truth.coco.json", "detections.jsonl", "--out", "tiles.json", "--save-thresholds", "t.json")
+    assert json.loads((folder / "t.json").read_text()) == {"thresholds": {"square": 0.9}}
+    one = json.loads(run(compare, "whole.json", "tiles.json", "--json").stdout)
+    assert one["names"] == ["whole", "tiles"]
+    two = run(compare, "truth.coco.json", "whole.jsonl", "detections.jsonl", "--thresholds", "t.json").stdout
+    assert "fewer than 20" in two
+    run(compare, "whole.json", code=2)
+
+
+def test_a_second_run_does_only_what_is_missing(folder):
+    found(folder)
+    lines = (folder / "detections.jsonl").read_text().splitlines(keepends=True)
+    (folder / "detections.jsonl").write_text(lines[0] + lines[1][:40])
+    again = json.loads(found(folder, "--json").stdout)
+    assert (again["pages"], again["skipped"]) == (2, 1)
+    assert (folder / "detections.jsonl").read_text().splitlines(keepends=True) == lines
+    assert json.loads(found(folder, "--json", "--fresh").stdout)["pages"] == 3
+
+
+def test_another_tiling_into_the_same_file_is_refused(folder):
+    found(folder)
+    with pytest.raises(InvalidArgument, match="--fresh"):
+        run(detect, "scans", "--model", "finder:squares", "--tile", 64)
+
+
+def test_incomplete_pages_end_with_1_and_are_mended_later(folder):
+    args = ["scans/b.png", "--model", "finder:broken", "--tile", "64", "--overlap", "0"]
+    result = run(detect, *args, "--json", code=1)
+    value = json.loads(result.stdout)
+    assert len(value["incomplete"]) == 1
+    assert not read_predictions("detections.jsonl").page(PageKey("scans/b.png")).complete
+    assert json.loads(run(detect, *args, "--json", code=1).stdout)["pages"] == 1
+
+
+def test_a_bad_scan_is_set_aside(folder):
+    (folder / "scans" / "a.png").write_bytes(b"\x89PNG\r\n\x1a\nnot much")
+    value = json.loads(found(folder, "--json", code=1).stdout)
+    assert value["pages"] == 2
+    assert "a.png" in value["failed"][0]["page"]
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_exports(folder, name):
+    found(folder, "--format", name)
+    format, ending = EXPORTS[name]
+    back = read_labels(folder / f"detections{ending}", format)
+    assert sorted(len(page) for page in back.values()) in ([0, 2, 4], [2, 4])
+
+
+def test_pictures(folder):
+    found(folder, "--draw", "drawn")
+    assert sorted(path.name for path in (folder / "drawn").iterdir()) == ["a.jpg", "b.jpg", "c.jpg"]
+
+
+def test_thresholds_file(folder):
+    (folder / "t.json").write_text('{"square": 0.95}')
+    assert json.loads(found(folder, "--json", "--thresholds", "t.json").stdout)["counts"] == {"square": 0}
+
+
+def test_callables_are_found_or_said(folder):
+    assert load_callable("finder:squares").workers == 1
+    for text in ("nowhere:f", "finder:missing"):
+        with pytest.raises(InvalidArgument, match="cannot be imported"):
+            load_callable(text)
+    (folder / "empty").mkdir()
+    with pytest.raises(InvalidArgument, match="no scan"):
+        run(detect, "empty", "--model", "finder:squares")
+
+
+def test_recipe_of_a_detector(folder):
+    (folder / "finder.py").write_text(
+        DETECTOR + "from tilekit import CallableDetector, Tiling\n"
+        "trained = CallableDetector(squares, names=('square',), tiling=Tiling(128, 40))\n"
+    )
+    value = json.loads(run(detect, "scans", "--model", "finder:trained", "--json").stdout)
+    assert value["counts"] == {"square": 6}
+    with pytest.raises(RecipeMismatch):
+        run(detect, "scans", "--model", "finder:trained", "--tile", 64, "--out", "other.jsonl")
