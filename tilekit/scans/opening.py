@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Literal
 
 from tilekit.errors import InvalidArgument, ScanNotFound, ScanUnsupported
+from tilekit.pages import PageKey
 from tilekit.scans.scan import Scan, ScanInfo
 from tilekit.scans.sniffing import Format, sniff
-from tilekit.scans.source import ScanSource, Source, resolve_source
+from tilekit.scans.source import ScanSource, Source, on_disk, resolve_source
 
+Dpi = float | Literal["native"] | None
 DEFAULT_MAX_PIXELS = 20_000_000_000
 
 
@@ -18,7 +21,7 @@ def open_scan(
     source: ScanSource,
     *,
     page: int = 0,
-    dpi: float | Literal["native"] | None = None,
+    dpi: Dpi = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     untrusted: bool = False,
 ) -> Scan:
@@ -43,7 +46,7 @@ def open_scan(
 def scan_pages(
     source: ScanSource,
     *,
-    dpi: float | Literal["native"] | None = None,
+    dpi: Dpi = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     untrusted: bool = False,
 ) -> Iterator[Scan]:
@@ -72,7 +75,7 @@ def _open(
     source: Source,
     form: Format,
     page: int,
-    dpi: float | Literal["native"] | None,
+    dpi: Dpi,
     max_pixels: int,
     untrusted: bool,
 ) -> Scan:
@@ -81,14 +84,125 @@ def _open(
             f"{source.name}: its reader ({form.kind}) is not hardened against hostile files; "
             "pass untrusted=True if you trust where it is from"
         )
-    if not form.loader:
-        raise ScanUnsupported(f"{source.name}: no reader for {form.kind} is installed")
-    from tilekit.scans.vips import open_vips
-
-    scan = open_vips(source, form, page=page, dpi=None if dpi == "native" else dpi, max_pixels=max_pixels)
+    scan = _READERS.get(form.kind, _open_vips)(_Request(source, form, page, dpi, max_pixels))
     if page >= scan.pages:
+        scan.close()
         raise ScanNotFound(f"{scan.key}: the file has {scan.pages} page(s)")
     return scan
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What a caller asked for, checked."""
+
+    source: Source
+    form: Format
+    page: int
+    dpi: Dpi
+    max_pixels: int
+
+    @property
+    def number(self) -> float | None:
+        """The resolution as a number; "native" means nothing to a raster."""
+        return None if isinstance(self.dpi, str) else self.dpi
+
+
+def _open_vips(ask: _Request) -> Scan:
+    if ask.form.kind == "jpeg" and _is_mirax(ask.source):
+        return _open_slide(ask)
+    from tilekit.scans.vips import open_vips
+
+    return open_vips(ask.source, ask.form, page=ask.page, dpi=ask.number, max_pixels=ask.max_pixels)
+
+
+def _open_tiff(ask: _Request) -> Scan:
+    from tilekit.scans.tiffdir import (
+        READ_STORED,
+        check_compression,
+        is_vendor_slide,
+        pages_of,
+        read_directories,
+    )
+    from tilekit.scans.vips import open_vips, scan_of
+
+    directories = read_directories(ask.source)
+    if is_vendor_slide(directories) and ask.source.path is not None:
+        from tilekit.scans.slide import is_slide
+
+        if is_slide(ask.source):
+            return _open_slide(ask)
+    pages = pages_of(directories)
+    key = PageKey(ask.source.name, ask.page)
+    if ask.page >= len(pages):
+        raise ScanNotFound(f"{key}: the file has {len(pages)} page(s)")
+    check_compression(pages[ask.page], str(key))
+    if pages[ask.page].compression in READ_STORED:
+        from tilekit.scans.tiffstored import stored_loader
+
+        load = stored_loader(ask.source, pages[ask.page])
+        return scan_of(
+            load, key, kind="tiff", pages=len(pages), dpi=ask.number, source=ask.source,
+            max_pixels=ask.max_pixels,
+        )  # fmt: skip
+    return open_vips(
+        ask.source,
+        ask.form,
+        page=ask.page,
+        dpi=ask.number,
+        max_pixels=ask.max_pixels,
+        place=pages[ask.page].index,
+        pages=len(pages),
+    )
+
+
+def _open_netpbm(ask: _Request) -> Scan:
+    from tilekit.scans.netpbm import open_netpbm
+
+    return open_netpbm(ask.source, dpi=ask.number, max_pixels=ask.max_pixels)
+
+
+def _open_pdf(ask: _Request) -> Scan:
+    from tilekit.scans.pdf import open_pdf
+
+    return open_pdf(ask.source, page=ask.page, dpi=ask.dpi, max_pixels=ask.max_pixels)
+
+
+def _open_heif(ask: _Request) -> Scan:
+    from tilekit.scans.heif import open_heif
+
+    return open_heif(ask.source, page=ask.page, dpi=ask.number, max_pixels=ask.max_pixels)
+
+
+def _open_jp2(ask: _Request) -> Scan:
+    from tilekit.scans.jp2 import open_jp2
+
+    with contextlib.ExitStack() as stack:
+        local = on_disk(ask.source, stack)
+        scan = open_jp2(local, page=ask.page, dpi=ask.number, max_pixels=ask.max_pixels)
+        scan.on_close(stack.pop_all().close)
+    return scan
+
+
+def _open_slide(ask: _Request) -> Scan:
+    from tilekit.scans.slide import open_slide
+
+    return open_slide(ask.source, page=ask.page, dpi=ask.number, max_pixels=ask.max_pixels)
+
+
+def _is_mirax(source: Source) -> bool:
+    """A MIRAX slide is a JPEG with a folder of the same name beside it, which holds the slide."""
+    path = source.path
+    return path is not None and path.suffix.lower() == ".mrxs" and path.with_suffix("").is_dir()
+
+
+_READERS: dict[str, Callable[[_Request], Scan]] = {
+    "heif": _open_heif,
+    "jp2": _open_jp2,
+    "pdf": _open_pdf,
+    "ppm": _open_netpbm,
+    "slide": _open_slide,
+    "tiff": _open_tiff,
+}
 
 
 def _check(page: int, dpi: float | str | None, max_pixels: int) -> None:

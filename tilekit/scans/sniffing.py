@@ -70,6 +70,8 @@ def sniff(source: Source) -> Format:
         return WEBP
     if head[4:8] == b"ftyp":
         return _sniff_isobmff(source)
+    if head.startswith((b"ZISRAWFILE", b"[Virtual Microscope Specimen]")) or head[128:132] == b"DICM":
+        return SLIDE
     if b"%PDF-" in head[:1024]:
         return PDF
     if len(head) > 2 and head[:1] == b"P" and head[1:2] in b"456" and head[2:3].isspace():

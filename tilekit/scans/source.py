@@ -11,7 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from tilekit.errors import InvalidArgument, ScanCorrupt, ScanError, ScanNotFound, ScanUnsupported
+from tilekit.errors import (
+    InvalidArgument,
+    ScanCorrupt,
+    ScanError,
+    ScanNotFound,
+    ScanUnsupported,
+    StorageError,
+    StorageNotFound,
+)
 
 HEAD = 4096
 ScanSource = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
@@ -46,7 +54,7 @@ class Source:
 def resolve_source(source: ScanSource, stack: contextlib.ExitStack) -> Source:
     """The bytes behind a path, bytes, or file object; what is staged lives until `stack` closes.
 
-    A file object is copied from its current place to a temporary file (memory: one buffer).
+    An s3:// object is staged, and a file object copied from its current place to a temporary file (memory: one buffer).
     Raises ScanNotFound, ScanUnsupported (a folder, a device), ScanCorrupt (empty), ScanError
     (not readable), InvalidArgument (another type).
     """
@@ -62,7 +70,16 @@ def resolve_source(source: ScanSource, stack: contextlib.ExitStack) -> Source:
 def _from_path(name: str, stack: contextlib.ExitStack) -> Source:
     if not isinstance(name, str):
         raise InvalidArgument(f"source={name!r} must be a text path")
-    return _checked(_local(name, Path(name)))
+    if not name.startswith("s3://"):
+        return _checked(_local(name, Path(name)))
+    from tilekit.storage.staging import staged
+
+    try:
+        return _checked(_local(name, stack.enter_context(staged(name))))
+    except StorageNotFound as exc:
+        raise ScanNotFound(str(exc)) from exc
+    except StorageError as exc:
+        raise ScanError(str(exc)) from exc
 
 
 def _local(name: str, path: Path) -> Source:
@@ -104,3 +121,16 @@ def _checked(source: Source) -> Source:
     if not source.head:
         raise ScanCorrupt(f"{source.name}: is empty (0 bytes)")
     return source
+
+
+def on_disk(source: Source, stack: contextlib.ExitStack) -> Source:
+    """The same source as a local file, for readers that need one; it lives until `stack` closes."""
+    if source.path is not None:
+        return source
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tilekit-"))
+    path = Path(folder) / "scan"
+    try:
+        path.write_bytes(source.data or b"")
+    except OSError as exc:
+        raise ScanError(f"{source.name}: cannot be copied to a temporary file: {exc}") from exc
+    return Source(source.name, path, None, source.head)

@@ -11,7 +11,7 @@ import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
-from tilekit.errors import ScanCorrupt, ScanError, ScanTooLarge
+from tilekit.errors import ScanCorrupt, ScanTooLarge
 from tilekit.pages import PageKey
 from tilekit.scans.color import look_at, to_page
 from tilekit.scans.pushing import push_bands
@@ -24,6 +24,10 @@ from tilekit.scans.source import Source
 _FAIL_ON = {"jpegload": "warning", "tiffload": "warning"}
 
 
+_PLACES = 1 << 24
+Loader = Callable[[str], Any]
+
+
 class VipsScan(Scan):
     """A page that libvips decodes.
 
@@ -33,7 +37,7 @@ class VipsScan(Scan):
     """
 
     def __init__(
-        self, info: ScanInfo, loader: Callable[[str], Any], *, source: Source, identity: bool, turned: bool
+        self, info: ScanInfo, loader: Loader, *, source: Source | None, identity: bool, turned: bool
     ) -> None:
         super().__init__(info)
         self.source = source
@@ -82,11 +86,31 @@ class VipsScan(Scan):
 
 
 def reduced(image: Any, size: tuple[int, int]) -> Any:
-    """The image resampled to `size` (width, height), Lanczos after a box shrink, exact to the pixel."""
-    image = image.resize(size[0] / image.width, vscale=size[1] / image.height, kernel="lanczos3")
+    """The image resampled to `size` (width, height): a box by whole pixels, then Lanczos 3.
+
+    libvips adds up positions from the left edge of whatever region it computes, and rounding
+    then depends on the region. Factors rounded to 24 binary places make those sums exact, so a
+    rectangle read alone has the very pixels of the whole.
+    """
+    for axis, (now, wanted) in enumerate(zip((image.width, image.height), size, strict=True)):
+        if wanted > now:
+            times = -(-wanted // now)
+            image = image.zoom(times, 1) if axis == 0 else image.zoom(1, times)
+        box = now // wanted // 2
+        if box > 1:
+            image = image.shrinkh(box, ceil=True) if axis == 0 else image.shrinkv(box, ceil=True)
+        image = _reduced_axis(image, axis, wanted)
     if (image.width, image.height) != size:
         image = image.gravity("north-west", size[0], size[1], extend="copy")
     return image
+
+
+def _reduced_axis(image: Any, axis: int, wanted: int) -> Any:
+    now = image.height if axis else image.width
+    factor = round(now / wanted * _PLACES) / _PLACES
+    if now == wanted:
+        return image
+    return image.reducev(factor, kernel="lanczos3") if axis else image.reduceh(factor, kernel="lanczos3")
 
 
 def calm(image: Any) -> Any:
@@ -115,25 +139,53 @@ def _reason(exc: BaseException) -> str:
     return f"is damaged or cut short ({words})"
 
 
-def open_vips(source: Source, form: Format, *, page: int, dpi: float | None, max_pixels: int) -> VipsScan:
+def open_vips(
+    source: Source,
+    form: Format,
+    *,
+    page: int,
+    dpi: float | None,
+    max_pixels: int,
+    place: int | None = None,
+    pages: int | None = None,
+) -> VipsScan:
     """Open a page by the loader the format names.
 
+    `place` and `pages`: where libvips finds the page, and how many there are, if not as it counts.
+    `dpi` is what a vector picture is rendered at; of a raster it replaces the claimed resolution.
     Raises ScanCorrupt where the header makes no sense, ScanTooLarge above `max_pixels`.
     """
-    key = PageKey(source.name, page)
+    options: dict[str, Any] = {"fail_on": _FAIL_ON.get(form.loader, "error")}
+    options["revalidate"] = True  # libvips remembers files by name; this one may have changed
+    if form.kind in {"tiff", "gif", "webp", "avif"}:
+        options["page"] = page if place is None else place
+    if form.kind == "svg" and dpi is not None:
+        options["dpi"] = dpi
 
     def load(access: str) -> Any:
-        options: dict[str, Any] = {"access": access, "fail_on": _FAIL_ON.get(form.loader, "error")}
-        options["revalidate"] = True  # libvips remembers files by name; this one may have changed
-        if form.kind in {"tiff", "gif", "webp", "avif"}:
-            options["page"] = page
         if source.path is not None:
-            return pyvips.Operation.call(form.loader, str(source.path), **options)
-        return pyvips.Operation.call(form.loader + "_buffer", source.data, **options)
+            return pyvips.Operation.call(form.loader, str(source.path), access=access, **options)
+        return pyvips.Operation.call(form.loader + "_buffer", source.data, access=access, **options)
 
+    key = PageKey(source.name, page)
+    return scan_of(load, key, kind=form.kind, pages=pages, dpi=dpi, source=source, max_pixels=max_pixels)
+
+
+def scan_of(
+    load: Loader,
+    key: PageKey,
+    *,
+    kind: str,
+    pages: int | None = None,
+    dpi: float | None = None,
+    access: Access | None = None,
+    source: Source | None = None,
+    max_pixels: int | None = None,
+) -> VipsScan:
+    """A scan of what `load(access)` gives; what is not told is read from the image."""
     with vips_errors(key):
         image = load("sequential")
-        check_size(key, image.width, image.height, max_pixels)
+        check_size(key, image.width, image.height, max_pixels or image.width * image.height)
         look = look_at(image)
         final = to_page(image, str(key))
         info = ScanInfo(
@@ -141,10 +193,10 @@ def open_vips(source: Source, form: Format, *, page: int, dpi: float | None, max
             width=final.width,
             height=final.height,
             bands=final.bands,
-            kind=form.kind,
-            pages=_pages(image),
+            kind=kind,
+            pages=pages or _pages(image),
             dpi=dpi or _dpi(image),
-            access=_access(image, form),
+            access=access or _access(image, kind),
         )
     return VipsScan(info, load, source=source, identity=look.identity, turned=look.turned)
 
@@ -171,10 +223,7 @@ def _dpi(image: Any) -> float | None:
     return round(float(image.xres) * 25.4, 4)
 
 
-def _access(image: Any, form: Format) -> Access:
-    if form.kind == "tiff" and image.get_typeof("tile-width"):
+def _access(image: Any, kind: str) -> Access:
+    if kind == "tiff" and image.get_typeof("tile-width"):
         return "block"
-    return "whole" if form.kind in {"webp", "avif", "gif"} else "scanline"
-
-
-__all__ = ["ScanError", "VipsScan", "calm", "check_size", "open_vips", "reduced", "vips_errors"]
+    return "whole" if kind in {"webp", "avif", "gif"} else "scanline"

@@ -1,0 +1,41 @@
+"""HEIC and HEIF pictures of phones, by pillow-heif: the libvips wheel has no HEVC decoder."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tilekit.errors import MissingExtra, ScanCorrupt, ScanError, ScanNotFound
+from tilekit.pages import PageKey
+from tilekit.scans.memory import scan_of_array
+from tilekit.scans.source import Source
+from tilekit.scans.vips import VipsScan, check_size
+
+try:
+    import pillow_heif
+except ImportError as _exc:
+    raise MissingExtra("reading HEIC needs pillow-heif: pip install 'tilekit[heif]'") from _exc
+
+
+def open_heif(source: Source, *, page: int, dpi: float | None, max_pixels: int) -> VipsScan:
+    """Open a picture; it is decoded whole (memory: its pixels, twice while opening).
+
+    libheif turns it upright itself. Raises ScanCorrupt, ScanNotFound, ScanTooLarge.
+    """
+    key = PageKey(source.name, page)
+    try:
+        with source.open() as stream:
+            file = pillow_heif.open_heif(stream, convert_hdr_to_8bit=True)
+            if page >= len(file):
+                raise ScanNotFound(f"{key}: the file has {len(file)} page(s)")
+            picture = file[page]
+            check_size(key, picture.size[0], picture.size[1], max_pixels)
+            profile = picture.info.get("icc_profile")
+            pixels = np.array(np.asarray(picture), dtype=np.uint8, copy=True)
+            pages = len(file)
+    except ScanError:
+        raise
+    except (ValueError, RuntimeError, OSError, EOFError, SyntaxError, MemoryError) as exc:
+        raise ScanCorrupt(f"{key}: is damaged or cut short ({exc})") from exc
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    return scan_of_array(pixels, key, kind="heif", dpi=dpi, pages=pages, profile=profile)

@@ -1,0 +1,62 @@
+"""Pages whose pixels, or whose one JPEG, are in memory already."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyvips
+from numpy.typing import NDArray
+
+from tilekit.pages import PageKey
+from tilekit.scans.vips import VipsScan, scan_of
+
+
+def scan_of_array(
+    pixels: NDArray[np.uint8],
+    key: PageKey,
+    *,
+    kind: str,
+    turn: int = 1,
+    dpi: float | None = None,
+    pages: int = 1,
+    profile: bytes | None = None,
+) -> VipsScan:
+    """A scan of (h, w, 1 to 4) uint8 or uint16 pixels; a fourth band is alpha.
+
+    `turn`: EXIF orientation to apply; `profile`: ICC profile to follow. Memory: the pixels.
+    """
+    height, width, bands = pixels.shape
+    wide = pixels.dtype == np.uint16
+    meaning = ("grey16" if wide else "b-w") if bands <= 2 else ("rgb16" if wide else "srgb")
+
+    def load(_: str) -> Any:
+        image = pyvips.Image.new_from_memory(pixels, width, height, bands, "ushort" if wide else "uchar")
+        image = image.copy(interpretation=meaning)
+        if profile:
+            image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
+        return turned(image, turn)
+
+    return scan_of(load, key, kind=kind, pages=pages, dpi=dpi, access="whole")
+
+
+def scan_of_jpeg(
+    data: bytes, key: PageKey, *, turn: int, dpi: float | None, pages: int, max_pixels: int
+) -> VipsScan:
+    """A scan of a JPEG inside a PDF: its own orientation and profile do not count there."""
+
+    def load(access: str) -> Any:
+        image = pyvips.Image.jpegload_buffer(data, access=access, fail_on="warning").copy()
+        for name in ("icc-profile-data", "orientation"):
+            if image.get_typeof(name):
+                image.remove(name)
+        return turned(image, turn)
+
+    return scan_of(load, key, kind="pdf", pages=pages, dpi=dpi, access="scanline", max_pixels=max_pixels)
+
+
+def turned(image: Any, turn: int) -> Any:
+    """The image marked with an EXIF orientation; `to_page` applies it."""
+    image = image.copy()
+    image.set_type(pyvips.GValue.gint_type, "orientation", turn)
+    return image
