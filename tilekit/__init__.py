@@ -54,6 +54,8 @@ _HOME = {
     "evaluate": "tilekit.evaluation.evaluating",
     "fit_thresholds": "tilekit.evaluation.thresholds",
     "fix_manifest": "tilekit.labels.fixing",
+    "label_stats": "tilekit.labels.stats",
+    "labeling_job": "tilekit.labels.jobs",
     "merge": "tilekit.boxes.merging",
     "nms": "tilekit.boxes.suppression",
     "open_scan": "tilekit.scans.opening",
@@ -64,6 +66,7 @@ _HOME = {
     "read_tiles": "tilekit.tiles.reading",
     "remap_to_scan": "tilekit.boxes.remap",
     "remap_to_tiles": "tilekit.boxes.remap",
+    "resolve_scans": "tilekit.labels.scans",
     "scan_info": "tilekit.scans.opening",
     "scan_pages": "tilekit.scans.opening",
     "service_tables": "tilekit.evaluation.service_tables",
@@ -119,6 +122,7 @@ if TYPE_CHECKING:
     from tilekit.labels.check_report import CheckReport as CheckReport
     from tilekit.labels.checking import check_manifest as check_manifest
     from tilekit.labels.fixing import fix_manifest as fix_manifest
+    from tilekit.labels.jobs import labeling_job as labeling_job
     from tilekit.labels.label_set import LabelSet as LabelSet
     from tilekit.labels.predictions import PageDetections as PageDetections
     from tilekit.labels.predictions import PredictionSet as PredictionSet
@@ -127,6 +131,8 @@ if TYPE_CHECKING:
     from tilekit.labels.predictions import write_predictions as write_predictions
     from tilekit.labels.reading import read_labels as read_labels
     from tilekit.labels.reading import write_labels as write_labels
+    from tilekit.labels.scans import resolve_scans as resolve_scans
+    from tilekit.labels.stats import label_stats as label_stats
     from tilekit.labels.thresholds import apply_thresholds as apply_thresholds
     from tilekit.labels.thresholds import read_thresholds as read_thresholds
     from tilekit.labels.thresholds import write_thresholds as write_thresholds

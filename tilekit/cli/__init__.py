@@ -49,6 +49,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "detect": ("tilekit.cli.detect", "detect", "Find objects on scans; boxes on pages, resumable."),
     "evaluate": ("tilekit.cli.evaluate", "evaluate", "Score predictions against truth, at page level."),
     "compare": ("tilekit.cli.evaluate", "compare", "Is tiling better? Differences with 95 % intervals."),
+    "labels": ("tilekit.cli.labels", "labels", "Convert labels, count them, prepare a labeling job."),
 }
 
 

@@ -1,0 +1,168 @@
+"""`tilekit labels`: convert between formats, count, and start a Ground Truth labeling job."""
+
+from __future__ import annotations
+
+import click
+
+from tilekit.cli.output import json_option, next_step, print_json, print_table, progress_bar, say
+
+
+@click.group()
+def labels() -> None:
+    """Page labels: convert them, look at them, have them drawn."""
+
+
+_format = click.option(
+    "--from", "source_format", metavar="FORMAT", help="Format of IN; found by content unless told."
+)
+_images = click.option("--images", metavar="FOLDER", help="Where the scans are, if not where the labels say.")
+_lenient = click.option(
+    "--lenient", is_flag=True, help="Leave bad entries out and list them, instead of stopping."
+)
+
+
+@labels.command()
+@click.argument("source", metavar="IN")
+@click.argument("out", metavar="OUT")
+@click.option("--to", "target", required=True, metavar="FORMAT", help="Format of OUT.")
+@_format
+@_images
+@_lenient
+@click.option(
+    "--ignore-name", "ignore_names", multiple=True, help="Boxes of this label become ignore regions."
+)
+@click.option("--scans", metavar="ROOT", help="Look every page up as a scan (below ROOT) and take its size.")
+@click.option(
+    "--rescale", is_flag=True, help="With --scans: fit boxes to a scan of another size, same shape."
+)
+@json_option
+def convert(
+    source: str,
+    out: str,
+    target: str,
+    source_format: str | None,
+    images: str | None,
+    lenient: bool,
+    ignore_names: tuple[str, ...],
+    scans: str | None,
+    rescale: bool,
+    as_json: bool,
+) -> None:
+    """Convert labels: ground-truth, coco, voc, yolo, labelme, cvat, label-studio, csv, geojson, pdf-points."""
+    from tilekit.labels.reading import FORMATS, read_labels, write_labels
+    from tilekit.labels.scans import resolve_scans
+
+    for given in (target, source_format):
+        if given is not None and given not in FORMATS:
+            raise click.BadParameter(f"{given!r}: use one of {', '.join(FORMATS)}")
+    found = read_labels(source, source_format, strict=not lenient, images=images, ignore_names=ignore_names)
+    if scans is not None:
+        with progress_bar("scans", quiet=as_json) as progress:
+            found = resolve_scans(found, scans, rescale=rescale, strict=not lenient, progress=progress)
+    write_labels(found, out, target)
+    problems = [str(problem) for problem in found.problems]
+    if as_json:
+        print_json({"out": out, "pages": len(found), "boxes": found.boxes, "problems": problems})
+        return
+    for problem in problems:
+        say(problem)
+    say(f"{len(found)} pages, {found.boxes} boxes, {len(found.names)} labels: {found.format} to {target}")
+    next_step(f"tilekit labels stats {out}")
+
+
+@labels.command()
+@click.argument("source", metavar="LABELS")
+@_format
+@_images
+@_lenient
+@click.option("--plot", metavar="FILE", help="Also draw sizes and boxes per page (PNG, SVG or PDF).")
+@json_option
+def stats(
+    source: str, source_format: str | None, images: str | None, lenient: bool, plot: str | None, as_json: bool
+) -> None:
+    """Count pages, boxes and box sizes of each label."""
+    from tilekit.labels.reading import read_labels
+    from tilekit.labels.stats import label_stats, plot_stats
+
+    found = read_labels(source, source_format, strict=not lenient, images=images)
+    numbers = label_stats(found)
+    if plot is not None:
+        plot_stats(found, plot)
+    if as_json:
+        print_json(numbers.to_json())
+        return
+    for problem in found.problems:
+        say(str(problem))
+    rows = [
+        [
+            row.label,
+            row.pages,
+            row.boxes,
+            row.ignored,
+            *(_range(sides) for sides in (row.width, row.height, row.longest)),
+        ]
+        for row in numbers.rows
+    ]
+    columns = ["label", "pages", "boxes", "ignored", "width px", "height px", "longest px"]
+    print_table(columns, rows, title="px: median (5 % to 95 %)")
+    say(
+        f"{numbers.pages} pages ({numbers.empty} without boxes, {numbers.unlabeled} unlabeled), "
+        f"{numbers.boxes} boxes; boxes a page: {_range(numbers.per_page)}; over 50: {numbers.crowded} pages"
+    )
+    next_step(f"tilekit plan {source}")
+
+
+def _range(quantiles: tuple[float, ...]) -> str:
+    return f"{quantiles[3]:.4g} ({quantiles[1]:.4g} to {quantiles[5]:.4g})" if quantiles else "-"
+
+
+@labels.command()
+@click.argument("sources", nargs=-1, required=True, metavar="SCAN...")
+@click.option("--out", required=True, metavar="FOLDER", help="Folder for the job's files.")
+@click.option("--name", required=True, help="The job's name, which is also its label attribute.")
+@click.option("--label", "names", multiple=True, required=True, help="A label to draw; repeat for more.")
+@click.option("--s3", required=True, metavar="S3://BUCKET/PREFIX", help="Where the files will be.")
+@click.option("--role", required=True, metavar="ARN", help="Role SageMaker works under.")
+@click.option("--workteam", required=True, metavar="ARN", help="Who draws.")
+@click.option("--region", required=True)
+@click.option("--dpi", default=150.0, show_default=True, help="Resolution PDF pages are rendered at.")
+@click.option("--instructions", default="Draw a tight box around every symbol.", show_default=True)
+@json_option
+def job(
+    sources: tuple[str, ...],
+    out: str,
+    name: str,
+    names: tuple[str, ...],
+    s3: str,
+    role: str,
+    workteam: str,
+    region: str,
+    dpi: float,
+    instructions: str,
+    as_json: bool,
+) -> None:
+    """Write the files of a SageMaker Ground Truth box job over pages or tiles, and the request to start it."""
+    from tilekit.labels.jobs import labeling_job
+
+    with progress_bar("pages", quiet=as_json) as progress:
+        made = labeling_job(
+            sources,
+            out,
+            name=name,
+            labels=names,
+            s3=s3,
+            role=role,
+            workteam=workteam,
+            region=region,
+            dpi=dpi,
+            instructions=instructions,
+            progress=progress,
+        )
+    if as_json:
+        uploads = {str(file): uri for file, uri in made.uploads.items()}
+        print_json({"images": made.images, "uploads": uploads, "request": made.request})
+        return
+    say(f"{made.images} images; files in {made.folder}")
+    for command in made.commands()[-4:]:
+        click.echo(command)
+    next_step("upload the images and the files above, then send the request")
