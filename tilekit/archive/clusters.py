@@ -7,10 +7,10 @@ from typing import Any
 from tilekit.errors import MissingExtra, StorageError
 
 
-def dask_client(address: str) -> Any:
+def dask_client(address: str, *, seconds: float = 10.0) -> Any:
     """A connected Dask client; `get_executor()` of it is what `process_archive` takes.
 
-    `address`: of the scheduler, such as `tcp://10.0.0.1:8786`.
+    `address`: of the scheduler, such as `tcp://10.0.0.1:8786`. `seconds`: how long to try.
     Raises MissingExtra without Dask, StorageError where no scheduler answers.
     """
     try:
@@ -18,6 +18,6 @@ def dask_client(address: str) -> Any:
     except ImportError as exc:
         raise MissingExtra("--dask needs Dask: pip install 'tilekit[dask]'") from exc
     try:
-        return Client(address, timeout="10s")
+        return Client(address, timeout=seconds)
     except (OSError, ValueError) as exc:
         raise StorageError(f"{address}: no Dask scheduler answers there") from exc
