@@ -78,8 +78,13 @@ def is_passing(exc: Exception) -> bool:
     if isinstance(exc, known.ClientError):
         status = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return error_code(exc) in _PASSING or (status >= 500 and not is_throttle(exc))
-    passing = (known.HTTPClientError, known.IncompleteReadError, known.ResponseStreamingError)
-    # ProxyConnectionError, SSLError and the timeouts are HTTPClientErrors; a bad certificate will not pass
+    passing = (
+        known.HTTPClientError,  # the timeouts and closed connections are among them
+        known.ConnectionError,  # an endpoint that cannot be reached
+        known.IncompleteReadError,
+        known.ResponseStreamingError,
+    )
+    # a bad certificate will not mend itself
     return isinstance(exc, passing) and not isinstance(exc, known.SSLError)
 
 

@@ -60,18 +60,26 @@ class RateLimiter:
         return self._rate
 
     def acquire(self) -> float:
-        """Wait for a turn; gives the time it came, to be handed to `succeeded` or `throttled`."""
+        """Wait for a turn; gives the time it came, to be handed to `throttled`."""
         with self._turn:
             while True:
                 with self._changed:
                     now = self._clock()
-                    gap = 1.0 / self._rate
-                    due = max(self._slot + gap, now - min(gap, 0.05))
+                    due = self.due()
                     if due <= now:
-                        self._slot = due
-                        self._sent += 1
-                        return now
+                        return self.take(due)
                     self._changed.wait(min(due - now, 0.5))
+
+    def due(self) -> float:
+        """When the next call may go; up to 50 ms late it makes up for the delay."""
+        gap = 1.0 / self._rate
+        return max(self._slot + gap, self._clock() - min(gap, 0.05))
+
+    def take(self, due: float) -> float:
+        """Take the turn that is `due`; gives the time."""
+        self._slot = due
+        self._sent += 1
+        return self._clock()
 
     def succeeded(self) -> None:
         """A call came back with an answer."""

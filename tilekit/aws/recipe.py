@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from tilekit.errors import InvalidArgument, RecipeMismatch, StorageError
+from tilekit.errors import InvalidArgument, RecipeMismatch, StorageError, StorageNotFound
 from tilekit.grid import Tiling
 from tilekit.storage.s3 import S3Location, S3Store
 
@@ -59,8 +59,13 @@ def recipe_place(output: S3Location, version: str) -> S3Location:
 
 
 def write_recipe(store: S3Store, place: S3Location, recipe: Recipe) -> None:
-    """Keep a recipe in the bucket."""
+    """Keep a recipe in the bucket, unless it stands there already."""
     data = json.dumps(recipe.to_json(), ensure_ascii=False, indent=2).encode()
+    try:
+        if store.get(place) == data:
+            return
+    except StorageNotFound:
+        pass
     store.put(place, data, content_type="application/json")
 
 
@@ -68,10 +73,8 @@ def read_recipe(store: S3Store, place: S3Location) -> Recipe | None:
     """The recipe of a model, or None where there is none (a model trained without tilekit)."""
     try:
         text = store.get_text(place)
-    except StorageError as exc:
-        if isinstance(exc, FileNotFoundError):
-            return None
-        raise
+    except StorageNotFound:
+        return None
     try:
         return Recipe.from_json(json.loads(text))
     except ValueError as exc:

@@ -1,0 +1,291 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
+
+from tests.aws.building import make_tile
+from tilekit.aws.calling import TileFailures
+from tilekit.aws.detector import RekognitionDetector
+from tilekit.aws.imaging import boxes_from_ratios, encode_tile
+from tilekit.aws.labels_detector import LabelsDetector
+from tilekit.aws.project import RekognitionProject
+from tilekit.aws.rate import RateLimiter
+from tilekit.aws.text import TextDetector
+from tilekit.detectors.protocol import Detector
+from tilekit.errors import DetectorError, InvalidArgument, ModelNotReady, ServiceDenied
+from tilekit.scans.encoding import decode_image
+from tilekit.storage.s3 import S3Location
+
+ARN = "arn:aws:rekognition:us-east-1:123456789012:project/p/version/v/1700000000000"
+URL = "http://127.0.0.1:9"
+
+
+def fault(code: str, status: int = 400) -> ClientError:
+    return ClientError(
+        {"Error": {"Code": code, "Message": "said"}, "ResponseMetadata": {"HTTPStatusCode": status}}, "Detect"
+    )
+
+
+class FakeClient:
+    """Answers from a script: exceptions are raised, dicts given, then `answer` for ever."""
+
+    def __init__(self, script: Sequence[Any] = (), answer: dict[str, Any] | None = None) -> None:
+        self.script = list(script)
+        self.answer = answer or {"CustomLabels": []}
+        self.requests: list[dict[str, Any]] = []
+        self.lock = threading.Lock()
+
+    def detect_custom_labels(self, **request: Any) -> dict[str, Any]:
+        with self.lock:
+            self.requests.append(request)
+            step = self.script.pop(0) if self.script else self.answer
+        if isinstance(step, Exception):
+            raise step
+        return step
+
+    detect_text = detect_labels = detect_custom_labels
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tilekit.aws.calling.pause", lambda *_: 0.0)
+
+
+def detector(client: FakeClient, **options: Any) -> RekognitionDetector:
+    options.setdefault("limiter", RateLimiter(1000.0, highest=1000.0))
+    return RekognitionDetector(ARN, client=client, **options)
+
+
+def label(name: str, confidence: float, *box: float) -> dict[str, Any]:
+    if not box:
+        return {"Name": name, "Confidence": confidence}
+    return {
+        "Name": name,
+        "Confidence": confidence,
+        "Geometry": {"BoundingBox": dict(zip(("Left", "Top", "Width", "Height"), box, strict=True))},
+    }
+
+
+def test_it_is_a_detector() -> None:
+    made = detector(FakeClient(), names=("a",), workers=3)
+    assert isinstance(made, Detector)
+    assert (made.names, made.batch, made.workers) == (("a",), 1, 3)
+
+
+def test_boxes_come_back_in_tile_pixels_and_clipped() -> None:
+    answer = {
+        "CustomLabels": [
+            label("arrow", 99.5, 0.25, 0.5, 0.25, 0.25),
+            label("new", 50.0, -0.1, 0.9, 0.3, 0.3),
+            label("whole", 40.0),
+            label("arrow", 10.0, 1.2, 0.1, 0.1, 0.1),
+        ]
+    }
+    client = FakeClient(answer=answer)
+    made = detector(client, names=("arrow",), thresholds={"new": 0.4})
+    (found,) = made.detect([make_tile(0, 200, 100)])
+    assert found.labels == ["arrow", "new", "whole"]
+    assert found.boxes == pytest.approx(np.array([[50, 50, 100, 75], [0, 90, 40, 100], [0, 0, 200, 100]]))
+    assert found.scores == pytest.approx([0.995, 0.5, 0.4])
+    assert made.names == ("arrow", "new", "whole")
+    assert client.requests[0]["MinConfidence"] == 0.0
+    assert client.requests[0]["ProjectVersionArn"] == ARN
+    assert "MaxResults" not in client.requests[0]
+    made.thresholds["new"] = 0.6
+    assert made.detect([make_tile()])[0].labels == ["arrow", "whole"]
+
+
+def test_small_tiles_are_padded_and_boxes_in_the_padding_vanish() -> None:
+    answer = {"CustomLabels": [label("a", 90, 0.0, 0.0, 0.5, 0.25), label("a", 80, 0.8, 0.8, 0.1, 0.1)]}
+    client = FakeClient(answer=answer)
+    (found,) = detector(client).detect([make_tile(0, 32, 16, bands=1)])
+    assert decode_image(client.requests[0]["Image"]["Bytes"]).shape == (64, 64, 1)
+    assert found.boxes.tolist() == [[0, 0, 32, 16]]
+
+
+def test_bytes_stay_under_the_limit_by_lower_quality() -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (400, 400, 3), np.uint8)
+    full = len(encode_tile(pixels).data)
+    assert len(encode_tile(pixels, max_bytes=full // 2).data) < full // 2
+    png = encode_tile(pixels, format="png", max_bytes=full)
+    assert png.data[:2] == b"\xff\xd8"
+    assert encode_tile(pixels, format="png").data[:4] == b"\x89PNG"
+    with pytest.raises(InvalidArgument, match="4096 px"):
+        encode_tile(np.zeros((10, 4097, 3), np.uint8))
+    long = encode_tile(np.zeros((64, 2000, 1), np.uint8))
+    assert (long.width, long.height) == (2000, 100)
+
+
+def test_references_send_no_bytes() -> None:
+    client = FakeClient(answer={"CustomLabels": [label("a", 90, 0.5, 0.5, 0.5, 0.5)]})
+    made = detector(client, reference=lambda tile: S3Location("b", f"k{tile.index}") if tile.index else None)
+    _, second = made.detect([make_tile(0), make_tile(1, 20, 20)])
+    assert "Bytes" in client.requests[0]["Image"]
+    assert client.requests[1]["Image"] == {"S3Object": {"Bucket": "b", "Name": "k1"}}
+    assert second.boxes.tolist() == [[10, 10, 20, 20]]
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        fault("ThrottlingException"),
+        fault("ProvisionedThroughputExceededException"),
+        fault("InternalServerError", 500),
+        fault("500", 500),
+        ReadTimeoutError(endpoint_url=URL),
+        ConnectionClosedError(endpoint_url=URL),
+        EndpointConnectionError(endpoint_url=URL),
+    ],
+)
+def test_what_passes_is_tried_again(trouble: Exception) -> None:
+    client = FakeClient([trouble, trouble])
+    assert len(detector(client).detect([make_tile()])) == 1
+    assert len(client.requests) == 3
+
+
+def test_a_tile_that_fails_comes_again_after_the_others() -> None:
+    reset = ConnectionClosedError(endpoint_url=URL)
+    client = FakeClient([reset] * 2)
+    made = detector(client, attempts=2)
+    assert len(made.detect([make_tile(0), make_tile(1)])) == 2
+    assert len(client.requests) == 4
+
+
+def test_tiles_without_a_result_are_named() -> None:
+    client = FakeClient([{"CustomLabels": []}, fault("ImageTooLargeException"), {"CustomLabels": []}])
+    with pytest.raises(
+        DetectorError, match=r"1 tiles have no result \(1\).*column 1.*smaller tile"
+    ) as caught:
+        detector(client).detect([make_tile(0), make_tile(1), make_tile(2)])
+    assert isinstance(caught.value, TileFailures)
+    assert list(caught.value.failed) == [1]
+    assert len(client.requests) == 3
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "words"),
+    [
+        ("ResourceNotReadyException", ModelNotReady, "tilekit deploy"),
+        ("AccessDeniedException", ServiceDenied, "rekognition:DetectCustomLabels"),
+        ("ExpiredTokenException", ServiceDenied, "login has expired"),
+        ("InvalidSignatureException", ServiceDenied, "clock"),
+    ],
+)
+def test_what_no_tile_survives_is_raised_at_once(code: str, kind: type[Exception], words: str) -> None:
+    client = FakeClient([fault(code)])
+    with pytest.raises(kind, match=words):
+        detector(client).detect([make_tile(0), make_tile(1)])
+    assert len(client.requests) == 1
+
+
+def test_a_stream_keeps_order_and_brings_failures_last() -> None:
+    reset = ConnectionClosedError(endpoint_url=URL)
+
+    class Flaky(FakeClient):
+        seen: set[int]
+
+        def detect_custom_labels(self, **request: Any) -> dict[str, Any]:
+            number = int(decode_image(request["Image"]["Bytes"]).mean() // 10)
+            with self.lock:
+                first = number not in self.seen
+                self.seen.add(number)
+            if number == 3 and first:
+                raise reset
+            if number == 5:
+                raise fault("InvalidImageFormatException")
+            return self.answer
+
+    client = Flaky()
+    client.seen = set()
+    made = detector(client, workers=4, attempts=1)
+
+    def tiles() -> Iterator[Any]:
+        for number in range(8):
+            tile = make_tile(number)
+            tile.pixels[:] = number * 10 + 5
+            yield tile
+
+    seen = []
+    with pytest.raises(TileFailures) as caught:  # noqa: PT012
+        for index, _ in made.detect_stream(tiles()):
+            seen.append(index)
+    assert seen == [0, 1, 2, 4, 6, 7, 3]
+    assert list(caught.value.failed) == [5]
+
+
+def test_the_real_client_against_the_local_server(
+    make_project: Callable[..., RekognitionProject], dataset: tuple[Path, Path]
+) -> None:
+    project = make_project()
+    model = project.train(*dataset)
+    place = next(iter(project.store.list(project.root / "images/test/"))).location
+    with model.running(
+        watchdog=False, workers=4, reference=lambda tile: place if tile.index == 9 else None
+    ) as made:
+        found = dict(made.detect_stream(make_tile(number) for number in range(10)))
+    assert list(found) == list(range(10))
+    assert all(item.boxes[0] == pytest.approx([51.2, 51.2, 76.8, 76.8]) for item in found.values())
+    assert made.calls == 10
+
+
+def test_text_words_or_lines() -> None:
+    def word(text: str, kind: str = "WORD") -> dict[str, Any]:
+        box = {"Left": 0.1, "Top": 0.1, "Width": 0.2, "Height": 0.1}
+        return {"DetectedText": text, "Type": kind, "Confidence": 98.0, "Geometry": {"BoundingBox": box}}
+
+    answer = {"TextDetections": [word("VALVE 7", "LINE"), word("VALVE"), word("7")]}
+    client = FakeClient(answer=answer)
+    fast = RateLimiter(1000.0, highest=1000.0)
+    words = TextDetector(client=client, limiter=fast)
+    (found,) = words.detect([make_tile(0, 40, 40)])
+    assert found.labels == ["VALVE", "7"]
+    assert decode_image(client.requests[0]["Image"]["Bytes"]).shape[:2] == (80, 80)
+    assert found.boxes[0] == pytest.approx([8, 8, 24, 16])
+    (found,) = TextDetector(client=client, level="LINE", limiter=fast).detect([make_tile()])
+    assert found.labels == ["VALVE 7"]
+    client.answer = {"TextDetections": [word(str(number)) for number in range(100)]}
+    words.detect([make_tile(4)])
+    assert [(item.tile, item.words) for item in words.crowded] == [(4, 100)]
+    for wrong in ({"level": "PAGE"}, {"min_confidence": 2}):
+        with pytest.raises(InvalidArgument):
+            TextDetector(**wrong)
+
+
+def test_labels_with_a_place() -> None:
+    box = {"Left": 0.5, "Top": 0.5, "Width": 0.25, "Height": 0.25}
+    answer = {
+        "Labels": [
+            {"Name": "Car", "Confidence": 99.0, "Instances": [{"BoundingBox": box, "Confidence": 97.0}]},
+            {"Name": "Outdoors", "Confidence": 99.0, "Instances": []},
+        ]
+    }
+    client = FakeClient(answer=answer)
+    (found,) = LabelsDetector(client=client, max_labels=7).detect([make_tile(0, 100, 100)])
+    assert found.labels == ["Car"]
+    assert found.boxes[0] == pytest.approx([50, 50, 75, 75])
+    assert found.scores[0] == pytest.approx(0.97)
+    assert client.requests[0]["MaxLabels"] == 7
+    for wrong in ({"max_labels": 0}, {"min_confidence": -1}):
+        with pytest.raises(InvalidArgument):
+            LabelsDetector(**wrong)
+
+
+def test_arguments_are_checked() -> None:
+    for wrong in (
+        {"min_confidence": 50},
+        {"thresholds": {"a": 50}},
+        {"workers": 0},
+        {"attempts": 0},
+        {"max_rate": 0},
+    ):
+        with pytest.raises(InvalidArgument):
+            RekognitionDetector(ARN, **wrong)
+    with pytest.raises(InvalidArgument, match="model ARN"):
+        RekognitionDetector("p/v")
+    assert boxes_from_ratios([], (1, 1), (1, 1)).shape == (0, 4)
