@@ -61,3 +61,45 @@ def remap_to_tiles(boxes, grid, min_visible=0.5):
             clipped = [max(box[0], x0) - x0, max(box[1], y0) - y0, min(box[2], x1) - x0, min(box[3], y1) - y0]
             rows.append((tile, source, clipped, visible, cut))
     return rows
+
+
+def giou(a, b):
+    hull = (max(a[2], b[2]) - min(a[0], b[0])) * (max(a[3], b[3]) - min(a[1], b[1]))
+    union = area(a) + area(b) - intersection(a, b)
+    return iou(a, b) - ((hull - union) / hull if hull > 0 else 0.0)
+
+
+def soft_nms(boxes, scores, class_ids, threshold, method, sigma, floor):
+    scores, left, chosen = list(scores), list(range(len(boxes))), []
+    while left:
+        best = max(left, key=lambda i: (scores[i], -i))
+        if scores[best] < floor:
+            break
+        left.remove(best)
+        chosen.append(best)
+        for i in left:
+            part = iou(boxes[i], boxes[best])
+            if class_ids[i] != class_ids[best] or part <= (threshold if method == "linear" else 0):
+                continue
+            scores[i] *= 1 - part if method == "linear" else np.exp(-part * part / sigma)
+    return chosen, [scores[i] for i in chosen]
+
+
+def nmm(boxes, scores, class_ids, threshold, metric):
+    """(kept index, its grown box) best first."""
+    overlap = iou if metric == "iou" else ios
+    left = sorted(range(len(boxes)), key=lambda i: -scores[i])
+    out = []
+    while left:
+        best = left.pop(0)
+        taken = [
+            i for i in left if class_ids[i] == class_ids[best] and overlap(boxes[i], boxes[best]) > threshold
+        ]
+        left = [i for i in left if i not in taken]
+        grown = list(boxes[best])
+        for i in taken:
+            if overlap(boxes[i], grown) > threshold:
+                grown[:2] = [min(grown[k], boxes[i][k]) for k in (0, 1)]
+                grown[2:] = [max(grown[k], boxes[i][k]) for k in (2, 3)]
+        out.append((best, grown))
+    return out

@@ -73,8 +73,10 @@ def greedy(
     cut: NDArray[np.uint8] | None = None,
     unsettled: NDArray[np.uint8] | None = None,
     slack: float = 0.0,
+    best: bool = False,
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Run the greedy kernel: state of each box and the place of what removed it (-1: nothing)."""
+    """Run the greedy kernel: state of each box and the place of what removed it (below 0: nothing),
+    with `best` the best such box."""
     from tilekit.boxes.kernels import greedy as kernel
 
     count = len(boxes)
@@ -97,6 +99,7 @@ def greedy(
         threshold,
         slack,
         grain,
+        int(best),
         np.empty(1 << max(4, (count - 1).bit_length()), np.int32),
         np.empty(count, np.int32),
         np.empty(count, np.int32),

@@ -105,7 +105,7 @@ def suppresses(
     return ios_of(boxes, i, boxes, k) > threshold or inside(boxes, i, k, slack) > threshold
 
 
-@kernel("void(R2,RS,RI,RI,RB,RB,RB,R2,i,f,f,f,S,S,S,I,B,I)")
+@kernel("void(R2,RS,RI,RI,RB,RB,RB,R2,i,f,f,f,i,S,S,S,I,B,I)")
 def suppress(
     boxes: Any,
     order: Any,
@@ -119,6 +119,7 @@ def suppress(
     threshold: float,
     slack: float,
     grain: float,
+    best: int,
     heads: Any,
     cell_next: Any,
     group_next: Any,
@@ -130,7 +131,8 @@ def suppress(
 
     `group` (n,): size group * 2 + cut; `groups` (g, 4): largest width, height and long side, and the
     smallest long side in the group; `unsettled` (n,): boxes that something still unknown may remove; they and
-    what depends on them end OPEN. `grain`: least cell side. Scratch: `heads` (a power of two), `cell_next`,
+    what depends on them end OPEN. `grain`: least cell side. `best`:
+    look for the best box that removes each (slower), not just any; `winner` of others is -1 - rank. Scratch: `heads` (a power of two), `cell_next`,
     `group_next` (n,), `seen` (2 g): survivors and last survivor of each group.
     """
     mask = len(heads) - 1
@@ -179,18 +181,21 @@ def suppress(
                         ):
                             if state[k] == KEPT:
                                 verdict = DROPPED
-                                by = k
-                                break
-                            verdict = OPEN
+                                if by < 0 or winner[k] > winner[by]:
+                                    by = k
+                                if best == 0:
+                                    break
+                            elif verdict != DROPPED:
+                                verdict = OPEN
                         k = group_next[k] if plain else cell_next[k]
-                    if verdict == DROPPED:
+                    if verdict == DROPPED and best == 0:
                         break
-                if verdict == DROPPED:
+                if verdict == DROPPED and best == 0:
                     break
-            if verdict == DROPPED:
+            if verdict == DROPPED and best == 0:
                 break
         state[i] = verdict
-        winner[i] = by
+        winner[i] = by if by >= 0 else -1 - rank
         if verdict != DROPPED:
             g = int(group[i])
             own = near if metric == IOU or (metric == MERGE and (g & 1) == 0) else 0.5

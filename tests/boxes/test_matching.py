@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests import naive
+from tests.boxes.strategies import box_arrays, label_arrays, score_arrays
+from tilekit.boxes import matching
+from tilekit.boxes.annotations import Annotations
+from tilekit.boxes.detections import Detections
+from tilekit.boxes.matching import match
+from tilekit.errors import InvalidArgument
+
+
+@given(
+    st.data(), box_arrays(max_size=15), box_arrays(max_size=15), st.sampled_from([0.3, 0.5]), st.booleans()
+)
+def test_matching_equals_its_slow_twin(data, found, real, iou, sparse):
+    scores = data.draw(score_arrays(len(found)))
+    ids, truth_ids = data.draw(label_arrays(len(found), 2)), data.draw(label_arrays(len(real), 2))
+    predictions = Detections(found, scores, ids, ("a", "b"))
+    truth = Annotations(real, truth_ids, ("b", "a"))
+    limit = matching._CHUNK
+    matching._CHUNK = 0 if sparse else limit
+    try:
+        result = match(predictions, truth, iou)
+    finally:
+        matching._CHUNK = limit
+    taken, expected = set(), np.full(len(found), -1)
+    for i in sorted(range(len(found)), key=lambda i: -scores[i]):
+        shares = [(naive.iou(found[i], real[j]), -j) for j in range(len(real))]
+        shares = [s for s in shares if s[0] >= iou and -s[1] not in taken and ids[i] == 1 - truth_ids[-s[1]]]
+        if shares:
+            expected[i] = -max(shares)[1]
+            taken.add(expected[i])
+    assert result.truth_of.tolist() == expected.tolist()
+    for i, j in enumerate(result.truth_of):
+        assert j < 0 or result.prediction_of[j] == i
+    assert (result.prediction_of >= 0).sum() == len(taken)
+
+
+def test_ignored_regions_count_neither_way():
+    predictions = Detections([[0, 0, 10, 10], [50, 50, 60, 60]], [0.9, 0.8], None, ("a",))
+    truth = Annotations([[0, 0, 100, 40]], None, ("b",), [True])
+    result = match(predictions, truth)
+    assert result.truth_of.tolist() == [-1, -1]
+    assert result.ignored.tolist() == [True, False]
+
+
+def test_center_hits():
+    predictions = Detections([[0, 0, 10, 10], [6, 6, 10, 10]], [0.9, 0.8], None, ("a",))
+    truth = Annotations([[4, 4, 30, 30], [0, 0, 9, 9]], None, ("a",))
+    assert match(predictions, truth, metric="center").truth_of.tolist() == [1, 0]
+    with pytest.raises(InvalidArgument, match="metric='middle'"):
+        match(predictions, truth, metric="middle")

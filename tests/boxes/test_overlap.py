@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+from tests import naive
+from tests.boxes.strategies import box_arrays, thresholds
+from tilekit.boxes.overlap import giou, ios, iou, pairs
+from tilekit.errors import InvalidArgument
+
+
+@given(box_arrays(max_size=15), box_arrays(max_size=15))
+def test_matrices_equal_their_slow_twins(one, other):
+    for fast, slow in ((iou, naive.iou), (ios, naive.ios), (giou, naive.giou)):
+        expected = np.array([[slow(a, b) for b in other] for a in one]).reshape(len(one), len(other))
+        np.testing.assert_allclose(fast(one, other), expected, rtol=1e-12)
+
+
+@given(box_arrays(), thresholds)
+def test_pairs_equal_the_matrix(boxes, threshold):
+    found = pairs(boxes, threshold)
+    expected = [
+        (i, j, naive.iou(boxes[i], boxes[j]))
+        for i in range(len(boxes))
+        for j in range(i + 1, len(boxes))
+        if naive.iou(boxes[i], boxes[j]) > threshold
+    ]
+    assert (
+        list(zip(found.first.tolist(), found.second.tolist(), found.overlap.tolist(), strict=True))
+        == expected
+    )
+
+
+def test_bad_input_is_named():
+    with pytest.raises(InvalidArgument, match=r"others\[0\]"):
+        iou([[0, 0, 1, 1]], [[1, 0, 0, 1]])
+    with pytest.raises(InvalidArgument, match="threshold"):
+        pairs([[0, 0, 1, 1]], -0.1)

@@ -1,0 +1,89 @@
+"""How much boxes overlap: matrices, and the sparse list of pairs."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tilekit.boxes import checks
+
+
+class Pairs(NamedTuple):
+    """Pairs of boxes, `first` < `second`, sorted: (m,) int64 each; `overlap` (m,) float64 their IoU."""
+
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+    overlap: NDArray[np.float64]
+
+
+def iou(boxes: ArrayLike, others: ArrayLike) -> NDArray[np.float64]:
+    """Intersection over union of each box (n, 4) with each other (m, 4): (n, m) float64, 0 where none."""
+    return _matrix(boxes, others, 0)
+
+
+def ios(boxes: ArrayLike, others: ArrayLike) -> NDArray[np.float64]:
+    """Intersection over the smaller area: (n, m) float64, 0 where there is none."""
+    return _matrix(boxes, others, 1)
+
+
+def giou(boxes: ArrayLike, others: ArrayLike) -> NDArray[np.float64]:
+    """Generalized IoU, -1..1: IoU less the empty share of the hull (Rezatofighi et al., CVPR 2019): (n, m)."""
+    return _matrix(boxes, others, 2)
+
+
+def pairs(boxes: ArrayLike, threshold: float = 0.5) -> Pairs:
+    """All pairs of boxes (n, 4) with IoU above `threshold`, without an n x n matrix.
+
+    Memory: about 80 bytes a box and 24 a pair.
+    """
+    checked = checks.boxes(boxes)
+    limit = checks.ratio(threshold, "threshold")
+    found = listed(checked, limit)
+    first, second = found.min(axis=1).astype(np.int64), found.max(axis=1).astype(np.int64)
+    order = np.lexsort((second, first))
+    first, second = first[order], second[order]
+    return Pairs(first, second, aligned_iou(checked[first], checked[second]))
+
+
+def listed(boxes: NDArray[np.float64], threshold: float) -> NDArray[np.int32]:
+    """The pairs (m, 2) of checked boxes, in no particular order."""
+    from tilekit.boxes.kernels import listing
+
+    count = len(boxes)
+    room = 2 * count + 256
+    while True:
+        out = np.empty((room, 2), np.int32)
+        number = listing.find(
+            boxes,
+            threshold,
+            np.empty((24, 14)),
+            np.empty((count, 4)),
+            np.empty(7 * count + 800, np.int32),
+            out,
+            np.empty(count, np.uint8),
+        )
+        if number <= room:
+            return out[:number]
+        room = number
+
+
+def aligned_iou(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """IoU row by row of (n, 4) and (n, 4)."""
+    sides = np.minimum(one[:, 2:], other[:, 2:]) - np.maximum(one[:, :2], other[:, :2])
+    shared = np.maximum(sides[:, 0], 0) * np.maximum(sides[:, 1], 0)
+    areas = (one[:, 2] - one[:, 0]) * (one[:, 3] - one[:, 1])
+    others = (other[:, 2] - other[:, 0]) * (other[:, 3] - other[:, 1])
+    whole = areas + others - shared
+    out: NDArray[np.float64] = np.divide(shared, whole, out=np.zeros(len(one)), where=shared > 0)
+    return out
+
+
+def _matrix(boxes: ArrayLike, others: ArrayLike, kind: int) -> NDArray[np.float64]:
+    one, other = checks.boxes(boxes), checks.boxes(others, "others")
+    from tilekit.boxes.kernels import matrices
+
+    out = np.empty((len(one), len(other)))
+    matrices.fill(one, other, kind, out)
+    return out
