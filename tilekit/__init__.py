@@ -21,8 +21,10 @@ _HOME = {
     "Detector": "tilekit.detectors.protocol",
     "EncodedTile": "tilekit.tiles.writing",
     "Evaluation": "tilekit.evaluation.result",
+    "Fused": "tilekit.boxes.fusion",
     "LabelSet": "tilekit.labels.label_set",
     "LabelsDetector": "tilekit.aws.labels_detector",
+    "Matches": "tilekit.boxes.matching",
     "MergePolicy": "tilekit.boxes.merging",
     "Model": "tilekit.aws.model",
     "OnnxDetector": "tilekit.detectors.onnx",
@@ -54,11 +56,17 @@ _HOME = {
     "evaluate": "tilekit.evaluation.evaluating",
     "fit_thresholds": "tilekit.evaluation.thresholds",
     "fix_manifest": "tilekit.labels.fixing",
+    "giou": "tilekit.boxes.overlap",
+    "ios": "tilekit.boxes.overlap",
+    "iou": "tilekit.boxes.overlap",
     "label_stats": "tilekit.labels.stats",
     "labeling_job": "tilekit.labels.jobs",
+    "match": "tilekit.boxes.matching",
     "merge": "tilekit.boxes.merging",
+    "nmm": "tilekit.boxes.fusion",
     "nms": "tilekit.boxes.suppression",
     "open_scan": "tilekit.scans.opening",
+    "pairs": "tilekit.boxes.overlap",
     "read_evaluation": "tilekit.evaluation.result",
     "read_labels": "tilekit.labels.reading",
     "read_predictions": "tilekit.labels.predictions",
@@ -70,9 +78,11 @@ _HOME = {
     "scan_info": "tilekit.scans.opening",
     "scan_pages": "tilekit.scans.opening",
     "service_tables": "tilekit.evaluation.service_tables",
+    "soft_nms": "tilekit.boxes.fusion",
     "split_pages": "tilekit.datasets.splitting",
     "tile_dataset": "tilekit.datasets.building",
     "tile_scan": "tilekit.tiles.writing",
+    "wbf": "tilekit.boxes.fusion",
     "write_labels": "tilekit.labels.reading",
     "write_predictions": "tilekit.labels.predictions",
     "write_report": "tilekit.report.building",
@@ -89,9 +99,19 @@ if TYPE_CHECKING:
     from tilekit.aws.text import TextDetector as TextDetector
     from tilekit.boxes.annotations import Annotations as Annotations
     from tilekit.boxes.detections import Detections as Detections
+    from tilekit.boxes.fusion import Fused as Fused
+    from tilekit.boxes.fusion import nmm as nmm
+    from tilekit.boxes.fusion import soft_nms as soft_nms
+    from tilekit.boxes.fusion import wbf as wbf
+    from tilekit.boxes.matching import Matches as Matches
+    from tilekit.boxes.matching import match as match
     from tilekit.boxes.merging import MergePolicy as MergePolicy
     from tilekit.boxes.merging import StreamingMerge as StreamingMerge
     from tilekit.boxes.merging import merge as merge
+    from tilekit.boxes.overlap import giou as giou
+    from tilekit.boxes.overlap import ios as ios
+    from tilekit.boxes.overlap import iou as iou
+    from tilekit.boxes.overlap import pairs as pairs
     from tilekit.boxes.remap import Carried as Carried
     from tilekit.boxes.remap import remap_to_scan as remap_to_scan
     from tilekit.boxes.remap import remap_to_tiles as remap_to_tiles
