@@ -30,6 +30,7 @@ _HOME = {
     "OnnxDetector": "tilekit.detectors.onnx",
     "PageDetections": "tilekit.labels.predictions",
     "PageKey": "tilekit.pages",
+    "Plan": "tilekit.datasets.plan",
     "PredictionSet": "tilekit.labels.predictions",
     "PredictionWriter": "tilekit.labels.predictions",
     "RekognitionDetector": "tilekit.aws.detector",
@@ -72,6 +73,7 @@ _HOME = {
     "read_predictions": "tilekit.labels.predictions",
     "read_thresholds": "tilekit.labels.thresholds",
     "read_tiles": "tilekit.tiles.reading",
+    "recommend_tiling": "tilekit.datasets.planning",
     "remap_to_scan": "tilekit.boxes.remap",
     "remap_to_tiles": "tilekit.boxes.remap",
     "resolve_scans": "tilekit.labels.scans",
@@ -117,6 +119,8 @@ if TYPE_CHECKING:
     from tilekit.boxes.remap import remap_to_tiles as remap_to_tiles
     from tilekit.boxes.suppression import nms as nms
     from tilekit.datasets.building import tile_dataset as tile_dataset
+    from tilekit.datasets.plan import Plan as Plan
+    from tilekit.datasets.planning import recommend_tiling as recommend_tiling
     from tilekit.datasets.splitting import Split as Split
     from tilekit.datasets.splitting import split_pages as split_pages
     from tilekit.datasets.summary import DatasetSummary as DatasetSummary

@@ -12,6 +12,16 @@ from tilekit.cli.output import run_guarded
 
 # name -> (module, attribute, one-line help). The help stands here so that `--help` loads no command.
 COMMANDS: dict[str, tuple[str, str, str]] = {
+    "plan": (
+        "tilekit.cli.plan",
+        "plan",
+        "Recommend tile and overlap for labeled pages, with cost and alternatives.",
+    ),
+    "dataset": (
+        "tilekit.cli.dataset",
+        "dataset",
+        "Cut labeled scans into tiles and manifests, split by page, ready to train on.",
+    ),
     "check": (
         "tilekit.cli.check",
         "check",

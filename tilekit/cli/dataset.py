@@ -1,0 +1,133 @@
+"""`tilekit dataset`: labeled scans to tiles and manifests, ready to train on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from tilekit.cli.output import json_option, next_step, print_json, print_table, progress_bar, say
+
+
+def _shares(text: str) -> tuple[float, ...] | None:
+    """`0.7,0.15,0.15` as numbers, or None where it is a file's name."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        return None
+
+
+def _overlap(text: str) -> int | float:
+    """Px as a whole number, or a ratio such as 0.1."""
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        return float(text)
+    except ValueError as exc:
+        raise click.BadParameter(f"{text!r} is neither px nor a ratio", param_hint="--overlap") from exc
+
+
+@click.command()
+@click.argument("labels", metavar="LABELS")
+@click.argument("out", metavar="OUT")
+@click.option("--tile", type=int, help="Side of a tile, px; by default what `tilekit plan` recommends.")
+@click.option("--overlap", metavar="PX|RATIO", help="Overlap of tiles, px or a ratio below 1.")
+@click.option("--scale", type=float, default=1.0, show_default=True, help="Reduce the scans first.")
+@click.option("--min-visible", type=float, default=0.5, show_default=True, help="Share of a box that counts.")
+@click.option(
+    "--split", default="0.7,0.15,0.15", show_default=True, metavar="SHARES|FILE", help="Train, tune, test."
+)
+@click.option("--split-by", type=click.Choice(["document", "page"]), default="document", show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--baseline", is_flag=True, help="Also a dataset of whole pages from the same split.")
+@click.option(
+    "--keep-empty", type=int, default=0, show_default=True, help="Tiles without objects to keep, per page."
+)
+@click.option("--slivers", type=click.Choice(["mask", "leave", "keep"]), default="mask", show_default=True)
+@click.option("--ignored", type=click.Choice(["leave", "mask", "keep"]), default="leave", show_default=True)
+@click.option(
+    "--decoys", metavar="DETECTIONS", help="Teach false alarms on training pages as a class to drop."
+)
+@click.option("--decoy-name", default="decoy", show_default=True)
+@click.option("--decoy-score", type=float, default=0.3, show_default=True, help="Lowest score of a decoy.")
+@click.option("--bucket", metavar="S3", help="s3://bucket/prefix for the images; the rest goes to OUT.")
+@click.option("--format", "form", type=click.Choice(["jpeg", "png"]), default="jpeg", show_default=True)
+@click.option("--quality", type=int, default=90, show_default=True, help="Of JPEG tiles.")
+@click.option("--export", type=click.Choice(["coco", "yolo"]), multiple=True, help="Also for other trainers.")
+@click.option("--images", metavar="FOLDER", help="Where the scans are, if the labels do not say.")
+@click.option("--dpi", type=float, help="Render PDF pages at this; by default the labeled size says.")
+@click.option("--workers", type=int, help="Threads; by default one a core.")
+@click.option("--skip-bad", is_flag=True, help="Set scans aside that cannot be read.")
+@click.option("--overwrite", is_flag=True, help="Replace a dataset made with other settings.")
+@json_option
+def dataset(labels: str, out: str, as_json: bool, **options: Any) -> None:
+    """Cut the scans of LABELS into tiles at OUT (a folder or s3://bucket/prefix), split by page."""
+    from tilekit.datasets.building import tile_dataset
+    from tilekit.grid import Tiling
+    from tilekit.labels.reading import read_labels
+
+    truth = read_labels(labels, images=options["images"])
+    tile, overlap = options["tile"], options["overlap"]
+    if tile is None:
+        from tilekit.datasets.planning import recommend_tiling
+
+        planned = recommend_tiling(truth)
+        say(str(planned))
+        tile = planned.chosen.tile
+        overlap = planned.chosen.overlap if overlap is None else overlap
+    tiling = Tiling(tile, _overlap(str(overlap or 0)), scale=options["scale"])
+    with progress_bar("tiles", quiet=as_json) as progress:
+        summary = tile_dataset(
+            truth,
+            out,
+            tiling,
+            min_visible=options["min_visible"],
+            split=_shares(options["split"]) or options["split"],
+            split_by=options["split_by"],
+            seed=options["seed"],
+            keep_empty=options["keep_empty"],
+            slivers=options["slivers"],
+            ignored=options["ignored"],
+            decoys=options["decoys"],
+            decoy_name=options["decoy_name"],
+            decoy_score=options["decoy_score"],
+            baseline=options["baseline"],
+            bucket=options["bucket"],
+            format=options["form"],
+            quality=options["quality"],
+            dpi=options["dpi"],
+            export=options["export"],
+            workers=options["workers"],
+            strict=not options["skip_bad"],
+            overwrite=options["overwrite"],
+            progress=progress,
+        )
+    if as_json:
+        print_json({"out": out, **summary.to_json()})
+        return
+    print_table(*summary.table(), title=f"{summary.tiles} tiles in {out}")
+    for note in summary.notes:
+        say(f"note: {note}")
+    for key, reason in summary.failed.items():
+        say(f"left out: {key}: {reason}")
+    if summary.baseline is not None:
+        say(_baseline_words(summary.baseline))
+    place = out.rstrip("/")
+    say(f"look at {place}/contact-train.png")
+    next_step(f"tilekit check {place}/train.manifest {place}/test.manifest")
+
+
+def _baseline_words(baseline: Any) -> str:
+    if not baseline.possible:
+        return f"no baseline possible: {baseline.reason}"
+    images = ", ".join(f"{side} {count}" for side, count in baseline.images.items())
+    words = f"baseline of whole pages: {images}"
+    if baseline.shrunk:
+        words += f"; {len(baseline.shrunk)} pages over 4096 px are shrunk"
+    if baseline.crowded:
+        words += f"; {len(baseline.crowded)} pages with more than 50 boxes are left out"
+    if baseline.lost:
+        words += f"; {baseline.lost} boxes vanish in the service's shrink"
+    return words

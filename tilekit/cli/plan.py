@@ -1,0 +1,49 @@
+"""`tilekit plan`: which tiling suits labeled pages, what it costs, whether it pays."""
+
+from __future__ import annotations
+
+import click
+
+from tilekit.cli.output import json_option, next_step, print_json, print_table, say
+
+
+@click.command()
+@click.argument("labels", metavar="LABELS")
+@click.option("--images", metavar="FOLDER", help="Where the scans are, if the labels do not say.")
+@click.option("--budget", type=float, help="US$ that detection on 1,000 pages may cost.")
+@click.option("--price", type=float, help="US$ per inference unit and hour.")
+@click.option("--rate", type=float, help="Tiles a second of one inference unit.")
+@click.option("--plot", metavar="FILE", help="Draw object sizes and costs (PNG, SVG or PDF).")
+@json_option
+def plan(
+    labels: str,
+    images: str | None,
+    budget: float | None,
+    price: float | None,
+    rate: float | None,
+    plot: str | None,
+    as_json: bool,
+) -> None:
+    """Recommend tile and overlap for the pages of LABELS, with the cost and the alternatives."""
+    from tilekit.datasets.planning import TILES_A_SECOND, UNIT_HOUR, recommend_tiling
+    from tilekit.labels.reading import read_labels
+
+    found = recommend_tiling(
+        read_labels(labels, images=images),
+        budget=budget,
+        price=UNIT_HOUR if price is None else price,
+        rate=TILES_A_SECOND if rate is None else rate,
+    )
+    if plot:
+        found.plot(plot)
+    if as_json:
+        print_json(found.to_json())
+        return
+    print_table(*found.table(), title=f"{found.pages} pages, {found.objects.count} objects")
+    print_table(*found.overlap_table(), title=f"Overlaps at {found.chosen.tile} px tiles")
+    say(str(found))
+    say(
+        f"Costs: US$ {found.price:g} per unit-hour, {found.rate:g} tiles a second (--price, --rate; "
+        f"defaults as of {found.prices_as_of}); starting and stopping the model not counted."
+    )
+    next_step(f"tilekit dataset {labels} OUT --tile {found.chosen.tile} --overlap {found.chosen.overlap}")

@@ -1,0 +1,204 @@
+"""Plan: a recommended tiling with its figures, its alternatives, and a picture."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilekit.errors import MissingExtra
+from tilekit.grid import Tiling
+from tilekit.storage.local import atomic_path
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Quantiles of a size over all objects, px of the scan."""
+
+    count: int
+    smallest: float
+    tenth: float
+    median: float
+    ninetieth: float
+    largest: float
+
+    @classmethod
+    def of(cls, values: NDArray[np.float64]) -> Sizes:
+        """The quantiles of (n,) values."""
+        return cls(len(values), *(float(np.quantile(values, share)) for share in (0, 0.1, 0.5, 0.9, 1)))
+
+
+@dataclass(frozen=True)
+class TileOption:
+    """What a tile size means for these pages. `tile` 0 stands for whole pages.
+
+    `tiles_a_page`: mean. `small_object`, `typical_object`: px of the tenth-percentile and median object
+    as training sees it, after the service's shrink. `relative_size`: median object / image side.
+    `cut`: share of objects whole in no tile. `crowded`: share of labeled images with more boxes than
+    allowed. `training_images`: images with a box on the train side. `cost`: US$ for detection on 1,000
+    pages. `limits`: limits of the service that it meets.
+    """
+
+    tile: int
+    overlap: int
+    tiles_a_page: float
+    small_object: float
+    typical_object: float
+    relative_size: float
+    cut: float
+    crowded: float
+    training_images: int
+    cost: float
+    limits: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class OverlapCost:
+    """What an overlap cuts and costs at the recommended tile; fields as in TileOption."""
+
+    overlap: int
+    cut: float
+    tiles_a_page: float
+    cost: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A recommended tiling. `needed`: whether tiling pays at all, and `reason` why.
+
+    `whole`: whole pages in the same figures; `chosen`: the recommendation; `options`: every tile size
+    looked at; `overlaps`: what smaller overlaps would cost. `objects`: sizes (square root of the
+    area), `longest`: longest sides. `price` US$ per unit-hour and `rate` tiles a second per unit are
+    what the costs follow from; the defaults were read on `prices_as_of`. `on_page`, `in_tile`: px of
+    every object as training sees it, on whole pages and in tiles.
+    """
+
+    tiling: Tiling
+    needed: bool
+    reason: str
+    whole: TileOption
+    chosen: TileOption
+    options: tuple[TileOption, ...]
+    overlaps: tuple[OverlapCost, ...]
+    objects: Sizes
+    longest: Sizes
+    pages: int
+    price: float
+    rate: float
+    prices_as_of: str
+    budget: float | None
+    notes: tuple[str, ...]
+    on_page: tuple[float, ...]
+    in_tile: tuple[float, ...]
+
+    def __str__(self) -> str:
+        verdict = "Tiling pays" if self.needed else "Tiling is not needed"
+        chosen = self.chosen
+        lines = [
+            f"{verdict}: {self.reason}.",
+            f"Tiling(tile={chosen.tile}, overlap={chosen.overlap}): {chosen.tiles_a_page:.1f} tiles a page, "
+            f"US$ {chosen.cost:.2f} per 1,000 pages; the small objects have {chosen.small_object:.1f} px as "
+            f"trained on (whole pages: {self.whole.small_object:.1f}); {chosen.cut:.1%} of the objects are "
+            "whole in no tile.",
+        ]
+        lines += [f"Whole pages: {limit}." for limit in self.whole.limits]
+        lines += [f"{chosen.tile} px tiles: {limit}." for limit in chosen.limits]
+        return "\n".join([*lines, *self.notes])
+
+    def table(self) -> tuple[list[str], list[list[Any]]]:
+        """Column names and rows: whole pages, then every tile size; the recommended one is marked.
+
+        `tiles`: a page; `small px`, `median px`: objects as trained on; `of side`: median object / image
+        side; `cut`: whole in no tile; `crowded`: images with too many boxes; `train`: training images;
+        `US$`: per 1,000 pages.
+        """
+        columns = [
+            "tile",
+            "overlap",
+            "tiles",
+            "small px",
+            "median px",
+            "of side",
+            "cut",
+            "crowded",
+            "train",
+            "US$",
+        ]
+        return columns, [self._row(option) for option in (self.whole, *self.options)]
+
+    def _row(self, option: TileOption) -> list[Any]:
+        name = str(option.tile) if option.tile else "page"
+        return [
+            name + (" *" if option is self.chosen else ""),
+            option.overlap,
+            f"{option.tiles_a_page:.1f}",
+            f"{option.small_object:.1f}",
+            f"{option.typical_object:.1f}",
+            f"{option.relative_size:.1%}",
+            f"{option.cut:.1%}",
+            f"{option.crowded:.0%}",
+            option.training_images,
+            f"{option.cost:.2f}",
+        ]
+
+    def overlap_table(self) -> tuple[list[str], list[list[Any]]]:
+        """Column names and rows of the overlaps."""
+        columns = ["overlap", "objects cut", "tiles a page", "US$ per 1,000 pages"]
+        rows: list[list[Any]] = [
+            [item.overlap, f"{item.cut:.1%}", f"{item.tiles_a_page:.1f}", f"{item.cost:.2f}"]
+            for item in self.overlaps
+        ]
+        return columns, rows
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        values = asdict(self)
+        for name in ("on_page", "in_tile"):
+            del values[name]
+        values["tiling"] = self.tiling.to_json()
+        return values
+
+    def plot(self, path: str | os.PathLike[str]) -> None:
+        """Draw object sizes as trained on, and what each tile size costs; format by the file's ending.
+
+        Raises MissingExtra without matplotlib (the extra `report`).
+        """
+        try:
+            from matplotlib.figure import Figure
+        except ImportError as exc:
+            raise MissingExtra("plots need matplotlib: pip install 'tilekit[report]'") from exc
+        figure = Figure(figsize=(11, 4.2), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        self._draw_sizes(left)
+        self._draw_costs(right)
+        with atomic_path(path) as part:
+            figure.savefig(part, format=os.path.splitext(os.fspath(path))[1].lstrip(".") or "png", dpi=120)
+
+    def _draw_sizes(self, axes: Any) -> None:
+        top = max(40.0, float(np.quantile(self.in_tile, 0.98)))
+        bins = np.linspace(0, top, 41)
+        axes.hist(np.minimum(self.on_page, top), bins, alpha=0.65, label="whole pages", color="#d55e00")
+        axes.hist(
+            np.minimum(self.in_tile, top),
+            bins,
+            alpha=0.65,
+            label=f"{self.chosen.tile} px tiles",
+            color="#0072b2",
+        )
+        axes.axvline(10, color="black", linestyle="--", linewidth=1, label="10 px: smaller is missed")
+        axes.set(xlabel="object size as trained on, px", ylabel="objects", title="After the service's shrink")
+        axes.legend(frameon=False)
+
+    def _draw_costs(self, axes: Any) -> None:
+        places = np.arange(len(self.options))
+        colors = ["#0072b2" if option is self.chosen else "#9bbcd1" for option in self.options]
+        axes.bar(places, [option.cost for option in self.options], color=colors)
+        axes.set_xticks(places, [str(option.tile) for option in self.options])
+        axes.set(xlabel="tile, px", ylabel="US$ per 1,000 pages", title="Detection, and small objects' px")
+        for place, option in zip(places, self.options, strict=True):
+            axes.annotate(
+                f"{option.small_object:.0f} px", (place, option.cost), ha="center", va="bottom", fontsize=8
+            )
