@@ -6,6 +6,7 @@ import numpy as np
 
 from tilekit.errors import MissingExtra, ScanCorrupt, ScanError, ScanNotFound
 from tilekit.pages import PageKey
+from tilekit.scans.faults import one_line
 from tilekit.scans.memory import scan_of_array
 from tilekit.scans.source import Source
 from tilekit.scans.vips import VipsScan, check_size
@@ -35,7 +36,7 @@ def open_heif(source: Source, *, page: int, dpi: float | None, max_pixels: int) 
     except ScanError:
         raise
     except (ValueError, RuntimeError, OSError, EOFError, SyntaxError, MemoryError) as exc:
-        raise ScanCorrupt(f"{key}: is damaged or cut short ({exc})") from exc
+        raise ScanCorrupt(f"{key}: is damaged or cut short ({one_line(exc)})") from exc
     if pixels.ndim == 2:
         pixels = pixels[..., None]
     return scan_of_array(pixels, key, kind="heif", dpi=dpi, pages=pages, profile=profile)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from tilekit.errors import MissingExtra, ScanCorrupt, ScanError, ScanNotFound, ScanUnsupported
 from tilekit.pages import PageKey
+from tilekit.scans.faults import one_line
 from tilekit.scans.resampling import box_reduced
 from tilekit.scans.scan import ScanInfo
 from tilekit.scans.source import Source
@@ -63,7 +64,7 @@ class Jp2Scan(StripScan):
                 warnings.simplefilter("ignore")
                 pixels = np.asarray(self._picture[y0:y1, x0:x1])
         except _FAULTS as exc:
-            raise ScanCorrupt(f"{self.key}: is damaged or cut short ({_line(exc)})") from exc
+            raise ScanCorrupt(f"{self.key}: is damaged or cut short ({one_line(exc)})") from exc
         if pixels.ndim == 2:
             pixels = pixels[..., None]
         if pixels.shape[:2] != (y1 - y0, x1 - x0):
@@ -94,7 +95,7 @@ def open_jp2(source: Source, *, page: int, dpi: float | None, max_pixels: int) -
     except ScanError:
         raise
     except (*_FAULTS, StopIteration) as exc:
-        raise ScanCorrupt(f"{key}: is damaged ({_line(exc)})") from exc
+        raise ScanCorrupt(f"{key}: is damaged ({one_line(exc)})") from exc
     if not 1 <= components <= 4 or signed or subsampled or not 1 <= depth <= 16:
         raise ScanUnsupported(
             f"{key}: has {components} component(s) of {depth} bits; gray or RGB of up to 16 bits can be read"
@@ -123,7 +124,3 @@ def _to_page(pixels: NDArray[Any], shift: int) -> NDArray[np.uint8]:
         alpha = pixels[..., -1:].astype(np.uint32)
         pixels = ((pixels[..., :-1] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
     return np.ascontiguousarray(pixels)
-
-
-def _line(exc: BaseException) -> str:
-    return " ".join(str(exc).split())[:200] or type(exc).__name__

@@ -119,6 +119,7 @@ def _open_tiff(ask: _Request) -> Scan:
     from tilekit.scans.tiffdir import (
         READ_STORED,
         check_compression,
+        check_tiles,
         is_vendor_slide,
         pages_of,
         read_directories,
@@ -129,6 +130,7 @@ def _open_tiff(ask: _Request) -> Scan:
     if is_vendor_slide(directories) and ask.source.path is not None:
         from tilekit.scans.slide import is_slide
 
+        check_tiles(directories, ask.source.name)
         if is_slide(ask.source):
             return _open_slide(ask)
     pages = pages_of(directories)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tilekit.errors import MissingExtra, ScanCorrupt, ScanNotFound
 from tilekit.pages import PageKey
+from tilekit.scans.faults import one_line
 from tilekit.scans.scan import Scan, ScanInfo
 from tilekit.scans.source import Source
 from tilekit.scans.strips import Size, StripScan
@@ -113,7 +114,7 @@ def _document(source: Source, stack: contextlib.ExitStack) -> Any:
             raise ScanCorrupt(
                 f"{source.name}: is encrypted with a password; save it without one and try again"
             ) from exc
-        raise ScanCorrupt(f"{source.name}: is damaged ({exc})") from exc
+        raise ScanCorrupt(f"{source.name}: is damaged ({one_line(exc)})") from exc
     return document
 
 
@@ -121,7 +122,7 @@ def _page(document: Any, key: PageKey, stack: contextlib.ExitStack) -> Any:
     try:
         page = document[key.page]
     except pdfium.PdfiumError as exc:
-        raise ScanCorrupt(f"{key}: this page is damaged ({exc})") from exc
+        raise ScanCorrupt(f"{key}: this page is damaged ({one_line(exc)})") from exc
     stack.callback(_locked, page.close)
     return page
 
@@ -151,7 +152,7 @@ def _native(
         wide = points[1] if turn in (6, 8) else points[0]
         return _image_scan(image, key, turn, round(width / wide * 72, 4), pages, source, max_pixels)
     except pdfium.PdfiumError as exc:
-        raise ScanCorrupt(f"{key}: its image is damaged ({exc})") from exc
+        raise ScanCorrupt(f"{key}: its image is damaged ({one_line(exc)})") from exc
 
 
 def _only_image(page: Any) -> Any:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tilekit.errors import MissingExtra, ScanCorrupt, ScanNotFound, ScanUnsupported
 from tilekit.pages import PageKey
+from tilekit.scans.faults import one_line
 from tilekit.scans.resampling import box_reduced
 from tilekit.scans.scan import Scan, ScanInfo
 from tilekit.scans.source import Source
@@ -73,7 +74,7 @@ class SlideScan(Scan):
             place = (round(x0 * down), round(y0 * down))
             picture = self._slide.read_region(place, level, (x1 - x0, y1 - y0))
         except openslide.OpenSlideError as exc:
-            raise ScanCorrupt(f"{self.key}: is damaged or cut short ({exc})") from exc
+            raise ScanCorrupt(f"{self.key}: is damaged or cut short ({one_line(exc)})") from exc
         return _over_white(np.asarray(picture))
 
     def close(self) -> None:
@@ -100,7 +101,7 @@ def open_slide(source: Source, *, page: int, dpi: float | None, max_pixels: int)
     except openslide.OpenSlideUnsupportedFormatError as exc:
         raise ScanUnsupported(f"{key}: OpenSlide does not know this slide") from exc
     except (openslide.OpenSlideError, OSError) as exc:
-        raise ScanCorrupt(f"{key}: is damaged ({exc})") from exc
+        raise ScanCorrupt(f"{key}: is damaged ({one_line(exc)})") from exc
     width, height = slide.dimensions
     check_size(key, width, height, max_pixels)
     mpp = _mpp(slide)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from tilekit.errors import ScanCorrupt, ScanUnsupported
+from tilekit.scans.faults import one_line
 from tilekit.scans.source import Source
 
 _SIZES = {
@@ -32,7 +33,9 @@ _SIZES = {
 }
 _CODES = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}
 _SUBFILE, _WIDTH, _HEIGHT, _COMPRESSION, _DESCRIPTION, _MAKE, _SOFTWARE = 254, 256, 257, 259, 270, 271, 305
-_XMP, _NDPI, _TILE_WIDTH, _PLANAR, _SAMPLES = 700, 65420, 322, 284, 277
+_XMP, _NDPI, _PLANAR, _SAMPLES = 700, 65420, 284, 277
+_TILE_WIDTH, _TILE_HEIGHT = 322, 323
+_LARGEST_TILE = 1 << 14
 _REDUCED, _MASK = 1, 4
 Entry = tuple[int, int, bytes]
 _MOST_DIRECTORIES = 65536
@@ -50,7 +53,8 @@ _NAMES = {
 class Directory:
     """One image file directory: its place in the chain and the fields asked for here.
 
-    `ndpi`: has Hamamatsu's own field; `planes`: color planes stored apart, in tiles.
+    `ndpi`: has Hamamatsu's own field; `planes`: color planes stored apart, in tiles;
+    `tile`: width and height of its tiles, zeros for strips.
     """
 
     index: int
@@ -61,6 +65,7 @@ class Directory:
     text: bytes
     ndpi: bool
     planes: bool
+    tile: tuple[int, int]
 
 
 def read_directories(source: Source) -> list[Directory]:
@@ -72,7 +77,7 @@ def read_directories(source: Source) -> list[Directory]:
         with source.open() as file:
             found = _chain(file, source.size, source.name)
     except (struct.error, OverflowError, ValueError) as exc:
-        raise ScanCorrupt(f"{source.name}: its TIFF directories make no sense ({exc})") from exc
+        raise ScanCorrupt(f"{source.name}: its TIFF directories make no sense ({one_line(exc)})") from exc
     if not found:
         raise ScanCorrupt(f"{source.name}: is a TIFF without a page")
     return found
@@ -89,6 +94,16 @@ def is_vendor_slide(directories: list[Directory]) -> bool:
     first = directories[0]
     marks = (b"Aperio", b"leica-microsystems", b"Philips", b"iScan", b"MedScan", b"ventana")
     return first.ndpi or any(mark in first.text for mark in marks)
+
+
+def check_tiles(directories: list[Directory], name: str) -> None:
+    """Raises ScanCorrupt for tiles no scanner writes: OpenSlide ends the process if memory for one runs out."""
+    for item in directories:
+        if max(item.tile) > _LARGEST_TILE or min(item.width, item.height) < 1:
+            raise ScanCorrupt(
+                f"{name}: TIFF directory {item.index + 1} is of {item.width} x {item.height} px in tiles of "
+                f"{item.tile[0]} x {item.tile[1]}, which no slide scanner writes"
+            )
 
 
 def check_compression(page: Directory, name: str) -> None:
@@ -199,4 +214,5 @@ def _summary(file: BinaryIO, entries: dict[int, Entry], index: int, order: str) 
         words,
         _NDPI in entries,
         _TILE_WIDTH in entries and number(_PLANAR, 1) == 2 and number(_SAMPLES, 1) > 1,
+        (number(_TILE_WIDTH, 0), number(_TILE_HEIGHT, 0)),
     )

@@ -20,6 +20,7 @@ from typing import Any
 import pyvips
 
 from tilekit.errors import MissingExtra, ScanCorrupt
+from tilekit.scans.faults import one_line
 from tilekit.scans.source import Source
 from tilekit.scans.tiffdir import Directory, field_bytes, field_numbers, open_directory
 
@@ -48,7 +49,7 @@ def stored_loader(source: Source, page: Directory) -> Callable[[str], Any]:
     try:
         layout = _layout(source, page)
     except (struct.error, ValueError, OverflowError, ZeroDivisionError, KeyError, IndexError) as exc:
-        raise ScanCorrupt(f"{source.name}: its TIFF directory makes no sense ({exc})") from exc
+        raise ScanCorrupt(f"{source.name}: its TIFF directory makes no sense ({one_line(exc)})") from exc
     alive: list[Any] = []  # libvips calls back into these for as long as an image of theirs is read
 
     def load(access: str) -> Any:

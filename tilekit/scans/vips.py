@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tilekit.errors import ScanCorrupt, ScanTooLarge
 from tilekit.pages import PageKey
 from tilekit.scans.color import look_at, to_page
+from tilekit.scans.faults import one_line
 from tilekit.scans.pushing import push_bands
 from tilekit.scans.scan import Access, Scan, ScanInfo
 from tilekit.scans.sniffing import Format
@@ -135,7 +136,7 @@ def vips_errors(key: PageKey) -> Iterator[None]:
 def _reason(exc: BaseException) -> str:
     """What libvips says, as one line without the names of its functions."""
     lines = [line.strip() for line in str(getattr(exc, "detail", "") or exc).splitlines() if line.strip()]
-    words = "; ".join(dict.fromkeys(lines[:3])) or str(exc).strip()
+    words = "; ".join(dict.fromkeys(lines[:3]))[:300] or one_line(exc)
     return f"is damaged or cut short ({words})"
 
 
