@@ -80,8 +80,8 @@ def recommend_tiling(
         overlap = min(overlap, side // 2)
         options = [work.option(side, overlap)]
     whole = work.whole_pages()
-    needed, reason = _needed(whole, pays_below)
     chosen = _chosen(options, enough, budget, notes)
+    needed, reason = _needed(whole, chosen, pays_below)
     if len(set(work.longest.tolist())) > 1 and overlap > 2 * _rounded(float(np.quantile(work.longest, 0.99))):
         notes.append(
             "a few very large objects set the overlap; see what a smaller one would cut, or label them in parts"
@@ -269,11 +269,16 @@ def _limits(tile: int, crowded: int, positive: int, training: int, most_test: fl
     return found
 
 
-def _needed(whole: TileOption, pays_below: float) -> tuple[bool, str]:
+def _needed(whole: TileOption, chosen: TileOption, pays_below: float) -> tuple[bool, str]:
     if whole.crowded > 0.1:
         return True, (
             f"{whole.crowded:.0%} of the labeled pages have more than {LIMITS.max_boxes} boxes, "
             "the most an image may have"
+        )
+    if whole.small_object < pays_below and chosen.small_object <= 1.1 * whole.small_object:
+        return False, (
+            f"the service hardly shrinks these pages, so the objects (a tenth under {whole.small_object:.1f} px) "
+            "are as small in tiles"
         )
     if whole.small_object < pays_below:
         return True, (

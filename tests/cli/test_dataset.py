@@ -1,0 +1,82 @@
+"""`tilekit dataset` and `tilekit plan`."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from tests.datasets.pages import labeled_pages
+from tilekit.cli.dataset import dataset
+from tilekit.cli.plan import plan
+from tilekit.errors import InvalidArgument
+from tilekit.labels.reading import write_labels
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("scans")
+    labels = labeled_pages(folder / "pages")
+    write_labels(labels, folder / "labels.manifest", "ground-truth")
+    return str(folder / "labels.manifest")
+
+
+def test_dataset_for_people(manifest, tmp_path):
+    out = str(tmp_path / "out")
+    done = CliRunner().invoke(dataset, [manifest, out, "--tile", "160", "--overlap", "0.25", "--baseline"])
+    assert done.exit_code == 0, done.output
+    assert "baseline of whole pages: train" in done.output
+    assert f"next: tilekit check {out}/train.manifest {out}/test.manifest" in done.output
+    assert (tmp_path / "out" / "summary.json").exists()
+
+
+def test_dataset_for_machines_with_the_planned_tiling(manifest, tmp_path):
+    done = CliRunner().invoke(dataset, [manifest, str(tmp_path / "out"), "--json", "--split", "0.5,0,0.5"])
+    assert done.exit_code == 0, done.output
+    value = json.loads(done.stdout)
+    assert value["tiling"]["tile"] >= 512
+    assert value["sides"]["tune"]["pages"] == 0
+    again = CliRunner().invoke(
+        dataset, [manifest, str(tmp_path / "b"), "--json", "--split", str(tmp_path / "out" / "split.json")]
+    )
+    assert json.loads(again.stdout)["sides"] == value["sides"]
+
+
+def test_bad_use_is_told(manifest, tmp_path):
+    done = CliRunner().invoke(
+        dataset, [manifest, str(tmp_path / "out"), "--tile", "160", "--overlap", "much"]
+    )
+    assert done.exit_code == 2
+    assert "neither px nor a ratio" in done.output
+    failed = CliRunner().invoke(dataset, [manifest, str(tmp_path / "out"), "--tile", "16"])
+    assert isinstance(failed.exception, InvalidArgument)
+
+
+def test_no_baseline_is_said(tmp_path):
+    labels = labeled_pages(tmp_path / "pages", count=3, each=70, empty=0)
+    write_labels(labels, tmp_path / "labels.manifest", "ground-truth")
+    done = CliRunner().invoke(
+        dataset,
+        [
+            str(tmp_path / "labels.manifest"),
+            str(tmp_path / "out"),
+            "--tile",
+            "160",
+            "--overlap",
+            "32",
+            "--baseline",
+        ],
+    )
+    assert "no baseline possible: only 0 of 1 labeled train pages" in done.output
+
+
+def test_plan_for_people_and_machines(manifest, tmp_path):
+    done = CliRunner().invoke(plan, [manifest, "--plot", str(tmp_path / "plan.svg"), "--price", "8"])
+    assert done.exit_code == 0, done.output
+    assert "Tiling is not needed" in done.output
+    assert "US$ 8 per unit-hour" in done.output
+    assert (tmp_path / "plan.svg").exists()
+    value = json.loads(CliRunner().invoke(plan, [manifest, "--json", "--rate", "10", "--budget", "5"]).stdout)
+    assert value["rate"] == 10
+    assert value["budget"] == 5
