@@ -12,11 +12,13 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Annotations": "tilekit.boxes.annotations",
+    "ArchiveSummary": "tilekit.archive.summary",
     "CallableDetector": "tilekit.detectors.callables",
     "Carried": "tilekit.boxes.remap",
     "CheckReport": "tilekit.labels.check_report",
     "Comparison": "tilekit.evaluation.comparison",
     "DatasetSummary": "tilekit.datasets.summary",
+    "DetectJob": "tilekit.archive.detecting",
     "Detections": "tilekit.boxes.detections",
     "Detector": "tilekit.detectors.protocol",
     "EncodedTile": "tilekit.tiles.writing",
@@ -41,11 +43,13 @@ _HOME = {
     "TextDetector": "tilekit.aws.text",
     "Tile": "tilekit.tiles.tile",
     "TileGrid": "tilekit.grid",
+    "TileJob": "tilekit.archive.jobs",
     "TileSet": "tilekit.tiles.writing",
     "TilekitError": "tilekit.errors",
     "Tiling": "tilekit.grid",
     "Window": "tilekit.grid",
     "apply_thresholds": "tilekit.labels.thresholds",
+    "archive_status": "tilekit.archive.inspecting",
     "check_manifest": "tilekit.labels.checking",
     "coco_metrics": "tilekit.evaluation.coco_metrics",
     "compare": "tilekit.evaluation.comparison",
@@ -64,10 +68,12 @@ _HOME = {
     "labeling_job": "tilekit.labels.jobs",
     "match": "tilekit.boxes.matching",
     "merge": "tilekit.boxes.merging",
+    "merge_ledgers": "tilekit.archive.inspecting",
     "nmm": "tilekit.boxes.fusion",
     "nms": "tilekit.boxes.suppression",
     "open_scan": "tilekit.scans.opening",
     "pairs": "tilekit.boxes.overlap",
+    "process_archive": "tilekit.archive.running",
     "read_evaluation": "tilekit.evaluation.result",
     "read_labels": "tilekit.labels.reading",
     "read_predictions": "tilekit.labels.predictions",
@@ -77,6 +83,7 @@ _HOME = {
     "remap_to_scan": "tilekit.boxes.remap",
     "remap_to_tiles": "tilekit.boxes.remap",
     "resolve_scans": "tilekit.labels.scans",
+    "retry_archive": "tilekit.archive.retrying",
     "scan_info": "tilekit.scans.opening",
     "scan_pages": "tilekit.scans.opening",
     "service_tables": "tilekit.evaluation.service_tables",
@@ -84,6 +91,7 @@ _HOME = {
     "split_pages": "tilekit.datasets.splitting",
     "tile_dataset": "tilekit.datasets.building",
     "tile_scan": "tilekit.tiles.writing",
+    "verify_archive": "tilekit.archive.inspecting",
     "wbf": "tilekit.boxes.fusion",
     "write_labels": "tilekit.labels.reading",
     "write_predictions": "tilekit.labels.predictions",
@@ -94,6 +102,14 @@ _HOME = {
 __all__ = sorted([*_HOME, "__version__"])
 
 if TYPE_CHECKING:
+    from tilekit.archive.detecting import DetectJob as DetectJob
+    from tilekit.archive.inspecting import archive_status as archive_status
+    from tilekit.archive.inspecting import merge_ledgers as merge_ledgers
+    from tilekit.archive.inspecting import verify_archive as verify_archive
+    from tilekit.archive.jobs import TileJob as TileJob
+    from tilekit.archive.retrying import retry_archive as retry_archive
+    from tilekit.archive.running import process_archive as process_archive
+    from tilekit.archive.summary import ArchiveSummary as ArchiveSummary
     from tilekit.aws.detector import RekognitionDetector as RekognitionDetector
     from tilekit.aws.labels_detector import LabelsDetector as LabelsDetector
     from tilekit.aws.model import Model as Model

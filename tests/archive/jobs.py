@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 from tilekit.archive.working import Task
 from tilekit.errors import ScanCorrupt
+from tilekit.ledger import Record
 from tilekit.scans.scan import Scan, ScanInfo
 from tilekit.storage.local import write_text
 
@@ -53,6 +55,9 @@ class NoteJob:
         target = f"{task.key.replace('#', '.')}.note"
         write_text(Path(out, target), f"{self.text} {task.key}")
         return {"tiles": 1, "pixels": 10, "outputs": [[target, Path(out, target).stat().st_size]]}
+
+    def finish(self, out: str, records: Iterator[Record]) -> None:
+        write_text(Path(out, "joined.txt"), "".join(f"{record.key}\n" for record in records))
 
     def discard(self, task: Task, out: str) -> None:
         Path(out, f"{task.key.replace('#', '.')}.note").unlink(missing_ok=True)

@@ -1,5 +1,6 @@
 """Archives: many scans, resumable, on any concurrent.futures.Executor."""
 
+from tilekit.archive.detecting import DetectJob as DetectJob
 from tilekit.archive.inspecting import ArchiveStatus as ArchiveStatus
 from tilekit.archive.inspecting import archive_status as archive_status
 from tilekit.archive.inspecting import merge_ledgers as merge_ledgers

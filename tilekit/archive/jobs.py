@@ -14,6 +14,7 @@ from typing import Any, Literal
 from tilekit.archive.working import Task
 from tilekit.errors import InvalidArgument
 from tilekit.grid import Tiling
+from tilekit.ledger import Record
 from tilekit.scans.encoding import ImageFormat, Subsampling
 from tilekit.scans.scan import Scan, ScanInfo
 from tilekit.storage.local import PART_SUFFIX
@@ -97,6 +98,9 @@ class TileJob:
         """Remove the page's tiles, whole or not."""
         discard_page(task, out)
 
+    def finish(self, out: str, records: Iterator[Record]) -> None:
+        """Each page has its own index; nothing is joined."""
+
     def _sink(self, out: str, place: str) -> Sink:
         if is_s3(out):
             return S3Sink(f"{out.rstrip('/')}/{place}")
@@ -146,10 +150,3 @@ def streaming_cost(info: ScanInfo, tiling: Tiling) -> int:
     if info.access == "whole":
         return _BASE + info.width * info.height * info.bands * 2
     return _BASE + wide * (3 * tallest + 512)
-
-
-def job_from_recipe(text: str) -> TileJob:
-    """The job whose `recipe()` this is; raises ValueError or KeyError where it is not one."""
-    values = json.loads(text)
-    kind = {"tile": TileJob}[values.pop("job")]
-    return kind(**{**values, "tiling": Tiling.from_json(values["tiling"])})

@@ -8,11 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tilekit.archive.jobs import job_from_recipe
+from tilekit.archive.detecting import DetectJob
+from tilekit.archive.jobs import TileJob
 from tilekit.archive.running import Inputs, process_archive, state_folder
 from tilekit.archive.summary import ArchiveSummary
 from tilekit.archive.working import Job
+from tilekit.boxes.merging import MergePolicy
 from tilekit.errors import StorageError, StorageNotFound
+from tilekit.grid import Tiling
 from tilekit.storage.local import storage_errors, write_text
 
 _FILE = "run.json"
@@ -53,3 +56,17 @@ def retry_archive(
     return process_archive(
         inputs, out, job, workers=workers, retry_failed=True, state=state, on_event=on_event
     )
+
+
+def job_from_recipe(text: str) -> TileJob | DetectJob:
+    """The job whose `recipe()` this is; raises ValueError, KeyError or TypeError where it is not one."""
+    values: dict[str, Any] = json.loads(text)
+    kind = values.pop("job")
+    values["tiling"] = Tiling.from_json(values["tiling"])
+    if kind == "tile":
+        return TileJob(**values)
+    if kind == "detect":
+        values["policy"] = MergePolicy(**values["policy"])
+        values["names"], values["decoy"] = tuple(values["names"]), tuple(values["decoy"])
+        return DetectJob(**values)
+    raise ValueError(f"no job is called {kind!r}")

@@ -71,7 +71,10 @@ def process_archive(
         stack.enter_context(job.session())
         run = _Run(pool, ledger, job, os.fspath(out), memory or usable_memory(), log)
         run.discard_unfinished()
-        return run.go(iter_sources(inputs), part, retry_failed, max_failures)
+        summary = run.go(iter_sources(inputs), part, retry_failed, max_failures)
+        if part is None:
+            job.finish(os.fspath(out), ledger.records("done"))
+        return summary
 
 
 def state_folder(out: str | os.PathLike[str], state: str | os.PathLike[str] | None) -> Path:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from tilekit.archive.sources import Source, identity_of
 from tilekit.errors import TilekitError
+from tilekit.ledger import Record
 from tilekit.pages import PageKey
 from tilekit.scans.opening import open_scan
 from tilekit.scans.scan import Scan, ScanInfo
@@ -63,6 +65,9 @@ class Job(Protocol):
 
     def run(self, task: Task, scan: Scan, out: str) -> dict[str, Any]:
         """Process the open page; returns JSON values: tiles, pixels, outputs [[name, bytes], ...]."""
+
+    def finish(self, out: str, records: Iterator[Record]) -> None:
+        """Join what pages left apart, once a whole run has ended; `records`: all pages done, in key order."""
 
     def discard(self, task: Task, out: str) -> None:
         """Remove whatever an unfinished or outdated run of this task left."""

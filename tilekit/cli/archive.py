@@ -30,6 +30,7 @@ def archive() -> None:
 @archive.command()
 @click.argument("inputs", nargs=-1, required=True)
 @click.argument("out")
+@click.option("--job", type=click.Choice(["tile", "detect"]), default="tile", show_default=True)
 @click.option("--tile", default=1024, show_default=True, help="Tile size in px.")
 @click.option("--overlap", default="128", show_default=True, help="Overlap in px, or a ratio such as 0.1.")
 @click.option("--edge", type=click.Choice(["shift", "clip", "pad"]), default="shift", show_default=True)
@@ -47,6 +48,9 @@ def archive() -> None:
     show_default=True,
     help="Tiles as files, or one tar or zip a page.",
 )
+@click.option("--model", help="For --job detect: a model's ARN, an ONNX file or module:attribute.")
+@click.option("--names", help="Labels of the model, A,B,C, where it does not say.")
+@click.option("--units", default=1, show_default=True, help="Inference units, where the model is started.")
 @click.option("--workers", type=int, help="Processes. [default: one a core]")
 @click.option("--dask", metavar="ADDRESS", help="Run on the Dask cluster at this scheduler address.")
 @click.option("--shard", metavar="I/N", help="Do part I of N only, for array jobs.")
@@ -166,7 +170,7 @@ def _run(inputs: tuple[str, ...], out: str, *, as_json: bool, **options: Any) ->
 
 def _job(options: dict[str, Any]) -> Any:
     from tilekit import Tiling
-    from tilekit.archive.jobs import TileJob
+    from tilekit.archive import DetectJob, TileJob
 
     overlap = options["overlap"]
     tiling = Tiling(
@@ -176,6 +180,11 @@ def _job(options: dict[str, Any]) -> Any:
         scale=options["scale"],
         dpi=options["dpi"],
     )
+    if options["job"] == "detect":
+        if options["model"] is None:
+            raise click.UsageError("--job detect needs --model")
+        names = tuple(options["names"].split(",")) if options["names"] else ()
+        return DetectJob(tiling, options["model"], names=names, units=options["units"])
     return TileJob(
         tiling,
         format=options["format_"],

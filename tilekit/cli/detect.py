@@ -6,7 +6,6 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -233,18 +232,11 @@ def _ready_made(model: str, cloud: tuple[str | None, str | None, str | None]) ->
 
 def load_callable(text: str, names: Sequence[str] = ()) -> Any:
     """The detector or callable that `module:attribute` names; the current folder is looked in too."""
-    from tilekit.detectors.callables import as_detector
+    from tilekit.detectors.callables import import_detector
 
-    place, _, attribute = text.partition(":")
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
-    try:
-        value: Any = import_module(place)
-        for part in attribute.split("."):
-            value = getattr(value, part)
-    except (ImportError, AttributeError, ValueError) as exc:
-        raise InvalidArgument(f"--model {text!r} cannot be imported: {exc}") from exc
-    return as_detector(value, names)
+    return import_detector(text, names)
 
 
 def _tiling(tile: int | None, overlap: int | None, trained: Tiling | None) -> Tiling:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,21 @@ def as_detector(detector: Any, names: Sequence[str] = ()) -> Detector:
     raise InvalidArgument(
         f"detector={detector!r} must have detect(), names, batch and workers, or be a callable pixels -> detections"
     )
+
+
+def import_detector(text: str, names: Sequence[str] = ()) -> Detector:
+    """The detector or callable that `module:attribute` names, as a Detector.
+
+    Raises InvalidArgument where there is no such module or attribute.
+    """
+    place, _, attribute = text.partition(":")
+    try:
+        value: Any = import_module(place)
+        for part in attribute.split("."):
+            value = getattr(value, part)
+    except (ImportError, AttributeError, ValueError) as exc:
+        raise InvalidArgument(f"the detector {text!r} cannot be imported: {exc}") from exc
+    return as_detector(value, names)
 
 
 def as_detections(result: Any, names: Sequence[str] = ()) -> Detections:
