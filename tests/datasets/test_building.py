@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -342,6 +343,29 @@ def test_large_pages_of_a_baseline_are_shrunk_and_that_is_said(tmp_path):
         492,
         4096,
     )
+
+
+def test_the_tiles_for_other_trainers(labels, tmp_path):
+    out = tmp_path / "out"
+    for _ in range(2):  # a second time over what is there
+        summary = tile_dataset(labels, out, TILING, export=["coco", "yolo"])
+    assert set(summary.exports) == {"train.coco.json", "tune.coco.json", "test.coco.json", "yolo/data.yaml"}
+    yolo = {
+        os.path.relpath(key.source, out / "yolo" / "images"): v
+        for key, v in read_labels(out / "yolo").items()
+    }
+    count = 0
+    for side in SIDES:
+        coco = read_labels(out / f"{side}.coco.json")
+        assert len(coco) == summary.sides[side].tiles
+        for key, value in coco.items():
+            assert Path(key.source).is_file()
+            twin = yolo[os.path.join(side, os.path.relpath(key.source, out / "tiles"))]
+            assert twin.labels == value.labels
+            np.testing.assert_allclose(twin.boxes, value.boxes, atol=1e-6)
+            count += 1
+    assert count == len(yolo) == summary.tiles
+    assert (out / "yolo" / "images" / "train").is_dir()
 
 
 def test_empty_tiles_when_asked(labels, tmp_path):

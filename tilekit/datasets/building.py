@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from tilekit.boxes.annotations import Annotations
+from tilekit.datasets import exporting
 from tilekit.datasets import papers as paper
 from tilekit.datasets.baseline import write_baseline
 from tilekit.datasets.carrying import CarryingRules, Ignored, Slivers
 from tilekit.datasets.decoys import DECOY, with_decoys
-from tilekit.datasets.exporting import EXPORTS, export_side
+from tilekit.datasets.exporting import EXPORTS
 from tilekit.datasets.output import FolderOutput, Output, Progress, S3Output, output_for, progress_for
 from tilekit.datasets.planned import PlannedPage, plan_pages, within_test_limit
 from tilekit.datasets.sources import Dpi, stems_of
@@ -217,11 +218,10 @@ class _Run:
             paper.write_pages(self.papers, side, planned, self.labels)
             sheet = (self.papers, self.images, side, planned, stems, extension, self.names, build.seed)
             paper.write_sheet(*sheet)
-        exported = [
-            export_side(kind, self.papers, side, planned, stems, extension)
-            for kind in export
-            for side in SIDES
-        ]
+        exported: list[str] = []
+        if (folder := paper.local_folder(self.papers)) is not None:
+            for kind in export:
+                exported += exporting.export(kind, folder, planned, stems, extension, self.names)
         whole = self._baseline(planned, stems, failed) if baseline else None
         paper.write_tiling(self.papers, build.tiling, build.encoding, self.names, decoy)
         paper.write_json(self.papers, paper.SPLIT, _split_json(self.papers, self.split))

@@ -2,54 +2,115 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from tilekit.boxes.annotations import Annotations
-from tilekit.datasets.output import FolderOutput, Output
 from tilekit.datasets.planned import PlannedPage
-from tilekit.datasets.splitting import Side
-from tilekit.datasets.writing import tile_path
-from tilekit.errors import InvalidArgument
+from tilekit.datasets.splitting import SIDES, Side
+from tilekit.datasets.writing import TILES, tile_path
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.reading import write_labels
 from tilekit.pages import PageKey
+from tilekit.storage.local import storage_errors, write_text
 
 EXPORTS = ("coco", "yolo")
+_YOLO = "yolo"
 
 
-def tile_labels(
-    planned: Sequence[PlannedPage], side: Side, folder: str, stems: Mapping[str, str], extension: str
+def export(
+    kind: str,
+    folder: Path,
+    planned: Sequence[PlannedPage],
+    stems: Mapping[str, str],
+    extension: str,
+    names: tuple[str, ...],
+) -> list[str]:
+    """Write the tiles in `folder` as "coco" or "yolo"; returns the names of what was written.
+
+    COCO: `train|tune|test.coco.json`, images named relative to the folder. YOLO: `yolo/data.yaml` with
+    `images/` and `labels/` by side in the layout that Ultralytics reads, tune as its `val`; images are hard
+    links to the tiles where the disk can, else copies.
+    """
+    if kind == "yolo":
+        return [_yolo(folder, planned, stems, extension, names)]
+    written = []
+    for side in SIDES:
+        labels = _side_labels(planned, side, stems, extension, names, lambda name: os.path.join(folder, name))
+        write_labels(labels, folder / f"{side}.coco.json", "coco")
+        written.append(f"{side}.coco.json")
+    return written
+
+
+def _yolo(
+    folder: Path,
+    planned: Sequence[PlannedPage],
+    stems: Mapping[str, str],
+    extension: str,
+    names: tuple[str, ...],
+) -> str:
+    import yaml
+
+    root = folder / _YOLO
+    with storage_errors(root):
+        if root.exists():
+            shutil.rmtree(root)
+    parts = []
+    for side in SIDES:
+
+        def linked(name: str, side: Side = side) -> str:
+            target = root / "images" / side / name.removeprefix(f"{TILES}/")
+            _link(folder / name, target)
+            return str(target)
+
+        parts.append(_side_labels(planned, side, stems, extension, names, linked))
+        (root / "images" / side).mkdir(parents=True, exist_ok=True)
+    together = LabelSet(
+        {key: value for part in parts for key, value in part.items()},
+        sizes={key: size for part in parts for key, size in part.sizes.items()},
+        names=names,
+    )
+    write_labels(together, root, "yolo")
+    document = {
+        "path": ".",
+        "train": "images/train",
+        "val": "images/tune",
+        "test": "images/test",
+        "names": dict(enumerate(names)),
+    }
+    write_text(root / "data.yaml", yaml.safe_dump(document, allow_unicode=True, sort_keys=False))
+    return f"{_YOLO}/data.yaml"
+
+
+def _side_labels(
+    planned: Sequence[PlannedPage],
+    side: Side,
+    stems: Mapping[str, str],
+    extension: str,
+    names: tuple[str, ...],
+    place: Callable[[str], str],
 ) -> LabelSet:
     """The tiles of a side as pages of their own, with their boxes in the tile's frame."""
     pages, sizes = {}, {}
-    names: tuple[str, ...] = ()
     for item in planned:
         if item.side != side or item.sampled_out:
             continue
         found = item.annotations
-        names = tuple(dict.fromkeys((*names, *found.names)))
         for tile in item.plan.tiles:
             name = tile_path(stems[item.page.key.source], item.page.key.page, tile, extension)
-            key = PageKey(f"{folder}/{name}")
+            key = PageKey(place(name))
             pages[key] = Annotations(tile.boxes, found.class_ids[tile.source], found.names)
             sizes[key] = (tile.window.width, tile.window.height)
     return LabelSet(pages, sizes=sizes, names=names)
 
 
-def export_side(
-    kind: str,
-    papers: Output,
-    side: Side,
-    planned: Sequence[PlannedPage],
-    stems: Mapping[str, str],
-    extension: str,
-) -> str:
-    """Write a side as COCO (`coco/train.json`) or YOLO (`yolo/train/`); returns its name."""
-    if not isinstance(papers, FolderOutput):
-        raise InvalidArgument("export= needs a local folder")
-    name = f"coco/{side}.json" if kind == "coco" else f"yolo/{side}"
-    labels = tile_labels(planned, side, str(papers.folder), stems, extension)
-    target = papers.folder / name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    write_labels(labels, target, kind)
-    return name
+def _link(source: Path, target: Path) -> None:
+    """The same file under another name: a hard link, or a copy where the disk has none."""
+    with storage_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(source, target)
+        except OSError:
+            shutil.copyfile(source, target)
