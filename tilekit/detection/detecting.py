@@ -20,7 +20,8 @@ from tilekit.tiles.reading import read_tiles
 AnyDetector = Detector | Callable[..., Any]
 Progress = Callable[[int, int], None]
 
-LOOK_AHEAD = 48 * 1024 * 1024
+AHEAD_TILES = 8  # tiles waiting beside two batches a worker: they last while the next band is decoded
+READ_TILES = 4  # tiles that read_tiles may hold finished
 WHOLE_SIDE = 4096  # the largest side the service takes in one call; see rekognition.limits
 
 
@@ -37,7 +38,7 @@ def detect_tiles(
     decoy: Sequence[str] = (),
     workers: int | None = None,
     retries: int = 1,
-    look_ahead: int = LOOK_AHEAD,
+    look_ahead: int | None = None,
     force: bool = False,
     model: str = "",
 ) -> PageDetections:
@@ -54,8 +55,8 @@ def detect_tiles(
     `progress(done, total)` counts tiles. `model` is written into the result.
 
     Decoding, detecting and merging overlap; results do not depend on the number of workers.
-    Memory: `read_tiles`' own, plus `look_ahead` bytes of tiles (at least one batch a worker), plus the
-    detections. Raises RecipeMismatch, ScanError, DetectorError where no tile succeeds, and at once what
+    Memory: `read_tiles`' own, plus `look_ahead` bytes of tiles (at least one batch; default 12 tiles and
+    two batches a worker), plus the detections. Raises RecipeMismatch, ScanError, DetectorError where no tile succeeds, and at once what
     asking again cannot mend: ServiceDenied, QuotaExceeded, ModelNotReady, MissingExtra.
     """
     chosen = MergePolicy() if policy is None else policy
@@ -76,14 +77,17 @@ def detect_tiles(
             if progress is not None:
                 progress(before + done, total)
 
+        threads = _workers(workers, one)
+        tile_bytes = grid.columns.tile * grid.lines.tile * scan.bands
+        ahead = (AHEAD_TILES + 2 * threads * max(1, one.batch)) * tile_bytes
         boxes, missing = run_pass(
-            read_tiles(scan, recipe, budget=look_ahead),
+            read_tiles(scan, recipe, budget=look_ahead or READ_TILES * tile_bytes),
             one,
             grid,
             chosen,
-            workers=_workers(workers, one),
+            workers=threads,
             retries=retries,
-            budget=look_ahead,
+            budget=look_ahead or ahead,
             done=tell,
         )
         found.append(boxes)
