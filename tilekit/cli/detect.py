@@ -29,34 +29,6 @@ EXPORTS = {
     "pdf-points": ("pdf-points", ".points.json"),
 }
 _PICTURE_SIDE = 4000
-_SUFFIXES = frozenset(
-    [
-        ".jpg",
-        ".jpeg",
-        ".png",
-        ".tif",
-        ".tiff",
-        ".btf",
-        ".webp",
-        ".avif",
-        ".gif",
-        ".ppm",
-        ".pgm",
-        ".pbm",
-        ".pdf",
-        ".svs",
-        ".ndpi",
-        ".scn",
-        ".mrxs",
-        ".bif",
-        ".vms",
-        ".jp2",
-        ".j2k",
-        ".jpx",
-        ".heic",
-        ".heif",
-    ]
-)
 
 
 @click.command()
@@ -127,7 +99,7 @@ def detect(
     endpoint_url: str | None,
     as_json: bool,
 ) -> None:
-    """Find objects on scans: files, folders, PDFs, s3:// objects. Run again to go on where it stopped."""
+    """Find objects on scans: files, folders, globs, PDFs, s3:// prefixes. Run again to go on where it stopped."""
     from tilekit.detection.batch import detect_scans
     from tilekit.labels.thresholds import read_thresholds
 
@@ -252,15 +224,14 @@ def _tiling(tile: int | None, overlap: int | None, trained: Tiling | None) -> Ti
 
 
 def _sources(scans: Sequence[str]) -> Iterator[str]:
-    """Files as they are; folders walked, files with a scan's suffix, in order of their names."""
+    """Files, folders, globs, lists and S3 prefixes as scans, each argument's in order of their names."""
+    from tilekit.archive.sources import iter_sources
+
     for scan in scans:
-        if not os.path.isdir(scan):
-            yield scan
-            continue
-        found = [path for path in Path(scan).rglob("*") if path.suffix.lower() in _SUFFIXES]
+        found = sorted(source.uri for source in iter_sources(scan))
         if not found:
-            raise InvalidArgument(f"{scan}: no scan in this folder")
-        yield from sorted(str(path) for path in found)
+            raise InvalidArgument(f"{scan}: no scan in it")
+        yield from found
 
 
 def _counts(page: PageDetections) -> str:
