@@ -37,6 +37,9 @@ def decode(path: Path) -> str:
 
 
 def main(folder: str) -> None:
+    from tilekit.scans import vips
+
+    vips.SMALL_BYTES = 40_000  # small files take the way of large ones
     faulthandler.enable()
     warnings.simplefilter("error")
     for path in sorted(Path(folder).iterdir()):

@@ -26,24 +26,34 @@ _FAIL_ON = {"jpegload": "warning", "tiffload": "warning"}
 
 
 _PLACES = 1 << 24
+# Up to here a page is decoded whole, which spares small scans a thread and half their time.
+SMALL_BYTES = 1 << 24
 Loader = Callable[[str], Any]
 
 
 class VipsScan(Scan):
     """A page that libvips decodes.
 
-    Memory of `bands_of_rows`: three bands, plus libvips' own strips (about 200 rows), or for a
+    Memory of `bands_of_rows`: the page if that is at most 16 MB, else three bands, plus libvips' own strips (about 200 rows), or for a
     page whose orientation turns it the whole decoded page (on disk above 100 MB). `read` keeps a
     decoded copy of a scanline format likewise; a tiled TIFF is read by its tiles.
     """
 
     def __init__(
-        self, info: ScanInfo, loader: Loader, *, source: Source | None, identity: bool, turned: bool
+        self,
+        info: ScanInfo,
+        loader: Loader,
+        *,
+        source: Source | None,
+        identity: bool,
+        turned: bool,
+        first: Any,
     ) -> None:
         super().__init__(info)
         self.source = source
         self.identity = identity
         self._turned = turned
+        self._first = first
         self._loader = loader
         self._lock = threading.Lock()
         self._random: dict[tuple[int, int], Any] = {}
@@ -55,7 +65,10 @@ class VipsScan(Scan):
         size = self._check_bands(heights, scale)
         with vips_errors(self.key):
             image = self._page("random" if self._turned else "sequential", size)
-            yield from push_bands(image, heights)
+            if size[0] * size[1] * self.bands <= SMALL_BYTES:
+                yield from _slices(image, heights)
+            else:
+                yield from push_bands(image, heights)
 
     def read(
         self, x0: int, y0: int, x1: int, y1: int, *, scale: tuple[int, int] | None = None
@@ -75,15 +88,31 @@ class VipsScan(Scan):
     def close(self) -> None:
         """See Scan."""
         self._random = {}
+        self._first = None
         super().close()
 
     def _page(self, access: str, size: tuple[int, int]) -> Any:
-        image = to_page(self._loader(access), str(self.key))
+        image = None
+        if access == "sequential":  # the image that was opened for its header serves the first pass
+            with self._lock:
+                image, self._first = self._first, None
+        if image is None:
+            image = to_page(self._loader(access), str(self.key))
         if (image.width, image.height) != (self.width, self.height):
             raise ScanCorrupt(f"{self.key}: changed while it was open")
         if size != (self.width, self.height):
             image = reduced(image, size)
         return calm(image)
+
+
+def _slices(image: Any, heights: list[int]) -> Iterator[NDArray[np.uint8]]:
+    """The bands of a small page, as views of the whole."""
+    page = np.frombuffer(image.write_to_memory(), np.uint8).reshape(image.height, image.width, image.bands)
+    page.flags.writeable = False
+    top = 0
+    for height in heights:
+        yield page[top : top + height]
+        top += height
 
 
 def reduced(image: Any, size: tuple[int, int]) -> Any:
@@ -199,7 +228,14 @@ def scan_of(
             dpi=dpi or _dpi(image),
             access=access or _access(image, kind),
         )
-    return VipsScan(info, load, source=source, identity=look.identity, turned=look.turned)
+    return VipsScan(
+        info,
+        load,
+        source=source,
+        identity=look.identity,
+        turned=look.turned,
+        first=None if look.turned else final,
+    )
 
 
 def check_size(key: PageKey, width: int, height: int, max_pixels: int) -> None:
