@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.boxes.scenes import detect, scene
+from tilekit.boxes import engine, merging
 from tilekit.boxes.detections import Detections
 from tilekit.boxes.merging import MergePolicy, StreamingMerge, merge
 from tilekit.errors import InvalidArgument
@@ -125,3 +126,28 @@ def test_nothing_merges_to_nothing():
     grid = Tiling(100).grid(300, 300)
     assert len(merge(Detections.empty(("a",)), grid)) == 0
     assert len(StreamingMerge(grid).finish()) == 0
+
+
+@given(seed=st.integers(0, 2**32), layout=st.sampled_from(["rows", "touching", "mess"]), open_=st.booleans())
+def test_the_quick_way_equals_the_greedy_kernel(seed, layout, open_):
+    truth, labels = scene(600, 500, seed=seed, sizes=(4, 200), layout=layout)
+    grid = Tiling(150, 0.3).grid(600, 500)
+    policy = MergePolicy()
+    pieces = merging._pieces(found(grid, truth, labels, seed), grid, policy, 0)
+    unsettled = (pieces.boxes[:, 3] > 250).astype(np.uint8) if open_ else np.zeros(len(pieces), np.uint8)
+    cut = (pieces.edges != 0).astype(np.uint8)
+    quick = merging._along_pairs(pieces, 0.5, 4.0, pieces.labels, cut, unsettled)
+    order = engine.descending(pieces.scores)
+    order = np.concatenate([order[cut[order] == 0], order[cut[order] == 1]])
+    greedy, _ = engine.greedy(
+        pieces.boxes,
+        order,
+        pieces.labels,
+        2,
+        0.5,
+        tiles=pieces.tiles,
+        cut=cut,
+        unsettled=unsettled,
+        slack=4.0,
+    )
+    assert quick is None or np.array_equal(quick, greedy)

@@ -20,8 +20,6 @@ class Groups(NamedTuple):
 
 def descending(scores: NDArray[np.float64]) -> NDArray[np.int32]:
     """Places in order of falling score; equal scores keep input order."""
-    from tilekit.boxes.kernels import sorting
-
     count = len(scores)
     if count < 512:
         return np.argsort(-scores, kind="stable").astype(np.int32)
@@ -33,11 +31,22 @@ def descending(scores: NDArray[np.float64]) -> NDArray[np.int32]:
     if span >= 2**63:
         return np.argsort(-scores, kind="stable").astype(np.int32)
     keys = top - bits
+    return _radix(keys, span)
+
+
+def ascending(keys: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Places in order of rising keys, none negative; equal keys keep input order."""
+    return _radix(keys.copy(), int(keys.max(initial=0))).astype(np.int64)
+
+
+def _radix(keys: NDArray[np.int64], top: int) -> NDArray[np.int32]:
+    from tilekit.boxes.kernels import sorting
+
+    count = len(keys)
     places = np.arange(count, dtype=np.int32)
     other_keys, other_places = np.empty(count, np.int64), np.empty(count, np.int32)
-    swapped = sorting.radix(
-        keys, places, other_keys, other_places, np.empty(2048, np.int64), span.bit_length()
-    )
+    counts = np.empty(2048, np.int64)
+    swapped = sorting.radix(keys, places, other_keys, other_places, counts, top.bit_length())
     return other_places if swapped else places
 
 

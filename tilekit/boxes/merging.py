@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tilekit.boxes import checks, engine, joining
+from tilekit.boxes import checks, engine, joining, overlap
 from tilekit.boxes.detections import Detections
 from tilekit.boxes.joining import Pieces
 from tilekit.boxes.remap import on_scan, tile_places
@@ -15,6 +15,9 @@ from tilekit.errors import InvalidArgument
 from tilekit.grid import TileGrid
 
 _MERGE_METRIC = 2
+_PAIRS = 6  # touching pairs and comparisons a box, beyond which the greedy kernel is better
+_COMPARISONS = 64
+_COARSE = 2**20  # steps of x0 in the first sort
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +162,11 @@ def _pieces(
         labels = mapping[labels]
     boxes = on_scan(detections.boxes[keep], tiles, grid)
     rows, cols = np.divmod(tiles, grid.cols)
-    left, right = grid.columns.starts()[cols], np.minimum(grid.columns.stops(), grid.width)[cols]
-    top, bottom = grid.lines.starts()[rows], np.minimum(grid.lines.stops(), grid.height)[rows]
-    np.clip(boxes[:, 0::2], left[:, None], right[:, None], out=boxes[:, 0::2])
-    np.clip(boxes[:, 1::2], top[:, None], bottom[:, None], out=boxes[:, 1::2])
-    order = np.lexsort((-scores, labels, boxes[:, 3], boxes[:, 2], boxes[:, 1], boxes[:, 0], tiles))
+    for side, places, axis in ((0, cols, grid.columns), (1, rows, grid.lines)):
+        low, high = axis.starts()[places], np.minimum(axis.stops(), axis.size)[places]
+        for corner in (side, side + 2):
+            np.clip(boxes[:, corner], low, high, out=boxes[:, corner])
+    order = _merge_order(boxes, scores, labels, tiles)
     boxes, tiles = boxes[order], tiles[order]
     return Pieces(
         boxes,
@@ -178,10 +181,15 @@ def _pieces(
 
 
 def _decide(pieces: Pieces, policy: MergePolicy, unsettled: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """State of each piece: 0 dropped, 1 kept, 2 not yet known."""
     cut = (pieces.edges != 0).view(np.uint8)
+    labels = np.zeros(len(pieces), np.int64) if policy.class_agnostic else pieces.labels
+    slack = 2 * policy.tolerance
+    state = _along_pairs(pieces, policy.threshold, slack, labels, cut, unsettled)
+    if state is not None:
+        return state
     order = engine.descending(pieces.scores)
     order = np.concatenate([order[cut[order] == 0], order[cut[order] == 1]])
-    labels = np.zeros(len(pieces), np.int64) if policy.class_agnostic else pieces.labels
     state, _ = engine.greedy(
         pieces.boxes,
         order,
@@ -191,9 +199,61 @@ def _decide(pieces: Pieces, policy: MergePolicy, unsettled: NDArray[np.uint8]) -
         tiles=pieces.tiles,
         cut=cut,
         unsettled=unsettled,
-        slack=2 * policy.tolerance,
+        slack=slack,
     )
     return state
+
+
+def _along_pairs(
+    pieces: Pieces,
+    threshold: float,
+    slack: float,
+    labels: NDArray[np.int64],
+    cut: NDArray[np.uint8],
+    unsettled: NDArray[np.uint8],
+) -> NDArray[np.uint8] | None:
+    """What the greedy kernel decides, from the pairs that touch; None where there are too many of them."""
+    count = len(pieces)
+    wide = pieces.boxes + np.array([-1, -1, 1, 1]) * (slack / 2 + 1e-6)
+    room = _PAIRS * count + 256
+    pairs, found = overlap.listed_within(wide, 0.0, room, _COMPARISONS * count + 4096)
+    if not 0 <= found <= room:
+        return None
+    from tilekit.boxes.kernels import settling
+
+    first, better = np.empty(count + 2, np.int32), np.empty(found, np.int32)
+    stack, reached, state = np.empty(count, np.int32), np.empty(count, np.int32), np.empty(count, np.uint8)
+    settling.settle(
+        pieces.boxes, pieces.scores, labels, pieces.tiles, cut, threshold, slack, pairs, unsettled.copy(),
+        first, better, stack, reached, state,
+    )  # fmt: skip
+    return state
+
+
+def _merge_order(
+    boxes: NDArray[np.float64],
+    scores: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    tiles: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """Places by tile, box, class, falling score: by tile and a coarse x0 first, what is equal in those after."""
+    if not len(boxes):
+        return np.empty(0, np.int64)
+    low = boxes[:, 0].min()
+    keys = ((boxes[:, 0] - low) * (_COARSE / max(float(boxes[:, 0].max() - low), 1e-9))).astype(np.int64)
+    keys += tiles * (2 * _COARSE)
+    order = engine.ascending(keys)
+    keys = keys[order]
+    tied = np.zeros(len(keys), np.bool_)
+    tied[1:] = keys[1:] == keys[:-1]
+    tied[:-1] |= tied[1:]
+    rows = order[tied]
+    part = boxes[rows]
+    full = np.lexsort(
+        (-scores[rows], labels[rows], part[:, 3], part[:, 2], part[:, 1], part[:, 0], tiles[rows])
+    )
+    order[tied] = rows[full]
+    return order
 
 
 def _result(pieces: Pieces, grid: TileGrid, policy: MergePolicy, named: Detections) -> Detections:

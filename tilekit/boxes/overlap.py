@@ -49,24 +49,33 @@ def pairs(boxes: ArrayLike, threshold: float = 0.5) -> Pairs:
 
 def listed(boxes: NDArray[np.float64], threshold: float) -> NDArray[np.int32]:
     """The pairs (m, 2) of checked boxes, in no particular order."""
+    room = 2 * len(boxes) + 256
+    while True:
+        out, number = listed_within(boxes, threshold, room, 2**62)
+        if number <= room:
+            return out
+        room = number
+
+
+def listed_within(
+    boxes: NDArray[np.float64], threshold: float, room: int, budget: int
+) -> tuple[NDArray[np.int32], int]:
+    """Up to `room` pairs, and how many there are: -1 where finding them takes more comparisons than `budget`."""
     from tilekit.boxes.kernels import listing
 
     count = len(boxes)
-    room = 2 * count + 256
-    while True:
-        out = np.empty((room, 2), np.int32)
-        number = listing.find(
-            boxes,
-            threshold,
-            np.empty((24, 14)),
-            np.empty((count, 4)),
-            np.empty(7 * count + 800, np.int32),
-            out,
-            np.empty(count, np.uint8),
-        )
-        if number <= room:
-            return out[:number]
-        room = number
+    out = np.empty((room, 2), np.int32)
+    number = listing.find(
+        boxes,
+        threshold,
+        np.empty((24, 14)),
+        np.empty((count, 4)),
+        np.empty(7 * count + 800, np.int32),
+        out,
+        np.empty(count, np.uint8),
+        budget,
+    )
+    return out[: max(0, number)], number
 
 
 def aligned_iou(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -40,16 +40,15 @@ def remap_to_tiles(boxes: ArrayLike, grid: TileGrid, min_visible: float = 0.5) -
     point: its share is measured along what length it has. Time and memory: O(boxes + outputs).
     """
     share = checks.ratio(min_visible, "min_visible")
-    reduced = grid.to_reduced(checks.boxes(boxes))
+    checked = checks.boxes(boxes)
+    reduced = grid.to_reduced(checked) if grid.is_scaled else checked
     from tilekit.boxes.kernels import carrying
 
     left, right = grid.columns.starts(), np.minimum(grid.columns.stops(), grid.width)
     top, bottom = grid.lines.starts(), np.minimum(grid.lines.stops(), grid.height)
-    places = np.zeros(len(grid) + 1, np.int64)
-    spans = np.empty(4 * len(reduced), np.int64)
-    carrying.count(reduced, left, right, top, bottom, share, places, spans)
-    np.cumsum(places, out=places)
-    total = int(places[-1])
+    places = np.empty(len(grid) + 2, np.int64)
+    spans = np.empty(4 * len(reduced), np.int32)
+    total = carrying.count(reduced, left, right, top, bottom, share, places, spans)
     tile_index, source_index = np.empty(total, np.int64), np.empty(total, np.int64)
     out, visible, cut = np.empty((total, 4)), np.empty(total), np.empty(total, np.uint8)
     carrying.fill(
