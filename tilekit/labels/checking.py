@@ -58,7 +58,7 @@ def check_manifest(
     if not paths and test is None:
         raise InvalidArgument("check_manifest needs at least one manifest")
     files = [(path, role_of(path)) for path in paths] + ([(test, "test")] if test is not None else [])
-    options = _Options(images, uploaded, limits, keep)
+    options = _Options(images, uploaded, limits, keep, len(files) > 1)
     scans = []
     for path, role in files:
         scan = _Scan(os.fspath(path), role, options)
@@ -91,6 +91,8 @@ class _Options:
     uploaded: bool
     limits: Limits
     keep: int
+    paired: bool
+    """Whether there are several manifests, between which pages may leak."""
 
 
 @dataclass
@@ -132,7 +134,8 @@ class _Scan:
                     self.say(number, finding)
                 source = line.source_ref
                 refs(hash(source) if source else number)
-                pages(hash(page_of(source)) if source and line.status != "invalid" else 0)
+                if self.options.paired:
+                    pages(hash(page_of(source)) if source and line.status != "invalid" else 0)
                 self.local += bool(source) and not line.bucket
                 if progress is not None and not number % 5000:
                     progress(offset, self.report.bytes)

@@ -7,7 +7,6 @@ labels (single and multi-label), `image_size` as list or object, class ids that 
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,6 +30,7 @@ from tilekit.storage.local import atomic_file, storage_errors
 CREATED = "2000-01-01T00:00:00"
 """Creation date written unless one is given: fixed, so that the same labels give the same bytes."""
 
+_ENCODER = msgspec.json.Encoder()
 MAX_LINE = 64 * 1024 * 1024
 """Bytes of a line beyond which it is not read."""
 
@@ -223,11 +224,10 @@ class ManifestWriter:
         self.write_line(line)
 
     def write_line(self, line: Mapping[str, Any]) -> None:
-        """Write a line as it is."""
+        """Write a line as it is; numbers that JSON does not have (NaN) become null."""
         if self._file is None:
             raise LabelError("a ManifestWriter is written to inside its `with` block")
-        text = json.dumps(line, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        self._file.write(text.encode("utf-8") + b"\n")
+        self._file.write(_ENCODER.encode(line) + b"\n")
         self.lines += 1
 
     def _box_part(

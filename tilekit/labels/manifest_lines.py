@@ -19,6 +19,8 @@ from tilekit.rekognition.lines import (
     MULTILABEL,
     VERIFICATION,
     LinePart,
+    class_map_of,
+    confidences_of,
     decode_plain,
     decode_typed,
     is_number,
@@ -110,6 +112,8 @@ class ManifestLine:
     def annotations(self, names: Sequence[str] | None = None) -> Annotations:
         """The boxes of the chosen attributes; a box that a later attribute repeats exactly counts once."""
         chosen = self.chosen(names)
+        if len(chosen) == 1 and not self.ignored:
+            return _alone(chosen[0])
         places: dict[str, int] = {}
         rows: list[NDArray[np.float64]] = []
         ids: list[int] = []
@@ -130,6 +134,14 @@ class ManifestLine:
         return Annotations(
             np.array(rows).reshape(-1, 4), np.array(ids, dtype=np.int64), tuple(places), ignore
         )
+
+
+def _alone(attribute: BoxAttribute) -> Annotations:
+    """The boxes of the only attribute; names in the order they appear."""
+    used = dict.fromkeys(attribute.labels)
+    places = {name: place for place, name in enumerate(used)}
+    ids = [places[attribute.class_map[number]] for number in attribute.class_ids]
+    return Annotations(attribute.boxes, np.array(ids, dtype=np.int64), tuple(used))
 
 
 def parse_line(raw: bytes, number: int = 0, file: str | os.PathLike[str] = "") -> ManifestLine:
@@ -158,27 +170,26 @@ def _quick(line: Mapping[str, LinePart | str | int], number: int) -> ManifestLin
         and part.image_size is not None
         and len(part.image_size) == 1
         and part.annotations is not None
-        and meta.class_map is not None
     ):
         return None
+    names = class_map_of(meta.class_map)
+    scores = confidences_of(meta.objects)
+    if names is None or not names.shortest or scores is None:
+        return None
     size = part.image_size[0]
-    width, height, mapping = size.width, size.height, meta.class_map
+    width, height, class_map = size.width, size.height, names.by_id
     rows = []
     for box in part.annotations:
         right, bottom = box.left + box.width, box.top + box.height
-        if right > width or bottom > height or str(box.class_id) not in mapping:
+        if right > width or bottom > height or box.class_id not in class_map:
             return None
         rows.append((box.left, box.top, right, bottom))
-    try:
-        class_map = {int(key): value for key, value in mapping.items()}
-    except ValueError:
-        return None
     attribute = BoxAttribute(
         name,
         np.array(rows, dtype=np.float64).reshape(-1, 4),
         tuple([box.class_id for box in part.annotations]),
         class_map,
-        tuple([entry.confidence for entry in meta.objects or ()]),
+        scores,
         (width, height),
         meta.creation_date or "",
         meta.adjustment_status or "",

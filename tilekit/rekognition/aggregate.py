@@ -15,12 +15,14 @@ from tilekit.rekognition.findings import Finding
 from tilekit.rekognition.limits import LIMITS, Limits
 from tilekit.rekognition.rules import CheckedLine, UseCase
 
+_MOST_TOGETHER = 10_000
+
 
 @dataclass
 class Tally:
     """Counts over the lines of one manifest. Memory: the labels, and 8 bytes a line with an error.
 
-    `images`: usable images of each label, by use case. `named`: every label the lines speak of.
+    Lines mostly repeat their labels, so those are counted together, and apart only when asked for.
     """
 
     total: int = 0
@@ -29,32 +31,45 @@ class Tally:
     ignored: int = 0
     boxes: int = 0
     error_lines: array[int] = field(default_factory=lambda: array("q"))
-    images: dict[UseCase, Counter[str]] = field(default_factory=dict)
     lines: Counter[UseCase] = field(default_factory=Counter)
-    named: set[str] = field(default_factory=set)
     buckets: Counter[str] = field(default_factory=Counter)
+    _images: dict[UseCase, Counter[str]] = field(default_factory=dict)
+    _together: Counter[tuple[UseCase, tuple[str, ...]]] = field(default_factory=Counter)
+    _named: set[str] = field(default_factory=set)
+    _last: tuple[str, ...] = ()
 
     def add(self, number: int, line: CheckedLine) -> None:
         """Count a line; `number` from one."""
         self.total += 1
         if line.bucket:
             self.buckets[line.bucket] += 1
-        if line.named:
-            self.named.update(line.named)
+        if line.named is not self._last:
+            self._named.update(line.named)
+            self._last = line.named
         if line.status == "valid":
             self.valid += 1
             self.lines[line.use_case] += 1
-            counts = self.images.get(line.use_case)
-            if counts is None:
-                counts = self.images[line.use_case] = Counter()
-            for label in line.labels:
-                counts[label] += 1
+            self._together[line.use_case, line.labels] += 1
+            if len(self._together) > _MOST_TOGETHER:
+                self._take_apart()
         elif line.status == "ignored":
             self.ignored += 1
         else:
             self.invalid += 1
         if line.findings and any(finding.about.error for finding in line.findings):
             self.error_lines.append(number)
+
+    def _take_apart(self) -> None:
+        for (use_case, labels), count in self._together.items():
+            counts = self._images.setdefault(use_case, Counter())
+            for label in labels:
+                counts[label] += count
+        self._together.clear()
+
+    @property
+    def named(self) -> set[str]:
+        """Every label the lines speak of, used or not."""
+        return self._named
 
     @property
     def use_case(self) -> UseCase:
@@ -71,7 +86,8 @@ class Tally:
 
     def usable(self, use_case: UseCase | None = None) -> Counter[str]:
         """Images of each label among the lines of the use case."""
-        return self.images.get(use_case or self.kind, Counter())
+        self._take_apart()
+        return self._images.get(use_case or self.kind, Counter())
 
     def statistics(self, errors: list[Finding]) -> dict[str, Any]:
         """The manifest's part of `manifest_summary.json`."""

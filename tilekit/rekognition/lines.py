@@ -7,9 +7,10 @@ what is wrong.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
-from typing import IO, Annotated, Any
+from typing import IO, Annotated, Any, NamedTuple
 
 import msgspec
 
@@ -53,8 +54,10 @@ class LinePart(msgspec.Struct, gc=False):
 
     image_size: list[LineSize] | None = None
     annotations: list[LineBox] | None = None
-    objects: list[LineObject] | None = None
-    class_map: dict[str, str] | None = msgspec.field(default=None, name="class-map")
+    objects: msgspec.Raw = msgspec.Raw(b"")
+    """As bytes, for `confidences_of`: mostly the same from line to line."""
+    class_map: msgspec.Raw = msgspec.field(default=msgspec.Raw(b""), name="class-map")
+    """As bytes: lines mostly repeat it, so `class_map_of` decodes it once for all of them."""
     type: str | None = None
     human_annotated: str | None = msgspec.field(default=None, name="human-annotated")
     creation_date: str | None = msgspec.field(default=None, name="creation-date")
@@ -65,8 +68,21 @@ class LinePart(msgspec.Struct, gc=False):
     adjustment_status: str | None = msgspec.field(default=None, name="adjustment-status")
 
 
+class ClassMap(NamedTuple):
+    """A class map: labels by id, all labels in order, and the length of the shortest and the longest."""
+
+    by_id: dict[int, str]
+    named: tuple[str, ...]
+    shortest: int
+    longest: int
+
+
 Decoded = dict[str, LinePart | str | int]
 
+_CACHED = 8192
+"""Bytes of a part up to which it is worth remembering."""
+_OBJECTS = msgspec.json.Decoder(list[LineObject])
+_MAP = msgspec.json.Decoder(dict[str, str])
 _TYPED = msgspec.json.Decoder(Decoded)
 _PLAIN: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 
@@ -77,6 +93,43 @@ def decode_typed(raw: bytes) -> Decoded | None:
         return _TYPED.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def class_map_of(raw: msgspec.Raw) -> ClassMap | None:
+    """A class map from its bytes, or None where it is not ids to labels. The result is shared: leave it be."""
+    data = bytes(raw)
+    return _class_map(data) if len(data) > _CACHED else _cached_class_map(data)
+
+
+def confidences_of(raw: msgspec.Raw) -> tuple[float, ...] | None:
+    """The confidences of `objects` from their bytes, or None where they are not all from 0 to 1."""
+    data = bytes(raw)
+    return _confidences(data) if len(data) > _CACHED else _cached_confidences(data)
+
+
+def _confidences(raw: bytes) -> tuple[float, ...] | None:
+    try:
+        return tuple([entry.confidence for entry in _OBJECTS.decode(raw)])
+    except (msgspec.DecodeError, ValueError):
+        return None
+
+
+def _class_map(raw: bytes) -> ClassMap | None:
+    try:
+        found = _MAP.decode(raw)
+        by_id = {int(key): label for key, label in found.items() if key.isdecimal() and str(int(key)) == key}
+    except (msgspec.DecodeError, ValueError):
+        return None
+    if len(by_id) < len(found):
+        return None
+    lengths = [len(label) for label in found.values()]
+    return ClassMap(
+        by_id, tuple(dict.fromkeys(found.values())), min(lengths, default=1), max(lengths, default=1)
+    )
+
+
+_cached_class_map = functools.lru_cache(maxsize=512)(_class_map)
+_cached_confidences = functools.lru_cache(maxsize=512)(_confidences)
 
 
 def decode_plain(raw: bytes) -> Any:

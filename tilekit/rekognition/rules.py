@@ -25,6 +25,8 @@ from tilekit.rekognition.lines import (
     DETECTION,
     METADATA,
     LinePart,
+    class_map_of,
+    confidences_of,
     decode_plain,
     decode_typed,
     is_number,
@@ -67,11 +69,15 @@ class CheckedLine:
             if self._parts is None:
                 return []
             part, meta = self._parts
-            names = meta.class_map or {}
-            self._boxes = [
-                (names[str(box.class_id)], box.left, box.top, box.width, box.height)
-                for box in part.annotations or ()
-            ]
+            names = class_map_of(meta.class_map)
+            self._boxes = (
+                []
+                if names is None
+                else [
+                    (names.by_id[box.class_id], box.left, box.top, box.width, box.height)
+                    for box in part.annotations or ()
+                ]
+            )
         return self._boxes
 
 
@@ -113,16 +119,22 @@ def _quick(line: Mapping[str, LinePart | str | int], limits: Limits, allow_local
         return None
     if not isinstance(part, LinePart) or not isinstance(meta, LinePart):
         return None
-    sizes, annotations, objects, mapping = part.image_size, part.annotations, meta.objects, meta.class_map
-    if not annotations or not objects or mapping is None or sizes is None or len(sizes) != 1:
+    sizes, annotations = part.image_size, part.annotations
+    if not annotations or sizes is None or len(sizes) != 1:
         return None
     if meta.type != DETECTION or meta.human_annotated not in ("yes", "no") or meta.creation_date is None:
+        return None
+    names = class_map_of(meta.class_map)
+    objects = confidences_of(meta.objects)
+    if objects is None or len(objects) != len(annotations):
+        return None
+    if names is None or not names.shortest or names.longest > limits.max_label_chars:
         return None
     width, height = sizes[0].width, sizes[0].height
     low, high = (width, height) if width < height else (height, width)
     if low < limits.min_side or high > limits.max_side or high > limits.max_aspect * low:
         return None
-    if not 0 < len(annotations) <= limits.max_boxes or len(objects) != len(annotations):
+    if not 0 < len(annotations) <= limits.max_boxes:
         return None
     least = smallest_side(width, height, limits.shrink_side)
     ids = set()
@@ -132,33 +144,26 @@ def _quick(line: Mapping[str, LinePart | str | int], limits: Limits, allow_local
             return None
         ids.add(box.class_id)
     try:
-        labels = tuple([mapping[str(number)] for number in ids])
+        labels = tuple([names.by_id[number] for number in ids])
     except KeyError:
         return None
     bucket = _bucket(source, allow_local)
-    if bucket is None or not good_date(meta.creation_date) or not _good_map(mapping, limits):
+    if bucket is None or not good_date(meta.creation_date):
         return None
-    named = labels if len(mapping) == len(ids) else tuple(mapping.values())
+    size = (width, height)
     return CheckedLine(
         "valid",
         source,
         bucket,
         "OBJECT_LOCALIZATION",
         labels,
-        named,
-        (width, height),
+        names.named,
+        size,
         (),
         None,
         None,
         (part, meta),
     )
-
-
-def _good_map(mapping: dict[str, str], limits: Limits) -> bool:
-    for key, label in mapping.items():
-        if not key.isdecimal() or not 0 < len(label) <= limits.max_label_chars:
-            return False
-    return True
 
 
 def good_date(text: str) -> bool:
