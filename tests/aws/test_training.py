@@ -8,7 +8,7 @@ import pytest
 
 from tests.aws.building import TILING, line, make_dataset
 from tilekit.aws.project import RekognitionProject
-from tilekit.aws.training import Training, tiling_beside
+from tilekit.aws.training import Beside, Training, read_beside
 from tilekit.errors import InvalidArgument, LabelError, ServiceError, StorageNotFound, TrainingFailed
 from tilekit.storage.s3 import S3Store
 
@@ -203,13 +203,36 @@ def test_images_outside_the_folder_stay_apart(
     assert sum(1 for _ in store.list(project.root / "images/")) == 4
 
 
-def test_tiling_beside(tmp_path: Path) -> None:
-    assert tiling_beside(tmp_path / "train.manifest") is None
-    (tmp_path / "tiling.json").write_text(json.dumps({"tiling": TILING.to_json(), "format": "jpeg"}))
-    assert tiling_beside(tmp_path / "train.manifest") == TILING
+def test_what_lies_beside(tmp_path: Path) -> None:
+    assert read_beside(tmp_path / "train.manifest") == Beside()
+    (tmp_path / "tiling.json").write_text(json.dumps({"tiling": TILING.to_json(), "decoy": "not-a-symbol"}))
+    assert read_beside(tmp_path / "train.manifest") == Beside(TILING, ("not-a-symbol",))
+    (tmp_path / "tiling.json").write_text(json.dumps({"tiling": TILING.to_json(), "decoy": None}))
+    assert read_beside(tmp_path / "train.manifest") == Beside(TILING)
     (tmp_path / "tiling.json").write_text("[]")
     with pytest.raises(InvalidArgument, match=r"tiling\.json"):
-        tiling_beside(tmp_path / "train.manifest")
+        read_beside(tmp_path / "train.manifest")
+
+
+def test_manifests_in_a_bucket(
+    make_project: MakeProject, dataset: tuple[Path, Path], store: S3Store, tmp_path: Path
+) -> None:
+    project = make_project()
+    for path in dataset:
+        lines = []
+        for raw in path.read_text().splitlines():
+            entry = json.loads(raw)
+            place = f"s3://aws-tests/given/{entry['source-ref']}"
+            store.upload(path.parent / entry["source-ref"], place)
+            lines.append(json.dumps({**entry, "source-ref": place}))
+        store.put(f"s3://aws-tests/given/{path.name}", ("\n".join(lines) + "\n").encode())
+    value = {"tiling": TILING.to_json(), "decoy": "triangle"}
+    store.put("s3://aws-tests/given/tiling.json", json.dumps(value).encode())
+    where = "s3://aws-tests/given"
+    model = project.train(f"{where}/train.manifest", f"{where}/test.manifest", state=tmp_path / "state")
+    assert model.tiling == TILING
+    assert model.detector().decoys == ("triangle",)
+    assert not list(store.list(project.root / "images/"))
 
 
 def test_models_copy_and_delete(

@@ -24,7 +24,8 @@ class RekognitionDetector(TileCaller):
     the default 0 asks for everything, so that merging and thresholds come after. `thresholds`: per label,
     0 to 1, below which a detection is dropped here; labels not named keep everything. `format`, `quality`:
     of the bytes sent, which stay under 4 MB by lowering the quality. `reference(tile)`: an S3 place to send
-    instead of bytes (the object must be the tile's image), or None for bytes. `tiling`: that of the training.
+    instead of bytes (the object must be the tile's image), or None for bytes. `tiling`: that of the training;
+    `decoys`: labels that are dropped after merging.
     Other options are TileCaller's: workers, access, limiter, max_rate, attempts, patience.
     """
 
@@ -42,6 +43,7 @@ class RekognitionDetector(TileCaller):
         quality: int = 90,
         reference: Callable[[Tile], S3Location | None] | None = None,
         tiling: Tiling | None = None,
+        decoys: Sequence[str] = (),
         **options: Any,
     ) -> None:
         super().__init__(names=names, **options)
@@ -59,6 +61,7 @@ class RekognitionDetector(TileCaller):
         self.quality = quality
         self.reference = reference
         self.tiling = tiling
+        self.decoys = tuple(decoys)
 
     def detect_tile(self, tile: Tile) -> Detections:
         """The detections of one tile."""

@@ -171,6 +171,7 @@ class Model:
 
         options.setdefault("names", self.recipe.names)
         options.setdefault("tiling", self.recipe.tiling)
+        options.setdefault("decoys", self.recipe.decoys)
         return RekognitionDetector(self.arn, access=self.service.access, **options)
 
     @contextlib.contextmanager

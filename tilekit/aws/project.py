@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tilekit.aws.service import Service
 from tilekit.aws.waiting import Note, Polling, poll, silent
-from tilekit.errors import InvalidArgument, ServiceError
+from tilekit.errors import InvalidArgument, ServiceError, StorageNotFound
 from tilekit.rekognition.arns import check_bucket, check_name
-from tilekit.storage.s3 import Access, S3Location, S3Store
+from tilekit.storage.s3 import Access, S3Location, S3Store, is_s3, parse_s3
 
 if TYPE_CHECKING:
     from tilekit.aws.model import Model
@@ -144,7 +145,7 @@ class RekognitionProject:
     ) -> Model:
         """Train a model on two manifests and wait for it; a rerun with the same names goes on.
 
-        `train`, `test`: Ground Truth manifests; local images are uploaded. `version`: the model's name
+        `train`, `test`: Ground Truth manifests, local or `s3://`; local images are uploaded. `version`: the model's name
         (default: made of the manifests' content, so the same data finds the same model). `tiling`: how the
         tiles were cut (default: the tiling.json beside the train manifest). `check=False` leaves out the local check. `replace` replaces datasets that tilekit did not make. `retry_failed` removes a failed model of
         this name and trains again. `progress(done, total)` counts files uploaded. `state`: folder for what
@@ -155,7 +156,8 @@ class RekognitionProject:
         """
         from tilekit.aws.training import Training
 
-        run = Training(self, Path(train), Path(test), version=version, tiling=tiling, state=state)
+        files = self._local(train, state), self._local(test, state)
+        run = Training(self, *files, version=version, tiling=tiling, state=state)
         if check:
             run.check()
         return run.run(
@@ -177,10 +179,11 @@ class RekognitionProject:
         tiling: Tiling | None = None,
         state: str | Path | None = None,
     ) -> TrainingPlan:
-        """What `train` would do: calls, bytes and estimated cost. Calls nothing, needs no credentials."""
+        """What `train` would do: calls, bytes and estimated cost. Calls nothing for local manifests."""
         from tilekit.aws.training import Training
 
-        return Training(self, Path(train), Path(test), version=version, tiling=tiling, state=state).plan()
+        files = self._local(train, state), self._local(test, state)
+        return Training(self, *files, version=version, tiling=tiling, state=state).plan()
 
     def delete(self) -> None:
         """Remove the project with its datasets and models; none of them may be running or training.
@@ -188,6 +191,17 @@ class RekognitionProject:
         Objects in the bucket stay.
         """
         delete_project(self.service, self.name, self.polling)
+
+    def _local(self, manifest: str | Path, state: str | Path | None) -> Path:
+        """A manifest as a local file; one in a bucket is fetched, with the tiling.json beside it."""
+        if not is_s3(manifest):
+            return Path(manifest)
+        place = parse_s3(str(manifest))
+        above, _, name = place.key.rpartition("/")
+        folder = Path(state if state is not None else ".tilekit-train") / self.name / "given" / above
+        with contextlib.suppress(StorageNotFound):
+            self.store.download(S3Location(place.bucket, above) / "tiling.json", folder / "tiling.json")
+        return self.store.download(place, folder / name)
 
     def _describe(self) -> dict[str, Any] | None:
         return _describe_project(self.service, self.name)

@@ -22,12 +22,16 @@ _FORMAT = 1
 
 @dataclass(frozen=True)
 class Recipe:
-    """`tiling` (None: whole images), `names` of the labels, `digest` of the manifests, `project_arn`."""
+    """`tiling` (None: whole images), `names` of the labels, `digest` of the manifests, `project_arn`.
+
+    `decoys`: labels that teach what to ignore; they take part in merging and are dropped then.
+    """
 
     tiling: Tiling | None = None
     names: tuple[str, ...] = ()
     digest: str = ""
     project_arn: str = ""
+    decoys: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -37,6 +41,7 @@ class Recipe:
             "names": list(self.names),
             "manifests": self.digest,
             "project_arn": self.project_arn,
+            "decoys": list(self.decoys),
         }
 
     @classmethod
@@ -50,6 +55,7 @@ class Recipe:
             tuple(value.get("names", ())),
             str(value.get("manifests", "")),
             str(value.get("project_arn", "")),
+            tuple(value.get("decoys", ())),
         )
 
 

@@ -78,7 +78,9 @@ class Training:
     ) -> None:
         self.project = project
         self.sources: dict[Split, Path] = {"train": train, "test": test}
-        self.tiling = tiling if tiling is not None else tiling_beside(train)
+        beside = read_beside(train)
+        self.tiling = tiling if tiling is not None else beside.tiling
+        self.decoys = beside.decoys
         self.state = Path(state) if state is not None else train.parent / ".tilekit-train"
         self.wanted = version if version is None else check_name(version, "version")
         self._prepared: tuple[PreparedManifest, PreparedManifest] | None = None
@@ -240,7 +242,9 @@ class Training:
         for item in self.prepared():
             labels.update(dict.fromkeys(item.labels))
         place = recipe_place(self.project.output, self.version)
-        write_recipe(self.project.store, place, Recipe(self.tiling, tuple(labels), self.digest, arn))
+        write_recipe(
+            self.project.store, place, Recipe(self.tiling, tuple(labels), self.digest, arn, self.decoys)
+        )
 
     def _describe(self, arn: str) -> dict[str, Any] | None:
         for item in self.project.service.pages(
@@ -337,18 +341,29 @@ class Training:
         return out
 
 
-def tiling_beside(manifest: Path) -> Tiling | None:
-    """The tiling of the `tiling.json` beside a manifest, or None where there is none."""
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What the `tiling.json` beside a manifest says: the tiling, and the decoy label if there is one."""
+
+    tiling: Tiling | None = None
+    decoys: tuple[str, ...] = ()
+
+
+def read_beside(manifest: Path) -> Beside:
+    """Read the `tiling.json` beside a manifest; an empty `Beside` where there is none."""
     path = manifest.parent / "tiling.json"
     if not path.is_file():
-        return None
+        return Beside()
     with storage_errors(path):
         text = path.read_text(encoding="utf-8")
     try:
         value = json.loads(text)
         if isinstance(value, dict) and isinstance(value.get("tiling"), dict):
-            value = value["tiling"]
-        return Tiling.from_json(value)
+            decoy = value.get("decoy")
+            return Beside(
+                Tiling.from_json(value["tiling"]), (decoy,) if isinstance(decoy, str) and decoy else ()
+            )
+        return Beside(Tiling.from_json(value))
     except ValueError as exc:
         raise InvalidArgument(f"{path}: {exc}") from exc
 
