@@ -166,3 +166,36 @@ def job(
     for command in made.commands()[-4:]:
         click.echo(command)
     next_step("upload the images and the files above, then send the request")
+
+
+@labels.command()
+@click.argument("base", metavar="LABELS")
+@click.argument("reviewed", nargs=-1, required=True, metavar="REVIEWED...")
+@click.option("--out", required=True, metavar="FILE", help="Where the merged labels go.")
+@click.option(
+    "--to", "target", default="ground-truth", show_default=True, metavar="FORMAT", help="Format of FILE."
+)
+@json_option
+def merge(base: str, reviewed: tuple[str, ...], out: str, target: str, as_json: bool) -> None:
+    """Take reviewed pages (a Ground Truth job's output manifest) back into LABELS, to train again.
+
+    A reviewed page replaces the page it is of, boxes the reviewer removed are gone; new pages are added.
+    """
+    from tilekit.labels.merging import merge_labels
+    from tilekit.labels.reading import read_labels, write_labels
+
+    merged = merge_labels(read_labels(base), *(read_labels(path) for path in reviewed))
+    write_labels(merged.labels, out, target)
+    value = {
+        "out": out,
+        "pages": len(merged.labels),
+        "boxes": merged.labels.boxes,
+        "replaced": len(merged.replaced),
+        "added": len(merged.added),
+        "waiting": len(merged.waiting),
+    }
+    if as_json:
+        print_json(value)
+        return
+    print_table(list(value), [list(value.values())])
+    next_step(f"tilekit dataset {out} OUT, then tilekit train")
