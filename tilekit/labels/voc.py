@@ -6,8 +6,8 @@ the corners, counted from 0. The devkit itself counts pixels from 1: `first_pixe
 
 from __future__ import annotations
 
-import os
-from pathlib import Path, PurePosixPath, PureWindowsPath
+import posixpath
+from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree as ET
 
 from tilekit.labels.collecting import Collector, number_text
@@ -74,20 +74,22 @@ def _key(file: Path, name: str, images: PathLike | None) -> PageKey:
 
 
 def page_files(labels: LabelSet, folder: PathLike, suffix: str) -> dict[PageKey, Path]:
-    """A file below `folder` for each page: its relative folder and stem kept, so that none collide."""
-    used: dict[str, PageKey] = {}
+    """A file below `folder` for each page: its stem, and its folder below what all have in common; none collide."""
+    used: set[str] = set()
     files = {}
+    plain = {key: key.source.split("://")[-1].replace("\\", "/").replace(":", "") for key in labels}
+    parents = {str(PurePosixPath(text).parent) for text in plain.values()}
+    alike = len({text.startswith("/") for text in parents}) == 1
+    common = posixpath.commonpath(parents) if alike else ""
     for key in labels:
-        plain = relative(PageKey(key.source), folder).split("://")[-1].replace("\\", "/")
-        parts = [part for part in PurePosixPath(plain).parts if part not in ("..", "/", ".")]
-        stem = "/".join(parts[-3:] if os.path.isabs(plain) else parts)
-        stem = PureWindowsPath(stem).as_posix().replace(":", "")
-        base = str(PurePosixPath(stem).with_suffix("")) + (f".p{key.page}" if key.page else "")
+        inside = posixpath.relpath(plain[key], common) if common else plain[key]
+        parts = [part for part in PurePosixPath(inside).parts if part not in ("..", "/", ".")]
+        base = str(PurePosixPath(*parts).with_suffix("")) + (f".p{key.page}" if key.page else "")
         name, number = base, 1
         while name.casefold() in used:
             number += 1
             name = f"{base}-{number}"
-        used[name.casefold()] = key
+        used.add(name.casefold())
         files[key] = Path(folder) / f"{name}{suffix}"
     return files
 
