@@ -141,17 +141,23 @@ def test_a_failed_training_names_the_lines(
 
 
 def test_a_failed_model_is_tried_again_only_when_told(
-    make_project: MakeProject, dataset: tuple[Path, Path]
+    make_project: MakeProject, dataset: tuple[Path, Path], notes: list[str]
 ) -> None:
-    lines = dataset[0].read_text().splitlines()
-    for number in (1, 2, 4):
-        broken = json.loads(lines[number])
-        broken["bounding-box-metadata"]["class-map"] = {}
-        lines[number] = json.dumps(broken)
-    dataset[0].write_text("\n".join(lines) + "\n")
+    """The labels of train and test do not overlap: the service finds out while training."""
+    dataset[1].write_text(dataset[1].read_text().replace('"arrow"', '"x"').replace('"triangle"', '"y"'))
     for again in (False, False, True):
-        with pytest.raises((TrainingFailed, LabelError)):
-            make_project().train(*dataset, version="bad", retry_failed=again)
+        with pytest.raises(TrainingFailed, match="bad: training failed: "):
+            make_project().train(*dataset, version="bad", retry_failed=again, check=False)
+        assert any("removing the failed bad" in note for note in notes) is again
+
+
+def test_a_manifest_the_service_refuses(make_project: MakeProject, dataset: tuple[Path, Path]) -> None:
+    lines = dataset[0].read_text().splitlines()
+    dataset[0].write_text(
+        "\n".join(line.replace('"0": "arrow", "1": "triangle"', "") for line in lines) + "\n"
+    )
+    with pytest.raises(LabelError, match=r"train\.manifest: the service refused it as train dataset: .+"):
+        make_project().train(*dataset, check=False)
 
 
 def test_what_is_wrong_is_said_before_a_byte_is_sent(
