@@ -48,6 +48,7 @@ class Watched:
 
     def __init__(self, browser: Browser, width: int = 1280, height: int = 900, scheme: Any = "light") -> None:
         self.page: Page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+        self.page.set_default_timeout(120_000)
         self.problems: list[str] = []
         self.page.on("console", lambda message: self.problems.append(message.text))
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))
@@ -60,8 +61,14 @@ class Watched:
 
     def open(self, path: Path, fragment: str = "") -> Page:
         self.page.goto(path.as_uri() + fragment)
-        self.page.wait_for_load_state("networkidle")
+        settle(self.page)
         return self.page
+
+
+def settle(page: Page) -> None:
+    """Wait until every picture on the page has come or failed."""
+    page.wait_for_load_state("load")
+    page.wait_for_function("[...document.images].every(image => image.complete || image.loading === 'lazy')")
 
 
 def test_every_page_opens_without_a_problem(report: Path, browser: Browser) -> None:
@@ -122,8 +129,8 @@ def test_a_known_symbol_lies_under_its_box(report: Path, browser: Browser, tmp_p
     page = Watched(browser).open(report.parent / "pages/00001.html")
     page.keyboard.press("n")
     assert "missed, square" in page.inner_text("#where")
-    page.wait_for_load_state("networkidle")
     page.wait_for_timeout(300)
+    settle(page)
     page.keyboard.press("m")  # the box itself would tint the pixels
     corner = page.evaluate(
         """() => { const v = window.TILEKIT_VIEWER, r = document.getElementById("map").getBoundingClientRect();
@@ -146,7 +153,7 @@ def test_a_known_symbol_lies_under_its_box(report: Path, browser: Browser, tmp_p
 def test_a_crop_of_the_gallery_leads_to_its_place(report: Path, browser: Browser) -> None:
     page = Watched(browser).open(report)
     page.click(".gallery a >> nth=0")
-    page.wait_for_load_state("networkidle")
+    settle(page)
     view = "window.TILEKIT_VIEWER.map"
     assert page.evaluate(f"{view}.getZoom() >= window.TILEKIT_PAGE.pyramid.top")
     page.close()
