@@ -27,6 +27,8 @@ from tilekit.labels.predictions import PageDetections, PredictionSet
 from tilekit.labels.reading import read_labels, write_labels
 from tilekit.pages import PageKey
 from tilekit.scans.encoding import decode_image, encode_image
+from tilekit.scans.opening import open_scan
+from tilekit.testing.scenes import scene_pdf
 from tilekit.tiles.naming import parse_tile_name
 
 TILING = Tiling(160, 40)
@@ -104,7 +106,7 @@ def test_manifests_pass_the_service_check_and_pages_carry_the_whole_truth(labels
         assert found.labels == value.labels
     assert json.loads((out / "tiling.json").read_text())["tiling"] == TILING.to_json()
     assert json.loads((out / "summary.json").read_text()) == json.loads(json.dumps(summary.to_json()))
-    assert decode_image((out / "contact-train.png").read_bytes()).shape[2] == 3
+    assert decode_image((out / "contact-train.jpg").read_bytes()).shape[2] == 3
     columns, rows = summary.table()
     assert all(len(row) == len(columns) for row in rows)
 
@@ -343,6 +345,30 @@ def test_large_pages_of_a_baseline_are_shrunk_and_that_is_said(tmp_path):
         492,
         4096,
     )
+
+
+def test_pdf_pages_are_rendered_at_the_size_they_were_labeled(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    known = []
+    for number in range(3):
+        known += scene_pdf(f"set{number}.pdf", 2, seed=number, dpi=100, width=900, height=640, empty_every=0)
+    labels = LabelSet({key: found for key, _, found in known}, sizes={key: size for key, size, _ in known})
+    summary = tile_dataset(labels, "out", Tiling(320, 32), format="png", slivers="keep", baseline=True)
+    assert summary.baseline is not None
+    assert summary.baseline.possible
+    line = lines(tmp_path / "out" / "train.manifest")[0]
+    name = parse_tile_name(line["source-ref"])
+    key = PageKey(f"{Path(name.stem).name}.pdf", name.page)
+    window = name.window
+    with open_scan(key.source, page=key.page, dpi=100) as scan:
+        assert (scan.width, scan.height) == labels.size(key)
+        np.testing.assert_array_equal(
+            scan.read(*window), decode_image((tmp_path / "out" / line["source-ref"]).read_bytes())
+        )
+    sides = {side: {key.source for key in summary.split.pages(side)} for side in SIDES}
+    assert not sides["train"] & sides["test"]
+    again = tile_dataset(labels, "again", Tiling(320, 32), split="out/split.json")
+    assert again.split == summary.split
 
 
 def test_the_tiles_for_other_trainers(labels, tmp_path):

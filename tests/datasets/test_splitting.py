@@ -149,6 +149,24 @@ def test_bad_split_files_are_told_with_their_place(tmp_path, text, message):
         split_from_file(many(3, "up"), path)
 
 
+def test_pages_relative_to_the_split_file(tmp_path):
+    labels = {
+        PageKey(str(tmp_path / "x" / "a.tif")): page("up"),
+        PageKey(str(tmp_path / "y" / "a.tif")): page("up"),
+    }
+    (tmp_path / "out").mkdir()
+    path = tmp_path / "out" / "split.csv"
+    path.write_text("../x/a.tif,train\n../y/a.tif,test")
+    split = split_from_file(labels, path)
+    assert (len(split.train), len(split.test)) == (1, 1)
+    path.write_text("../x/a.tif#page=7,train")
+    with pytest.raises(LabelError, match="is no page of the labels; the file"):
+        split_from_file(labels, path)
+    path.write_text("../x/a.tif#page=0,train")
+    with pytest.raises(LabelError, match="count from one"):
+        split_from_file(labels, path)
+
+
 def test_an_ambiguous_end_of_a_path(tmp_path):
     labels = {PageKey("x/a.tif"): page("up"), PageKey("y/a.tif"): page("up")}
     path = tmp_path / "split.csv"

@@ -115,7 +115,7 @@ def dataset(labels: str, out: str, as_json: bool, **options: Any) -> None:
     if summary.baseline is not None:
         say(_baseline_words(summary.baseline))
     place = out.rstrip("/")
-    say(f"look at {place}/contact-train.png")
+    say(f"look at {place}/contact-train.jpg")
     next_step(f"tilekit check {place}/train.manifest {place}/test.manifest")
 
 

@@ -36,6 +36,7 @@ def write_baseline(
     encoding: Encoding,
     dpi: Dpi,
     seed: int,
+    workers: int,
     write: Callable[[list[PageTask]], None],
 ) -> BaselineSummary:
     """Write whole pages and their manifests; or say why no baseline is possible.
@@ -84,7 +85,7 @@ def write_baseline(
     names = items[0].annotations.names
     for side in SIDES:
         paper.write_manifest(papers, images, side, items, stems, coding.extension)
-        paper.write_sheet(papers, images, side, items, stems, coding.extension, names, seed)
+        paper.write_sheet(papers, images, side, items, stems, coding.extension, names, seed, workers)
     return summary
 
 

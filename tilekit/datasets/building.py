@@ -76,7 +76,7 @@ def tile_dataset(
     `out`: a folder, or an `s3://bucket/prefix` that takes everything; with `bucket` (an s3 prefix) the
     images go there and the rest into the local folder. Written are `tiles/`, `train|tune|test.manifest`
     (source-ref relative to the manifest, or s3://), `pages-train|tune|test.manifest` (the truth of whole
-    pages, for evaluation), `tiling.json`, `split.json`, `contact-*.png`, and at the very end `summary.json`.
+    pages, for evaluation), `tiling.json`, `split.json`, `contact-*.jpg`, and at the very end `summary.json`.
 
     `split`: shares, a split file (see `split_from_file`) or a Split; `split_by` and `seed` see
     `split_pages`. `min_visible`, `slivers`, `ignored`, `max_boxes`, `keep_empty`: see CarryingRules;
@@ -216,8 +216,8 @@ class _Run:
         for side in SIDES:
             paper.write_manifest(self.papers, self.images, side, planned, stems, extension)
             paper.write_pages(self.papers, side, planned, self.labels)
-            sheet = (self.papers, self.images, side, planned, stems, extension, self.names, build.seed)
-            paper.write_sheet(*sheet)
+            sheet = (self.papers, self.images, side, planned, stems, extension, self.names)
+            paper.write_sheet(*sheet, build.seed, build.workers)
         exported: list[str] = []
         if (folder := paper.local_folder(self.papers)) is not None:
             for kind in export:
@@ -262,7 +262,15 @@ class _Run:
             _remove_stale(images, tasks)
 
         return write_baseline(
-            plain, stems, papers, images, self.build.encoding, self.build.dpi, self.build.seed, write
+            plain,
+            stems,
+            papers,
+            images,
+            self.build.encoding,
+            self.build.dpi,
+            self.build.seed,
+            self.build.workers,
+            write,
         )
 
 

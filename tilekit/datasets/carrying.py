@@ -355,16 +355,25 @@ def painted(
     masks: NDArray[np.float64],
     kept: NDArray[np.float64],
     color: Sequence[int],
+    *,
+    own: bool = False,
 ) -> NDArray[np.uint8]:
-    """A copy of a tile's pixels with `masks` painted over, save where they overlap the `kept` boxes."""
+    """A tile's pixels with `masks` painted over, save where they overlap the `kept` boxes.
+
+    A copy, unless `own` says that the pixels are the caller's and nobody else looks at them.
+    """
     if not len(masks):
         return pixels
     height, width = pixels.shape[:2]
-    result = pixels.copy()
+    spared = [
+        ((slice(y0, y1), slice(x0, x1)), pixels[y0:y1, x0:x1].copy() if own else pixels[y0:y1, x0:x1])
+        for x0, y0, x1, y1 in outward(kept, width, height).tolist()
+    ]
+    result = pixels if own else pixels.copy()
     for x0, y0, x1, y1 in outward(masks, width, height).tolist():
         result[y0:y1, x0:x1] = color
-    for x0, y0, x1, y1 in outward(kept, width, height).tolist():
-        result[y0:y1, x0:x1] = pixels[y0:y1, x0:x1]
+    for place, part in spared:
+        result[place] = part
     return result
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import random
@@ -9,21 +10,26 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tilekit.boxes.annotations import Annotations
 from tilekit.datasets.output import FolderOutput, Output
 from tilekit.datasets.planned import PlannedPage
 from tilekit.datasets.splitting import SIDES, Side
 from tilekit.datasets.writing import Encoding, tile_path
 from tilekit.draw import contact_sheet, draw, label_colors
+from tilekit.flow import ordered_map
 from tilekit.grid import Tiling
 from tilekit.labels.ground_truth import ManifestWriter
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.sources import relative
 from tilekit.pages import PageKey
-from tilekit.scans.encoding import decode_image, encode_image
+from tilekit.scans.encoding import encode_image
 
 SUMMARY, TILING, SPLIT = "summary.json", "tiling.json", "split.json"
-SHEET_TILES = 24
+SHEET_TILES, SHEET_CELL = 24, 320
+Pixels = NDArray[np.uint8]
 
 
 def manifest_name(side: Side) -> str:
@@ -37,8 +43,8 @@ def pages_name(side: Side) -> str:
 
 
 def sheet_name(side: Side) -> str:
-    """`contact-train.png`."""
-    return f"contact-{side}.png"
+    """`contact-train.jpg`."""
+    return f"contact-{side}.jpg"
 
 
 def paper_names() -> list[str]:
@@ -125,6 +131,7 @@ def write_sheet(
     extension: str,
     names: Sequence[str],
     seed: int,
+    workers: int,
 ) -> None:
     """Write the contact sheet of a side: tiles with their boxes, chosen by the seed, in their order."""
     tiles = [
@@ -138,18 +145,35 @@ def write_sheet(
         return
     chosen = sorted(random.Random(f"sheet {seed}").sample(range(len(tiles)), min(SHEET_TILES, len(tiles))))
     colors = label_colors(names)
-    pictures, captions = [], []
-    for place in chosen:
-        item, tile = tiles[place]
-        name = tile_path(stems[item.page.key.source], item.page.key.page, tile, extension)
-        boxes = Annotations(tile.boxes, item.annotations.class_ids[tile.source], item.annotations.names)
-        pixels = decode_image(images.get(name))
-        pictures.append(draw(pixels, boxes, colors=colors, names=False, line=1, max_side=320))
-        captions.append(name)
+    shown = [tiles[place] for place in chosen]
+    files = [
+        tile_path(stems[item.page.key.source], item.page.key.page, tile, extension) for item, tile in shown
+    ]
+
+    def picture(place: int) -> Pixels:
+        item, tile = shown[place]
+        small = _thumbnail(images.get(files[place]))
+        scale = np.array([small.shape[1], small.shape[0]] * 2) / ([tile.window.width, tile.window.height] * 2)
+        boxes = Annotations(
+            tile.boxes * scale, item.annotations.class_ids[tile.source], item.annotations.names
+        )
+        return draw(small, boxes, colors=colors, names=False, line=1)
+
+    pictures = list(ordered_map(picture, range(len(shown)), workers=workers))
     count = sum(len(tile.source) for _, tile in tiles)
-    title = f"{side}: {len(tiles)} tiles with {count} boxes, {len(chosen)} shown"
-    sheet = contact_sheet(pictures, captions, title=title, legend=colors)
-    papers.put(sheet_name(side), encode_image(sheet, "png").data)
+    title = f"{side}: {len(tiles)} tiles with {count} boxes, {len(shown)} shown"
+    sheet = contact_sheet(pictures, files, title=title, legend=colors, cell=SHEET_CELL)
+    papers.put(sheet_name(side), encode_image(sheet, "jpeg", quality=92).data)
+
+
+def _thumbnail(data: bytes) -> Pixels:
+    """A tile reduced to the sheet's cells; JPEG is decoded at a fraction of its size."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data)) as image:
+        image.draft(image.mode, (SHEET_CELL, SHEET_CELL))
+        image.thumbnail((SHEET_CELL, SHEET_CELL), Image.Resampling.BOX, reducing_gap=1.0)
+        return np.array(image.convert("RGB"), dtype=np.uint8)
 
 
 def local_folder(papers: Output) -> Path | None:

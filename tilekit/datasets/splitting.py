@@ -88,31 +88,32 @@ def split_pages(
 def split_from_file(labels: Mapping[PageKey, Annotations], path: str | os.PathLike[str]) -> Split:
     """The split that a file gives: JSON (`{"train": [pages], ...}`) or CSV (`page,side` a line).
 
-    Pages stand in their text form (`plan.tif`, `set.pdf#page=3`), in full or from any folder on;
+    Pages stand in their text form (`plan.tif`, `set.pdf#page=3`): as in the labels, relative to the
+    split file, or from any folder on;
     a file named without `#page=` covers all of its pages that are not named themselves. The side
     `out` leaves pages out. Raises LabelError naming file and line for an unknown page or side, a
     page that stands twice, and pages of `labels` that are not named.
     """
-    return split_from(labels, _entries(Path(path)), where=str(path))
+    return split_from(labels, _entries(Path(path)), where=str(path), folder=Path(path).parent)
 
 
 def split_from(
     labels: Mapping[PageKey, Annotations],
     entries: Iterable[tuple[str, str, str]],
     where: str = "split",
+    folder: str | os.PathLike[str] = ".",
 ) -> Split:
     """The split given by (page in text form, side, place for messages) entries; see `split_from_file`."""
-    exact = {str(key): key for key in labels}
     sources: dict[str, list[PageKey]] = defaultdict(list)
     for key in labels:
         sources[key.source].append(key)
-    tails = _tails(exact), _tails(sources)
+    names = _Names(sources, Path(folder))
     named: dict[PageKey, str] = {}
     covered: dict[PageKey, str] = {}
     for text, side, place in entries:
         if side not in (*SIDES, OUT):
             raise LabelError(f"{place}: unknown side {side!r}; known are {', '.join((*SIDES, OUT))}")
-        keys, whole = _pages_named(text, exact, sources, tails, place)
+        keys, whole = names.pages(text, place)
         target = covered if whole else named
         for key in keys:
             if target.get(key, side) != side:
@@ -288,32 +289,43 @@ def _json_entries(path: Path, text: str) -> list[tuple[str, str, str]]:
     return entries
 
 
-Tails = tuple[Mapping[str, list[str]], Mapping[str, list[str]]]
+class _Names:
+    """The ways to name the sources of labels: as they stand, relative to a folder, by an end of the path."""
 
+    def __init__(self, sources: Mapping[str, list[PageKey]], folder: Path) -> None:
+        self.sources, self.folder = sources, folder
+        self.absolute = {os.path.abspath(name): name for name in sources}
+        self.ends: dict[str, list[str]] = defaultdict(list)
+        for name in sources:
+            parts = name.replace("\\", "/").split("/")
+            for start in range(len(parts)):
+                self.ends["/".join(parts[start:])].append(name)
 
-def _tails(names: Iterable[str]) -> dict[str, list[str]]:
-    """Full name by each of its ends that begins after a slash."""
-    found: dict[str, list[str]] = defaultdict(list)
-    for name in names:
-        parts = name.replace("\\", "/").split("/")
-        for start in range(len(parts)):
-            found["/".join(parts[start:])].append(name)
-    return found
+    def pages(self, text: str, place: str) -> tuple[list[PageKey], bool]:
+        """The pages an entry names, and whether it names a whole file of several."""
+        try:
+            wanted = PageKey.parse(text)
+        except InvalidArgument as exc:
+            raise LabelError(f"{place}: {exc}") from exc
+        found = self.sources[self._source(wanted.source, text, place)]
+        if "#page=" not in text:
+            return found, len(found) > 1
+        keys = [key for key in found if key.page == wanted.page]
+        if not keys:
+            raise LabelError(f"{place}: {text!r} is no page of the labels; the file's other pages are")
+        return keys, False
 
-
-def _pages_named(
-    text: str,
-    exact: Mapping[str, PageKey],
-    sources: Mapping[str, list[PageKey]],
-    tails: Tails,
-    place: str,
-) -> tuple[list[PageKey], bool]:
-    """The pages an entry names, and whether it names a whole file."""
-    plain = text.replace("\\", "/").removeprefix("./")
-    is_page = "#page=" in plain
-    full = [text] if text in (exact if is_page else sources) else tails[0 if is_page else 1].get(plain, [])
-    if not full:
-        raise LabelError(f"{place}: {text!r} is no page of the labels; use their paths or ends of them")
-    if len(full) > 1:
-        raise LabelError(f"{place}: {text!r} may be {full[0]} or {full[1]}; give more of its path")
-    return ([exact[full[0]]], False) if is_page else (sources[full[0]], len(sources[full[0]]) > 1)
+    def _source(self, source: str, text: str, place: str) -> str:
+        if source in self.sources:
+            return source
+        if (known := self.absolute.get(os.path.abspath(self.folder / source))) is not None:
+            return known
+        parts = [part for part in source.replace("\\", "/").split("/") if part != "."]
+        while parts and parts[0] == "..":
+            parts.pop(0)
+        full = self.ends.get("/".join(parts), [])
+        if not full:
+            raise LabelError(f"{place}: {text!r} is no page of the labels; use their paths or ends of them")
+        if len(full) > 1:
+            raise LabelError(f"{place}: {text!r} may be {full[0]} or {full[1]}; give more of its path")
+        return full[0]

@@ -26,6 +26,7 @@ from tilekit.tiles.reading import chosen_rows, raw_tiles
 
 Pixels = NDArray[np.uint8]
 TILES, COPIES = "tiles", "copies"
+_SAMPLES = 4096
 
 
 @dataclass(frozen=True)
@@ -150,11 +151,14 @@ def _read(scan: Scan, grid: TileGrid, window: Window) -> Pixels:
 
 def _write(job: _Job, *, output: Output, encoding: Encoding) -> int:
     pixels = job.pixels()
+    color = paper_color(pixels) if any(len(tile.masks) for _, tile in job.files) else ()
+    own = len(job.files) == 1 and pixels.flags.owndata
+    if own:
+        pixels.flags.writeable = True
     total = 0
     for name, tile in job.files:
-        color = background(pixels) if len(tile.masks) else ()
         data = encode_image(
-            painted(pixels, tile.masks, tile.boxes, color),
+            painted(pixels, tile.masks, tile.boxes, color, own=own),
             encoding.format,
             quality=encoding.quality,
             subsampling=encoding.subsampling,
@@ -163,6 +167,12 @@ def _write(job: _Job, *, output: Output, encoding: Encoding) -> int:
         output.put(name, data)
         total += len(data)
     return total
+
+
+def paper_color(pixels: Pixels) -> tuple[int, ...]:
+    """The background of a tile from a few thousand samples: what is painted over takes this color."""
+    step = max(1, round((pixels.shape[0] * pixels.shape[1] / _SAMPLES) ** 0.5))
+    return background(pixels[step // 2 :: step, step // 2 :: step])
 
 
 def _identity(source: str) -> list[int]:
