@@ -25,9 +25,16 @@ def centered(a, b):
     return b[0] <= x < b[2] and b[1] <= y < b[3]
 
 
-def match_page(truth, found, criterion):
+def carried_labels(truths, predictions):
+    """Labels that a true box or a prediction of any page carries; regions of other labels act on all."""
+    carried = {name for found in predictions.values() for name in found.labels}
+    for truth in truths.values():
+        carried |= {name for name, skip in zip(truth.labels, truth.ignore, strict=True) if not skip}
+    return carried
+
+
+def match_page(truth, found, criterion, carried):
     """For each prediction: index of its true box, "free" or "ignored"."""
-    carried = {n for n, skip in zip(truth.labels, truth.ignore, strict=True) if not skip} | set(found.labels)
     result = ["free"] * len(found)
     taken = set()
     for i in sorted(range(len(found)), key=lambda i: (-found.scores[i], i)):
@@ -57,9 +64,10 @@ def counts(truths, predictions, criterion, threshold):
     """label -> (tp, fp, fn) over all pages at one threshold."""
     names = sorted({n for part in (*truths.values(), *predictions.values()) for n in part.labels})
     table = {name: [0, 0, 0] for name in names}
+    carried = carried_labels(truths, predictions)
     for key, truth in truths.items():
         found = predictions[key]
-        outcome = match_page(truth, found, criterion)
+        outcome = match_page(truth, found, criterion, carried)
         hit = set()
         for i, what in enumerate(outcome):
             if found.scores[i] < threshold or what == "ignored":

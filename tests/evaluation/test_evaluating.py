@@ -10,8 +10,11 @@ from hypothesis import strategies as st
 from tests.evaluation import naive
 from tilekit.boxes.annotations import Annotations
 from tilekit.boxes.detections import Detections
+from tilekit.boxes.matching import match
 from tilekit.errors import EvaluationError, InvalidArgument, LabelError
 from tilekit.evaluation.evaluating import evaluate
+from tilekit.evaluation.matching import FREE, find_overlaps, match_pages
+from tilekit.evaluation.pages import flatten
 from tilekit.evaluation.result import read_evaluation
 from tilekit.evaluation.thresholds import fit_thresholds
 from tilekit.labels.predictions import PageDetections, PredictionSet
@@ -36,6 +39,19 @@ def test_counts_equal_the_slow_twin(seed, criterion):
     fast = {row.label: (row.counts.tp, row.counts.fp, row.counts.fn) for row in result.labels}
     assert {name: fast[name] for name in slow} == slow
     assert all(counts == (0, 0, 0) for name, counts in fast.items() if name not in slow)
+
+
+@given(st.integers(0, 10**6), st.sampled_from([0.5, 0.3]))
+def test_all_pages_at_once_match_as_page_by_page(seed, iou):
+    truth, found = naive.random_pages(seed, ignore=0)
+    flat = flatten(truth, found)
+    matched = match_pages(flat, find_overlaps(flat), iou)
+    first = dict(zip(flat.pages, np.cumsum([0, *(len(page) for page in truth.values())]), strict=False))
+    alone = [
+        np.where(part.truth_of >= 0, part.truth_of + first[key], FREE)
+        for key, part in ((key, match(found[key], truth[key], iou)) for key in truth)
+    ]
+    assert matched.tolist() == np.concatenate(alone).tolist()
 
 
 @given(st.integers(0, 10**6))

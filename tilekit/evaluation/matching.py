@@ -1,8 +1,9 @@
 """Matching of predictions to truth on all pages at once, in arrays.
 
 Greedy by score, as COCO does and as the service seems to: per page and label, the best prediction
-first takes the free true box it fits best; one true box is taken once. Page by page this is
-`boxes.matching.match`; here all pages go together, because a call a page costs more than the work.
+first takes the free true box it fits best (IoU); one true box is taken once. Page by page this is
+`boxes.matching.match`; here all pages go together, because a call a page costs more than the work, and
+ignore regions are COCO's crowds: of their own label, entered by the share of the prediction that makes a hit.
 
 The greedy order is a stable marriage (every true box prefers the higher score), so it is found by
 rounds of proposals over arrays, not by a loop over boxes.
@@ -30,7 +31,7 @@ class Overlaps:
     """Pairs of a prediction and a true box of the same page and label that share area or a center.
 
     `prediction`, `truth`: rows in FlatPages; `iou` float64; `centered`: the prediction's center lies in
-    the true box. `covered`, (n,) float64: largest share of each prediction inside one ignore region;
+    the true box. Sorted by prediction, then best fit first. `rank`, (n,) int64: place by falling score. `covered`, (n,) float64: largest share of each prediction inside one ignore region;
     `center_ignored`, (n,) bool: its center lies in one.
     """
 
@@ -38,6 +39,7 @@ class Overlaps:
     truth: NDArray[np.int64]
     iou: NDArray[np.float64]
     centered: NDArray[np.bool_]
+    rank: NDArray[np.int64]
     covered: NDArray[np.float64]
     center_ignored: NDArray[np.bool_]
 
@@ -57,8 +59,11 @@ def find_overlaps(flat: FlatPages) -> Overlaps:
     _cover(flat, flat.ignore_label != ANY_LABEL, labels, covered, center_ignored)
     rows, truths = pairs
     iou, _, centered = _measure(flat.boxes[rows], flat.truth_boxes[truths])
-    keep = (iou > 0) | centered
-    return Overlaps(rows[keep], truths[keep], iou[keep], centered[keep], covered, center_ignored)
+    keep = np.flatnonzero((iou > 0) | centered)
+    keep = keep[np.lexsort((truths[keep], -iou[keep], rows[keep]))]
+    rank = np.empty(len(flat.scores), np.int64)
+    rank[np.argsort(-flat.scores, kind="stable")] = np.arange(len(flat.scores))
+    return Overlaps(rows[keep], truths[keep], iou[keep], centered[keep], rank, covered, center_ignored)
 
 
 def match_pages(flat: FlatPages, overlaps: Overlaps, criterion: Criterion = 0.5) -> NDArray[np.int64]:
@@ -71,28 +76,22 @@ def match_pages(flat: FlatPages, overlaps: Overlaps, criterion: Criterion = 0.5)
         fits, ignored = overlaps.centered, overlaps.center_ignored
     else:
         fits, ignored = overlaps.iou >= criterion, overlaps.covered >= criterion
-    rank = np.empty(len(flat.scores), np.int64)
-    rank[np.argsort(-flat.scores, kind="stable")] = np.arange(len(flat.scores))
-    taken = _greedy(
-        overlaps.prediction[fits], overlaps.truth[fits], overlaps.iou[fits], rank, len(flat.truth_boxes)
-    )
+    taken = _greedy(overlaps.prediction[fits], overlaps.truth[fits], overlaps.rank, len(flat.truth_boxes))
     taken[(taken == FREE) & ignored] = IGNORED
     return taken
 
 
 def _greedy(
-    prediction: NDArray[np.int64],
-    truth: NDArray[np.int64],
-    fit: NDArray[np.float64],
-    rank: NDArray[np.int64],
-    truths: int,
+    prediction: NDArray[np.int64], truth: NDArray[np.int64], rank: NDArray[np.int64], truths: int
 ) -> NDArray[np.int64]:
-    """Serial dictatorship by rank, as rounds of proposals; gives the true box of each prediction."""
+    """Serial dictatorship by rank, as rounds of proposals; gives the true box of each prediction.
+
+    The pairs are wishes: sorted by prediction, best first.
+    """
     count = len(rank)
-    order = np.lexsort((truth, -fit, prediction))
-    prediction, truth = prediction[order], truth[order]
-    place = np.searchsorted(prediction, np.arange(count))  # where each one's wishes begin
-    end = np.searchsorted(prediction, np.arange(count), side="right")
+    wishes = np.bincount(prediction, minlength=count)
+    end = np.cumsum(wishes)
+    place = end - wishes  # where each one's wishes begin
     by_rank = np.empty(count, np.int64)
     by_rank[rank] = np.arange(count)
     owner = np.full(truths, count, np.int64)  # rank of who holds each true box
