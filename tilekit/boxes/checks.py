@@ -20,6 +20,10 @@ def boxes(value: ArrayLike, name: str = "boxes") -> NDArray[np.float64]:
         array = array.reshape(0, 4)
     if array.ndim != 2 or array.shape[1] != 4:
         raise InvalidArgument(f"{name} must have shape (n, 4) as x0, y0, x1, y1, not {array.shape}")
+    if not len(array) or (
+        (array[:, 2:] >= array[:, :2]).all() and array.max() <= LIMIT and array.min() >= -LIMIT
+    ):
+        return _frozen(array)
     with np.errstate(invalid="ignore"):
         bad = ~(np.abs(array) <= LIMIT).all(axis=1) | (array[:, 2:] < array[:, :2]).any(axis=1)
     if bad.any():

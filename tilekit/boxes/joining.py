@@ -53,23 +53,6 @@ class Pieces:
         )
 
 
-def touched(
-    boxes: NDArray[np.float64], tiles: NDArray[np.int64], grid: TileGrid, tolerance: float
-) -> NDArray[np.uint8]:
-    """Which sides of each box a tile edge inside the scan touches, as bits."""
-    rows, cols = np.divmod(tiles, grid.cols)
-    across, down = (grid.columns.starts(), grid.columns.stops()), (grid.lines.starts(), grid.lines.stops())
-    inner_left = np.where(across[0] > 0, across[0] + tolerance, -np.inf)
-    inner_right = np.where(across[1] < grid.width, across[1] - tolerance, np.inf)
-    inner_top = np.where(down[0] > 0, down[0] + tolerance, -np.inf)
-    inner_bottom = np.where(down[1] < grid.height, down[1] - tolerance, np.inf)
-    edges: NDArray[np.uint8] = (boxes[:, 0] <= inner_left[cols]).astype(np.uint8)
-    edges |= (boxes[:, 1] <= inner_top[rows]).view(np.uint8) << 1
-    edges |= (boxes[:, 2] >= inner_right[cols]).view(np.uint8) << 2
-    edges |= (boxes[:, 3] >= inner_bottom[rows]).view(np.uint8) << 3
-    return edges
-
-
 def spans_below(pieces: Pieces, grid: TileGrid, tolerance: float) -> NDArray[np.bool_]:
     """Pieces that may go on in the next row: cut at the bottom, across the whole shared strip."""
     starts = np.append(grid.lines.starts()[1:], grid.height)

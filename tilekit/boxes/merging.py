@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tilekit.boxes import checks, engine, joining, overlap
 from tilekit.boxes.detections import Detections
 from tilekit.boxes.joining import Pieces
-from tilekit.boxes.remap import on_scan, tile_places
+from tilekit.boxes.remap import tile_places
 from tilekit.errors import InvalidArgument
 from tilekit.grid import TileGrid
 
@@ -64,7 +64,7 @@ def merge(detections: Detections, grid: TileGrid, policy: MergePolicy | None = N
         pieces = joining.join_across(pieces, grid, policy.tolerance, policy.class_agnostic)
         pieces = joining.join_down(pieces, grid, policy.tolerance, policy.class_agnostic)
     state = _decide(pieces, policy, np.zeros(len(pieces), np.uint8))
-    return _result(pieces.take(state == 1), grid, policy, detections)
+    return _result(pieces, state == 1, grid, detections.names)
 
 
 class StreamingMerge:
@@ -133,12 +133,11 @@ class StreamingMerge:
         waiting = state == 2
         ready = (state == 1) & (pool.sequence > self._given)
         ready &= pool.sequence < pool.sequence[waiting].min(initial=np.iinfo(np.int64).max)
-        out = pool.take(ready)
-        self._given = int(out.sequence.max(initial=self._given))
+        self._given = int(pool.sequence[ready].max(initial=self._given))
         reach = float(pool.boxes[waiting, 1].min(initial=horizon))
         pending = (state == 1) & (pool.sequence > self._given)
         self._pool = pool.take(waiting | pending | ((state == 1) & (pool.boxes[:, 3] + slack > reach)))
-        return _result(out, self._grid, self._policy, Detections.empty(self._names))
+        return _result(pool, ready, self._grid, self._names)
 
     def _unite(self, names: tuple[str, ...]) -> None:
         self._names += tuple(name for name in names if name not in self._names)
@@ -156,26 +155,33 @@ def _pieces(
         raise InvalidArgument("detections have no tile_index; merging needs to know the tile of each")
     index = np.empty(0, np.int64) if detections.tile_index is None else detections.tile_index
     tiles = tile_places(index, len(detections), grid)
-    keep = detections.scores >= policy.score_floor
-    tiles, scores, labels = tiles[keep], detections.scores[keep], detections.class_ids[keep]
-    if mapping is not None and len(labels):
-        labels = mapping[labels]
-    boxes = on_scan(detections.boxes[keep], tiles, grid)
-    rows, cols = np.divmod(tiles, grid.cols)
-    for side, places, axis in ((0, cols, grid.columns), (1, rows, grid.lines)):
-        low, high = axis.starts()[places], np.minimum(axis.stops(), axis.size)[places]
-        for corner in (side, side + 2):
-            np.clip(boxes[:, corner], low, high, out=boxes[:, corner])
-    order = _merge_order(boxes, scores, labels, tiles)
-    boxes, tiles = boxes[order], tiles[order]
+    from tilekit.boxes.kernels import placing
+
+    labels = detections.class_ids if mapping is None or not len(tiles) else mapping[detections.class_ids]
+    order = _merge_order(detections.boxes, detections.scores, labels, tiles)
+    order = order[(detections.scores >= policy.score_floor)[order]]
+    boxes, edges = np.empty((len(order), 4)), np.empty(len(order), np.uint8)
+    placing.place(
+        detections.boxes,
+        tiles,
+        order,
+        grid.columns.starts(),
+        np.minimum(grid.columns.stops(), grid.width),
+        grid.lines.starts(),
+        np.minimum(grid.lines.stops(), grid.height),
+        policy.tolerance,
+        boxes,
+        edges,
+    )
+    tiles = tiles[order]
     return Pieces(
         boxes,
-        scores[order],
+        detections.scores[order],
         labels[order],
         tiles,
-        joining.touched(boxes, tiles, grid, policy.tolerance),
+        edges,
         first + np.arange(len(boxes)),
-        rows[order],
+        tiles // grid.cols,
         boxes,
     )
 
@@ -256,12 +262,13 @@ def _merge_order(
     return order
 
 
-def _result(pieces: Pieces, grid: TileGrid, policy: MergePolicy, named: Detections) -> Detections:
+def _result(pieces: Pieces, chosen: NDArray[np.bool_], grid: TileGrid, names: tuple[str, ...]) -> Detections:
+    boxes = pieces.boxes[chosen]
     return Detections(
-        grid.to_base(pieces.boxes),
-        pieces.scores,
-        pieces.labels,
-        named.names,
-        pieces.tiles,
-        pieces.edges != 0,
+        grid.to_base(boxes) if grid.is_scaled else boxes,
+        pieces.scores[chosen],
+        pieces.labels[chosen],
+        names,
+        pieces.tiles[chosen],
+        pieces.edges[chosen] != 0,
     )

@@ -1,0 +1,47 @@
+"""Tile-frame boxes put on the scan, clipped to their tiles, with the edges that cut them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tilekit.boxes.kernels.jit import kernel
+
+
+@kernel("void(R2,RI,RI,RI,RI,RI,RI,f,F2,B)")
+def place(
+    boxes: Any,
+    tiles: Any,
+    order: Any,
+    left: Any,
+    right: Any,
+    top: Any,
+    bottom: Any,
+    tolerance: float,
+    out: Any,
+    edges: Any,
+) -> None:
+    """Write box `order[r]` to row r of `out`, and to `edges` the sides (left 1, top 2, right 4, bottom 8) that a
+    tile edge inside the scan touches within `tolerance`. `right`, `bottom` end with the scan.
+    """
+    cols = len(left)
+    width, height = right[cols - 1], bottom[len(bottom) - 1]
+    for r in range(len(order)):
+        i = order[r]
+        row = tiles[i] // cols
+        col = tiles[i] - row * cols
+        start_x, stop_x, start_y, stop_y = left[col], right[col], top[row], bottom[row]
+        x0 = min(max(boxes[i, 0] + start_x, start_x), stop_x)
+        y0 = min(max(boxes[i, 1] + start_y, start_y), stop_y)
+        x1 = min(max(boxes[i, 2] + start_x, start_x), stop_x)
+        y1 = min(max(boxes[i, 3] + start_y, start_y), stop_y)
+        out[r, 0], out[r, 1], out[r, 2], out[r, 3] = x0, y0, x1, y1
+        touched = 0
+        if start_x > 0 and x0 <= start_x + tolerance:
+            touched += 1
+        if start_y > 0 and y0 <= start_y + tolerance:
+            touched += 2
+        if stop_x < width and x1 >= stop_x - tolerance:
+            touched += 4
+        if stop_y < height and y1 >= stop_y - tolerance:
+            touched += 8
+        edges[r] = touched
