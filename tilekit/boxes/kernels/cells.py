@@ -173,7 +173,7 @@ def within(
         if first == last:
             continue
         ahead, under, done = starts[c + 2], starts[c + cols - 1], starts[c + cols + 2]
-        budget -= (last - first) * (ahead - first + done - under)
+        budget -= int(last - first) * int(ahead - first + done - under)
         if budget < 0:
             break
         for i in range(first, last):
@@ -219,7 +219,7 @@ def between(
         for row in range(top, bottom + 1):
             begin = base + row * int(cols) + 1
             start, stop = starts[begin + left], starts[begin + right + 1]
-            budget -= stop - start + 2
+            budget -= int(stop - start) + 2
             for j in range(start, stop):
                 if over(lying, i, j, threshold):
                     found = keep_pair(pairs, found, source[i], source[j])
