@@ -73,16 +73,24 @@ def stems_of(keys: Iterable[PageKey]) -> dict[str, str]:
     folders = {path.parent for path in paths.values()}
     common = _common(folders)
     short = {source: path.relative_to(common) for source, path in paths.items()}
-    count = Counter(str(path.with_suffix("")) for path in short.values())
-    stems = {}
+    plain = {source: _stem(path) for source, path in short.items()}
+    count = Counter(plain.values())
+    stems: dict[str, str] = {source: stem for source, stem in plain.items() if count[stem] == 1}
+    taken = set(stems.values())
     for source, path in short.items():
-        plain = str(path.with_suffix(""))
-        stems[source] = plain if count[plain] == 1 else f"{plain}-{path.suffix.lstrip('.') or 'file'}"
-    repeated = Counter(stems.values())
-    return {
-        source: stem if repeated[stem] == 1 else f"{stem}-{sources.index(source)}"
-        for source, stem in stems.items()
-    }
+        if source not in stems:
+            stem = wanted = f"{plain[source]}-{path.suffix.lstrip('.') or 'file'}"
+            number = 2
+            while stem in taken:
+                stem, number = f"{wanted}-{number}", number + 1
+            stems[source] = stem
+            taken.add(stem)
+    return {source: stems[source] for source in sources}
+
+
+def _stem(path: PurePosixPath) -> str:
+    """A relative path without its extension; a name of nothing but dots becomes "scan"."""
+    return str(path.parent / (path.stem if path.stem.strip(".") else "scan"))
 
 
 def _matching_dpi(info: ScanInfo, size: tuple[int, int]) -> float:
