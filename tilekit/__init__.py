@@ -68,6 +68,7 @@ _HOME = {
     "labeling_job": "tilekit.labels.jobs",
     "match": "tilekit.boxes.matching",
     "merge": "tilekit.boxes.merging",
+    "merge_labels": "tilekit.labels.merging",
     "merge_ledgers": "tilekit.archive.inspecting",
     "nmm": "tilekit.boxes.fusion",
     "nms": "tilekit.boxes.suppression",
@@ -164,6 +165,7 @@ if TYPE_CHECKING:
     from tilekit.labels.fixing import fix_manifest as fix_manifest
     from tilekit.labels.jobs import labeling_job as labeling_job
     from tilekit.labels.label_set import LabelSet as LabelSet
+    from tilekit.labels.merging import merge_labels as merge_labels
     from tilekit.labels.predictions import PageDetections as PageDetections
     from tilekit.labels.predictions import PredictionSet as PredictionSet
     from tilekit.labels.predictions import PredictionWriter as PredictionWriter
