@@ -64,6 +64,7 @@ _HOME = {
     "giou": "tilekit.boxes.overlap",
     "ios": "tilekit.boxes.overlap",
     "iou": "tilekit.boxes.overlap",
+    "join_tiles": "tilekit.tiles.joining",
     "label_stats": "tilekit.labels.stats",
     "labeling_job": "tilekit.labels.jobs",
     "match": "tilekit.boxes.matching",
@@ -184,6 +185,7 @@ if TYPE_CHECKING:
     from tilekit.scans.opening import open_scan as open_scan
     from tilekit.scans.opening import scan_info as scan_info
     from tilekit.scans.opening import scan_pages as scan_pages
+    from tilekit.tiles.joining import join_tiles as join_tiles
     from tilekit.tiles.reading import read_tiles as read_tiles
     from tilekit.tiles.tile import Tile as Tile
     from tilekit.tiles.writing import EncodedTile as EncodedTile

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from tilekit.errors import StorageDenied, StorageError, StorageFull, StorageNotFound
+from tilekit.errors import StorageDenied, StorageError, StorageFull, StorageNotFound, TilekitError
 
 PART_SUFFIX = ".tilekit-part"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -21,7 +21,7 @@ def storage_errors(path: str | os.PathLike[str]) -> Iterator[None]:
     """Turn an OSError inside the block into one of ours, naming `path`."""
     try:
         yield
-    except StorageError:
+    except TilekitError:
         raise
     except OSError as exc:
         raise storage_error(exc, path) from exc

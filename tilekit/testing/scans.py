@@ -26,7 +26,7 @@ Pixels = NDArray[np.uint8]
 CELL = 512
 _VARIANTS = 24
 _PLATE = 1536
-_NOISE_LEVELS = {False: 0.0, True: 2.0}
+_NOISE_LEVELS = {False: 0.0, True: 1.0}
 _TIFF: dict[str, dict[str, Any]] = {
     "deflate-strips": {"compression": "deflate", "predictor": "horizontal"},
     "lzw-strips": {"compression": "lzw", "predictor": "horizontal"},
@@ -41,8 +41,8 @@ def paper_scan(
 ) -> Pixels:
     """A page of (height, width, 3), or 1 with `gray`, uint8.
 
-    `noise`: standard deviation of the paper's noise in levels; True is 2, a good scanner; 12 is a
-    noisy photo.
+    `noise`: standard deviation of the paper's noise in levels; True is 1, a good scanner; 12 is a
+    noisy photo. It is the same in all bands.
     """
     out = np.empty((height, width, 1 if gray else 3), np.uint8)
     top = 0
@@ -124,8 +124,9 @@ def _plate(seed: int, sigma: float, bands: int) -> Pixels | None:
     """Noise to add, wrapped to uint8: patterns stay 40 levels away from both ends."""
     if sigma <= 0:
         return None
-    drawn = np.random.default_rng([seed, 77]).normal(0, sigma, (_PLATE, _PLATE, bands))
-    return np.clip(np.rint(drawn), -40, 40).astype(np.int8).view(np.uint8)
+    drawn = np.random.default_rng([seed, 77]).normal(0, sigma, (_PLATE, _PLATE, 1))
+    noise = np.clip(np.rint(drawn), -40, 40).astype(np.int8).view(np.uint8)
+    return np.ascontiguousarray(np.broadcast_to(noise, (_PLATE, _PLATE, bands)))
 
 
 @lru_cache(maxsize=2 * _VARIANTS)

@@ -36,7 +36,7 @@ def read_tiles(
     give, any order and number; they come in grid order.
 
     Memory, beside the budget, for a scan stored in scanlines:
-    (tile height + stride + 512) x width x bands bytes and the decoder's own; for one stored in
+    (tile height + 2 x stride + 384) x width x bands bytes and the decoder's own; for one stored in
     blocks: what `tiles_of_blocks` says, whatever the width.
     Raises ScanError for damage, naming file and page; InvalidArgument for an index not in the grid.
     """

@@ -13,14 +13,14 @@ from tilekit.grid import TileGrid
 from tilekit.scans.scan import Scan
 from tilekit.tiles.pieces import Piece, RawTile
 
-_BAND_ROWS = 256
+_BAND_ROWS = 128
 
 
 def tiles_of_rows(scan: Scan, grid: TileGrid, rows: dict[int, Collection[int]]) -> Iterator[RawTile]:
     """Tiles of a scan that is read once, top to bottom, in grid order.
 
     `rows`: row of tiles -> its columns to give. Reading ends with the last row asked for.
-    Memory: (tile height + stride + 2 x 256) x width x bands bytes, plus the decoder's own.
+    Memory: (tile height + 2 x stride + 3 x 128) x width x bands bytes, plus the decoder's own.
     """
     if not rows:
         return
@@ -55,7 +55,7 @@ def tiles_of_rows(scan: Scan, grid: TileGrid, rows: dict[int, Collection[int]]) 
 
 
 def band_heights(grid: TileGrid) -> list[int]:
-    """Heights of bands such that every row of tiles is made of whole bands, none above 256 rows."""
+    """Heights of bands such that every row of tiles is made of whole bands, none above 128 rows."""
     edges = {0, grid.height}
     edges.update(min(int(value), grid.height) for value in grid.lines.starts())
     edges.update(min(int(value), grid.height) for value in grid.lines.stops())

@@ -313,5 +313,5 @@ def _encode(
             workers=threads,
             cost=lambda tile: tile.nbytes,
             budget=budget,
-            ahead=max(4 * threads, grid.cols),
+            ahead=max(4 * threads, 2 * grid.cols),
         )
