@@ -105,6 +105,7 @@ def write_page(task: PageTask, output: Output, workers: int) -> int:
             jobs,
             workers=workers,
             cost=lambda job: job.bytes,
+            ahead=max(4 * workers, scan.grid(task.tiling).cols),  # a row of tiles comes at once
         )
         return sum(done)
 
