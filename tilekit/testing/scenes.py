@@ -18,7 +18,7 @@ from tilekit.errors import InvalidArgument
 from tilekit.pages import PageKey
 from tilekit.testing.lettering import lettering, text_width
 from tilekit.testing.pdf import write_pdf
-from tilekit.testing.shapes import BLACK, Color, Shape, Stroke, draw, shape_bounds
+from tilekit.testing.shapes import Color, Shape, Stroke, draw, shape_bounds
 from tilekit.testing.symbols import DEMO_SYMBOLS, LOOK_ALIKES, SYMBOLS, symbol
 
 _WORDS: list[str] = str.split(
@@ -58,18 +58,21 @@ class _Sheet:
         return None
 
     def ink(self) -> Color:
-        """A pen's color: black, or any on colored sheets."""
-        return _INKS[int(self.random.integers(len(_INKS)))] if self.color else BLACK
+        """A pen's color: some dark gray, or any on colored sheets."""
+        if self.color:
+            return _INKS[int(self.random.integers(len(_INKS)))]
+        gray = int(self.random.integers(0, 70))
+        return gray, gray, gray
 
 
 def scene_page(
     seed: int,
-    width: int = 3600,
-    height: int = 2560,
+    width: int = 4000,
+    height: int = 2828,
     *,
     symbols: Sequence[str] = DEMO_SYMBOLS,
     look_alikes: Sequence[str] | None = None,
-    symbol_px: tuple[float, float] = (14.0, 17.0),
+    symbol_px: tuple[float, float] = (15.0, 18.0),
     count: int = 12,
     clutter: float = 1.0,
     color: bool = False,
@@ -78,7 +81,7 @@ def scene_page(
     """A page as (h, w, 1 or 3) uint8 pixels and its labels, names in the order of `symbols`.
 
     `symbol_px`: range of a symbol's side; `count`: labeled symbols, fewer where there is no room;
-    `look_alikes`: unlabeled shapes, half as many again (None: the usual ones not in `symbols`);
+    `look_alikes`: unlabeled shapes, a few more than `count` (None: the usual ones not in `symbols`);
     `clutter`: amount of text, lines and tables; `color`: colored inks; `noise`: standard deviation of the paper.
     """
     shapes, labels = scene_shapes(
@@ -107,7 +110,7 @@ def scene_shapes(
     *,
     symbols: Sequence[str] = DEMO_SYMBOLS,
     look_alikes: Sequence[str] | None = None,
-    symbol_px: tuple[float, float] = (14.0, 17.0),
+    symbol_px: tuple[float, float] = (15.0, 18.0),
     count: int = 12,
     clutter: float = 1.0,
     color: bool = False,
@@ -129,7 +132,7 @@ def scene_shapes(
     for _ in range(round(6 * clutter)):
         _machine(sheet, unit)
     boxes, ids = _scatter(sheet, symbols, symbol_px, count, noted=True)
-    _scatter(sheet, look_alikes, symbol_px, (count + 6) // 2 if look_alikes else 0, noted=False)
+    _scatter(sheet, look_alikes, symbol_px, count + 3 if look_alikes else 0, noted=False)
     for _ in range(round(24 * clutter)):
         _note(sheet, unit)
     return sheet.shapes, Annotations(np.array(boxes).reshape(-1, 4), ids, tuple(symbols))
@@ -141,11 +144,11 @@ def scene_pdf(
     seed: int = 0,
     *,
     dpi: float = 300.0,
-    width: int = 3600,
-    height: int = 2560,
+    width: int = 4000,
+    height: int = 2828,
     empty_every: int = 6,
     symbols: Sequence[str] = DEMO_SYMBOLS,
-    symbol_px: tuple[float, float] = (14.0, 17.0),
+    symbol_px: tuple[float, float] = (15.0, 18.0),
     count: int = 12,
     clutter: float = 1.0,
 ) -> list[tuple[PageKey, tuple[int, int], Annotations]]:
