@@ -50,6 +50,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "report",
         "Write a page that shows what was found and missed, whole pages against tiles.",
     ),
+    "demo": ("tilekit.cli.demo", "demo", "Whole pages against tiles on made or own pages, start to report."),
     "local": ("tilekit.cli.local", "local", "Serve a local Rekognition Custom Labels that really trains."),
     "archive": (
         "tilekit.cli.archive",

@@ -389,3 +389,11 @@ class _Ranges(io.RawIOBase):
         view[: len(data)] = data
         self._position += len(data)
         return len(data)
+
+
+def keyed_access(endpoint_url: str, *, region: str = "us-east-1") -> Access:
+    """Access to a server that takes any credentials, such as `tilekit.local`, whatever the surroundings say."""
+    import boto3
+
+    session = boto3.session.Session("local", "local", region_name=region)
+    return Access(region, None, endpoint_url, session)

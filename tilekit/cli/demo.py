@@ -1,0 +1,73 @@
+"""`tilekit demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tilekit.cli.output import json_option, next_step, print_json, print_table, say
+
+
+@click.command()
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("demo-out"), show_default=True
+)
+@click.option("--quick", is_flag=True, help="Fewer pages and shorter trainings.")
+@click.option("--repeats", default=1, show_default=True, help="Trainings of each side; more show the spread.")
+@click.option("--seed", default=0, show_default=True, help="Other seeds give other pages and trainings.")
+@click.option(
+    "--data",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Your own pages: a folder with train.manifest and test.manifest.",
+)
+@click.option("--aws", is_flag=True, help="Train and detect on the real service. It costs money.")
+@click.option("--bucket", help="Bucket for --aws.")
+@json_option
+def demo(
+    out: Path,
+    quick: bool,
+    repeats: int,
+    seed: int,
+    data: Path | None,
+    aws: bool,
+    bucket: str | None,
+    as_json: bool,
+) -> None:
+    """Whole pages against tiles: make pages, train both, find, judge, compare, report."""
+    from tilekit.demo import FULL, QUICK, run_demo
+
+    if aws != (bucket is not None):
+        raise click.UsageError("--aws and --bucket go together")
+    shown = _Shown()
+    outcome = run_demo(
+        out,
+        scale=QUICK if quick else FULL,
+        seed=seed,
+        repeats=repeats,
+        data=data,
+        bucket=bucket,
+        note=say,
+        progress=shown,
+    )
+    if as_json:
+        print_json(outcome.to_json())
+        return
+    print_table(*outcome.table())
+    click.echo()
+    for sentence in outcome.words:
+        click.echo(sentence)
+    next_step(f"open {out / 'report' / 'index.html'}")
+
+
+class _Shown:
+    """Progress inside a step: a line at each quarter."""
+
+    def __init__(self) -> None:
+        self._last: tuple[str, int] = ("", -1)
+
+    def __call__(self, step: str, done: int, total: int) -> None:
+        quarter = 4 * done // total if total else 4
+        if (step, quarter) != self._last:
+            self._last = (step, quarter)
+            say(f"  {step}: {done} of {total}")
