@@ -12,6 +12,9 @@ from pathlib import Path
 from tilekit.local.publication import Predicted
 
 _TRIES = 2
+_PATIENT = {
+    "OMP_WAIT_POLICY": "PASSIVE"
+}  # threads that spin while they wait starve each other on a busy machine
 
 
 def fit_in_process(folder: Path, say: Callable[[str], None]) -> list[Predicted]:
@@ -38,7 +41,7 @@ def _run(folder: Path, say: Callable[[str], None]) -> tuple[int, str]:
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            env={**os.environ, **_PATIENT, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
         )
         with process:
             assert process.stdout is not None
