@@ -11,43 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tilekit.errors import InvalidArgument, LabelError, StorageNotFound
+from tilekit.scans.suffixes import SCAN_SUFFIXES
 from tilekit.storage.local import storage_errors
 
-SCAN_SUFFIXES = frozenset(
-    [
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".png",
-        ".tif",
-        ".tiff",
-        ".btf",
-        ".webp",
-        ".avif",
-        ".gif",
-        ".ppm",
-        ".pgm",
-        ".pbm",
-        ".pnm",
-        ".pdf",
-        ".svs",
-        ".ndpi",
-        ".scn",
-        ".mrxs",
-        ".bif",
-        ".vms",
-        ".vmu",
-        ".svslide",
-        ".jp2",
-        ".j2k",
-        ".jpf",
-        ".jpx",
-        ".jpc",
-        ".heic",
-        ".heif",
-    ]
-)
 _LISTS = (".txt", ".lst")
 _MANIFESTS = (".manifest", ".jsonl")
 
