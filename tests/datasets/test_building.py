@@ -394,6 +394,13 @@ def test_the_tiles_for_other_trainers(labels, tmp_path):
     assert (out / "yolo" / "images" / "train").is_dir()
 
 
+def test_pages_that_nobody_labeled_are_on_no_side(labels, tmp_path):
+    waiting = labels.replace(unlabeled={PageKey("later.png"): "not labeled"})
+    summary = tile_dataset(waiting, tmp_path / "out", TILING)
+    assert any("1 pages are listed but nobody labeled them" in note for note in summary.notes)
+    assert PageKey("later.png") not in summary.split.side_of()
+
+
 def test_empty_tiles_when_asked(labels, tmp_path):
     summary = tile_dataset(labels, tmp_path / "out", TILING, keep_empty=1)
     assert sum(side.empty_tiles for side in summary.sides.values()) >= 2  # the pages without symbols at least

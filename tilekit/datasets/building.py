@@ -111,6 +111,8 @@ def tile_dataset(
     chosen = _split_of(truth, parts, split, split_by, seed)
     annotations: dict[PageKey, Annotations] = dict(truth)
     notes = list(chosen.notes)
+    if truth.unlabeled:
+        notes.append(f"{len(truth.unlabeled)} pages are listed but nobody labeled them; they are on no side")
     if decoys is not None:
         found = decoys if isinstance(decoys, PredictionSet) else read_predictions(decoys)
         taught, count = with_decoys(truth, chosen.train, found, score=decoy_score, name=decoy_name)
