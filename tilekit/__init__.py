@@ -77,6 +77,7 @@ _HOME = {
     "pairs": "tilekit.boxes.overlap",
     "process_archive": "tilekit.archive.running",
     "read_evaluation": "tilekit.evaluation.result",
+    "read_index": "tilekit.tiles.index",
     "read_labels": "tilekit.labels.reading",
     "read_predictions": "tilekit.labels.predictions",
     "read_thresholds": "tilekit.labels.thresholds",
@@ -185,6 +186,7 @@ if TYPE_CHECKING:
     from tilekit.scans.opening import open_scan as open_scan
     from tilekit.scans.opening import scan_info as scan_info
     from tilekit.scans.opening import scan_pages as scan_pages
+    from tilekit.tiles.index import read_index as read_index
     from tilekit.tiles.joining import join_tiles as join_tiles
     from tilekit.tiles.reading import read_tiles as read_tiles
     from tilekit.tiles.tile import Tile as Tile

@@ -12,6 +12,13 @@ from tilekit.cli.output import run_guarded
 
 # name -> (module, attribute, one-line help). The help stands here so that `--help` loads no command.
 COMMANDS: dict[str, tuple[str, str, str]] = {
+    "tile": ("tilekit.cli.tile", "tile_command", "Cut scans, folders of scans and PDFs into tiles."),
+    "join": ("tilekit.cli.tile", "join_command", "Put tiles back together as one image."),
+    "info": (
+        "tilekit.cli.tile",
+        "info_command",
+        "Say what a scan is and what tiling it would give and take.",
+    ),
     "plan": (
         "tilekit.cli.plan",
         "plan",

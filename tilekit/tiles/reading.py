@@ -121,6 +121,16 @@ class _Rectangle(RawTile):
         return [Piece(0, 0, self._scan.read(x0, y0, x0 + width, y0 + height, scale=scale))]
 
 
+def memory_needed(scan: Scan, grid: TileGrid) -> int:
+    """Bytes that tiling takes beside the interpreter (about 80 MB): what the docstrings' formulas say."""
+    tile = grid.columns.tile * grid.lines.tile * scan.bands
+    rows = (grid.lines.tile + 2 * grid.lines.stride + 384) * grid.width * scan.bands
+    if scan.info.access == "block" and not grid.is_scaled and scan.identity:
+        return min(rows, 64 * 1024 * 1024 + 16 * tile)
+    whole = grid.base_width * grid.base_height * scan.bands if scan.info.access == "whole" else 0
+    return whole + min(rows, grid.width * grid.height * scan.bands) + 8 * tile
+
+
 def chosen_rows(grid: TileGrid, only: Iterable[int] | None) -> dict[int, Collection[int]]:
     """Row -> columns for the indices asked for; all of them where `only` is None."""
     if only is None:

@@ -1,0 +1,158 @@
+"""Geometry: what the grid says of any size, recipe and point."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tilekit.errors import InvalidArgument
+from tilekit.grid import Tiling, Window
+
+SIDES = st.integers(1, 300) | st.integers(1, 10**6)
+
+
+@st.composite
+def tilings(draw):
+    tile = draw(st.tuples(st.integers(1, 200), st.integers(1, 200)))
+    overlap = tuple(draw(st.integers(0, side - 1) | st.floats(0, 0.5)) for side in tile)
+    return Tiling(tile, overlap, edge=draw(st.sampled_from(["shift", "clip", "pad"])))
+
+
+@given(tilings(), st.integers(1, 400), st.integers(1, 400))
+def test_tiles_cover_every_pixel_and_nothing_else(tiling, width, height):
+    for axis in (tiling.grid(width, height).columns, tiling.grid(width, height).lines):
+        starts, stops = axis.starts(), axis.stops()
+        assert starts.tolist() == [axis.start(i) for i in range(axis.count)]
+        assert stops.tolist() == [axis.stop(i) for i in range(axis.count)]
+        assert starts[0] == 0
+        assert (np.diff(starts) > 0).all()
+        assert (starts[1:] <= stops[:-1]).all()
+        assert stops[-1] >= axis.size if axis.edge == "pad" else stops[-1] == axis.size
+        assert axis.count == 1 or stops[-2] < axis.size  # the last tile is needed
+
+
+@given(tilings(), st.integers(1, 400), st.integers(1, 400))
+def test_sizes_and_overlaps_are_as_the_edge_says(tiling, width, height):
+    grid = tiling.grid(width, height)
+    for axis, tile, overlap in zip(
+        (grid.columns, grid.lines), tiling.tile_size, tiling.overlap_px, strict=True
+    ):
+        sizes = axis.stops() - axis.starts()
+        full = tile if tiling.edge == "pad" else min(tile, axis.size)
+        assert (sizes[:-1] == full).all()
+        assert sizes[-1] == full or tiling.edge == "clip"
+        assert (axis.stops()[:-1] - axis.starts()[1:] >= overlap).all()
+
+
+@given(tilings(), st.integers(1, 150), st.integers(1, 150), st.data())
+def test_at_is_the_tiles_that_cover_the_point(tiling, width, height, data):
+    grid = tiling.grid(width, height)
+    x = data.draw(st.floats(-5, width + 5, allow_nan=False))
+    y = data.draw(st.floats(-5, height + 5, allow_nan=False))
+    inside = 0 <= x < width and 0 <= y < height
+    want = [i for i, w in enumerate(grid) if inside and w.x0 <= x < w.x1 and w.y0 <= y < w.y1]
+    assert grid.at(x, y) == want
+    assert bool(want) == inside
+
+
+@given(tilings(), st.integers(1, 400), st.integers(1, 400))
+def test_windows_iteration_and_access_agree(tiling, width, height):
+    grid = tiling.grid(width, height)
+    windows = [Window(*row) for row in grid.windows().tolist()]
+    assert windows == list(grid) == [grid[i] for i in range(len(grid))]
+    assert grid[-1] == windows[-1]
+    assert grid[1:3] == windows[1:3]
+    with pytest.raises(IndexError):
+        grid[len(grid)]
+
+
+@given(st.integers(1, 60), st.integers(1, 500), st.integers(1, 500))
+def test_any_number_of_parts_is_exact(count, width, height):
+    try:
+        grid = Tiling.parts(count).grid(width, height)
+    except InvalidArgument:
+        assert count > width or count > height
+        return
+    sizes = np.array([[w.width, w.height] for w in grid])
+    assert len(grid) == count
+    assert (sizes.max(0) - sizes.min(0) <= 1).all()
+    assert sizes.prod(1).sum() == width * height
+
+
+@given(st.integers(1, 6), st.integers(1, 6), st.integers(0, 20) | st.floats(0, 0.4), st.integers(150, 900))
+def test_parts_with_overlap_share_at_least_that(rows, cols, overlap, size):
+    grid = Tiling.parts(rows=rows, cols=cols, overlap=overlap).grid(size, size + 7)
+    assert (grid.rows, grid.cols) == (rows, cols)
+    for axis in (grid.columns, grid.lines):
+        starts, stops = axis.starts(), axis.stops()
+        assert (starts[0], stops[-1]) == (0, axis.size)
+        shared = overlap if isinstance(overlap, int) else round(overlap * axis.tile)
+        assert (stops[:-1] - starts[1:] >= shared).all()
+
+
+def test_ten_million_windows_at_once():
+    grid = Tiling(32, edge="clip").grid(102_400, 100_000)
+    windows = grid.windows()
+    assert windows.shape == (10_000_000, 4)
+    assert windows[-1].tolist() == [102_368, 99_968, 102_400, 100_000]
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (1, 10**6), (10**6, 1), (3, 5000)])
+def test_odd_scans(width, height):
+    for edge in ("shift", "clip", "pad"):
+        grid = Tiling(1024, 128, edge=edge).grid(width, height)
+        assert grid.at(width - 0.5, height - 0.5)[-1] == len(grid) - 1
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"tile": 0}, "tile=0"),
+        ({"tile": -5}, "tile=-5"),
+        ({"tile": 1.5}, "tile=1.5"),
+        ({"tile": True}, "tile=True"),
+        ({"tile": (1, 2, 3)}, "tile="),
+        ({"overlap": 1024}, "overlap=1024"),
+        ({"overlap": -1}, "overlap=-1"),
+        ({"overlap": 1.0}, "overlap=1.0"),
+        ({"overlap": float("nan")}, "overlap=nan"),
+        ({"edge": "wrap"}, "edge='wrap'"),
+        ({"scale": 0}, "scale=0"),
+        ({"scale": float("inf")}, "scale=inf"),
+        ({"dpi": -1}, "dpi=-1"),
+        ({"dpi": 300, "scale": 0.5}, "one of them"),
+        ({"division": 0}, "parts: 0"),
+    ],
+)
+def test_nonsense_is_named(options, named):
+    with pytest.raises(InvalidArgument, match=named):
+        Tiling(**options)
+
+
+@pytest.mark.parametrize(("width", "height"), [(0, 5), (5, -1), (1.5, 5), (True, 5)])
+def test_a_scan_needs_a_size(width, height):
+    with pytest.raises(InvalidArgument, match="at least 1 px"):
+        Tiling().grid(width, height)
+
+
+@given(tilings())
+def test_recipes_survive_json(tiling):
+    assert Tiling.from_json(tiling.to_json()) == tiling
+
+
+@given(SIDES, SIDES, st.floats(0.05, 2.0))
+def test_frames_convert_there_and_back(width, height, scale):
+    grid = Tiling(64, scale=scale).grid(width, height)
+    assert (grid.width, grid.height) == (max(1, round(width * scale)), max(1, round(height * scale)))
+    page = np.array([[0, 0, width, height]], float)
+    assert np.allclose(grid.to_reduced(page), [[0, 0, grid.width, grid.height]])
+    assert np.allclose(grid.to_base(grid.to_reduced(page)), page)
+
+
+def test_dpi_makes_scale():
+    grid = Tiling(100, dpi=150).grid(2400, 1200, dpi=300)
+    assert (grid.width, grid.height) == (1200, 600)
+    with pytest.raises(InvalidArgument, match="150 dpi"):
+        Tiling(100, dpi=150).grid(2400, 1200)
