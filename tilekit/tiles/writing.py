@@ -100,7 +100,8 @@ def encode_tiles(
     recipe = make_recipe(tiling, format, quality, subsampling, skip_blank, max_bytes)
     grid = scan.grid(tiling)
     rows = chosen_rows(grid, only)
-    return _encode(scan, grid, rows, recipe, worker_count(workers), budget, lambda tile: tile)
+    threads = worker_count(workers)
+    return _encode(scan, grid, rows, recipe, threads, budget, lambda tile: tile)
 
 
 def tile_scan(
@@ -306,6 +307,7 @@ def _encode(
             )
         )
 
+    threads = min(threads, len(grid))  # a scan of one tile is not worth a pool
     with raw_tiles(scan, grid, rows, workers=threads) as tiles:
         yield from ordered_map(
             work,
