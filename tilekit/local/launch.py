@@ -51,7 +51,7 @@ def server_at(
     ingester = DatasetWorker()
     models, fit = _detector(folder / "models", canned=settings.canned)
     trainer = TrainingQueue(fit, settings.max_training)
-    service = Service(settings, state, Clock(settings.time_scale), Buckets(), trainer, models, ingester)
+    service = Service(settings, state, Clock(settings.time_scale), Buckets(state), trainer, models, ingester)
     try:
         server = LocalServer(host, port, Application(service, plan))
     except (OSError, SystemExit) as exc:

@@ -66,6 +66,9 @@ class Handler(MotoRequestHandler):  # type: ignore[misc]
         else:
             self._forward(body)
 
+    def _is_s3(self) -> bool:
+        return "/s3/aws4_request" in self.headers.get("Authorization", "")
+
     def _is_json(self) -> bool:
         return (
             self.command == "POST"
@@ -117,7 +120,10 @@ class Handler(MotoRequestHandler):  # type: ignore[misc]
             close = getattr(answer, "close", None)
             if close is not None:
                 close()
-        self._send(int(started[0].split()[0]), started[1], data)
+        status = int(started[0].split()[0])
+        if self.command in ("PUT", "POST", "DELETE") and status < 300 and self._is_s3():
+            self.server.application.service.buckets.remember(self.path)
+        self._send(status, started[1], data)
 
     def _send(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         self.send_response(status)

@@ -36,6 +36,8 @@ CREATE TABLE IF NOT EXISTS versions (
     min_units INTEGER, max_units INTEGER, source_arn TEXT, folder TEXT,
     UNIQUE (project, name));
 CREATE TABLE IF NOT EXISTS tags (arn TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (arn, key));
+CREATE TABLE IF NOT EXISTS buckets (name TEXT PRIMARY KEY, region TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS objects (bucket TEXT NOT NULL, key TEXT NOT NULL, file TEXT NOT NULL, PRIMARY KEY (bucket, key));
 CREATE TABLE IF NOT EXISTS runs (
     id INTEGER PRIMARY KEY, version TEXT NOT NULL, units INTEGER NOT NULL, started REAL NOT NULL, stopped REAL);
 """
