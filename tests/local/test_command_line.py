@@ -11,11 +11,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.local.clients import Clients, wait
 
-AWS = shutil.which(
+AWS: str = shutil.which(
     "aws", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 )
 
@@ -29,14 +27,11 @@ def aws(url: str, home: Path, *words: str) -> Any:
         "AWS_SECRET_ACCESS_KEY": "secret",
         "AWS_DEFAULT_REGION": "us-east-1",
     }
-    done = subprocess.run(
-        [AWS or "aws", *words], capture_output=True, text=True, env=environment, check=False
-    )
+    done = subprocess.run([AWS, *words], capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout) if done.stdout.strip().startswith("{") else done.stdout
 
 
-@pytest.mark.skipif(AWS is None, reason="the AWS CLI is not installed")
 def test_from_create_project_to_stop_project_version(canned: Clients, tmp_path: Path) -> None:
     url = canned.url
     lines = [canned.put_page(f"{n}.jpg", [("square", 40, 40, 30, 30)]) for n in range(3)]
