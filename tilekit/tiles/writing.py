@@ -308,6 +308,8 @@ def _encode(
         )
 
     threads = min(threads, len(grid))  # a scan of one tile is not worth a pool
+    # Tiles of one band share its rows, so many may wait at no cost; tiles of blocks hold their own.
+    ahead = 4 * threads if scan.info.access == "block" else max(4 * threads, 2 * grid.cols)
     with raw_tiles(scan, grid, rows, workers=threads) as tiles:
         yield from ordered_map(
             work,
@@ -315,5 +317,5 @@ def _encode(
             workers=threads,
             cost=lambda tile: tile.nbytes,
             budget=budget,
-            ahead=max(4 * threads, 2 * grid.cols),
+            ahead=max(1, ahead),
         )
