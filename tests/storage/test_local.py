@@ -13,7 +13,7 @@ from tilekit.storage.local import atomic_file, remove_parts, storage_errors, wri
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
     target = tmp_path / "new" / "x.bin"
-    with pytest.raises(RuntimeError), atomic_file(target) as file:
+    with pytest.raises(RuntimeError), atomic_file(target) as file:  # noqa: PT012
         file.write(b"half")
         raise RuntimeError
     assert list(target.parent.iterdir()) == []
