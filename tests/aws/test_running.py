@@ -148,7 +148,7 @@ def test_a_model_that_is_not_there_or_not_running(model: Model, endpoint: str) -
     with pytest.raises(ModelNotReady, match="tilekit deploy"):
         model.detector().detect([make_tile()])
     with pytest.raises(ServiceError, match="no such model"):
-        Model.find(model.arn[:-3] + "000", endpoint_url=endpoint)
+        Model.find(model.arn.rsplit("/", 1)[0] + "/1", endpoint_url=endpoint)
     assert Model.find(model.arn, endpoint_url=endpoint).arn == model.arn
 
 

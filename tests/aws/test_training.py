@@ -22,6 +22,9 @@ def test_train_gives_a_model_with_figures_and_recipe(
     model = make_project().train(*dataset, progress=lambda *now: done.append(now), tags={"team": "maps"})
     assert model.version.startswith("v-")
     assert model.f1 is not None
+    assert model.metrics is not None
+    assert model.metrics.labels == ("arrow", "triangle")
+    assert model.metrics.f1 == model.f1
     assert model.recipe.names == ("arrow", "triangle")
     assert model.tiling == TILING
     assert done[-1] == (9, 9)
