@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from tilekit.aws.calling import TileFailures
 from tilekit.aws.detector import RekognitionDetector
 from tilekit.aws.imaging import boxes_from_ratios, encode_tile
 from tilekit.aws.labels_detector import LabelsDetector
+from tilekit.aws.model import Model
 from tilekit.aws.project import RekognitionProject
 from tilekit.aws.rate import RateLimiter
 from tilekit.aws.text import TextDetector
@@ -274,6 +276,18 @@ def test_labels_with_a_place() -> None:
     for wrong in ({"max_labels": 0}, {"min_confidence": -1}):
         with pytest.raises(InvalidArgument):
             LabelsDetector(**wrong)
+
+
+def test_a_detector_and_a_model_go_to_another_process(
+    make_project: Callable[..., RekognitionProject], dataset: tuple[Path, Path], endpoint: str
+) -> None:
+    model = Model.find(make_project().train(*dataset).arn, endpoint_url=endpoint)
+    again = pickle.loads(pickle.dumps(model))
+    assert again.status == "TRAINING_COMPLETED"
+    made = pickle.loads(pickle.dumps(model.detector(workers=3, thresholds={"arrow": 0.5})))
+    assert (made.workers, made.thresholds, made.names) == (3, {"arrow": 0.5}, ("arrow", "triangle"))
+    with pytest.raises(ModelNotReady):
+        made.detect([make_tile()])
 
 
 def test_arguments_are_checked() -> None:

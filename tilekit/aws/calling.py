@@ -81,6 +81,13 @@ class TileCaller(ABC):
         self._places = {name: place for place, name in enumerate(names)}
         self._names = tuple(names)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without client and lock, which another process makes anew; each process finds its own rate."""
+        return {key: value for key, value in self.__dict__.items() if key not in ("_client", "_lock")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _client=None, _lock=threading.Lock())
+
     @property
     def names(self) -> tuple[str, ...]:
         """Labels; a class_id is the place in it."""

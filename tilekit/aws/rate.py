@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 from tilekit.errors import InvalidArgument
 
@@ -53,6 +54,9 @@ class RateLimiter:
         self._wait = _WAIT_FIRST
         self._quiet_since = clock()
         self._begin(clock())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _limiter, (self._rate, self._low, self._high)
 
     @property
     def rate(self) -> float:
@@ -133,3 +137,7 @@ class RateLimiter:
             self._rate *= self._step
             self._step = min(1.5, 1 + (self._step - 1) * 1.5)
             self._wait = max(_WAIT_FIRST, self._wait / 2) if self._step > 1.2 else self._wait
+
+
+def _limiter(start: float, lowest: float, highest: float) -> RateLimiter:
+    return RateLimiter(start, lowest=lowest, highest=highest)

@@ -43,6 +43,13 @@ class Service:
         self._next = 0.0
         self._client: Any = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without client and lock, which another process makes anew."""
+        return {key: value for key, value in self.__dict__.items() if key not in ("_client", "_lock")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _client=None, _lock=threading.Lock(), _next=0.0)
+
     @property
     def client(self) -> Any:
         """The boto3 client, made at the first call."""
