@@ -50,12 +50,12 @@ SLIGHT = 0.05
 class DemoScale:
     """How much is made and trained. Sizes in px; `steps` and `limit` are the local server's."""
 
-    train: int = 24
+    train: int = 18
     tune: int = 8
     test: int = 24
     width: int = 4000
     height: int = 2828
-    symbol_px: tuple[float, float] = (14.0, 17.0)
+    symbol_px: tuple[float, float] = (13.5, 16.5)
     count: int = 12
     tile: int = 1024
     steps: int = 400
@@ -64,7 +64,7 @@ class DemoScale:
 
 
 FULL = DemoScale()
-QUICK = DemoScale(train=14, tune=6, test=20, steps=240)
+QUICK = DemoScale(train=14, tune=6, test=20, steps=260)
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class DemoOutcome:
     @property
     def comparison(self) -> Comparison:
         """The gain with its interval, over all trainings."""
-        return compare(self.baseline, self.tiled, names=SIDES)
+        return compare(self.baseline, self.tiled, names=("Detection on whole pages", "Detection on tiles"))
 
     @property
     def words(self) -> list[str]:

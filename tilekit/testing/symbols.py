@@ -54,6 +54,12 @@ def _arrow(turn: int) -> Maker:
     return make
 
 
+def _double_arrow(x: float, y: float, size: float, color: Color) -> list[Shape]:
+    """Two heads, tip up and tip down."""
+    up, down = [(0.5, 0.0), (0.85, 0.4), (0.15, 0.4)], [(0.5, 1.0), (0.85, 0.6), (0.15, 0.6)]
+    return [Fill(_placed(head, x, y, size), color) for head in (up, down)]
+
+
 def _circle(sides: int = 20) -> list[Point]:
     turns = [2 * math.pi * place / sides for place in range(sides)]
     return [(0.5 + 0.45 * math.cos(turn), 0.5 + 0.45 * math.sin(turn)) for turn in turns]
@@ -69,6 +75,9 @@ SYMBOLS: dict[str, Maker] = {
     "solid_triangle": _solid(_UP),
     "up_arrow": _arrow(0),
     "down_arrow": _arrow(2),
+    "double_arrow": _double_arrow,
+    "open_up_arrow": _lines([(0.5, 0.06), (0.5, 0.95)], [(0.14, 0.44), (0.5, 0.06), (0.86, 0.44)]),
+    "open_down_arrow": _lines([(0.5, 0.05), (0.5, 0.94)], [(0.14, 0.56), (0.5, 0.94), (0.86, 0.56)]),
     "right_arrow": _arrow(1),
     "left_arrow": _arrow(3),
     "empty_square": _outline(_SQUARE),
@@ -102,6 +111,9 @@ DEMO_SYMBOLS = ("empty_triangle", "solid_triangle", "up_arrow", "down_arrow")
 """The four that the demo labels."""
 
 LOOK_ALIKES = (
+    "double_arrow",
+    "open_up_arrow",
+    "open_down_arrow",
     "right_arrow",
     "left_arrow",
     "inverted_triangle",
