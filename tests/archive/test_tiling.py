@@ -148,11 +148,11 @@ def test_killed_at_any_point_a_rerun_gives_the_undisturbed_output(tmp_path: Path
         victim = run.pid if attempt % 2 == 0 or not workers else chance.choice(workers)
         with contextlib.suppress(ProcessLookupError):
             os.kill(victim, signal.SIGKILL)
-        if victim == run.pid:
-            for worker in workers:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(worker, signal.SIGKILL)
         run.wait(timeout=120)
+        deadline = time.monotonic() + 20
+        while any(Path(f"/proc/{worker}").exists() for worker in workers) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
         if (out / ".tilekit").exists() and len(tree(out)) == len(tree(tmp_path / "quiet")):
             for path in list(out.rglob("*.p0"))[:10]:  # make work again, or later kills hit nothing
                 for file in path.iterdir():
