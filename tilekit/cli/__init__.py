@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "info_command",
         "Say what a scan is and what tiling it would give and take.",
     ),
+    "labels": ("tilekit.cli.labels", "labels", "Convert labels, count them, prepare a labeling job."),
     "plan": (
         "tilekit.cli.plan",
         "plan",
@@ -52,22 +53,21 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "stop": ("tilekit.cli.deploy", "stop_command", "Stop models, or everything that runs."),
     "copy": ("tilekit.cli.models", "copy_command", "Copy a model into another project."),
     "delete": ("tilekit.cli.models", "delete_command", "Delete a model, or a project with all it has."),
+    "detect": ("tilekit.cli.detect", "detect", "Find objects on scans; boxes on pages, resumable."),
+    "evaluate": ("tilekit.cli.evaluate", "evaluate", "Score predictions against truth, at page level."),
+    "compare": ("tilekit.cli.evaluate", "compare", "Is tiling better? Differences with 95 % intervals."),
     "report": (
         "tilekit.cli.report",
         "report",
         "Write a page that shows what was found and missed, whole pages against tiles.",
     ),
-    "demo": ("tilekit.cli.demo", "demo", "Whole pages against tiles on made or own pages, start to report."),
-    "local": ("tilekit.cli.local", "local", "Serve a local Rekognition Custom Labels that really trains."),
     "archive": (
         "tilekit.cli.archive",
         "archive",
         "Process many scans, resumable, on one machine or a cluster.",
     ),
-    "detect": ("tilekit.cli.detect", "detect", "Find objects on scans; boxes on pages, resumable."),
-    "evaluate": ("tilekit.cli.evaluate", "evaluate", "Score predictions against truth, at page level."),
-    "compare": ("tilekit.cli.evaluate", "compare", "Is tiling better? Differences with 95 % intervals."),
-    "labels": ("tilekit.cli.labels", "labels", "Convert labels, count them, prepare a labeling job."),
+    "local": ("tilekit.cli.local", "local", "Serve a local Rekognition Custom Labels that really trains."),
+    "demo": ("tilekit.cli.demo", "demo", "Whole pages against tiles on made or own pages, start to report."),
 }
 
 

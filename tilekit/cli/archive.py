@@ -30,16 +30,33 @@ def archive() -> None:
 @archive.command()
 @click.argument("inputs", nargs=-1, required=True)
 @click.argument("out")
-@click.option("--job", type=click.Choice(["tile", "detect"]), default="tile", show_default=True)
+@click.option(
+    "--job",
+    type=click.Choice(["tile", "detect"]),
+    default="tile",
+    show_default=True,
+    help="What is done with each page.",
+)
 @click.option("--tile", default=1024, show_default=True, help="Tile size in px.")
 @click.option("--overlap", default="128", show_default=True, help="Overlap in px, or a ratio such as 0.1.")
-@click.option("--edge", type=click.Choice(["shift", "clip", "pad"]), default="shift", show_default=True)
+@click.option(
+    "--edge",
+    type=click.Choice(["shift", "clip", "pad"]),
+    default="shift",
+    show_default=True,
+    help="The last tile moves inward, is smaller, or is filled up.",
+)
 @click.option("--scale", default=1.0, show_default=True, help="Tile a reduced scan.")
 @click.option("--dpi", type=float, help="Tile at this physical resolution.")
 @click.option(
-    "--format", "format_", type=click.Choice(["jpeg", "png", "webp"]), default="jpeg", show_default=True
+    "--format",
+    "format_",
+    type=click.Choice(["jpeg", "png", "webp"]),
+    default="jpeg",
+    show_default=True,
+    help="Of the tiles.",
 )
-@click.option("--quality", default=90, show_default=True)
+@click.option("--quality", default=90, show_default=True, help="Of JPEG tiles.")
 @click.option("--skip-blank", is_flag=True, help="Leave blank tiles out; they are counted.")
 @click.option(
     "--container",

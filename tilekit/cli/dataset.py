@@ -39,21 +39,46 @@ def _overlap(text: str) -> int | float:
 @click.option(
     "--split", default="0.7,0.15,0.15", show_default=True, metavar="SHARES|FILE", help="Train, tune, test."
 )
-@click.option("--split-by", type=click.Choice(["document", "page"]), default="document", show_default=True)
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--split-by",
+    type=click.Choice(["document", "page"]),
+    default="document",
+    show_default=True,
+    help="Keep all pages of a document on one side, or split page by page.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the split.")
 @click.option("--baseline", is_flag=True, help="Also a dataset of whole pages from the same split.")
 @click.option(
     "--keep-empty", type=int, default=0, show_default=True, help="Tiles without objects to keep, per page."
 )
-@click.option("--slivers", type=click.Choice(["mask", "leave", "keep"]), default="mask", show_default=True)
-@click.option("--ignored", type=click.Choice(["leave", "mask", "keep"]), default="leave", show_default=True)
+@click.option(
+    "--slivers",
+    type=click.Choice(["mask", "leave", "keep"]),
+    default="mask",
+    show_default=True,
+    help="Boxes cut below --min-visible: paint over, leave the tile out, or keep it.",
+)
+@click.option(
+    "--ignored",
+    type=click.Choice(["leave", "mask", "keep"]),
+    default="leave",
+    show_default=True,
+    help="Tiles that touch an ignore region: leave out, paint over, or keep.",
+)
 @click.option(
     "--decoys", metavar="DETECTIONS", help="Teach false alarms on training pages as a class to drop."
 )
-@click.option("--decoy-name", default="decoy", show_default=True)
+@click.option("--decoy-name", default="decoy", show_default=True, help="Label of the decoys.")
 @click.option("--decoy-score", type=float, default=0.3, show_default=True, help="Lowest score of a decoy.")
 @click.option("--bucket", metavar="S3", help="s3://bucket/prefix for the images; the rest goes to OUT.")
-@click.option("--format", "form", type=click.Choice(["jpeg", "png"]), default="jpeg", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["jpeg", "png"]),
+    default="jpeg",
+    show_default=True,
+    help="Of the tiles.",
+)
 @click.option("--quality", type=int, default=90, show_default=True, help="Of JPEG tiles.")
 @click.option("--export", type=click.Choice(["coco", "yolo"]), multiple=True, help="Also for other trainers.")
 @click.option("--images", metavar="FOLDER", help="Where the scans are, if the labels do not say.")

@@ -11,7 +11,11 @@ from tilekit.cli.output import json_option, next_step, print_json, print_table, 
 
 @click.command()
 @click.option(
-    "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("demo-out"), show_default=True
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("demo-out"),
+    show_default=True,
+    help="Folder for pages, tiles, detections and report.",
 )
 @click.option("--quick", is_flag=True, help="Fewer pages and shorter trainings.")
 @click.option("--repeats", default=1, show_default=True, help="Trainings of each side; more show the spread.")

@@ -124,9 +124,14 @@ def _range(quantiles: tuple[float, ...]) -> str:
 @click.option("--s3", required=True, metavar="S3://BUCKET/PREFIX", help="Where the files will be.")
 @click.option("--role", required=True, metavar="ARN", help="Role SageMaker works under.")
 @click.option("--workteam", required=True, metavar="ARN", help="Who draws.")
-@click.option("--region", required=True)
+@click.option("--region", required=True, help="AWS region of the job.")
 @click.option("--dpi", default=150.0, show_default=True, help="Resolution PDF pages are rendered at.")
-@click.option("--instructions", default="Draw a tight box around every symbol.", show_default=True)
+@click.option(
+    "--instructions",
+    default="Draw a tight box around every symbol.",
+    show_default=True,
+    help="What the people who draw are told.",
+)
 @json_option
 def job(
     sources: tuple[str, ...],

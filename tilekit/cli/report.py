@@ -25,9 +25,9 @@ _TRUTH = ("truth.manifest", "pages-test.manifest")
 @click.option("--images", type=click.Path(exists=True, file_okay=False), help="Folder of the labeled scans.")
 @click.option("--iou", default=0.5, show_default=True, help="Overlap that makes a hit.")
 @click.option("--dpi", type=float, help="Resolution at which PDF pages were labeled.")
-@click.option("--title", default="Whole pages against tiles", show_default=True)
+@click.option("--title", default="Whole pages against tiles", show_default=True, help="Title of the page.")
 @click.option("--crops", default=48, show_default=True, help="Pictures of errors per run and kind.")
-@click.option("--workers", default=2, show_default=True)
+@click.option("--workers", default=2, show_default=True, help="Pages at once.")
 @json_option
 def report(
     folder: Path,

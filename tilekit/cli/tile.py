@@ -64,9 +64,21 @@ def _tiling(tile: int, overlap: float, edge: Any, parts: int | None, scale: floa
 @click.argument("out")
 @_tiling_options
 @click.option("--dpi", type=_Dpi(), help="Resolution to render PDF pages at, or native.")
-@click.option("--format", type=click.Choice(["jpeg", "png", "webp"]), default="jpeg", show_default=True)
+@click.option(
+    "--format",
+    type=click.Choice(["jpeg", "png", "webp"]),
+    default="jpeg",
+    show_default=True,
+    help="Of the tiles; png and webp are lossless.",
+)
 @click.option("--quality", type=int, default=90, show_default=True, help="JPEG quality.")
-@click.option("--subsampling", type=click.Choice(["444", "422", "420"]), default="444", show_default=True)
+@click.option(
+    "--subsampling",
+    type=click.Choice(["444", "422", "420"]),
+    default="444",
+    show_default=True,
+    help="Of JPEG color; 444 keeps it all.",
+)
 @click.option("--workers", type=int, help="Threads that encode (default: one a core).")
 @click.option("--skip-blank", is_flag=True, help="Do not write tiles that hold only paper; they are counted.")
 @click.option("--max-bytes", type=int, help="Lower the JPEG quality of a tile until it fits.")

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from tilekit.boxes.annotations import Annotations
 from tilekit.errors import LabelError
+from tilekit.labels.files import folder_of, open_bytes
 from tilekit.labels.label_set import BadLabel, ImageLabel, LabelSet, Problem, Size
 from tilekit.labels.manifest_lines import IGNORE_KEY, ManifestLine, parse_line
 from tilekit.labels.sources import PathLike, relative, resolve
@@ -44,7 +45,7 @@ def iter_manifest(
     `problems`. Memory: one line.
     """
     name = os.fspath(path)
-    with storage_errors(path), open(path, "rb") as file:
+    with open_bytes(path) as file, storage_errors(path):
         for number, _, raw in iter_lines(file, MAX_LINE):
             if number == 1 and raw[:3] == b"\xef\xbb\xbf":
                 raw = raw[3:]
@@ -72,7 +73,7 @@ def read_ground_truth(
 
     Lines of the same page are put together. Memory: the labels themselves, not the file.
     """
-    folder = os.path.dirname(os.fspath(path)) or "."
+    folder = folder_of(path)
     problems: list[Problem] = []
     reading = _Reading()
     for line in iter_manifest(path, strict=strict, problems=problems):

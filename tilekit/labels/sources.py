@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from tilekit.pages import PageKey
@@ -42,6 +43,9 @@ def resolve(text: str, folder: PathLike, images: PathLike | None = None) -> Page
         if PureWindowsPath(source).drive:
             return key
         source = source.replace("\\", "/")
+    if is_url(os.fspath(folder)) and not os.path.isabs(source):
+        scheme, place = os.fspath(folder).split("://", 1)
+        return PageKey(f"{scheme}://{posixpath.normpath(posixpath.join(place, source))}", key.page)
     joined = os.path.normpath(os.path.join(folder, source))
     if not os.path.isabs(source) and not os.path.isabs(os.fspath(folder)):
         joined = os.path.relpath(joined)
