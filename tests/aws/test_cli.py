@@ -58,6 +58,11 @@ def test_the_whole_chain_on_the_command_line(run: Run, dataset: tuple[Path, Path
     name = f"cli-chain/{trained['version']}"
     assert "next: tilekit deploy" in run(*train).stderr
 
+    dry = json.loads(run("deploy", name, "--for", "2h", "--units", 2, "--dry-run", "--json").stdout)
+    assert dry["calls"] == ["StartProjectVersion"]
+    assert dry["cost"] == 16.0
+    assert "US$ 16.00 at most" in run("deploy", name, "--for", "2h", "--units", 2, "--dry-run").stderr
+    assert "without use" in run("deploy", name, "--idle", "5m", "--dry-run").stderr
     deployed = json.loads(run("deploy", name, "--for", "1h", "--idle", "30m", "--json").stdout)
     assert deployed["started"]
     assert deployed["until"] > time.time() + 3000
@@ -128,3 +133,12 @@ def test_a_deploy_over_a_running_worker_stays(
         deploy(model, guard=True)
     with pytest.raises(InvalidArgument, match="seconds=0"):
         deploy(model, seconds=0)
+
+
+def test_a_detection_is_planned() -> None:
+    from tilekit.aws.deploying import plan_detection
+
+    plan = plan_detection(18_000, bytes_per_tile=1000, units=2)
+    assert (plan.calls, plan.bytes, plan.seconds, plan.cost) == (18_000, 18_000_000, 1800.0, 4.0)
+    with pytest.raises(InvalidArgument):
+        plan_detection(-1)

@@ -9,7 +9,7 @@ from tilekit.aws.deadlines import Watch, Watcher
 from tilekit.aws.guard import CloudGuard
 from tilekit.aws.leases import LeaseBook, Started
 from tilekit.aws.model import Model
-from tilekit.aws.pricing import PRICES, Prices
+from tilekit.aws.pricing import PRICES, TPS_PER_UNIT, Prices
 from tilekit.errors import InvalidArgument
 
 
@@ -95,6 +95,35 @@ def deploy(
         watcher.pid if watcher is not None else None,
         cloud.name if cloud is not None else None,
     )
+
+
+@dataclass(frozen=True)
+class DetectionPlan:
+    """What detecting on tiles would take: `calls` of DetectCustomLabels, `bytes` sent, `seconds`, US$ `cost`."""
+
+    calls: int
+    bytes: int
+    seconds: float
+    cost: float
+
+
+def plan_detection(
+    tiles: int,
+    *,
+    bytes_per_tile: int = 300_000,
+    units: int = 1,
+    tps_per_unit: float = TPS_PER_UNIT,
+    prices: Prices = PRICES,
+) -> DetectionPlan:
+    """A dry run: the calls, bytes, time and cost of `tiles` tiles; calls nothing.
+
+    `tps_per_unit`: tiles a second one unit takes, which AWS does not promise; 5 is a guess to plan with. The time
+    to start, 5 to 30 minutes, is not counted; whether it is billed is not documented.
+    """
+    if tiles < 0 or bytes_per_tile < 0:
+        raise InvalidArgument(f"tiles={tiles!r} and bytes_per_tile={bytes_per_tile!r} must not be negative")
+    cost = prices.detection(tiles, units, tps_per_unit)
+    return DetectionPlan(tiles, tiles * bytes_per_tile, tiles / (units * tps_per_unit), cost)
 
 
 @dataclass(frozen=True)

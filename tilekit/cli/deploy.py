@@ -19,6 +19,7 @@ from tilekit.cli.output import json_option, next_step, print_json, print_table, 
 @click.option("--guard", is_flag=True, help="With --for: let EventBridge Scheduler stop it too.")
 @click.option("--guard-role", metavar="ARN", help="Role that the scheduler takes to stop the model.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", is_flag=True, help="Show the calls and the estimated cost; start nothing.")
 @cloud_options
 @json_option
 def deploy_command(
@@ -30,6 +31,7 @@ def deploy_command(
     guard: bool,
     guard_role: str | None,
     yes: bool,
+    dry_run: bool,
     region: str | None,
     profile: str | None,
     endpoint_url: str | None,
@@ -48,6 +50,21 @@ def deploy_command(
     seconds = parse_duration(duration_text) if duration_text else None
     idle = parse_duration(idle_text) if idle_text else None
     hourly = dollars(PRICES.unit_hour * (max_units or units))
+    if dry_run:
+        calls = [*(["scheduler:CreateSchedule"] if guard else []), "StartProjectVersion"]
+        cost = None if seconds is None else round(PRICES.running(seconds, max_units or units), 2)
+        if as_json:
+            print_json({"arn": found.arn, "calls": calls, "cost": cost})
+            return
+        say(
+            f"{found.project}/{found.version} would be started by {', '.join(calls)}, at about {hourly} an hour"
+        )
+        if cost is not None:
+            say(f"about {dollars(cost)} at most, until it is stopped after {duration_text}")
+        else:
+            say("no deadline is set" if idle is None else f"it is stopped after {idle_text} without use")
+        next_step("run the same without --dry-run")
+        return
     if seconds is None and idle is None and not yes:
         click.confirm(
             f"{found.project}/{found.version} will run, at about {hourly} an hour, until somebody stops it. Start it?",
