@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.aws.building import make_dataset
+from tilekit.aws.deadlines import Watch, Watcher
 from tilekit.aws.project import RekognitionProject
 from tilekit.aws.service import Service
 from tilekit.aws.waiting import Polling
@@ -56,3 +57,23 @@ def make_project(
 @pytest.fixture
 def dataset(tmp_path: Path) -> tuple[Path, Path]:
     return make_dataset(tmp_path / "data")
+
+
+@pytest.fixture(autouse=True)
+def _no_watcher_stays(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Watchers that a deploy lets go end with the test, not at their deadline."""
+    made: list[Watcher] = []
+
+    class Kept(Watcher):
+        def __init__(self, watch: Watch) -> None:
+            super().__init__(watch)
+            made.append(self)
+
+        def release(self) -> None:
+            """Kept, to be ended below."""
+
+    monkeypatch.setattr("tilekit.aws.deploying.Watcher", Kept)
+    yield
+    for watcher in made:
+        watcher._process.kill()
+        watcher._process.wait()
