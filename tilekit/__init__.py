@@ -18,6 +18,7 @@ _HOME = {
     "CheckReport": "tilekit.labels.check_report",
     "Comparison": "tilekit.evaluation.comparison",
     "DatasetSummary": "tilekit.datasets.summary",
+    "DatasetJob": "tilekit.archive.dataset",
     "DetectJob": "tilekit.archive.detecting",
     "Detections": "tilekit.boxes.detections",
     "Detector": "tilekit.detectors.protocol",
@@ -105,6 +106,7 @@ _HOME = {
 __all__ = sorted([*_HOME, "__version__"])
 
 if TYPE_CHECKING:
+    from tilekit.archive.dataset import DatasetJob as DatasetJob
     from tilekit.archive.detecting import DetectJob as DetectJob
     from tilekit.archive.inspecting import archive_status as archive_status
     from tilekit.archive.inspecting import merge_ledgers as merge_ledgers

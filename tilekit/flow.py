@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 from tilekit.errors import InvalidArgument
 
@@ -14,6 +15,13 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 DEFAULT_BUDGET = 256 * 1024 * 1024
+
+
+class Submits(Protocol):
+    """What is needed of an executor: `concurrent.futures.Executor` has it."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any) -> Future[Any]:
+        """Start `fn(*args)` somewhere."""
 
 
 def ordered_map(
@@ -25,15 +33,17 @@ def ordered_map(
     budget: int = DEFAULT_BUDGET,
     ahead: int | None = None,
     inline: bool = True,
+    executor: Submits | None = None,
 ) -> Iterator[R]:
-    """Map `function` over `items` on threads; results come in the order of the items.
+    """Map `function` over `items` on threads, or on an `executor`; results come in the order of the items.
 
     `workers` 0 or 1 runs everything in the calling thread, one item at a time, in order; with
     `inline=False` one worker is a thread too, so that the caller's iterable runs beside it.
     `cost(item)` is the item's bytes while in flight. An item is admitted when the bytes in
     flight stay within `budget`, or when nothing else is in flight; `ahead` bounds their number
     (default 4 x workers). Memory: at most max(budget, the largest item) bytes of items, plus
-    the results of as many items.
+    the results of as many items. `executor` runs everything (what is given to one of other
+    processes must be picklable) and stays open.
 
     The first error stops admission, waits for what runs, and is raised; closing the generator
     early does the same. Items are pulled from the iterable in the caller's thread.
@@ -42,10 +52,10 @@ def ordered_map(
         raise InvalidArgument(f"workers={workers!r} must be 0 or more")
     if budget < 1:
         raise InvalidArgument(f"budget={budget!r} must be at least 1 byte")
-    if workers <= 1 and inline:
+    if workers <= 1 and inline and executor is None:
         return (function(item) for item in items)
     threads = max(1, workers)
-    return _ordered_map(function, items, threads, cost or _free, budget, ahead or 4 * threads)
+    return _ordered_map(function, items, threads, cost or _free, budget, ahead or 4 * threads, executor)
 
 
 def _ordered_map(
@@ -55,6 +65,7 @@ def _ordered_map(
     cost: Callable[[T], int],
     budget: int,
     ahead: int,
+    executor: Submits | None,
 ) -> Iterator[R]:
     stopped = threading.Event()
 
@@ -65,7 +76,13 @@ def _ordered_map(
 
     pending: deque[tuple[Future[R], int]] = deque()
     in_flight = 0
-    with ThreadPoolExecutor(workers, thread_name_prefix="tilekit") as pool:
+    with contextlib.ExitStack() as stack:
+        submit: Callable[[T], Future[R]]
+        if executor is None:
+            pool = stack.enter_context(ThreadPoolExecutor(workers, thread_name_prefix="tilekit"))
+            submit = lambda item: pool.submit(run, item)  # noqa: E731
+        else:
+            submit = lambda item: executor.submit(function, item)  # noqa: E731
         try:
             for item in items:
                 size = cost(item)
@@ -73,7 +90,7 @@ def _ordered_map(
                     future, freed = pending.popleft()
                     in_flight -= freed
                     yield future.result()
-                pending.append((pool.submit(run, item), size))
+                pending.append((submit(item), size))
                 in_flight += size
                 del item  # the pool and the caller decide how long it lives, not this loop
                 while pending and pending[0][0].done():

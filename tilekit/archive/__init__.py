@@ -1,5 +1,6 @@
 """Archives: many scans, resumable, on any concurrent.futures.Executor."""
 
+from tilekit.archive.dataset import DatasetJob as DatasetJob
 from tilekit.archive.detecting import DetectJob as DetectJob
 from tilekit.archive.inspecting import ArchiveStatus as ArchiveStatus
 from tilekit.archive.inspecting import archive_status as archive_status

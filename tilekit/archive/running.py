@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tilekit.archive.dataset import DatasetJob, summary_of
 from tilekit.archive.executors import ForeignPool, LocalPool, Pool, is_broken, is_lost_worker
 from tilekit.archive.locking import run_lock
 from tilekit.archive.sources import Shard, Source, iter_sources
@@ -22,6 +23,7 @@ from tilekit.archive.working import Job, Outcome, Task, run_task
 from tilekit.errors import InvalidArgument, TilekitError
 from tilekit.ledger import Ledger, Record
 from tilekit.pages import PageKey
+from tilekit.storage.s3 import is_s3
 
 Inputs = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 Event = dict[str, Any]
@@ -32,7 +34,7 @@ STATE_FOLDER = ".tilekit"
 def process_archive(
     inputs: Inputs,
     out: str | os.PathLike[str],
-    job: Job,
+    job: Job | DatasetJob,
     executor: Executor | None = None,
     *,
     workers: int | None = None,
@@ -46,6 +48,7 @@ def process_archive(
     """Run `job` over every page of `inputs`, once, whatever interrupts it.
 
     `inputs`: files, folders, globs, list files, manifests, S3 prefixes (see `iter_sources`), streamed.
+    With a DatasetJob the input is one label file (see there); it keeps its own record of what is done.
     `out`: a folder or s3:// prefix. `executor`: any concurrent.futures.Executor; without one,
     `workers` processes on this machine (default one a core), where a killed worker costs one retry
     of its scan. `shard`: "i/n" or a Shard, this run's part. `max_failures`: stop when more pages than
@@ -61,6 +64,8 @@ def process_archive(
     Raises LedgerError where another run holds the output, InvalidArgument, StorageNotFound.
     """
     part = Shard.parse(shard) if isinstance(shard, str) else shard
+    if isinstance(job, DatasetJob):
+        return _dataset(inputs, out, job, executor, workers, part, state)
     where = state_folder(out, state)
     with contextlib.ExitStack() as stack:
         stack.enter_context(run_lock(where, part))
@@ -75,6 +80,30 @@ def process_archive(
         if part is None:
             job.finish(os.fspath(out), ledger.records("done"))
         return summary
+
+
+def _dataset(
+    inputs: Inputs,
+    out: str | os.PathLike[str],
+    job: DatasetJob,
+    executor: Executor | None,
+    workers: int | None,
+    shard: Shard | None,
+    state: str | os.PathLike[str] | None,
+) -> ArchiveSummary:
+    if shard is not None:
+        raise InvalidArgument("a dataset is split and sampled as a whole; run it without shard=")
+    many = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
+    if len(many) != 1:
+        raise InvalidArgument("a DatasetJob takes one label file as its input")
+    started = time.perf_counter()
+    own: Pool = LocalPool(workers) if executor is None else ForeignPool(executor, workers)
+    with contextlib.ExitStack() as stack:
+        if not is_s3(out) or state is not None:
+            stack.enter_context(run_lock(state_folder(out, state), None))
+        pool = stack.enter_context(own)
+        built = job.build(many[0], out, pool)
+    return summary_of(built, time.perf_counter() - started)
 
 
 def state_folder(out: str | os.PathLike[str], state: str | os.PathLike[str] | None) -> Path:

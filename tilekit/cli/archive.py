@@ -32,7 +32,7 @@ def archive() -> None:
 @click.argument("out")
 @click.option(
     "--job",
-    type=click.Choice(["tile", "detect"]),
+    type=click.Choice(["tile", "detect", "dataset"]),
     default="tile",
     show_default=True,
     help="What is done with each page.",
@@ -168,7 +168,8 @@ def _run(inputs: tuple[str, ...], out: str, *, as_json: bool, **options: Any) ->
     from tilekit.archive.running import process_archive
 
     job = _job(options)
-    remember_run(out, list(inputs), job, options["state"])
+    if options["job"] != "dataset":
+        remember_run(out, list(inputs), job, options["state"])
     with _Watch(as_json, inputs) as watch, _executor(options["dask"]) as executor:
         summary = process_archive(
             list(inputs),
@@ -187,7 +188,7 @@ def _run(inputs: tuple[str, ...], out: str, *, as_json: bool, **options: Any) ->
 
 def _job(options: dict[str, Any]) -> Any:
     from tilekit import Tiling
-    from tilekit.archive import DetectJob, TileJob
+    from tilekit.archive import DatasetJob, DetectJob, TileJob
 
     overlap = options["overlap"]
     tiling = Tiling(
@@ -197,6 +198,8 @@ def _job(options: dict[str, Any]) -> Any:
         scale=options["scale"],
         dpi=options["dpi"],
     )
+    if options["job"] == "dataset":
+        return DatasetJob(tiling, format=options["format_"], quality=options["quality"], dpi=options["dpi"])
     if options["job"] == "detect":
         if options["model"] is None:
             raise click.UsageError("--job detect needs --model")

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 from tilekit.boxes.annotations import Annotations
@@ -23,7 +24,7 @@ from tilekit.datasets.splitting import SIDES, Split, split_from_file, split_from
 from tilekit.datasets.summary import BaselineSummary, DatasetSummary, SideSummary, side_notes, summarize_side
 from tilekit.datasets.writing import COPIES, TILES, Encoding, PageTask, write_page
 from tilekit.errors import InvalidArgument, LabelError, ScanError, StorageNotFound
-from tilekit.flow import ordered_map
+from tilekit.flow import Submits, ordered_map
 from tilekit.grid import Tiling
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.predictions import PredictionSet, read_predictions
@@ -68,6 +69,7 @@ def tile_dataset(
     strict: bool = True,
     overwrite: bool = False,
     access: Access | None = None,
+    executor: Submits | None = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> DatasetSummary:
     """Cut labeled scans into tiles with their labels, split by page, ready to train on.
@@ -86,7 +88,8 @@ def tile_dataset(
     `format`, `quality`, `subsampling`: of the tiles. `images`: where the scans are, if the label file
     does not say. `dpi`: PDF pages are rendered at it (default: what gives the labeled size).
     `export`: "coco", "yolo". `strict=False` sets scans aside that cannot be read. `overwrite` replaces
-    a dataset made with other settings. `progress(done, total)` counts tiles.
+    a dataset made with other settings. `executor`: writes pages on any concurrent.futures.Executor,
+    `workers` at once, each page in one thread. `progress(done, total)` counts tiles.
 
     The same input and seed give the same bytes, for any number of `workers`. A run that was stopped
     goes on where it was; without `summary.json` a dataset is not whole. Memory: the labels, about 100
@@ -103,6 +106,7 @@ def tile_dataset(
         max_test_images=max_test_images,
         strict=strict,
         workers=worker_count(workers),
+        executor=executor,
         progress=progress,
     )
     if unknown := sorted(set(export) - set(EXPORTS)):
@@ -150,6 +154,7 @@ class _Build:
     max_test_images: int
     strict: bool
     workers: int
+    executor: Submits | None
     progress: Callable[[int, int], object] | None
 
     def recipe(self, bucket: str | None, decoy: str | None) -> str:
@@ -295,28 +300,36 @@ def write_tasks(
         else:
             todo.append((task, fingerprint))
     largest = max((task.page.width * task.page.height for task, _ in todo), default=0)
-    together = build.workers if len(todo) >= 2 * build.workers and largest <= _SMALL_PAGE else 1
-
-    def write(item: tuple[PageTask, str]) -> tuple[PageTask, int, str]:
-        task, fingerprint = item
-        try:
-            size = write_page(task, images, build.workers if together == 1 else 1)
-        except (ScanError, LabelError, StorageNotFound) as exc:
-            if build.strict:
-                raise
-            return task, 0, str(exc)
-        state.done(f"{prefix}{task.page.key}", fingerprint)
-        return task, size, ""
+    small = len(todo) >= 2 * build.workers and largest <= _SMALL_PAGE
+    together = build.workers if small or build.executor is not None else 1
+    write = partial(
+        _write_one, images=images, workers=build.workers if together == 1 else 1, strict=build.strict
+    )
+    results = ordered_map(write, [task for task, _ in todo], workers=together, executor=build.executor)
 
     written = 0
-    for task, size, reason in ordered_map(write, todo, workers=together):
+    for (task, fingerprint), (size, reason) in zip(todo, results, strict=True):
         if reason:
             failed[task.page.key] = reason
+        else:
+            state.done(f"{prefix}{task.page.key}", fingerprint)
         written += size
         done += len(task.tiles)
         if build.progress is not None:
             build.progress(done, total)
     return written
+
+
+def _write_one(
+    task: PageTask, *, images: FolderOutput | S3Output, workers: int, strict: bool
+) -> tuple[int, str]:
+    """Bytes written, or the reason why the page cannot be; raises it where `strict`."""
+    try:
+        return write_page(task, images, workers), ""
+    except (ScanError, LabelError, StorageNotFound) as exc:
+        if strict:
+            raise
+        return 0, str(exc)
 
 
 def _labels_of(

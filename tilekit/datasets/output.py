@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from tilekit.errors import StorageNotFound
 from tilekit.ledger import Ledger, Record
@@ -54,6 +54,9 @@ class FolderOutput:
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
         self._sink = FolderSink(self.folder)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FolderOutput, (self.folder,)
 
     def put(self, name: str, data: bytes) -> None:
         """See Output."""
