@@ -8,11 +8,13 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.local.clients import Clients, wait
 from tests.local.test_training import put_scene
-from tilekit.local import ServerSettings
+from tilekit.errors import ServiceError
+from tilekit.local import ServerSettings, running
 from tilekit.local.running import start_process, stop_process, wait_ready
 
 
@@ -86,3 +88,9 @@ def test_what_was_answered_stays_whenever_it_is_killed(tmp_path: Path) -> None:
         clients = Clients(url)
         there = {item["Key"] for item in clients.s3.list_objects_v2(Bucket=bucket).get("Contents", [])}
         assert there == keys
+
+
+def test_one_server_a_state(tmp_path: Path) -> None:
+    with running(tmp_path, canned=True), pytest.raises(ServiceError, match="another local server"):  # noqa: SIM117
+        with running(tmp_path, canned=True):
+            pass

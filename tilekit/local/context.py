@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import shutil
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -80,6 +81,7 @@ def settle(service: Service) -> None:
     )
     if due is None:
         return
+    unused: set[str] = set()
     with service.state.change() as db:
         for row in db.execute("SELECT * FROM versions WHERE until <= ?", (now,)).fetchall():
             if row["next_status"] == "RUNNING":
@@ -93,10 +95,14 @@ def settle(service: Service) -> None:
             ).fetchall()
             for row in gone:
                 forget(db, table, row["arn"], entries=owned)
+                unused |= {row["folder"]} if table == "versions" else set()
             db.execute(
                 f"UPDATE {table} SET status = next_status, until = NULL, next_status = NULL WHERE until <= ?",
                 (now,),
             )
+        unused -= {row["folder"] for row in db.execute("SELECT folder FROM versions")}
+    for name in unused:
+        shutil.rmtree(service.state.model_folder(name), ignore_errors=True)
 
 
 def forget(db: sqlite3.Connection, table: str, arn: str, *, entries: bool = False) -> None:

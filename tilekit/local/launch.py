@@ -49,8 +49,8 @@ def server_at(
     plan = read_faults(faults)
     state = State(folder)
     ingester = DatasetWorker()
-    models, fit = _detector(folder / "models", canned=settings.canned)
-    trainer = TrainingQueue(fit, settings.max_training)
+    models, fit, end = _detector(folder / "models", canned=settings.canned)
+    trainer = TrainingQueue(fit, settings.max_training, end)
     service = Service(settings, state, Clock(settings.time_scale), Buckets(state), trainer, models, ingester)
     try:
         server = LocalServer(host, port, Application(service, plan))
@@ -67,21 +67,22 @@ def server_at(
         state.close()
 
 
-def _detector(models: Path, *, canned: bool) -> tuple[ModelStore, Fit]:
-    """What detects and what trains."""
+def _detector(models: Path, *, canned: bool) -> tuple[ModelStore, Fit, Callable[[], None]]:
+    """What detects, what trains, and what ends trainings under way."""
     if canned:
         from tilekit.local.canned import CannedModels, fit_canned
 
-        return CannedModels(models), fit_canned
+        return CannedModels(models), fit_canned, lambda: None
     try:
         from tilekit.local.inference import TrainedModels
     except ImportError as exc:
         raise MissingExtra(
             f"the local server needs torch to train: pip install 'tilekit[local]' ({exc})"
         ) from exc
-    from tilekit.local.training_process import fit_in_process
+    from tilekit.local.training_process import TrainingProcesses
 
-    return TrainedModels(models), fit_in_process
+    processes = TrainingProcesses()
+    return TrainedModels(models), processes.fit, processes.close
 
 
 def serve(

@@ -12,6 +12,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from tilekit.errors import StorageError
 from tilekit.storage.local import storage_errors
@@ -51,6 +52,7 @@ class State:
         with storage_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
+        self._held = _hold(folder)
         try:
             self._db = sqlite3.connect(folder / "state.sqlite", check_same_thread=False, isolation_level=None)
             self._db.row_factory = sqlite3.Row
@@ -92,3 +94,20 @@ class State:
         """Close the file; waits for a transaction under way."""
         with self._lock:
             self._db.close()
+            self._held.close()
+
+
+def _hold(folder: Path) -> IO[bytes]:
+    """Hold the folder for this process; the system lets go of it when the process ends, however it ends."""
+    with storage_errors(folder):
+        file = (folder / "in-use").open("wb")
+    try:
+        import fcntl
+    except ImportError:
+        return file
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as exc:
+        file.close()
+        raise StorageError(f"{folder}: another local server uses this state; give another --state") from exc
+    return file

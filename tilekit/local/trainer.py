@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import shutil
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -25,8 +26,9 @@ Fit = Callable[[Path, Callable[[str], None]], list[Predicted]]
 class TrainingQueue:
     """Runs trainings: prepare, fit, publish."""
 
-    def __init__(self, fit: Fit, workers: int) -> None:
+    def __init__(self, fit: Fit, workers: int, on_close: Callable[[], None] | None = None) -> None:
         self._fit = fit
+        self._on_close = on_close
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="training")
         self._service: Service | None = None
         self._closing = threading.Event()
@@ -44,7 +46,9 @@ class TrainingQueue:
     def close(self) -> None:
         """Stop; what runs is taken up again at the next start."""
         self._closing.set()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._on_close is not None:
+            self._on_close()
+        self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _run(self, arn: str) -> None:
         service = self._service
@@ -66,6 +70,7 @@ class TrainingQueue:
             write_job(service, folder, material)
             predicted = self._fit(folder, lambda message: self._say(service, arn, message))
             result = publish_results(service, row, material, predicted, result)
+            shutil.rmtree(folder / "images", ignore_errors=True)
         except TrainingRefused as refused:
             self._end(service, arn, "TRAINING_FAILED", refused.message, result, None)
             return
