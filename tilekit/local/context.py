@@ -91,7 +91,7 @@ def settle(service: Service) -> None:
                 )
         for table, owned in (("datasets", True), ("versions", False), ("projects", False)):
             gone = db.execute(
-                f"SELECT arn FROM {table} WHERE until <= ? AND next_status = 'GONE'", (now,)
+                f"SELECT * FROM {table} WHERE until <= ? AND next_status = 'GONE'", (now,)
             ).fetchall()
             for row in gone:
                 forget(db, table, row["arn"], entries=owned)
