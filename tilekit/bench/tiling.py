@@ -1,0 +1,304 @@
+"""How fast scans are tiled here, by whom, with which settings, and what bounds it."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tilekit.bench.inputs import Input
+from tilekit.bench.limits import bound_of
+from tilekit.bench.machine import require_room
+from tilekit.bench.pairing import Cost, Ratio, Rounds, interleave
+from tilekit.bench.processes import PeerFailed, run_task
+from tilekit.bench.tilers import PEERS
+from tilekit.errors import TilekitError
+
+Say = Callable[[str], object]
+_CLOSE_DB = 1.0  # a peer's tiles may be this much farther from the scan than ours
+_LOSSY_DB = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One way to tile: px, file format, encoder settings, threads."""
+
+    tile: int = 1024
+    overlap: int = 128
+    format: str = "jpeg"
+    quality: int = 90
+    sub: str = "444"
+    workers: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.tile}/{self.overlap} {self.format}, {self.workers or cores()} workers"
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def task(who: str, scan: Input, out: str, setting: Setting) -> dict[str, Any]:
+    """What `run_task` runs for a tiler."""
+    return {
+        "do": f"tilekit.bench.tilers:{who}",
+        "path": scan.path,
+        "out": out,
+        **asdict(replace(setting, workers=setting.workers or cores())),
+    }
+
+
+@contextlib.contextmanager
+def scratch(folder: str | os.PathLike[str] | None = None) -> Iterator[Callable[[], str]]:
+    """Gives names of fresh folders; all are removed at the end."""
+    with tempfile.TemporaryDirectory(prefix="tilekit-bench-", dir=folder) as top:
+        names = iter(range(10**9))
+        yield lambda: str(Path(top, str(next(names))))
+
+
+def run_once(who: str, scan: Input, setting: Setting, fresh: Callable[[], str]) -> Cost:
+    """Tile into an empty folder in a fresh process, then remove it, out of the time."""
+    out = fresh()
+    try:
+        return run_task(task(who, scan, out, setting))
+    finally:
+        shutil.rmtree(out, ignore_errors=True)
+
+
+def quality_of(who: str, scan: Input, setting: Setting, fresh: Callable[[], str]) -> dict[str, Any]:
+    """One run whose tiles are compared with the scan: how many, bytes, and the least PSNR (inf: equal)."""
+    out = fresh()
+    try:
+        cost = run_task(task(who, scan, out, setting))
+        told = run_task(
+            {"do": "tilekit.bench.tiling:compare", "path": scan.path, "samples": cost.answer["samples"]}
+        )
+    finally:
+        shutil.rmtree(out, ignore_errors=True)
+    return {"tiles": cost.answer["tiles"], "bytes": cost.answer["bytes"], "psnr": told.answer}
+
+
+def compare(path: str, samples: Sequence[Sequence[Any]]) -> Callable[[], float | None]:
+    """Least PSNR in dB of tiles against the same windows of the scan; None where all are equal."""
+    import numpy as np
+
+    from tilekit.scans.encoding import decode_image
+    from tilekit.scans.opening import open_scan
+
+    def work() -> float | None:
+        worst = math.inf
+        with open_scan(path, max_pixels=2**62) as scan:
+            for file, x0, y0 in samples:
+                tile = decode_image(Path(file).read_bytes()).astype(np.float64)
+                high, wide = tile.shape[:2]
+                whole = scan.read(x0, y0, x0 + wide, y0 + high)
+                error = float(np.mean((tile - whole) ** 2))
+                worst = min(worst, 10 * math.log10(255**2 / error)) if error else worst
+        return None if math.isinf(worst) else round(worst, 2)
+
+    return work
+
+
+def installed(peers: Iterable[str]) -> tuple[list[str], dict[str, str]]:
+    """Which peers can be tried, and why the others cannot."""
+    found, missing = [], {}
+    for name in peers:
+        if importlib.util.find_spec(PEERS[name]) is None:
+            missing[name] = "not installed"
+        else:
+            found.append(name)
+    return found, missing
+
+
+def differs(ours: dict[str, Any], theirs: dict[str, Any], format: str) -> str:
+    """Why a peer's output is not the same job, or an empty string."""
+    if theirs["tiles"] != ours["tiles"]:
+        return f"wrote {theirs['tiles']} tiles, tilekit {ours['tiles']}"
+    if format != "jpeg" and theirs["psnr"] is not None:
+        return f"tiles differ from the scan ({theirs['psnr']} dB)"
+    if theirs["psnr"] is not None and theirs["psnr"] < (ours["psnr"] or _LOSSY_DB) - _CLOSE_DB:
+        return f"tiles are worse: {theirs['psnr']} dB, tilekit's {ours['psnr']} dB"
+    return ""
+
+
+@dataclass(frozen=True)
+class Duel:
+    """tilekit and its peers on one scan with one setting: paired costs, checks, and who was left out."""
+
+    scan: Input
+    setting: Setting
+    rounds: Rounds
+    checks: dict[str, dict[str, Any]]
+    left_out: dict[str, str]
+
+    def ratio(self, peer: str) -> Ratio | None:
+        """How many times longer the peer takes; None where it was not timed or did another job."""
+        if peer in self.left_out or not self.rounds.ok(peer) or not self.rounds.ok("tilekit"):
+            return None
+        return self.rounds.ratio(peer, "tilekit")
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """One row a candidate."""
+        rows = []
+        for name in ("tilekit", *(peer for peer in self.checks if peer != "tilekit")):
+            if not self.rounds.ok(name):
+                continue
+            ratio = self.ratio(name) if name != "tilekit" else None
+            rows.append(
+                {
+                    "scan": self.scan.name,
+                    "who": name,
+                    "seconds": round(self.rounds.seconds(name), 4),
+                    "cpu": round(self.rounds.cpu(name), 4),
+                    "peak_mb": self.rounds.peak_mb(name),
+                    **self.checks[name],
+                    "slower": None if ratio is None else round(ratio.median, 3),
+                    "low": None if ratio is None else round(ratio.low, 3),
+                    "high": None if ratio is None else round(ratio.high, 3),
+                    "note": self.left_out.get(name, ""),
+                }
+            )
+        rows += [
+            {"scan": self.scan.name, "who": name, "note": reason}
+            for name, reason in self.left_out.items()
+            if not self.rounds.ok(name)
+        ]
+        return rows
+
+
+def duel(
+    scan: Input,
+    setting: Setting,
+    peers: Sequence[str],
+    fresh: Callable[[], str],
+    *,
+    rounds: int = 5,
+    budget: float | None = None,
+    say: Say = lambda _: None,
+) -> Duel:
+    """Check every candidate's output once, then time those that did the job, interleaved.
+
+    tilekit failing raises; a peer that is missing, fails or gives other output is left out with the reason.
+    """
+    found, left_out = installed(peers)
+    checks = {"tilekit": quality_of("tilekit", scan, setting, fresh)}
+    for name in found:
+        say(f"{scan.name}: check {name}")
+        try:
+            checks[name] = quality_of(name, scan, setting, fresh)
+        except PeerFailed as exc:
+            left_out[name] = str(exc)
+        else:
+            reason = differs(checks["tilekit"], checks[name], setting.format)
+            left_out |= {name: reason} if reason else {}
+    say(f"{scan.name}: time {', '.join(checks)}")
+    works = {name: partial(run_once, name, scan, setting, fresh) for name in checks}
+    timed = interleave(works, rounds=rounds, budget=budget, warm=False)
+    return Duel(scan, setting, timed, checks, left_out | timed.failed)
+
+
+def limit_of(
+    scan: Input, setting: Setting, fresh: Callable[[], str], ours: float | None = None, rounds: int = 3
+) -> dict[str, Any]:
+    """The least time by `(fastest decode + encode) / workers`, our share of it, and what bounds.
+
+    `decode`, `encode`, `write`: seconds each takes alone, one thread.
+    """
+    workers = setting.workers or cores()
+    ways = {how: partial(_decode, scan, how) for how in ("libvips", "simplejpeg", "tilekit")}
+    decoded = interleave(ways, rounds=rounds, warm=False)
+    timed = [name for name in ways if decoded.ok(name)]
+    if not timed:
+        raise PeerFailed(f"{scan.path}: nothing could decode it: {decoded.failed}")
+    best = min(timed, key=decoded.seconds)
+    out = fresh()
+    plain = {key: value for key, value in asdict(setting).items() if key != "workers"}
+    alone = run_task({"do": "tilekit.bench.limits:encode_alone", "path": scan.path, "out": out, **plain})
+    shutil.rmtree(out, ignore_errors=True)
+    decode, encode, write = decoded.seconds(best), alone.answer["encode"], alone.answer["write"]
+    least = (decode + encode) / workers
+    return {
+        "scan": scan.name,
+        "decode": round(decode, 4),
+        "by": best,
+        "encode": round(encode, 4),
+        "write": round(write, 4),
+        "limit": round(least, 4),
+        "share": None if ours is None else round(least / ours, 3),
+        "bound": bound_of(decode, encode, write, workers, serial=scan_is_serial(scan)),
+    }
+
+
+def _decode(scan: Input, how: str) -> Cost:
+    return run_task({"do": "tilekit.bench.limits:decode_alone", "path": scan.path, "how": how})
+
+
+def scan_is_serial(scan: Input) -> bool:
+    """Whether the file has to be decoded top to bottom, by one thread."""
+    from tilekit.scans.opening import scan_info
+
+    return scan_info(scan.path, max_pixels=2**62).access == "scanline"
+
+
+def sweep(
+    scan: Input,
+    settings: Sequence[Setting],
+    fresh: Callable[[], str],
+    *,
+    rounds: int = 3,
+    budget: float | None = None,
+    progress: Callable[[int, int], object] | None = None,
+) -> list[dict[str, Any]]:
+    """tilekit alone over settings, interleaved; one row each, quickest first."""
+    works = {str(setting): partial(run_once, "tilekit", scan, setting, fresh) for setting in settings}
+    timed = interleave(works, rounds=rounds, budget=budget, warm=False, progress=progress)
+    rows = []
+    for setting in settings:
+        name = str(setting)
+        if not timed.ok(name):
+            raise TilekitError(f"{scan.path}: tiling by {name} failed: {timed.failed[name]}")
+        seconds, answer = timed.seconds(name), timed.costs[name][0].answer
+        rows.append(
+            {
+                "scan": scan.name,
+                **asdict(replace(setting, workers=setting.workers or cores())),
+                "seconds": round(seconds, 4),
+                "cpu": round(timed.cpu(name), 4),
+                "peak_mb": timed.peak_mb(name),
+                "tiles": answer["tiles"],
+                "bytes": answer["bytes"],
+                "mpx_s": round(scan.mpx / seconds, 1),
+                "tiles_s": round(answer["tiles"] / seconds, 1),
+            }
+        )
+    return sorted(rows, key=lambda row: -float(str(row["mpx_s"])))
+
+
+def around(base: Setting, *, tiles: Sequence[int], overlaps: Sequence[int], formats: Sequence[str],
+           workers: Sequence[int]) -> list[Setting]:  # fmt: skip
+    """The base and every setting that changes one thing of it."""
+    found = [base]
+    found += [replace(base, tile=tile) for tile in tiles if base.overlap < tile]
+    found += [replace(base, overlap=overlap) for overlap in overlaps if overlap < base.tile]
+    found += [replace(base, format=format) for format in formats]
+    found += [replace(base, workers=count) for count in workers]
+    return list(dict.fromkeys(replace(item, workers=item.workers or cores()) for item in found))
+
+
+def check_room(scan: Input, folder: Path) -> None:
+    """Say before the start that the tiles of a scan, or its rows, do not fit."""
+    require_room(
+        f"tiling {scan.name}",
+        folder,
+        2 * max(scan.bytes, int(scan.mpx * 1e6)),
+        150_000_000 + min(scan.width * 3 * 3000, int(scan.mpx * 3e6)),
+    )
