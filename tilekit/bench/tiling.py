@@ -246,7 +246,7 @@ def scan_is_serial(scan: Input) -> bool:
     """Whether the file has to be decoded top to bottom, by one thread."""
     from tilekit.scans.opening import scan_info
 
-    return scan_info(scan.path, max_pixels=2**62).access == "scanline"
+    return scan_info(scan.path).access == "scanline"
 
 
 def sweep(

@@ -61,6 +61,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "report",
         "Write a page that shows what was found and missed, whole pages against tiles.",
     ),
+    "bench": (
+        "tilekit.cli.bench",
+        "bench",
+        "How fast on this machine, by settings and beside others, and what bounds it.",
+    ),
     "archive": (
         "tilekit.cli.archive",
         "archive",

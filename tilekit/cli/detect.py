@@ -114,7 +114,7 @@ def detect(
 
     cloud = (region, profile, endpoint_url)
     with (
-        _detector(model, names, cloud, units, tile, overlap, whole, force) as (detector, tiling, title),
+        named_detector(model, names, cloud, units, tile, overlap, whole, force) as (detector, tiling, title),
         progress_bar("detect", quiet=as_json) as progress,
     ):
         result = detect_scans(
@@ -161,7 +161,7 @@ def detect(
 
 
 @contextlib.contextmanager
-def _detector(
+def named_detector(
     model: str,
     names: str | None,
     cloud: tuple[str | None, str | None, str | None],

@@ -38,6 +38,40 @@ def threshold_plot(curves: Mapping[str, Curve], used: Mapping[str, float]) -> st
     return _svg(figure, axes)
 
 
+def bars_plot(rows: Mapping[str, float], across: str, *, mark: float | None = None) -> str:
+    """A bar for each name, the first on top, its value beside it; a dashed line at `mark`. Inline SVG."""
+    figure, axes = _figure(across, "")
+    names, values = list(rows), list(rows.values())
+    figure.set_size_inches(6.4, 0.9 + 0.32 * max(1, len(names)))
+    places = list(range(len(names)))[::-1]
+    axes.barh(places, values, color=_COLORS[0], height=0.6)
+    axes.set_yticks(places, names)
+    top = max([*values, mark or 0.0], default=1.0)
+    axes.set(xlim=(0, 1.15 * top or 1.0), ylim=(-0.6, len(names) - 0.4))
+    for place, value in zip(places, values, strict=True):
+        axes.text(value + 0.01 * top, place, f"{value:.3g}", va="center", fontsize=8, color=_INK)
+    if mark is not None:
+        axes.axvline(mark, color=_INK, linestyle="--", linewidth=1)
+    return _drawn(figure)
+
+
+def lines_plot(
+    lines: Mapping[str, tuple[list[float], list[float]]], across: str, up: str, *, log: bool = False
+) -> str:
+    """A line with dots for each name, `log` on both axes. Inline SVG."""
+    figure, axes = _figure(across, up)
+    for color, (name, (xs, ys)) in zip(_COLORS, lines.items(), strict=False):
+        axes.plot(xs, ys, "o-", color=color, label=name, linewidth=1.8, markersize=4)
+    if log:
+        axes.set(xscale="log", yscale="log")
+    axes.relim()
+    axes.autoscale()
+    if not log:
+        axes.set_ylim(bottom=0)
+    axes.legend(loc="best", fontsize=8, framealpha=0, labelcolor=_INK)
+    return _drawn(figure)
+
+
 def _chosen(curves: Mapping[str, Curve]) -> list[tuple[str, Curve]]:
     with_truth = [(label, curve) for label, curve in curves.items() if curve.truths]
     return sorted(with_truth, key=lambda item: (-item[1].truths, item[0]))[:_MOST]
@@ -63,12 +97,16 @@ def _figure(across: str, up: str) -> tuple[Any, Any]:
 
 
 def _svg(figure: Any, axes: Any) -> str:
-    import matplotlib as mpl
-
     if axes.lines:
         axes.legend(loc="lower left", fontsize=8, framealpha=0, labelcolor=_INK)
     else:
         axes.text(0.5, 0.5, "nothing to draw: no truth", ha="center", color=_INK)
+    return _drawn(figure)
+
+
+def _drawn(figure: Any) -> str:
+    import matplotlib as mpl
+
     out = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "tilekit"}):
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})

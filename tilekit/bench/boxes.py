@@ -1,0 +1,266 @@
+"""Box functions beside every peer that is installed: same boxes, answers compared first."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilekit.bench.pairing import Ratio, Rounds, interleave
+
+Boxes = NDArray[np.float64]
+Way = Callable[[Boxes, NDArray[np.float64]], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Boxes (n, 4) xyxy with scores (n,), as `measured` distributions have them."""
+
+    name: str
+    boxes: Boxes
+    scores: NDArray[np.float64]
+
+
+def spread(count: int, extent: float, seed: int = 0, name: str = "spread") -> Case:
+    """Boxes of 12 to 60 px anywhere in `extent` px."""
+    rng = np.random.default_rng(seed)
+    corner = rng.random((count, 2)) * extent
+    boxes = np.concatenate([corner, corner + rng.uniform(12, 60, (count, 2))], axis=1)
+    return Case(f"{name} {count:,}", boxes, rng.random(count))
+
+
+def tile_merge(count: int, extent: float, seed: int = 0) -> Case:
+    """Every object seen twice, 1.5 px off."""
+    once = spread(count // 2, extent, seed).boxes
+    rng = np.random.default_rng(seed + 1)
+    twice = np.concatenate([once, once]) + rng.uniform(-1.5, 1.5, (2 * len(once), 4))
+    return Case(f"tile-merge {count:,}", twice, rng.random(len(twice)))
+
+
+def surprises(count: int) -> dict[str, tuple[Case, NDArray[np.int64] | None]]:
+    """Inputs that break grids: each of `count` boxes, with class ids where they matter."""
+    plain = spread(count, 100.0 * count**0.5)
+    rng = np.random.default_rng(5)
+    whole = plain.boxes.copy()
+    whole[count // 2] = 0, 0, 100.0 * count**0.5, 100.0 * count**0.5
+    line = np.zeros((count, 4))
+    line[:, 0] = np.arange(count) * 10.0
+    line[:, 2], line[:, 3] = line[:, 0] + 30, 30
+    sizes = 10.0 ** rng.uniform(0, 6, (count, 1))
+    corner = rng.random((count, 2)) * 1e7
+    decades = np.concatenate([corner, corner + sizes], axis=1)
+    same = np.tile(np.array([[10.0, 10, 50, 50]]), (count, 1))
+    return {
+        "one page-sized box": (Case("page-sized", whole, plain.scores), None),
+        "identical": (Case("identical", same, plain.scores), None),
+        "in a line": (Case("line", line, plain.scores), None),
+        "six decades of size": (Case("decades", decades, plain.scores), None),
+        "10,000 labels": (plain, rng.integers(0, 10_000, count)),
+    }
+
+
+def _torchvision(boxes: Boxes, scores: NDArray[np.float64]) -> Any:
+    import torch
+    from torchvision.ops import nms
+
+    return nms(torch.from_numpy(boxes), torch.from_numpy(scores), 0.5).numpy()
+
+
+def _lsnms(boxes: Boxes, scores: NDArray[np.float64]) -> Any:
+    from lsnms import nms
+
+    return nms(boxes, scores, iou_threshold=0.5)
+
+
+def _powerboxes(boxes: Boxes, scores: NDArray[np.float64]) -> Any:
+    from powerboxes import nms
+
+    return nms(boxes, scores, 0.5, 0.0)
+
+
+def _rtree(boxes: Boxes, scores: NDArray[np.float64]) -> Any:
+    from powerboxes import rtree_nms
+
+    return rtree_nms(boxes, scores, 0.5, 0.0)
+
+
+def _opencv(boxes: Boxes, scores: NDArray[np.float64]) -> Any:
+    import cv2
+
+    suppress: Any = cv2.dnn.NMSBoxes
+    sides = np.column_stack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]])
+    return np.asarray(suppress(sides, scores, 0.0, 0.5))
+
+
+def _supervision(boxes: Boxes, scores: NDArray[np.float64]) -> Any:
+    import supervision
+
+    kept = supervision.box_non_max_suppression(np.column_stack([boxes, scores]), 0.5)
+    return np.flatnonzero(kept)
+
+
+def _sahi(boxes: Boxes, scores: NDArray[np.float64]) -> Any:
+    from sahi.postprocess.combine import nms
+
+    rows = np.column_stack([boxes, scores, np.zeros(len(boxes))])
+    return np.asarray(nms(rows, "IOU", 0.5))
+
+
+def _tilekit(boxes: Boxes, scores: NDArray[np.float64]) -> Any:
+    from tilekit.boxes.suppression import nms
+
+    return nms(boxes, scores)
+
+
+# name: (module it needs, the call, most boxes it is tried with, as what it takes grows with their square)
+PEERS: dict[str, tuple[str, Way, int]] = {
+    "torchvision": ("torchvision", _torchvision, 10_000),
+    "lsnms": ("lsnms", _lsnms, 10**7),
+    "powerboxes rtree": ("powerboxes", _rtree, 10**7),
+    "powerboxes": ("powerboxes", _powerboxes, 10_000),
+    "OpenCV": ("cv2", _opencv, 10_000),
+    "SAHI": ("sahi", _sahi, 100_000),
+    "supervision": ("supervision", _supervision, 1_000),
+}
+
+
+@dataclass(frozen=True)
+class BoxDuel:
+    """nms of one case by tilekit and its peers; who was left out and why."""
+
+    case: Case
+    rounds: Rounds
+    left_out: dict[str, str]
+
+    def fastest(self) -> str | None:
+        """The quickest peer that gave the same answer."""
+        return self.rounds.best_peer([name for name in self.rounds.costs if name != "tilekit"])
+
+    def ratio(self, peer: str | None = None) -> Ratio | None:
+        """How many times longer the peer (the fastest by default) takes."""
+        name = peer or self.fastest()
+        return None if name is None else self.rounds.ratio(name, "tilekit")
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """One row a candidate."""
+        rows: list[dict[str, Any]] = []
+        for name in self.rounds.costs:
+            ratio = self.rounds.ratio(name, "tilekit") if name != "tilekit" else None
+            rows.append(
+                {
+                    "case": self.case.name,
+                    "who": name,
+                    "seconds": self.rounds.seconds(name),
+                    "slower": None if ratio is None else round(ratio.median, 3),
+                    "low": None if ratio is None else round(ratio.low, 3),
+                    "high": None if ratio is None else round(ratio.high, 3),
+                    "note": "",
+                }
+            )
+        return rows + [
+            {"case": self.case.name, "who": name, "note": reason} for name, reason in self.left_out.items()
+        ]
+
+
+def suppress_duel(
+    case: Case, peers: Sequence[str] | None = None, *, rounds: int = 5, budget: float | None = None
+) -> BoxDuel:
+    """Compare the kept boxes, then time all that keep the same, interleaved."""
+    left_out: dict[str, str] = {}
+    ours = np.sort(_tilekit(case.boxes, case.scores))
+    works: dict[str, Callable[[], Any]] = {"tilekit": lambda: _tilekit(case.boxes, case.scores)}
+    for name in PEERS if peers is None else peers:
+        module, way, most = PEERS[name]
+        if importlib.util.find_spec(module) is None:
+            left_out[name] = "not installed"
+            continue
+        if len(case.boxes) > most:
+            left_out[name] = f"not tried: more than {most:,} boxes"
+            continue
+        try:
+            theirs = np.sort(np.asarray(way(case.boxes, case.scores)).astype(np.int64))
+        except Exception as exc:  # noqa: BLE001 - a peer may fail in any way; it is reported as that
+            left_out[name] = f"{type(exc).__name__}: {exc}"[:200]
+            continue
+        if not np.array_equal(ours, theirs):
+            left_out[name] = f"keeps {len(theirs):,} boxes, tilekit {len(ours):,}: another answer"
+            continue
+        works[name] = _call(way, case)
+    timed = interleave(works, rounds=rounds, budget=budget, repeat=True)
+    return BoxDuel(case, timed, left_out | timed.failed)
+
+
+def _call(way: Way, case: Case) -> Callable[[], Any]:
+    return lambda: way(case.boxes, case.scores)
+
+
+def fusion_duel(count: int = 10_000, *, rounds: int = 3, budget: float | None = None) -> dict[str, Rounds]:
+    """soft_nms and wbf beside ensemble-boxes on `count` spread boxes; empty where it is not installed."""
+    if importlib.util.find_spec("ensemble_boxes") is None:
+        return {}
+    import ensemble_boxes
+
+    from tilekit.boxes.fusion import soft_nms, wbf
+
+    case = spread(count, 10_000.0 * (count / 10_000) ** 0.5)
+    boxes = (case.boxes / case.boxes.max()).clip(0, 1)
+    lists = ([boxes.tolist()], [case.scores.tolist()], [[0] * count])
+    return {
+        "soft_nms": interleave(
+            {
+                "tilekit": lambda: soft_nms(boxes, case.scores),
+                "ensemble-boxes": lambda: ensemble_boxes.soft_nms(*lists, iou_thr=0.5, sigma=0.5, thresh=0.001),
+            },
+            rounds=rounds, budget=budget, repeat=True,
+        ),
+        "wbf": interleave(
+            {
+                "tilekit": lambda: wbf(boxes, case.scores),
+                "ensemble-boxes": lambda: ensemble_boxes.weighted_boxes_fusion(*lists, iou_thr=0.55),
+            },
+            rounds=rounds, budget=budget, repeat=True,
+        ),
+    }  # fmt: skip
+
+
+def carry_rate(count: int = 10**6, *, rounds: int = 3) -> dict[str, float]:
+    """remap_to_tiles in outputs a second of one core, beside copying the same bytes in memory."""
+    from tilekit.boxes.remap import remap_to_tiles
+    from tilekit.grid import Tiling
+
+    extent = 100_000
+    case = spread(count, extent - 60.0)
+    grid = Tiling(1024, 512).grid(extent, extent)
+    outputs = len(remap_to_tiles(case.boxes, grid, 0.0))
+    fresh = np.ones(outputs * 57, np.uint8)
+    timed = interleave(
+        {"carry": lambda: len(remap_to_tiles(case.boxes, grid, 0.0)), "memory": fresh.copy}, rounds=rounds
+    )
+    return {
+        "outputs": float(outputs),
+        "rate": outputs / timed.seconds("carry"),
+        "memory_rate": outputs / timed.seconds("memory"),
+    }
+
+
+def merge_duel(count: int = 10**6, *, rounds: int = 3) -> tuple[int, Rounds]:
+    """merge of about `count` detections beside one nms of the same; the number that was merged."""
+    from tilekit.boxes.detections import Detections
+    from tilekit.boxes.merging import merge
+    from tilekit.boxes.remap import remap_to_tiles
+    from tilekit.boxes.suppression import nms
+    from tilekit.grid import Tiling
+
+    extent = max(2048, round(100_000 * (count / 10**6) ** 0.5))
+    case = spread(count * 3 // 4, extent - 60.0)
+    grid = Tiling(1024, 128).grid(extent, extent)
+    carried = remap_to_tiles(case.boxes, grid, 0.1)
+    scores = np.random.default_rng(3).uniform(0.05, 1, len(carried))
+    found = Detections(carried.boxes, scores, None, ("a",), carried.tile_index)
+    flat = np.ascontiguousarray(case.boxes[carried.source_index])
+    works = {"merge": lambda: merge(found, grid), "nms": lambda: nms(flat, scores)}
+    return len(found), interleave(works, rounds=rounds)

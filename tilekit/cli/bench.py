@@ -1,0 +1,218 @@
+"""`tilekit bench`: how fast on this machine, with which settings, against what, and what bounds it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tilekit.cli.output import json_option, next_step, print_json, print_table, progress_bar, say
+from tilekit.errors import InvalidArgument, ScanError
+
+
+class BenchGroup(click.Group):
+    """`bench boxes` and `bench detect` are commands; anything else is a scan to tile."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the default command in front where none is named."""
+        if not args or (args[0] not in self.commands and args[0] not in ("--help", "-h")):
+            args = ["tiling", *args]
+        return super().parse_args(ctx, args)
+
+
+_html = click.option("--html", metavar="FILE", help="Also write a page with plots.")
+_compare = click.option(
+    "--compare", "old", metavar="OLD.json", help="Say what changed since an earlier --json."
+)
+_quick = click.option("--quick", is_flag=True, help="Fewer rounds on a smaller scan.")
+_cache = click.option("--cache", metavar="DIR", help="Where made scans are kept.")
+
+
+@click.group(cls=BenchGroup)
+def bench() -> None:
+    """Benchmark tiling on your scans or on made ones: settings, peers, limits.
+
+    tilekit bench [SCAN...] finds the best settings for this machine and says what bounds it;
+    `bench boxes` and `bench detect` do the same for box functions and detection.
+    """
+
+
+@bench.command("tiling")
+@click.argument("scans", nargs=-1, metavar="[SCAN...]")
+@click.option("--tile", "tiles", type=int, multiple=True, help="Tile side in px; may be repeated.")
+@click.option("--overlap", "overlaps", type=int, multiple=True, help="Overlap in px; may be repeated.")
+@click.option("--format", "formats", multiple=True, type=click.Choice(["jpeg", "png", "webp"]))
+@click.option("--workers", "workers", type=int, multiple=True, help="Threads; may be repeated.")
+@click.option("--quality", type=click.IntRange(1, 100), default=90, show_default=True)
+@click.option("--size", type=float, metavar="Mpx", help="Size of the made scan (default 100, quick 16).")
+@click.option("--rounds", type=click.IntRange(1, 100), help="Interleaved rounds (default 5, quick 2).")
+@click.option("--no-peers", is_flag=True, help="Time tilekit alone.")
+@_quick
+@_cache
+@_html
+@_compare
+@json_option
+def tiling(
+    scans: tuple[str, ...],
+    tiles: tuple[int, ...],
+    overlaps: tuple[int, ...],
+    formats: tuple[str, ...],
+    workers: tuple[int, ...],
+    quality: int,
+    size: float | None,
+    rounds: int | None,
+    no_peers: bool,
+    quick: bool,
+    cache: str | None,
+    html: str | None,
+    old: str | None,
+    as_json: bool,
+) -> None:
+    """Tile with several settings and with every peer that is installed."""
+    from tilekit.bench.command import TilingPlan, bench_tiling
+
+    plan = TilingPlan(
+        scans, tiles, overlaps, formats, workers, quality, size, rounds, not no_peers, quick, cache
+    )
+    with progress_bar("bench", quiet=as_json) as progress:
+        document = bench_tiling(plan, say=_quiet if as_json else say, progress=progress)
+    _finish(document, old, html, as_json, _show_tiling)
+    if document["failed"]:
+        raise ScanError(f"{len(document['failed'])} scan(s) could not be benchmarked")
+
+
+@bench.command("boxes")
+@click.option("--size", "sizes", type=click.IntRange(1), multiple=True, help="Boxes; may be repeated.")
+@click.option("--rounds", type=click.IntRange(1, 100), help="Interleaved rounds (default 5, quick 2).")
+@_quick
+@_html
+@_compare
+@json_option
+def boxes(
+    sizes: tuple[int, ...], rounds: int | None, quick: bool, html: str | None, old: str | None, as_json: bool
+) -> None:
+    """Suppress, fuse, carry and merge boxes, beside every peer that is installed."""
+    from tilekit.bench.command import bench_boxes
+
+    document = bench_boxes(sizes, rounds=rounds, quick=quick, say=_quiet if as_json else say)
+    _finish(document, old, html, as_json, _show_boxes)
+
+
+@bench.command("detect")
+@click.argument("scan", required=False)
+@click.option("--model", metavar="M", help="What `tilekit detect --model` takes; else a detector that waits.")
+@click.option("--endpoint", metavar="URL", help="Where the service of --model is, such as a local one.")
+@click.option("--region", help="Region of the service.")
+@click.option("--profile", help="Named profile of the credentials.")
+@click.option("--nap", type=float, default=20.0, show_default=True, help="ms a tile of the waiting detector.")
+@click.option("--tile", type=int, default=1024, show_default=True)
+@click.option("--overlap", type=int, default=128, show_default=True)
+@click.option("--workers", type=click.IntRange(1), multiple=True, help="Calls at once; may be repeated.")
+@click.option("--size", type=float, metavar="Mpx", help="Size of the made scan (default 36, quick 9).")
+@_quick
+@_cache
+@_html
+@_compare
+@json_option
+def detect(
+    scan: str | None,
+    model: str | None,
+    endpoint: str | None,
+    region: str | None,
+    profile: str | None,
+    nap: float,
+    tile: int,
+    overlap: int,
+    workers: tuple[int, ...],
+    size: float | None,
+    quick: bool,
+    cache: str | None,
+    html: str | None,
+    old: str | None,
+    as_json: bool,
+) -> None:
+    """Detect on one scan with several numbers of workers: is the detector kept busy?
+
+    A model that is started for this is stopped at the end.
+    """
+    from tilekit.bench.command import DetectPlan, bench_detect
+    from tilekit.cli.detect import named_detector
+
+    if endpoint and not model:
+        raise InvalidArgument("--endpoint needs --model: the model that runs there")
+    plan = DetectPlan(scan, tile, overlap, workers, size, nap / 1e3, quick, cache)
+    if model is None:
+        document = bench_detect(plan)
+    else:
+        cloud = (region, profile, endpoint)
+        with named_detector(model, None, cloud, 1, tile, overlap, False, True) as (detector, _, title):
+            document = bench_detect(plan, detector, title)
+    _finish(document, old, html, as_json, _show_detect)
+
+
+def _quiet(text: str) -> None:
+    """Say nothing: the output is for machines."""
+
+
+def _finish(document: dict[str, Any], old: str | None, html: str | None, as_json: bool, show: Any) -> None:
+    from tilekit.bench.document import compare_documents, read_document
+    from tilekit.bench.page import write_page
+
+    if old:
+        document["compared"] = compare_documents(read_document(old), document)
+    if html:
+        write_page(document, html)
+    if as_json:
+        print_json(document)
+        return
+    show(document)
+    if old:
+        rows = [
+            [row["what"], row["old"], row["new"], row["times"], row["verdict"]]
+            for row in document["compared"]
+        ]
+        print_table(["what", "old", "new", "times", ""], rows, "compared")
+    for note in document["notes"]:
+        say(note)
+    if html:
+        next_step(f"open {Path(html)}")
+    else:
+        next_step("add --html FILE for plots, --json > run.json to --compare with later")
+
+
+def _show_tiling(document: dict[str, Any]) -> None:
+    rows = [
+        [row["scan"], f"{row['tile']}/{row['overlap']} {row['format']}", row["workers"], row["seconds"],
+         row["cpu"], row["mpx_s"], row["peak_mb"]]
+        for row in document["settings"]
+    ]  # fmt: skip
+    print_table(["scan", "tiles", "workers", "seconds", "CPU", "Mpx/s", "peak MB"], rows, "tilekit, by settings")
+    _show_peers(document, "scan")
+    columns = ["scan", "decode", "encode", "write", "limit", "share", "bound"]
+    if document["limits"]:
+        print_table(
+            columns, [[row[name] for name in columns] for row in document["limits"]], "the limit here"
+        )
+
+
+def _show_boxes(document: dict[str, Any]) -> None:
+    _show_peers(document, "case")
+
+
+def _show_peers(document: dict[str, Any], first: str) -> None:
+    rows = [
+        [row[first], row["who"], row.get("seconds"), row.get("slower"), _range(row), row["note"]]
+        for row in document["peers"]
+    ]
+    if rows:
+        print_table([first, "who", "seconds", "times slower", "spread", ""], rows, "beside others")
+
+
+def _range(row: dict[str, Any]) -> str | None:
+    return None if row.get("low") is None else f"{row['low']:.2f} to {row['high']:.2f}"
+
+
+def _show_detect(document: dict[str, Any]) -> None:
+    columns = ["scan", "workers", "seconds", "tiles_s", "busy", "call_ms", "call_p95_ms", "retried", "bound"]
+    print_table(columns, [[row[name] for name in columns] for row in document["detect"]], "detection")
