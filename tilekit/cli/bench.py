@@ -187,7 +187,9 @@ def _show_tiling(document: dict[str, Any]) -> None:
          row["cpu"], row["mpx_s"], row["peak_mb"]]
         for row in document["settings"]
     ]  # fmt: skip
-    print_table(["scan", "tiles", "workers", "seconds", "CPU", "Mpx/s", "peak MB"], rows, "tilekit, by settings")
+    print_table(
+        ["scan", "tiles", "workers", "seconds", "CPU", "Mpx/s", "peak MB"], rows, "tilekit, by settings"
+    )
     _show_peers(document, "scan")
     columns = ["scan", "decode", "encode", "write", "limit", "share", "bound"]
     if document["limits"]:
