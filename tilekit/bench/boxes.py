@@ -64,10 +64,10 @@ def surprises(count: int) -> dict[str, tuple[Case, NDArray[np.int64] | None]]:
 
 
 def _torchvision(boxes: Boxes, scores: NDArray[np.float64]) -> Any:
-    import torch
-    from torchvision.ops import nms
+    from torchvision.ops import boxes as peer
 
-    return nms(torch.from_numpy(boxes), torch.from_numpy(scores), 0.5).numpy()
+    tensor = peer.torch.from_numpy  # torchvision's own torch: none of ours is loaded here
+    return peer.nms(tensor(boxes), tensor(scores), 0.5).numpy()
 
 
 def _lsnms(boxes: Boxes, scores: NDArray[np.float64]) -> Any:
