@@ -7,7 +7,6 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tilekit.aws.errors import error_code, is_passing, is_throttle, service_error
-from tilekit.aws.pricing import PRICES, Prices, dollars, duration, parse_duration
 from tilekit.aws.recipe import Recipe, check_tiling, tiling_of_tag, tiling_tag
 from tilekit.aws.service import Service, pause
 from tilekit.errors import (
@@ -21,6 +20,7 @@ from tilekit.errors import (
     TilekitError,
 )
 from tilekit.grid import Tiling
+from tilekit.rekognition.pricing import PRICES, Prices, dollars, duration, parse_duration
 from tilekit.storage.s3 import Access
 
 

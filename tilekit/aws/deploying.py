@@ -9,8 +9,8 @@ from tilekit.aws.deadlines import Watch, Watcher
 from tilekit.aws.guard import CloudGuard
 from tilekit.aws.leases import LeaseBook, Started
 from tilekit.aws.model import Model
-from tilekit.aws.pricing import PRICES, TPS_PER_UNIT, Prices
 from tilekit.errors import InvalidArgument
+from tilekit.rekognition.pricing import PRICES, TPS_PER_UNIT, Prices
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from tilekit.aws.deadlines import Watch, Watcher
 from tilekit.aws.leases import Lease, LeaseBook, Started
-from tilekit.aws.pricing import PRICES, dollars, duration
 from tilekit.aws.switching import STARTABLE, Switch
 from tilekit.aws.waiting import poll
 from tilekit.errors import ModelNotReady, StorageError
+from tilekit.rekognition.pricing import PRICES, dollars, duration
 
 if TYPE_CHECKING:
     from tilekit.aws.model import Model

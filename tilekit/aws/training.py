@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from tilekit.aws.datasets import DatasetMaker, DatasetReport, fault_codes
 from tilekit.aws.manifests import PreparedManifest, Split, prepare_manifest
-from tilekit.aws.pricing import PRICES, Prices, dollars, duration
 from tilekit.aws.recipe import (
     MANIFESTS_TAG,
     TILING_TAG,
@@ -27,6 +26,7 @@ from tilekit.grid import Tiling
 from tilekit.ledger import Ledger
 from tilekit.rekognition.arns import check_description, check_name, check_tags, parse_version_arn
 from tilekit.rekognition.evaluation_files import ManifestSummary, read_manifest_summary
+from tilekit.rekognition.pricing import PRICES, Prices, dollars, duration
 from tilekit.storage.local import storage_errors
 from tilekit.storage.s3 import S3Location
 

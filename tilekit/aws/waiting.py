@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from tilekit.aws.pricing import duration
+from tilekit.rekognition.pricing import duration
 
 T = TypeVar("T")
 Note = Callable[[str], None]

@@ -43,7 +43,7 @@ def deploy_command(
     this machine; --guard also works while this machine sleeps.
     """
     from tilekit.aws.deploying import deploy
-    from tilekit.aws.pricing import PRICES, dollars, parse_duration
+    from tilekit.rekognition.pricing import PRICES, dollars, parse_duration
 
     service = make_service(region, profile, endpoint_url)
     found = find_model(service, model)
@@ -115,7 +115,7 @@ def stop_command(
 ) -> None:
     """Stop MODELS (project/version or ARN), or with --all whatever runs, and wait until that is acknowledged."""
     from tilekit.aws.deploying import running_cost
-    from tilekit.aws.pricing import dollars
+    from tilekit.rekognition.pricing import dollars
 
     if not models and not everything:
         raise click.UsageError("name the models to stop, or say --all")

@@ -51,7 +51,7 @@ def _row(model: Any, status: str, live: bool) -> dict[str, Any]:
     import time
 
     from tilekit.aws.deploying import running_cost
-    from tilekit.aws.pricing import dollars, duration
+    from tilekit.rekognition.pricing import dollars, duration
 
     cost = running_cost(model) if live else None
     until = cost.started.until if cost is not None else None

@@ -25,14 +25,15 @@ def plan(
     as_json: bool,
 ) -> None:
     """Recommend tile and overlap for the pages of LABELS, with the cost and the alternatives."""
-    from tilekit.datasets.planning import TILES_A_SECOND, UNIT_HOUR, recommend_tiling
+    from tilekit.datasets.planning import recommend_tiling
     from tilekit.labels.reading import read_labels
+    from tilekit.rekognition.pricing import PRICES, TPS_PER_UNIT
 
     found = recommend_tiling(
         read_labels(labels, images=images),
         budget=budget,
-        price=UNIT_HOUR if price is None else price,
-        rate=TILES_A_SECOND if rate is None else rate,
+        price=PRICES.unit_hour if price is None else price,
+        rate=TPS_PER_UNIT if rate is None else rate,
     )
     if plot:
         found.plot(plot)

@@ -91,7 +91,7 @@ def _tag(text: str) -> tuple[str, str]:
 
 
 def _show_plan(plan: TrainingPlan, as_json: bool) -> None:
-    from tilekit.aws.pricing import dollars
+    from tilekit.rekognition.pricing import dollars
 
     if as_json:
         print_json(

@@ -20,6 +20,7 @@ from tilekit.labels.label_set import LabelSet
 from tilekit.labels.reading import read_labels
 from tilekit.pages import PageKey
 from tilekit.rekognition.limits import LIMITS
+from tilekit.rekognition.pricing import AS_OF, PRICES, TPS_PER_UNIT
 
 TILES = (512, 640, 768, 896, 1024, 1280, 1536, 1920, 2560, 3840)
 """Tile sides looked at, px."""
@@ -28,11 +29,6 @@ PAYS_BELOW = 10.0
 15 px symbols shrunk to 5 or 6 px were found with F1 0.55 on whole pages, 0.95 on tiles; at 11 px 0.89)."""
 ENOUGH = 16.0
 """px an object should keep as trained on: about where the same trials stopped improving (15 px: 0.93)."""
-UNIT_HOUR = 4.0
-"""US$ per inference unit and hour: AWS's sample aws-samples/amazon-rekognition-custom-brand-detection, 2024."""
-TILES_A_SECOND = 5.0
-"""Tiles a second one inference unit is planned with; AWS promises nothing, its 2019 text said up to 5."""
-PRICES_AS_OF = "2026-11-23"
 _STEP = 8  # px; overlaps are rounded up to a multiple of it, which leaves some room for unsteady boxes
 
 
@@ -41,8 +37,8 @@ def recommend_tiling(
     sizes: Mapping[PageKey, tuple[int, int]] | None = None,
     budget: float | None = None,
     *,
-    price: float = UNIT_HOUR,
-    rate: float = TILES_A_SECOND,
+    price: float = PRICES.unit_hour,
+    rate: float = TPS_PER_UNIT,
     tiles: Sequence[int] = TILES,
     pays_below: float = PAYS_BELOW,
     enough: float = ENOUGH,
@@ -104,7 +100,7 @@ def recommend_tiling(
         pages=len(work.pages),
         price=price,
         rate=rate,
-        prices_as_of=PRICES_AS_OF,
+        prices_as_of=AS_OF,
         budget=budget,
         notes=tuple(notes),
         on_page=tuple(np.round(work.as_trained(math.inf), 2).tolist()),

@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 
 # Seconds that the service takes, roughly; AWS promises none. Starting: 5 to 30 minutes in public reports.
 NOMINAL = {"create": 5.0, "update": 5.0, "delete": 10.0, "start": 600.0, "stop": 60.0, "copy": 300.0}
-PRICE_PER_UNIT_HOUR = 4.0
-PRICE_PER_TRAINING_HOUR = 1.0
 
 
 @dataclass(slots=True)

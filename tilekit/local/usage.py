@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 
-from tilekit.local.clock import PRICE_PER_TRAINING_HOUR, PRICE_PER_UNIT_HOUR, billed_minutes
+from tilekit.local.clock import billed_minutes
 from tilekit.local.context import Service, settle
+from tilekit.rekognition.pricing import PRICES
 
 USAGE_PATH = "/_tilekit/usage"
 
@@ -23,7 +24,7 @@ def usage_report(service: Service) -> bytes:
     trained = service.state.row("SELECT COALESCE(SUM(billable), 0) AS seconds FROM versions")
     seconds = int(trained["seconds"]) if trained else 0
     running = [row["version"] for row in runs if row["stopped"] is None]
-    dollars = minutes / 60 * PRICE_PER_UNIT_HOUR + seconds / 3600 * PRICE_PER_TRAINING_HOUR
+    dollars = minutes / 60 * PRICES.unit_hour + PRICES.training(seconds)
     report = {
         "running": running,
         "unit_minutes": minutes,

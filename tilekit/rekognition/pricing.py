@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from tilekit.errors import InvalidArgument
 
+AS_OF = "2026-11-23"
+"""Date on which these figures were looked up."""
 TPS_PER_UNIT = 5.0
 """Tiles a second one unit is planned with; AWS promises nothing, its 2019 text said up to 5."""
 
