@@ -69,7 +69,7 @@ def check(
                 "--fix OUT writes a corrected manifest; lines with errors would be left out of the training"
             )
         else:
-            next_step("tilekit train")
+            next_step(f"tilekit train {' '.join(manifests)} --project NAME --bucket BUCKET")
     if not report.clean:
         raise click.exceptions.Exit(1)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from tilekit.errors import InvalidArgument
 if TYPE_CHECKING:
     from tilekit.grid import Tiling
     from tilekit.labels.predictions import PageDetections
+    from tilekit.pages import PageKey
     from tilekit.scans.scan import Scan
 
 EXPORTS = {
@@ -99,12 +100,12 @@ def detect(
     endpoint_url: str | None,
     as_json: bool,
 ) -> None:
-    """Find objects on scans: files, folders, globs, PDFs, s3:// prefixes. Run again to go on where it stopped."""
-    from tilekit.detection.batch import detect_scans
+    """Find objects on scans: files, folders, globs, PDFs, manifests, s3:// prefixes. Run again to go on."""
+    from tilekit.detection.batch import anything_left, detect_scans, done_pages
     from tilekit.labels.thresholds import read_thresholds
 
     limits = read_thresholds(thresholds) if thresholds else None
-    sources = list(_sources(scans))
+    sources = list(dict.fromkeys(_sources(scans)))
     rows: list[list[Any]] = []
 
     def seen(page: PageDetections, scan: Scan) -> None:
@@ -112,9 +113,17 @@ def detect(
         if pictures:
             _draw(page, scan, Path(pictures))
 
+    def needed(tiling: Tiling | None, title: str) -> bool:
+        done = set() if fresh else done_pages(out, tiling, whole_side=whole_side, model=title)
+        return anything_left(sources, done)
+
     cloud = (region, profile, endpoint_url)
     with (
-        named_detector(model, names, cloud, units, tile, overlap, whole, force) as (detector, tiling, title),
+        named_detector(model, names, cloud, units, tile, overlap, whole, force, needed) as (
+            detector,
+            tiling,
+            title,
+        ),
         progress_bar("detect", quiet=as_json) as progress,
     ):
         result = detect_scans(
@@ -155,6 +164,8 @@ def detect(
             say(f"failed: {page}: {reason}")
         for key in result.incomplete:
             say(f"incomplete: {key}: tiles failed; run the same command again to mend it")
+        if limits is None and result.done:
+            say("every score is kept, for `tilekit evaluate`; --thresholds FILE leaves the likely boxes")
         next_step(f"tilekit evaluate TRUTH {out}")
     if result.failed or result.incomplete:
         raise click.exceptions.Exit(1)
@@ -170,8 +181,12 @@ def named_detector(
     overlap: int | None,
     whole: bool,
     force: bool,
+    needed: Callable[[Tiling | None, str], bool] = lambda tiling, title: True,
 ) -> Iterator[tuple[Any, Tiling | None, str]]:
-    """The detector a person named, the tiling to use with it (None: whole pages), and its title."""
+    """The detector a person named, the tiling to use with it (None: whole pages), and its title.
+
+    A cloud model is started only where `needed(tiling, title)`.
+    """
     labels = tuple(part.strip() for part in names.split(",")) if names else None
     detector: Any
     if model in ("text", "labels"):
@@ -187,6 +202,10 @@ def named_detector(
 
         found = find_model(make_service(*cloud), model)
         tiling = None if whole else _tiling(tile, overlap, found.tiling)
+        found.check_tiling(tiling, force=force)
+        if not needed(tiling, found.arn):  # nothing is started, so nothing is billed
+            yield found.detector(), tiling, found.arn
+            return
         with found.running(units, tiling=tiling, force=force) as running:
             yield running, tiling, found.arn
         return
@@ -223,11 +242,19 @@ def _tiling(tile: int | None, overlap: int | None, trained: Tiling | None) -> Ti
     return Tiling(side, overlap if overlap is not None else side // 8)
 
 
-def _sources(scans: Sequence[str]) -> Iterator[str]:
-    """Files, folders, globs, lists and S3 prefixes as scans, each argument's in order of their names."""
+def _sources(scans: Sequence[str]) -> Iterator[str | PageKey]:
+    """Files, folders, globs, lists and S3 prefixes as scans, each argument's in order of their names.
+
+    Of a manifest just the pages that it names, as labels name them, in its order.
+    """
     from tilekit.archive.sources import iter_sources
+    from tilekit.labels.reading import read_labels
 
     for scan in scans:
+        if scan.lower().endswith((".manifest", ".jsonl")) and os.path.isfile(scan):
+            labels = read_labels(scan)
+            yield from (*labels, *labels.unlabeled)
+            continue
         found = sorted(source.uri for source in iter_sources(scan))
         if not found:
             raise InvalidArgument(f"{scan}: no scan in it")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -42,7 +43,7 @@ class ScansResult:
 
 
 def detect_scans(
-    sources: Iterable[str],
+    sources: Iterable[str | PageKey],
     detector: AnyDetector,
     tiling: Tiling | None,
     out: str | os.PathLike[str],
@@ -55,9 +56,9 @@ def detect_scans(
     progress: Callable[[int, int], None] | None = None,
     **options: Any,
 ) -> ScansResult:
-    """Detect on every page of every source, one line a page in `out`; run again to go on.
+    """Detect on every page of every source (or the one page a PageKey names), one line a page in `out`.
 
-    `tiling` None sends each page whole, shrunk to `whole_side` px. Pages that `out` holds complete
+    Run it again to go on. `tiling` None sends each page whole, shrunk to `whole_side` px. Pages that `out` holds complete
     are left alone, incomplete ones are done again; `fresh` starts over. A scan or page that fails is
     listed and the rest goes on. `on_page(result, scan)` sees each page while its scan is open; other
     options are those of `detect_tiles`. `progress` counts the tiles of the page at hand.
@@ -65,24 +66,23 @@ def detect_scans(
     `detect_tiles` at once. Memory: that of one page.
     """
     path = Path(out)
-    done = set() if fresh else _done(path, tiling, whole_side, model)
+    done = set() if fresh else done_pages(path, tiling, whole_side=whole_side, model=model)
     if fresh:
         path.unlink(missing_ok=True)
     result = ScansResult()
     with PredictionWriter(path, append=True) as writer:
         for source in sources:
             try:
-                pages = scan_info(source).pages
+                keys = _pages_of(source)
             except ScanError as exc:
-                result.failed.append((source, str(exc)))
+                result.failed.append((str(source), str(exc)))
                 continue
-            for number in range(pages):
-                key = PageKey(source, number)
+            for key in keys:
                 if key in done:
                     result.skipped += 1
                     continue
                 try:
-                    with open_scan(source, page=number, dpi=dpi) as scan:
+                    with open_scan(key.source, page=key.page, dpi=dpi) as scan:
                         recipe = whole_page(scan, whole_side) if tiling is None else tiling
                         page = detect_tiles(scan, detector, recipe, model=model, progress=progress, **options)
                         if on_page is not None:
@@ -95,8 +95,32 @@ def detect_scans(
     return result
 
 
-def _done(path: Path, tiling: Tiling | None, whole_side: int, model: str) -> set[PageKey]:
-    """Pages that are whole in the file; a line half written by a killed run is cut off first."""
+def anything_left(sources: Iterable[str | PageKey], done: Collection[PageKey]) -> bool:
+    """Whether any page of the sources is not done yet; looks no further than the first such page.
+
+    A scan that cannot be read has no pages to do. Reads headers only.
+    """
+    for source in sources:
+        with contextlib.suppress(ScanError):
+            if any(key not in done for key in _pages_of(source)):
+                return True
+    return False
+
+
+def _pages_of(source: str | PageKey) -> list[PageKey]:
+    if isinstance(source, PageKey):
+        return [source]
+    return [PageKey(source, number) for number in range(scan_info(source).pages)]
+
+
+def done_pages(
+    out: str | os.PathLike[str], tiling: Tiling | None, *, whole_side: int = WHOLE_SIDE, model: str = ""
+) -> set[PageKey]:
+    """Pages that are whole in a file of predictions; a line half written by a killed run is cut off first.
+
+    Raises InvalidArgument where they were made with other tiles or another model.
+    """
+    path = Path(out)
     if not path.exists():
         return set()
     with PredictionWriter(path, append=True):

@@ -322,7 +322,9 @@ def _from_client_error(exc: Any, place: S3Location | str, action: str) -> Storag
     error = exc.response.get("Error", {})
     code = str(error.get("Code", ""))
     if code in _MISSING:
-        return StorageNotFound(f"{place}: {'no such bucket' if code == 'NoSuchBucket' else 'no such object'}")
+        return StorageNotFound(
+            f"{place}: {'no such bucket; make it with `aws s3 mb`' if code == 'NoSuchBucket' else 'no such object'}"
+        )
     if code in _DENIED:
         return StorageDenied(f"{place}: access denied; the caller needs {action} on it")
     if code in _LOGIN:
