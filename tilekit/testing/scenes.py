@@ -25,6 +25,8 @@ _WORDS: list[str] = str.split(
     "VALVE PUMP TANK LINE FLOW TYP DETAIL SECTION REF NOTE SEE DWG STEEL PIPE FLANGE BOLT WELD PLATE "
     "GRID LEVEL PLAN NORTH ELEV DATUM SLAB BEAM COLUMN WALL DOOR DUCT VENT DRAIN SUPPLY RETURN MOTOR"
 )
+INLINE = 0.6
+"""Share of the symbols that stand in a line of text, as a person's notes on a drawing have them."""
 _INKS: tuple[Color, ...] = ((190, 30, 30), (20, 60, 170), (10, 120, 60), (120, 40, 130), (0, 0, 0))
 
 
@@ -72,7 +74,7 @@ def scene_page(
     *,
     symbols: Sequence[str] = DEMO_SYMBOLS,
     look_alikes: Sequence[str] | None = None,
-    symbol_px: tuple[float, float] = (15.0, 18.0),
+    symbol_px: tuple[float, float] = (13.0, 16.0),
     count: int = 12,
     clutter: float = 1.0,
     color: bool = False,
@@ -110,7 +112,7 @@ def scene_shapes(
     *,
     symbols: Sequence[str] = DEMO_SYMBOLS,
     look_alikes: Sequence[str] | None = None,
-    symbol_px: tuple[float, float] = (15.0, 18.0),
+    symbol_px: tuple[float, float] = (13.0, 16.0),
     count: int = 12,
     clutter: float = 1.0,
     color: bool = False,
@@ -148,7 +150,7 @@ def scene_pdf(
     height: int = 2828,
     empty_every: int = 6,
     symbols: Sequence[str] = DEMO_SYMBOLS,
-    symbol_px: tuple[float, float] = (15.0, 18.0),
+    symbol_px: tuple[float, float] = (13.0, 16.0),
     count: int = 12,
     clutter: float = 1.0,
 ) -> list[tuple[PageKey, tuple[int, int], Annotations]]:
@@ -183,17 +185,32 @@ def _scatter(
     ids: list[int] = []
     for place in range(count):
         size = float(sheet.random.uniform(*sizes))
-        spot = sheet.place(size, size, 0.8 * size)
-        if spot is None:
+        before, after = _neighbors(sheet) if sheet.random.random() < INLINE else ("", "")
+        height, gap = 0.95 * size, 0.3 * size
+        left = text_width(before, height) + gap if before else 0.0
+        right = gap + text_width(after, height) if after else 0.0
+        corner = sheet.place(left + size + right, size, 0.8 * size)
+        if corner is None:
             continue
+        spot = (corner[0] + left, corner[1])
+        ink = sheet.ink()
         kind = place % len(names) if noted else int(sheet.random.integers(len(names)))
-        made = symbol(names[kind], *spot, size, sheet.ink())
+        made = symbol(names[kind], *spot, size, ink)
         sheet.shapes += made
         boxes.append(shape_bounds(made))
         ids.append(kind)
-        if sheet.random.random() < 0.5:
+        sheet.shapes += lettering(before, *corner, height, color=ink)
+        sheet.shapes += lettering(after, spot[0] + size + gap, spot[1], height, color=ink)
+        if not after and sheet.random.random() < 0.5:
             _leader(sheet, spot, size)
     return boxes, ids
+
+
+def _neighbors(sheet: _Sheet) -> tuple[str, str]:
+    """What stands before and after a symbol in a line of text."""
+    return _word(sheet)[
+        : int(sheet.random.integers(1, 5))
+    ], f"{_word(sheet)[:2]}{int(sheet.random.integers(1, 99))}"
 
 
 def _leader(sheet: _Sheet, spot: tuple[float, float], size: float) -> None:
