@@ -1,12 +1,19 @@
 from __future__ import annotations
 
 import json
+import tarfile
+import zipfile
 
+import numpy as np
 import pytest
+import pyvips
 from click.testing import CliRunner
+from PIL import Image
 
 import tilekit as tk
+from tests.scans.test_pdf import pdf_of
 from tilekit.cli import cli
+from tilekit.scans.encoding import decode_image, encode_image
 from tilekit.testing.scans import write_scan
 
 
@@ -67,3 +74,55 @@ def test_join_and_info(folder):
 @pytest.mark.parametrize("bad", [["--overlap", "x"], ["--edge", "y"], ["--format", "gif"]])
 def test_bad_usage(folder, bad):
     assert run("tile", folder / "in", folder / "out", *bad).exit_code == 2
+
+
+def test_dpi_reduces_scans_that_know_theirs(tmp_path):
+    pixels = np.zeros((200, 300, 3), np.uint8)
+    for name, options in {"known.jpg": {"xres": 300 / 25.4, "yres": 300 / 25.4}, "unknown.png": {}}.items():
+        (tmp_path / "in").mkdir(exist_ok=True)
+        image = pyvips.Image.new_from_array(pixels).copy(interpretation="srgb", **options)
+        image.write_to_file(str(tmp_path / "in" / name))
+    done = run("tile", tmp_path / "in", tmp_path / "out", "--dpi", 150, "--tile", 1000, "--json")
+    assert done.exit_code == 0, done.output
+    index = tk.read_index(tmp_path / "out")
+    assert index.tiling.dpi == 150
+    windows = {record.key.source.rpartition("/")[2]: tuple(record.window) for record in index.tiles()}
+    assert windows == {"known.jpg": (0, 0, 150, 100), "unknown.png": (0, 0, 300, 200)}
+    done = run("info", tmp_path / "in" / "known.jpg", "--dpi", 150, "--tile", 100, "--json")
+    assert json.loads(done.stdout)["pages"][0]["tiles"] == 2
+
+
+def test_pages_of_a_pdf(tmp_path):
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (300, 200, 3), np.uint8))
+    (tmp_path / "two.pdf").write_bytes(pdf_of(picture, picture))
+    args = ("--tile", 100, "--overlap", 20, "--format", "png", "--dpi", 120)
+    assert run("tile", tmp_path / "two.pdf", tmp_path / "out", *args).exit_code == 0
+    index = tk.read_index(tmp_path / "out")
+    assert [page.page for page in index.pages] == [0, 1]
+    for number in (0, 1):
+        with tk.open_scan(tmp_path / "two.pdf", page=number, dpi=120) as scan:
+            assert (scan.width, scan.height) == (240, 360)
+            for record in index.tiles(scan.key):
+                tile = decode_image((tmp_path / "out" / record.file).read_bytes())
+                assert np.array_equal(tile, scan.read(*record.window))
+
+
+@pytest.mark.parametrize("out", ["out.zip", "out.tar"])
+def test_a_failed_page_leaves_nothing_in_an_archive(folder, out):
+    noise = np.random.default_rng(0).integers(0, 256, (900, 900, 3), np.uint8)
+    bad = encode_image(noise).data
+    (folder / "in" / "a" / "bad.jpg").write_bytes(bad[: len(bad) * 2 // 3])
+    done = run("tile", folder / "in" / "a", folder / "in" / "b", folder / out, "--tile", 128)
+    assert done.exit_code == 1
+    if out.endswith("zip"):
+        with zipfile.ZipFile(folder / out) as file:
+            assert file.testzip() is None
+            names = file.namelist()
+            lines = file.read("tiles.jsonl").splitlines()
+    else:
+        with tarfile.open(folder / out) as file:
+            names = file.getnames()
+            lines = file.extractfile("tiles.jsonl").read().splitlines()
+    assert sorted(json.loads(line)["file"] for line in lines) == sorted(names[:-2])
+    assert len(names) == 2 * 6 + 2
+    assert not any("bad" in name for name in names)

@@ -123,16 +123,37 @@ def test_scaled_tiles_equal_the_scaled_page(scans, name):
             assert np.array_equal(tile.pixels, expected(whole, tile.window))
 
 
-def test_padding_is_the_background_of_the_tile(tmp_path):
-    page = np.full((50, 70, 3), (250, 240, 230), np.uint8)
+@pytest.mark.parametrize("save", [{}, {"tile": True, "tile_width": 32, "tile_height": 48}])
+@pytest.mark.parametrize("only", [None, [5]])
+def test_padding_is_the_background_of_the_page(tmp_path, save, only):
+    page = np.full((150, 170, 3), (250, 240, 230), np.uint8)
     page[10:12, 5:60] = 0
-    path = tmp_path / "page.png"
-    pyvips.Image.new_from_array(page).copy(interpretation="srgb").write_to_file(str(path))
+    page[110:, 110:] = 30  # a tile with another background
+    path = tmp_path / ("page.tif" if save else "page.png")
+    pyvips.Image.new_from_array(page).copy(interpretation="srgb").write_to_file(str(path), **save)
+    for tiling in (tk.Tiling(60, edge="pad"), tk.Tiling(400, edge="pad")):
+        wanted = only if tiling.tile_size[0] == 60 else None
+        with tk.open_scan(path) as scan:
+            for tile in tk.read_tiles(scan, tiling, only=wanted):
+                x0, y0, _, _ = tile.window
+                inside = page[y0 : y0 + tile.pixels.shape[0], x0 : x0 + tile.pixels.shape[1]]
+                height, width = inside.shape[:2]
+                assert np.array_equal(tile.pixels[:height, :width], inside)
+                assert (tile.pixels[height:] == (250, 240, 230)).all()
+                assert (tile.pixels[:, width:] == (250, 240, 230)).all()
+
+
+def test_padding_of_a_rectangle_is_the_pages(monkeypatch, tmp_path):
+    page = np.full((150, 170), 200, np.uint8)
+    page[100:] = 30
+    path = tmp_path / "page.tif"
+    image = pyvips.Image.new_from_array(page)
+    image.write_to_file(str(path), tile=True, compression="lzw", tile_width=32, tile_height=32)
     with tk.open_scan(path) as scan:
-        (tile,) = tk.read_tiles(scan, tk.Tiling(100, edge="pad"))
-    assert np.array_equal(tile.pixels[:50, :70], page)
-    assert (tile.pixels[50:] == (250, 240, 230)).all()
-    assert (tile.pixels[:, 70:] == (250, 240, 230)).all()
+        assert open_segments(scan) is None
+        (tile,) = tk.read_tiles(scan, tk.Tiling(60, edge="pad"), only=[8])
+    assert (tile.pixels[30:] == 200).all()
+    assert (tile.pixels[:30, :50] == 30).all()
 
 
 def test_a_broken_segment_is_named(scans, tmp_path):

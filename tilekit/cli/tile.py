@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,12 @@ class _Dpi(click.ParamType[Any]):
             self.fail(f"{value!r} is neither a number nor native", param, ctx)
 
 
+_DPI_HELP = (
+    "Tile at this resolution: PDF pages are rendered at it, scans that know theirs are reduced to it, "
+    "others are taken to have it. Or native: a PDF page that is one image at that image's own size."
+)
+
+
 class _Overlap(click.ParamType[Any]):
     name = "px|ratio"
 
@@ -53,17 +60,18 @@ def _tiling_options(command: Any) -> Any:
     return command
 
 
-def _tiling(tile: int, overlap: float, edge: Any, parts: int | None, scale: float) -> Tiling:
+def _tiling(tile: int, overlap: float, edge: Any, parts: int | None, scale: float, dpi: Any) -> Tiling:
+    target = None if isinstance(dpi, str) else dpi
     if parts is not None:
-        return Tiling.parts(parts, overlap=overlap, scale=scale)
-    return Tiling(tile, overlap, edge=edge, scale=scale)
+        return Tiling.parts(parts, overlap=overlap, scale=scale, dpi=target)
+    return Tiling(tile, overlap, edge=edge, scale=scale, dpi=target)
 
 
 @click.command("tile")
 @click.argument("inputs", nargs=-1, required=True)
 @click.argument("out")
 @_tiling_options
-@click.option("--dpi", type=_Dpi(), help="Resolution to render PDF pages at, or native.")
+@click.option("--dpi", type=_Dpi(), help=_DPI_HELP)
 @click.option(
     "--format",
     type=click.Choice(["jpeg", "png", "webp"]),
@@ -108,10 +116,10 @@ def tile_command(
     from tilekit.tiles.writing import TileRun, make_recipe
 
     recipe = make_recipe(
-        _tiling(tile, overlap, edge, parts, scale), format, quality, subsampling, skip_blank, max_bytes
+        _tiling(tile, overlap, edge, parts, scale, dpi), format, quality, subsampling, skip_blank, max_bytes
     )
     failures: list[dict[str, str]] = []
-    sets: list[TileSet] = []
+    total: dict[str, Any] = {"out": out} | dict.fromkeys(("pages", "tiles", "blank", "lowered", "bytes"), 0)
     started, pixels = time.perf_counter(), 0
     with (
         TileRun(sink_for(out), recipe, workers=workers) as run,
@@ -119,19 +127,12 @@ def tile_command(
     ):
         for uri, stem in _inputs(inputs, failures):
             for made in _tile_file(run, uri, stem, dpi, progress, failures):
-                sets.append(made)
+                total["pages"] += 1
+                for count in ("tiles", "blank", "lowered", "bytes"):
+                    total[count] += getattr(made, count)
                 pixels += made.grid.width * made.grid.height
     seconds = max(time.perf_counter() - started, 1e-9)
-    total: dict[str, Any] = {
-        "out": out,
-        "pages": len(sets),
-        "tiles": sum(made.tiles for made in sets),
-        "blank": sum(made.blank for made in sets),
-        "lowered": sum(made.lowered for made in sets),
-        "bytes": sum(made.bytes for made in sets),
-        "seconds": round(seconds, 3),
-        "failed": failures,
-    }
+    total |= {"seconds": round(seconds, 3), "failed": failures}
     if as_json:
         print_json(total)
     else:
@@ -139,55 +140,72 @@ def tile_command(
         extra = f", {total['blank']} blank left out" if total["blank"] else ""
         extra += f", {total['lowered']} at lower quality to fit" if total["lowered"] else ""
         say(f"{total['tiles']} tiles of {total['pages']} page(s) in {out}{extra} ({speed})")
-        if sets:
+        if total["pages"]:
             next_step(f"tilekit join {out} again.tif, or look into {out}/tiles.jsonl")
     if failures:
         raise click.exceptions.Exit(1)
 
 
 def _inputs(inputs: tuple[str, ...], failures: list[dict[str, str]]) -> Iterator[tuple[str, str]]:
-    """(file, stem with relative folder); stems that two files share get their extension too."""
+    """(file, stem with relative folder), as the inputs are walked; only the stems taken are remembered."""
     from tilekit.archive.sources import iter_sources
-    from tilekit.tiles.naming import stem_of
 
-    found: list[tuple[str, str]] = []
+    taken: dict[str, int] = {}
     for item in inputs:
+        name, found = Path(item).name, False
+        below = f"{name}/" if len(inputs) > 1 and Path(item).is_dir() and name else ""
         try:
-            matched = [(source.uri, source.relative) for source in iter_sources(item)]
+            for source in iter_sources(item):
+                found = True
+                stem = _stem(source.uri, below + source.relative)
+                taken[stem] = taken.get(stem, 0) + 1
+                yield source.uri, stem if taken[stem] == 1 else f"{stem}-{taken[stem]}"
         except TilekitError as exc:
             _failed(item, exc, failures)
             continue
-        if not matched:
+        if not found:
             _failed(item, StorageNotFound(f"{item}: holds no scans"), failures)
-        name = Path(item).name
-        below = f"{name}/" if len(inputs) > 1 and Path(item).is_dir() and name else ""
-        found += [(uri, below + relative) for uri, relative in sorted(matched, key=lambda pair: pair[1])]
-    stems = [f"{relative.rpartition('/')[0]}/{stem_of(relative)}".lstrip("/") for _, relative in found]
-    taken: dict[str, int] = {}
-    for stem in stems:
-        taken[stem] = taken.get(stem, 0) + 1
-    seen: dict[str, int] = {}
-    for (uri, relative), stem in zip(found, stems, strict=True):
-        name = relative if taken[stem] > 1 else stem
-        seen[name] = seen.get(name, 0) + 1
-        yield uri, name if seen[name] == 1 else f"{name}-{seen[name]}"
+
+
+def _stem(uri: str, relative: str) -> str:
+    """`relative` without its extension, unless another scan beside it has the same stem."""
+    from tilekit.scans.suffixes import SCAN_SUFFIXES
+    from tilekit.tiles.naming import stem_of
+
+    folder = relative.rpartition("/")[0]
+    root, own = os.path.splitext(uri)
+    if not uri.startswith("s3://"):
+        twins = (root + ending for low in SCAN_SUFFIXES - {own.lower()} for ending in (low, low.upper()))
+        if any(map(os.path.exists, twins)):
+            return relative
+    return f"{folder}/{stem_of(relative)}".lstrip("/")
 
 
 def _tile_file(
     run: TileRun, uri: str, stem: str, dpi: Any, progress: Any, failures: list[dict[str, str]]
 ) -> Iterator[TileSet]:
-    from tilekit.scans.opening import open_scan
-
     page, pages = 0, 1
     while page < pages:
         try:
-            with open_scan(uri, page=page, dpi=dpi) as scan:
+            with _opened(uri, page, dpi) as scan:
                 pages = scan.pages
                 made = run.add(scan, stem=stem, progress=progress)
             yield made
         except (ScanError, InvalidArgument) as exc:
             _failed(f"{uri}#page={page + 1}" if page else uri, exc, failures)
         page += 1
+
+
+def _opened(uri: str, page: int, dpi: Any) -> Scan:
+    """Vector pages are rendered at `dpi`; scans that know their resolution keep it (the tiling reduces them)."""
+    from tilekit.scans.opening import open_scan
+
+    if isinstance(dpi, float) and not uri.lower().endswith(".pdf"):
+        scan = open_scan(uri, page=page)
+        if scan.info.kind != "pdf" and scan.dpi is not None:
+            return scan
+        scan.close()
+    return open_scan(uri, page=page, dpi=dpi)
 
 
 def _failed(item: str, exc: Exception, failures: list[dict[str, str]]) -> None:
@@ -216,7 +234,7 @@ def join_command(folder: str, out: str, source: str | None, page: int, as_json: 
 @click.command("info")
 @click.argument("files", nargs=-1, required=True)
 @_tiling_options
-@click.option("--dpi", type=_Dpi(), help="Resolution to render PDF pages at, or native.")
+@click.option("--dpi", type=_Dpi(), help=_DPI_HELP)
 @json_option
 def info_command(
     files: tuple[str, ...],
@@ -229,14 +247,12 @@ def info_command(
     as_json: bool,
 ) -> None:
     """Say what a scan is: size, kind, pages, the tiles it would give, the memory tiling it would take."""
-    from tilekit.scans.opening import scan_pages
-
-    tiling = _tiling(tile, overlap, edge, parts, scale)
+    tiling = _tiling(tile, overlap, edge, parts, scale, dpi)
     rows: list[dict[str, Any]] = []
     failures: list[dict[str, str]] = []
     for file in files:
         try:
-            rows.extend(_describe(scan, tiling) for scan in scan_pages(file, dpi=dpi))
+            rows.extend(_describe_file(file, tiling, dpi))
         except TilekitError as exc:
             _failed(file, exc, failures)
     if as_json:
@@ -247,6 +263,15 @@ def info_command(
         next_step(f"tilekit tile {rows[0]['source']} tiles/")
     if failures:
         raise click.exceptions.Exit(1)
+
+
+def _describe_file(file: str, tiling: Tiling, dpi: Any) -> Iterator[dict[str, Any]]:
+    page, pages = 0, 1
+    while page < pages:
+        with _opened(file, page, dpi) as scan:
+            pages = scan.pages
+            yield _describe(scan, tiling)
+        page += 1
 
 
 def _describe(scan: Scan, tiling: Tiling) -> dict[str, Any]:

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from tilekit.flow import ordered_map
 from tilekit.grid import TileGrid
-from tilekit.tiles.pieces import Piece, RawTile
+from tilekit.scans.blank import background
+from tilekit.tiles.pieces import WHITE, Paper, Piece, RawTile
+from tilekit.tiles.rows import corner_of, is_padded
 from tilekit.tiles.segments import Segments
 
 Pixels = NDArray[np.uint8]
@@ -52,6 +54,7 @@ def tiles_of_blocks(
     Memory: 32 MB + (tile width + (4 x workers + 2) x block width) x (tile height + block height)
     x bands bytes, whatever the scan's size.
     """
+    paper = _paper(segments, grid) if is_padded(grid) else WHITE
     columns = _columns(segments, grid, rows)
     size = segments.block[0] * segments.block[1] * segments.bands
     decoded = ordered_map(
@@ -62,7 +65,7 @@ def tiles_of_blocks(
     )
     try:
         for row in sorted(rows):
-            yield from _tiles_of_row(segments, grid, row, rows[row], decoded)
+            yield from _tiles_of_row(segments, grid, row, rows[row], decoded, paper)
     finally:
         close = getattr(decoded, "close", None)
         if close is not None:
@@ -70,7 +73,12 @@ def tiles_of_blocks(
 
 
 def _tiles_of_row(
-    segments: Segments, grid: TileGrid, row: int, columns: Collection[int], decoded: Iterator[_Decoded]
+    segments: Segments,
+    grid: TileGrid,
+    row: int,
+    columns: Collection[int],
+    decoded: Iterator[_Decoded],
+    paper: Paper,
 ) -> Iterator[RawTile]:
     block_w, block_h = segments.block
     y0, y1 = grid.lines.start(row), min(grid.lines.stop(row), grid.height)
@@ -92,7 +100,18 @@ def _tiles_of_row(
                 top = place * block_h
                 down = slice(max(y0 - top, 0), min(y1 - top, block_h))
                 pieces.append(Piece(max(top - y0, 0), max(left - x0, 0), block[down, across]))
-        yield RawTile(row * grid.cols + col, row, col, window, (y1 - y0, x1 - x0, segments.bands), pieces)
+        shape = (y1 - y0, x1 - x0, segments.bands)
+        yield RawTile(row * grid.cols + col, row, col, window, shape, pieces, paper)
+
+
+def _paper(segments: Segments, grid: TileGrid) -> Paper:
+    height, width = corner_of(grid)
+    block_w, block_h = segments.block
+    rows = [
+        np.concatenate([segments.decode(row, col) for col in range(-(-width // block_w))], axis=1)
+        for row in range(-(-height // block_h))
+    ]
+    return background(np.concatenate(rows)[:height, :width])
 
 
 def _columns(segments: Segments, grid: TileGrid, rows: dict[int, Collection[int]]) -> Iterator[_Column]:

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilekit.grid import Window
-from tilekit.scans.blank import background
 from tilekit.tiles.tile import Tile
 
 Pixels = NDArray[np.uint8]
+Paper = tuple[int, ...]
+WHITE: Paper = (255,)
 
 
 class Piece(NamedTuple):
@@ -24,9 +25,12 @@ class Piece(NamedTuple):
 
 
 class RawTile:
-    """A tile not yet put together. `shape` (h, w, bands) is of the part inside the scan."""
+    """A tile not yet put together.
 
-    __slots__ = ("col", "index", "pieces", "row", "shape", "window")
+    `shape` (h, w, bands) is of the part inside the scan; `paper` fills what lies outside.
+    """
+
+    __slots__ = ("col", "index", "paper", "pieces", "row", "shape", "window")
 
     def __init__(
         self,
@@ -36,9 +40,10 @@ class RawTile:
         window: Window,
         shape: tuple[int, int, int],
         pieces: Sequence[Piece],
+        paper: Paper,
     ) -> None:
         self.index, self.row, self.col, self.window, self.shape = index, row, col, window, shape
-        self.pieces = pieces
+        self.pieces, self.paper = pieces, paper
 
     @property
     def nbytes(self) -> int:
@@ -53,7 +58,7 @@ class RawTile:
             inside.flags.writeable = False
             return inside
         whole = np.empty((self.window.height, self.window.width, bands), np.uint8)
-        whole[:] = background(inside)
+        whole[:] = self.paper
         whole[:height, :width] = inside
         whole.flags.writeable = False
         return whole

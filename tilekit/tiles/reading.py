@@ -7,14 +7,16 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tilekit.errors import InvalidArgument
 from tilekit.flow import DEFAULT_BUDGET, ordered_map
 from tilekit.grid import TileGrid, Tiling, Window
+from tilekit.scans.blank import background
 from tilekit.scans.scan import Scan
 from tilekit.tiles.blocks import tiles_of_blocks
-from tilekit.tiles.pieces import Piece, RawTile
-from tilekit.tiles.rows import tiles_of_rows
+from tilekit.tiles.pieces import WHITE, Paper, Piece, RawTile
+from tilekit.tiles.rows import corner_of, is_padded, tiles_of_rows
 from tilekit.tiles.segments import open_segments
 from tilekit.tiles.tile import Tile
 
@@ -84,6 +86,7 @@ def _by_rectangle(scan: Scan, grid: TileGrid, rows: dict[int, Collection[int]]) 
 
 
 def _tiles_of_rectangles(scan: Scan, grid: TileGrid, rows: dict[int, Collection[int]]) -> Iterator[RawTile]:
+    paper = background(_rectangle(scan, grid, 0, 0, *corner_of(grid))) if rows and is_padded(grid) else WHITE
     for row in sorted(rows):
         for col in rows[row]:
             window = grid.window(row, col)
@@ -92,7 +95,7 @@ def _tiles_of_rectangles(scan: Scan, grid: TileGrid, rows: dict[int, Collection[
                 min(window.x1, grid.width) - window.x0,
                 scan.bands,
             )
-            yield _Rectangle(row * grid.cols + col, row, col, window, shape, scan, grid)
+            yield _Rectangle(row * grid.cols + col, row, col, window, shape, paper, scan, grid)
 
 
 class _Rectangle(RawTile):
@@ -107,18 +110,24 @@ class _Rectangle(RawTile):
         col: int,
         window: Window,
         shape: tuple[int, int, int],
+        paper: Paper,
         scan: Scan,
         grid: TileGrid,
     ) -> None:
-        super().__init__(index, row, col, window, shape, ())
+        super().__init__(index, row, col, window, shape, (), paper)
         self._scan, self._grid = scan, grid
 
     def gather(self) -> Sequence[Piece]:
         """The one piece, read now."""
-        x0, y0 = self.window.x0, self.window.y0
         height, width, _ = self.shape
-        scale = (self._grid.width, self._grid.height) if self._grid.is_scaled else None
-        return [Piece(0, 0, self._scan.read(x0, y0, x0 + width, y0 + height, scale=scale))]
+        return [
+            Piece(0, 0, _rectangle(self._scan, self._grid, self.window.x0, self.window.y0, height, width))
+        ]
+
+
+def _rectangle(scan: Scan, grid: TileGrid, x0: int, y0: int, height: int, width: int) -> NDArray[np.uint8]:
+    scale = (grid.width, grid.height) if grid.is_scaled else None
+    return scan.read(x0, y0, x0 + width, y0 + height, scale=scale)
 
 
 def memory_needed(scan: Scan, grid: TileGrid) -> int:

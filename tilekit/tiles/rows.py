@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilekit.grid import TileGrid
+from tilekit.scans.blank import background
 from tilekit.scans.scan import Scan
-from tilekit.tiles.pieces import Piece, RawTile
+from tilekit.tiles.pieces import WHITE, Paper, Piece, RawTile
 
 _BAND_ROWS = 128
 
@@ -28,19 +29,23 @@ def tiles_of_rows(scan: Scan, grid: TileGrid, rows: dict[int, Collection[int]]) 
     scale = (grid.width, grid.height) if grid.is_scaled else None
     waiting = deque(sorted(rows))
     kept: deque[tuple[int, NDArray[np.uint8]]] = deque()
-    top = 0
+    top, corner, paper = 0, [], WHITE
     bands = scan.bands_of_rows(heights, scale=scale)
     try:
         for band in bands:
             kept.append((top, band))
             top += band.shape[0]
+            if is_padded(grid) and top <= corner_of(grid)[0]:
+                corner.append(band[:, : corner_of(grid)[1]])
+                if top == corner_of(grid)[0]:
+                    paper, corner = background(np.concatenate(corner)), []
             del band
             while waiting and min(grid.lines.stop(waiting[0]), grid.height) <= top:
                 row = waiting.popleft()
                 first = grid.lines.start(row)
                 while kept and kept[0][0] + kept[0][1].shape[0] <= first:
                     kept.popleft()
-                yield from _tiles_of_row(grid, row, rows[row], [*kept])
+                yield from _tiles_of_row(grid, row, rows[row], [*kept], paper)
             if not waiting:
                 if top >= grid.height:  # let the reader end its pass: damage after the last row is damage
                     continue
@@ -52,6 +57,16 @@ def tiles_of_rows(scan: Scan, grid: TileGrid, rows: dict[int, Collection[int]]) 
         close = getattr(bands, "close", None)
         if close is not None:
             close()
+
+
+def is_padded(grid: TileGrid) -> bool:
+    """Whether some tile reaches over the scan."""
+    return grid.columns.stop(grid.cols - 1) > grid.width or grid.lines.stop(grid.rows - 1) > grid.height
+
+
+def corner_of(grid: TileGrid) -> tuple[int, int]:
+    """(height, width) of the part of the first tile that is on the scan: its background is the page's."""
+    return min(grid.lines.stop(0), grid.height), min(grid.columns.stop(0), grid.width)
 
 
 def band_heights(grid: TileGrid) -> list[int]:
@@ -69,7 +84,11 @@ def band_heights(grid: TileGrid) -> list[int]:
 
 
 def _tiles_of_row(
-    grid: TileGrid, row: int, columns: Collection[int], kept: list[tuple[int, NDArray[np.uint8]]]
+    grid: TileGrid,
+    row: int,
+    columns: Collection[int],
+    kept: list[tuple[int, NDArray[np.uint8]]],
+    paper: Paper,
 ) -> Iterator[RawTile]:
     y0 = grid.lines.start(row)
     y1 = min(grid.lines.stop(row), grid.height)
@@ -82,6 +101,5 @@ def _tiles_of_row(
         window = grid.window(row, col)
         x0, x1 = window.x0, min(window.x1, grid.width)
         pieces = [Piece(y, 0, band[:, x0:x1]) for y, band in spans]
-        yield RawTile(
-            row * grid.cols + col, row, col, window, (y1 - y0, x1 - x0, spans[0][1].shape[2]), pieces
-        )
+        shape = (y1 - y0, x1 - x0, spans[0][1].shape[2])
+        yield RawTile(row * grid.cols + col, row, col, window, shape, pieces, paper)

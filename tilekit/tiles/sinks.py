@@ -148,12 +148,28 @@ class ZipSink(Sink):
         self._part = part_path(self.path)
         with storage_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._zip = zipfile.ZipFile(self._part, "w", zipfile.ZIP_STORED)
+            self._file = self._part.open("wb")
+        self._zip: Any = zipfile.ZipFile(self._file, "w", zipfile.ZIP_STORED)
+        self._before = 0, 0
+
+    def begin(self, recipe: Recipe, key: PageKey) -> None:
+        """See Sink."""
+        self._before = self._zip.start_dir, len(self._zip.filelist)
 
     def put(self, name: str, data: bytes) -> None:
         """See Sink."""
         with storage_errors(self.path):
             self._zip.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data)
+
+    def discard(self, names: Iterable[str]) -> None:
+        """Cut the archive back to where the page began."""
+        place, count = self._before
+        for info in self._zip.filelist[count:]:
+            self._zip.NameToInfo.pop(info.filename, None)
+        del self._zip.filelist[count:]
+        self._zip.start_dir = place
+        self._file.seek(place)
+        self._file.truncate()
 
     def finish(self, recipe: Recipe, pages: list[PageRecord], lines: Lines) -> None:
         """See Sink."""
@@ -164,12 +180,14 @@ class ZipSink(Sink):
                     file.write(line)
             self.put(TILING_FILE, tiling_json(recipe, pages))
             self._zip.close()
+            self._file.close()
             os.replace(self._part, self.path)
 
     def abort(self) -> None:
         """See Sink."""
-        with contextlib.suppress(OSError, ValueError):
-            self._zip.close()
+        for opened in (self._zip, self._file):
+            with contextlib.suppress(OSError, ValueError):
+                opened.close()
         with contextlib.suppress(OSError):
             self._part.unlink()
 
@@ -191,6 +209,24 @@ class TarSink(Sink):
         with storage_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._next()
+        self._before = 1, 0
+
+    def begin(self, recipe: Recipe, key: PageKey) -> None:
+        """See Sink."""
+        self._before = len(self._parts), 0 if self._file is None else self._file.tell()
+
+    def discard(self, names: Iterable[str]) -> None:
+        """Cut the shards back to where the page began."""
+        shards, place = self._before
+        if len(self._parts) > shards or self._file is None:
+            self._close()
+            for part in self._parts[shards:]:
+                part.unlink()
+            del self._parts[shards:]
+            self._file = self._parts[-1].open("r+b")
+        self._file.seek(place)
+        self._file.truncate()
+        self._tar = _tar(self._file)
 
     def put(self, name: str, data: bytes) -> None:
         """See Sink."""
@@ -239,7 +275,7 @@ class TarSink(Sink):
         self._close()
         self._parts.append(part_path(self.path))
         self._file = self._parts[-1].open("wb")
-        self._tar = tarfile.open(fileobj=self._file, mode="w", format=tarfile.PAX_FORMAT)  # noqa: SIM115 - closed in _close
+        self._tar = _tar(self._file)
 
     def _close(self) -> None:
         tar, file, self._tar, self._file = self._tar, self._file, None, None
@@ -314,6 +350,10 @@ def sink_for(out: object) -> Sink:
     if suffix == ".zip":
         return ZipSink(text)
     return TarSink(text) if suffix == ".tar" else FolderSink(text)
+
+
+def _tar(file: IO[bytes]) -> tarfile.TarFile:
+    return tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT)
 
 
 def _write(path: str, data: bytes) -> None:
