@@ -11,13 +11,29 @@ from tilekit.boxes.remap import remap_to_scan, remap_to_tiles
 from tilekit.errors import InvalidArgument
 from tilekit.grid import Tiling
 
-tilings = st.builds(
-    Tiling,
-    tile=st.tuples(st.integers(1, 30), st.integers(1, 30)),
-    overlap=st.sampled_from([0.0, 0.3, 0.8]),
-    edge=st.sampled_from(["shift", "clip", "pad"]),
-    scale=st.sampled_from([1.0, 0.5, 1.7]),
-)
+
+def tilings_of(smallest, overlaps):
+    side = st.integers(smallest, 30)
+    return st.builds(
+        Tiling,
+        tile=st.tuples(side, side),
+        overlap=st.sampled_from(overlaps),
+        edge=st.sampled_from(["shift", "clip", "pad"]),
+        scale=st.sampled_from([1.0, 0.5, 1.7]),
+    )
+
+
+tilings = tilings_of(1, [0.0, 0.3]) | tilings_of(4, [0.8])
+parts = st.builds(Tiling.parts, rows=st.integers(1, 5), cols=st.integers(1, 5))
+
+
+@given(box_arrays(), parts, st.integers(5, 60), st.integers(5, 60))
+def test_carrying_to_equal_parts_equals_its_slow_twin(boxes, tiling, width, height):
+    grid = tiling.grid(width, height)
+    carried = remap_to_tiles(boxes, grid, 0.3)
+    expected = naive.remap_to_tiles(boxes, grid, 0.3)
+    assert carried.tile_index.tolist() == [row[0] for row in expected]
+    assert carried.boxes.tolist() == [row[2] for row in expected]
 
 
 @given(box_arrays(), tilings, st.integers(1, 60), st.integers(1, 60), st.sampled_from([0.0, 0.2, 0.5, 1.0]))

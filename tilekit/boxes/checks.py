@@ -13,13 +13,19 @@ from tilekit.errors import InvalidArgument
 LIMIT = 1e100  # areas of larger boxes would overflow
 
 
-def boxes(value: ArrayLike, name: str = "boxes") -> NDArray[np.float64]:
-    """(n, 4) float64, C-contiguous, read-only view or copy; within 1e100, x0 <= x1, y0 <= y1."""
+def box_rows(value: ArrayLike, name: str = "boxes") -> NDArray[np.float64]:
+    """(n, 4) float64, C-contiguous; the values are not looked at."""
     array = _floats(value, name)
     if array.size == 0 and array.ndim <= 2:
         array = array.reshape(0, 4)
     if array.ndim != 2 or array.shape[1] != 4:
         raise InvalidArgument(f"{name} must have shape (n, 4) as x0, y0, x1, y1, not {array.shape}")
+    return array
+
+
+def boxes(value: ArrayLike, name: str = "boxes") -> NDArray[np.float64]:
+    """(n, 4) float64, C-contiguous, read-only view or copy; within 1e100, x0 <= x1, y0 <= y1."""
+    array = box_rows(value, name)
     if not len(array) or (
         (array[:, 2:] >= array[:, :2]).all() and array.max() <= LIMIT and array.min() >= -LIMIT
     ):

@@ -11,6 +11,8 @@ from tilekit.boxes import checks
 from tilekit.errors import InvalidArgument
 from tilekit.grid import TileGrid
 
+_ROOM = 8  # tiles a box that are listed at once; memory that is not needed is never touched
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Carried:
@@ -40,20 +42,26 @@ def remap_to_tiles(boxes: ArrayLike, grid: TileGrid, min_visible: float = 0.5) -
     point: its share is measured along what length it has. Time and memory: O(boxes + outputs).
     """
     share = checks.ratio(min_visible, "min_visible")
-    checked = checks.boxes(boxes)
-    reduced = grid.to_reduced(checked) if grid.is_scaled else checked
+    given = checks.box_rows(boxes)
+    reduced = grid.to_reduced(checks.boxes(given)) if grid.is_scaled else given
     from tilekit.boxes.kernels import carrying
 
     left, right = grid.columns.starts(), np.minimum(grid.columns.stops(), grid.width)
     top, bottom = grid.lines.starts(), np.minimum(grid.lines.stops(), grid.height)
-    places = np.empty(len(grid) + 2, np.int64)
-    spans = np.empty(4 * len(reduced), np.int32)
-    total = carrying.count(reduced, left, right, top, bottom, share, places, spans)
+    places, number = np.empty(len(grid) + 2, np.int64), np.empty(len(reduced), np.int32)
+    total, room = _ROOM + 1, 0
+    while total > room:
+        room = max(total, _ROOM * (len(reduced) + 1))
+        tiles = np.empty(room, np.int32)
+        total = carrying.lay(reduced, left, right, top, bottom, share, places, number, tiles)
+        if total < 0:
+            checks.boxes(given)
+    sources = np.empty(total, np.int32)
+    carrying.place(places, number, tiles, sources)
     tile_index, source_index = np.empty(total, np.int64), np.empty(total, np.int64)
     out, visible, cut = np.empty((total, 4)), np.empty(total), np.empty(total, np.uint8)
-    carrying.fill(
-        reduced, left, right, top, bottom, share, places, spans, tile_index, source_index, out, visible, cut
-    )
+    carrying.fetch(reduced, sources, source_index, out)
+    carrying.clip(left, right, top, bottom, places, tile_index, out, visible, cut)
     return Carried(tile_index, source_index, out, visible, cut.view(np.bool_))
 
 
