@@ -1,0 +1,132 @@
+"""Every target of the tiling, box, detection and archive work, as data: one line of the table each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KINDS = ("jpeg", "png", "deflate-strips", "lzw-strips", "tiled-jpeg")
+PAPERS = ("clean", "noisy")
+
+
+@dataclass(frozen=True)
+class Target:
+    """`value` is reached when the figure is at least (`>=`) or at most (`<=`) it; None: a figure without target."""
+
+    id: str
+    text: str
+    sense: str = ">="
+    value: float | None = None
+    unit: str = "x"
+
+    def reached(self, figure: float) -> bool | None:
+        if self.value is None:
+            return None
+        return figure >= self.value if self.sense == ">=" else figure <= self.value
+
+
+def _tiling() -> list[Target]:
+    found = []
+    for paper in PAPERS:
+        for kind in KINDS:
+            least = 1.5 if kind == "tiled-jpeg" else 1.2
+            text = f"tile {kind}, {paper}: times faster than dzsave"
+            found.append(Target(f"tiling.dzsave.{kind}.{paper}", text, ">=", least))
+        found.append(
+            Target(f"tiling.dzsave.mean.{paper}", f"geometric mean over the five, {paper}: dzsave", ">=", 1.4)
+        )
+    found += [
+        Target("tiling.sahi", "tile jpeg: times faster than SAHI slice_image", ">=", 4.0),
+        Target("tiling.image_slicer", "tile jpeg, no overlap: times faster than image_slicer", ">=", 1.4),
+        Target("tiling.opencv", "tile jpeg: times faster than OpenCV"),
+        Target("tiling.pillow", "tile jpeg: times faster than Pillow"),
+        Target("tiling.tifffile", "tile tiled-jpeg: times faster than tifffile + simplejpeg"),
+    ]
+    found += [
+        Target(f"tiling.limit.{kind}", f"tile {kind}: share of the limit (decode + encode)", ">=", 0.8, "")
+        for kind in KINDS
+    ]
+    return [
+        *found,
+        Target("tiling.small", "scans of 1 Mpx: time over decode + encode", "<=", 1.2),
+        Target("memory.growth", "peak memory of 10 Gpx over 1 Gpx, tiled TIFF", "<=", 1.1),
+        Target("memory.large", "peak memory of 10 Gpx, tiled TIFF", "<=", 300, "MB"),
+        Target("memory.scanline", "peak memory of a 144 Mpx JPEG over its documented bound", "<=", 1.0),
+        Target("memory.dzsave", "dzsave's peak memory over tilekit's, 1 Gpx tiled TIFF"),
+        Target("rate.large", "10 Gpx tiled TIFF, encoded and not kept", unit="Mpx/s"),
+    ]
+
+
+def _boxes() -> list[Target]:
+    fast = "times faster than the fastest peer"
+    found = [
+        Target("nms.spread.1000000", f"nms, 10^6 spread: {fast}", ">=", 15),
+        Target("nms.tile-merge.1000000", f"nms, 10^6 tile-merge-like: {fast}", ">=", 15),
+        Target("nms.spread.100000", f"nms, 10^5 spread: {fast}", ">=", 8),
+        Target("nms.tile-merge.100000", f"nms, 10^5 tile-merge-like: {fast}", ">=", 8),
+        Target("nms.cluster.100000", f"nms, 10^5 in a cluster of 6,000 px: {fast}", ">=", 8),
+        Target("nms.heap.100000", f"nms, 10^5 in a heap of 1,000 px: {fast}", ">=", 3),
+        Target("nms.spread.1000", f"nms, 1,000: {fast}", ">=", 5),
+        Target("nms.spread.10", f"nms, 10 boxes: {fast}", ">=", 1),
+    ]
+    names = ("one page-sized box", "identical", "in a line", "six decades of size", "10,000 labels")
+    found += [
+        Target(f"nms.surprise.{name}", f"nms, 10^6, {name}: time over the spread case", "<=", 3)
+        for name in names
+    ]
+    found += [
+        Target(f"nms.memory.{name}", f"nms, 10^6, {name}: memory a box", "<=", 200, "B")
+        for name in ("spread", *names)
+    ]
+    return [
+        *found,
+        Target("nms.ten-million", "nms, 10^7 spread: time over 10^6", "<=", 14),
+        Target("nms.threads", "nms, 10^6 in two threads: times faster than one after the other"),
+        Target("soft_nms.10000", "soft_nms, 10^4: times faster than ensemble-boxes", ">=", 20),
+        Target("wbf.10000", "wbf, 10^4: times faster than ensemble-boxes", ">=", 20),
+        Target("soft_nms.growth", "soft_nms, 10^5 spread over 10^4 (quadratic is 100)", "<=", 25),
+        Target("wbf.growth", "wbf, 10^5 spread over 10^4 (quadratic is 100)", "<=", 25),
+        Target("remap.rate", "remap_to_tiles, one core", ">=", 50, "M outputs/s"),
+        Target("merge.nms", "merge of 10^6 detections over one nms of them", "<=", 3),
+    ]
+
+
+def _detection() -> list[Target]:
+    return [
+        Target("detect.busy", "one worker of 20 ms busy after its first tile", ">=", 0.95, ""),
+        Target("detect.sahi.1", "detect 144 Mpx, one worker: times faster than SAHI", ">=", 1.6),
+        Target("detect.slicer.1", "detect 144 Mpx, one worker: the faster InferenceSlicer", ">=", 1.4),
+        Target("detect.slicer.4", "detect 144 Mpx, four workers: the faster InferenceSlicer", ">=", 2.0),
+        Target("detect.memory", "detect 144 Mpx: memory over the least of SAHI and supervision", "<=", 1 / 3),
+        Target("detect.growth", "detect: memory at 400 Mpx over 25 Mpx, tiled TIFF", "<=", 1.25),
+        Target("detect.growth.sahi", "the same, SAHI"),
+        Target("detect.growth.slicer", "the same, supervision (windowed raster)"),
+        Target("detect.wrong", "boxes wrong or lost after merging, known truth", "<=", 0, ""),
+        Target("detect.wrong.sahi", "the same, SAHI", unit=""),
+        Target("detect.wrong.slicer", "the same, supervision", unit=""),
+        Target("evaluate.seconds", "evaluate 10^6 predictions on 10^4 pages", "<=", 5, "s"),
+        Target("report.seconds", "report of 200 pages", "<=", 60, "s"),
+    ]
+
+
+def _archive() -> list[Target]:
+    return [
+        Target("archive.cores", "archive of mixed scans: two processes over one", ">=", 1.9),
+        Target("archive.dzsave", "archive of mixed scans: times faster than two dzsave processes", ">=", 1.2),
+        Target("archive.overhead", "archive: the parent's time a task", "<=", 3, "ms"),
+        Target("archive.rerun", "archive: rerun that skips 10^6 tasks", "<=", 20, "s"),
+        Target("archive.memory", "archive: memory of that rerun", "<=", 300, "MB"),
+    ]
+
+
+def _startup() -> list[Target]:
+    return [
+        Target("startup.import", "import tilekit", "<=", 150, "ms"),
+        Target("startup.help", "tilekit --help, over an empty Python", "<=", 150, "ms"),
+        Target("startup.kernel.warm", "first nms of a process, kernels on disk", "<=", 0.5, "s"),
+        Target("startup.kernel.cold", "first nms of a process, nothing on disk", "<=", 1.5, "s"),
+    ]
+
+
+TARGETS: dict[str, Target] = {
+    target.id: target for target in (*_tiling(), *_boxes(), *_detection(), *_archive(), *_startup())
+}
