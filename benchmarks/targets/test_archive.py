@@ -24,6 +24,7 @@ from tilekit.scans.opening import scan_info
 
 SIZES = ((1400, 1600), (1700, 2200), (2400, 1500))
 KINDS = ("jpeg", "tiled-jpeg", "deflate-strips", "g4", "pdf")
+ENDINGS = {"jpeg": "jpg", "pdf": "pdf"}
 
 
 def write_masters(folder):
@@ -37,7 +38,7 @@ def write_masters(folder):
     made = []
     for kind in KINDS:
         for width, height in SIZES:
-            path = folder / f"{kind}-{width}.{dict(jpeg='jpg', pdf='pdf').get(kind, 'tif')}"
+            path = folder / f"{kind}-{width}.{ENDINGS.get(kind, 'tif')}"
             if kind == "g4":
                 page = pyvips.Image.new_from_array(paper_scan(width, height, gray=True)) > 128
                 page.tiffsave(str(path), compression="ccittfax4", bitdepth=1)
