@@ -28,5 +28,8 @@ $(STAMP): pyproject.toml .ci/setup
 	PYTHON=$(PYTHON) ./.ci/setup
 	touch $(STAMP)
 
+docs: $(STAMP)
+	$(BIN)/python docs/make_reference.py
+
 clean:
 	rm -rf $(VENV) build dist demo-out .mypy_cache .ruff_cache .hypothesis
