@@ -42,9 +42,15 @@ def bench() -> None:
 @click.argument("scans", nargs=-1, metavar="[SCAN...]")
 @click.option("--tile", "tiles", type=int, multiple=True, help="Tile side in px; may be repeated.")
 @click.option("--overlap", "overlaps", type=int, multiple=True, help="Overlap in px; may be repeated.")
-@click.option("--format", "formats", multiple=True, type=click.Choice(["jpeg", "png", "webp"]))
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    type=click.Choice(["jpeg", "png", "webp"]),
+    help="Of the tiles; may be repeated.",
+)
 @click.option("--workers", "workers", type=int, multiple=True, help="Threads; may be repeated.")
-@click.option("--quality", type=click.IntRange(1, 100), default=90, show_default=True)
+@click.option("--quality", type=click.IntRange(1, 100), default=90, show_default=True, help="Of JPEG tiles.")
 @click.option("--size", type=float, metavar="Mpx", help="Size of the made scan (default 100, quick 16).")
 @click.option("--rounds", type=click.IntRange(1, 100), help="Interleaved rounds (default 5, quick 2).")
 @click.option("--no-peers", is_flag=True, help="Time tilekit alone.")
@@ -106,8 +112,8 @@ def boxes(
 @click.option("--region", help="Region of the service.")
 @click.option("--profile", help="Named profile of the credentials.")
 @click.option("--nap", type=float, default=20.0, show_default=True, help="ms a tile of the waiting detector.")
-@click.option("--tile", type=int, default=1024, show_default=True)
-@click.option("--overlap", type=int, default=128, show_default=True)
+@click.option("--tile", type=int, default=1024, show_default=True, help="Tile side in px.")
+@click.option("--overlap", type=int, default=128, show_default=True, help="Overlap in px.")
 @click.option("--workers", type=click.IntRange(1), multiple=True, help="Calls at once; may be repeated.")
 @click.option("--size", type=float, metavar="Mpx", help="Size of the made scan (default 36, quick 9).")
 @_quick
