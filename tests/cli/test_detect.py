@@ -160,3 +160,18 @@ def test_recipe_of_a_detector(folder):
     assert value["counts"] == {"square": 6}
     with pytest.raises(RecipeMismatch):
         run(detect, "scans", "--model", "finder:trained", "--tile", 64, "--out", "other.jsonl")
+
+
+def test_a_dry_run_counts_and_calls_nothing(folder):
+    (folder / "scans" / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n damaged")
+    arguments = ["scans", "--model", "finder:squares", "--tile", "100", "--overlap", "20", "--dry-run"]
+    done = CliRunner().invoke(detect, [*arguments, "--json"])
+    assert done.exit_code == 0, done.output
+    plan = json.loads(done.stdout)
+    assert (plan["pages"], plan["calls"]) == (3, 3 * 4 * 3)
+    assert plan["us_dollars"] > 0
+    assert "bad.png" in plan["failed"][0]["page"]
+    assert __import__("finder").calls == []
+    assert not (folder / "detections.jsonl").exists()
+    people = CliRunner().invoke(detect, arguments)
+    assert "36 calls" in people.stderr

@@ -30,6 +30,7 @@ EXPORTS = {
     "pdf-points": ("pdf-points", ".points.json"),
 }
 _PICTURE_SIDE = 4000
+_BYTES_PER_PIXEL = 0.3  # of a JPEG of quality 90; a page of text has less, a photo more
 
 
 @click.command()
@@ -75,6 +76,7 @@ _PICTURE_SIDE = 4000
 @click.option("--draw", "pictures", metavar="DIR", help="Also draw each page with its boxes.")
 @click.option("--force", is_flag=True, help="Use tiles of another size than the model was trained on.")
 @click.option("--fresh", is_flag=True, help="Start over; by default pages already in --out are left alone.")
+@click.option("--dry-run", is_flag=True, help="Show calls, bytes and estimated cost; start and call nothing.")
 @cloud_options
 @json_option
 def detect(
@@ -95,6 +97,7 @@ def detect(
     pictures: str | None,
     force: bool,
     fresh: bool,
+    dry_run: bool,
     region: str | None,
     profile: str | None,
     endpoint_url: str | None,
@@ -115,9 +118,14 @@ def detect(
 
     def needed(tiling: Tiling | None, title: str) -> bool:
         done = set() if fresh else done_pages(out, tiling, whole_side=whole_side, model=title)
-        return anything_left(sources, done)
+        return not dry_run and anything_left(sources, done)
 
     cloud = (region, profile, endpoint_url)
+    if dry_run:
+        asked = (model, names, cloud, units, tile, overlap, whole, force, needed)
+        with named_detector(*asked) as (_, tiling, title):
+            _show_plan(sources, tiling, dpi, units, title, as_json)
+        return
     with (
         named_detector(model, names, cloud, units, tile, overlap, whole, force, needed) as (
             detector,
@@ -210,6 +218,36 @@ def named_detector(
             yield running, tiling, found.arn
         return
     yield detector, None if whole else _tiling(tile, overlap, getattr(detector, "tiling", None)), model
+
+
+def _show_plan(
+    sources: Sequence[str | PageKey],
+    tiling: Tiling | None,
+    dpi: float | None,
+    units: int,
+    title: str,
+    as_json: bool,
+) -> None:
+    """Calls, bytes, time and cost of detecting on these scans; only their headers are read."""
+    from tilekit.aws.deploying import plan_detection
+    from tilekit.detection.batch import count_tiles
+    from tilekit.rekognition.pricing import dollars, duration
+
+    counted = count_tiles(sources, tiling, dpi=dpi)
+    each = round(counted.pixels / counted.tiles * _BYTES_PER_PIXEL) if counted.tiles else 0
+    plan = plan_detection(counted.tiles, bytes_per_tile=each, units=units)
+    if as_json:
+        values = {"model": title, "pages": counted.pages, "calls": plan.calls, "bytes": plan.bytes}
+        failed = [{"page": page, "reason": reason} for page, reason in counted.failed]
+        print_json({**values, "seconds": plan.seconds, "us_dollars": plan.cost, "failed": failed})
+        return
+    say(
+        f"{counted.pages} pages: {plan.calls} calls, about {plan.bytes / 1e6:.0f} MB, {duration(plan.seconds)} "
+        f"at the planned rate; {dollars(plan.cost)} where the model is one of Custom Labels"
+    )
+    for page, reason in counted.failed:
+        say(f"cannot be read: {page}: {reason}")
+    next_step("run the same without --dry-run")
 
 
 def _ready_made(model: str, cloud: tuple[str | None, str | None, str | None]) -> Any:

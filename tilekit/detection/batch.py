@@ -139,3 +139,34 @@ def done_pages(
         else:
             done.discard(page.key)
     return done
+
+
+@dataclass
+class TileCount:
+    """What detecting would go through: pages, tiles (calls), pixels sent, and what cannot be read."""
+
+    pages: int = 0
+    tiles: int = 0
+    pixels: int = 0
+    failed: list[tuple[str, str]] = field(default_factory=list)
+
+
+def count_tiles(
+    sources: Iterable[str | PageKey], tiling: Tiling | None, *, dpi: float | Literal["native"] | None = None
+) -> TileCount:
+    """Count pages, tiles and their pixels from the headers of scans; None counts a page as one tile."""
+    count = TileCount()
+    for source in sources:
+        try:
+            for key in _pages_of(source):
+                with open_scan(key.source, page=key.page, dpi=dpi) as scan:
+                    grid = scan.grid(whole_page(scan) if tiling is None else tiling)
+                count.pages += 1
+                count.tiles += len(grid)
+                across, down = (
+                    int((axis.stops() - axis.starts()).sum()) for axis in (grid.columns, grid.lines)
+                )
+                count.pixels += across * down
+        except ScanError as exc:
+            count.failed.append((str(source), str(exc)))
+    return count
