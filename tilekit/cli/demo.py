@@ -8,6 +8,11 @@ import click
 
 from tilekit.cli.output import json_option, next_step, print_json, print_table, say
 
+_COST = (
+    "This trains {trainings} models on the real service (an hour and more each, US$ 1 an hour) and runs each of them "
+    "(10 to 40 minutes with its start, US$ 4 an hour). Go on?"
+)
+
 
 @click.command()
 @click.option(
@@ -27,6 +32,7 @@ from tilekit.cli.output import json_option, next_step, print_json, print_table, 
 )
 @click.option("--aws", is_flag=True, help="Train and detect on the real service. It costs money.")
 @click.option("--bucket", help="Bucket for --aws.")
+@click.option("--yes", is_flag=True, help="Do not ask before --aws spends money.")
 @json_option
 def demo(
     out: Path,
@@ -36,6 +42,7 @@ def demo(
     data: Path | None,
     aws: bool,
     bucket: str | None,
+    yes: bool,
     as_json: bool,
 ) -> None:
     """Whole pages against tiles: make pages, train both, find, judge, compare, report."""
@@ -43,6 +50,8 @@ def demo(
 
     if aws != (bucket is not None):
         raise click.UsageError("--aws and --bucket go together")
+    if aws and not yes:
+        click.confirm(_COST.format(trainings=2 * repeats), abort=True, err=True)
     shown = _Shown()
     outcome = run_demo(
         out,
