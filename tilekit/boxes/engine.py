@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-_OCTAVES = 3  # sizes in one group differ by less than 2 ** 3
+_OCTAVES = 3  # sizes in one group differ by less than 2 ** 3: few groups where a box must look into all
+_NEAR_OCTAVES = 1  # IoU leaves only groups of like size to look into
 _DEEPEST = 20
 
 
@@ -50,7 +51,9 @@ def _radix(keys: NDArray[np.int64], top: int) -> NDArray[np.int32]:
     return other_places if swapped else places
 
 
-def size_groups(boxes: NDArray[np.float64], cut: NDArray[np.uint8] | None = None) -> Groups:
+def size_groups(
+    boxes: NDArray[np.float64], cut: NDArray[np.uint8] | None = None, octaves: int = _OCTAVES
+) -> Groups:
     """Group boxes by the long side; cut boxes apart from whole ones where `cut` is given."""
     sides = boxes[:, 2:] - boxes[:, :2]
     longest = sides.max(axis=1)
@@ -58,7 +61,7 @@ def size_groups(boxes: NDArray[np.float64], cut: NDArray[np.uint8] | None = None
     if largest <= smallest * 2**_OCTAVES:
         of = np.zeros(len(boxes), np.uint8)
     else:
-        depth = (np.frexp(largest)[1] - np.frexp(longest)[1]) // _OCTAVES
+        depth = (np.frexp(largest)[1] - np.frexp(longest)[1]) // octaves
         of = np.where(longest > 0, np.minimum(depth, _DEEPEST), _DEEPEST).astype(np.uint8)
     of *= 2
     if cut is not None:
@@ -92,7 +95,7 @@ def greedy(
     state, winner = np.empty(count, np.uint8), np.empty(count, np.int64)
     if count == 0:
         return state, winner
-    groups = size_groups(boxes, cut)
+    groups = size_groups(boxes, cut, _NEAR_OCTAVES if metric == 0 and threshold >= 0.25 else _OCTAVES)
     none: Any = np.zeros(count, np.uint8) if cut is None or unsettled is None else None
     grain = max(float(np.abs(boxes).max()) * 4e-15, 1e-150)
     kernel.suppress(

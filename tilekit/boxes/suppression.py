@@ -48,10 +48,11 @@ def nms(
         return kept
     given = _checked(*given)
     order = engine.descending(given[1])
-    if labels is _NO_LABELS:
-        labels = np.zeros(len(order), np.int64)
-    state, _ = engine.greedy(given[0], order, labels, METRICS[metric], limit)
-    rest: NDArray[np.int64] = order[state[order] == 1].astype(np.int64)
+    ranked = np.take(given[0], order, axis=0)  # what the kernel reads then lies in the order of its work
+    labels = np.zeros(len(order), np.int64) if labels is _NO_LABELS else labels[order]
+    ranks = np.arange(len(order), dtype=np.int32)
+    state, _ = engine.greedy(ranked, ranks, labels, METRICS[metric], limit)
+    rest: NDArray[np.int64] = order[state == 1].astype(np.int64)
     return rest
 
 

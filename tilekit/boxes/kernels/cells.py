@@ -163,19 +163,26 @@ def within(
     threshold: float,
     pairs: Any,
     found: int,
+    limit: int,
     budget: int,
 ) -> tuple[int, int]:
-    """Pairs inside one group: each cell against itself and the cells after it."""
+    """Pairs inside one group: each cell against itself and the cells after it; ends early where they are too many."""
     base, cols = int(plan[g, BASE]), int(plan[g, COLS])
     cells = cols * int(plan[g, ROWS])
+    work = 0
+    for c in range(base, base + cells):
+        here = int(starts[c + 1] - starts[c])
+        work += here * int(starts[c + 2] - starts[c] + starts[c + cols + 2] - starts[c + cols - 1])
+    if work > budget:
+        return found, -1
+    budget -= work
     for c in range(base, base + cells):
         first, last = starts[c], starts[c + 1]
         if first == last:
             continue
         ahead, under, done = starts[c + 2], starts[c + cols - 1], starts[c + cols + 2]
-        budget -= int(last - first) * int(ahead - first + done - under)
-        if budget < 0:
-            break
+        if found > limit:
+            return found, -1
         for i in range(first, last):
             for j in range(i + 1, ahead):
                 if over(lying, i, j, threshold):
@@ -198,6 +205,7 @@ def between(
     threshold: float,
     pairs: Any,
     found: int,
+    limit: int,
     budget: int,
 ) -> tuple[int, int]:
     """Pairs of a box in group g (smaller boxes) and one in the group `other`."""
@@ -223,8 +231,8 @@ def between(
             for j in range(start, stop):
                 if over(lying, i, j, threshold):
                     found = keep_pair(pairs, found, source[i], source[j])
-        if budget < 0:
-            break
+        if budget < 0 or found > limit:
+            return found, -1
     return found, budget
 
 
@@ -239,9 +247,10 @@ def collect(
     lying: Any,
     source: Any,
     pairs: Any,
+    limit: int,
     budget: int,
 ) -> int:
-    """All pairs of IoU above the threshold into `pairs`; their number, or -1 when over budget.
+    """All pairs of IoU above the threshold into `pairs`; their number, or -1 when over budget or limit.
 
     The plan must have been surveyed. More pairs than there is room for are counted, not stored.
     """
@@ -252,13 +261,15 @@ def collect(
     sort_in(boxes, plan, group, cell, starts, cells, lying, source)
     found = 0
     for g in range(GROUPS):
+        if budget < 0:
+            return -1
         if plan[g, COUNT] == 0.0 or plan[g, LONG] == 0.0:
             continue
-        found, budget = within(plan, g, starts, lying, source, threshold, pairs, found, budget)
+        found, budget = within(plan, g, starts, lying, source, threshold, pairs, found, limit, budget)
         for other in range(g):
             if plan[other, COUNT] > 0.0 and plan[g, LONG] >= threshold * plan[other, SHORT] * 0.999999:
                 found, budget = between(
-                    plan, g, other, near, starts, lying, source, threshold, pairs, found, budget
+                    plan, g, other, near, starts, lying, source, threshold, pairs, found, limit, budget
                 )
         if budget < 0:
             return -1

@@ -28,5 +28,6 @@ def find(
         lying,
         scratch[n : 2 * n],
         pairs,
+        4611686018427387904,
         budget,
     )

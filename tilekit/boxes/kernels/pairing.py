@@ -102,8 +102,9 @@ def nms(
         if not (-1e300 <= scores[i] <= 1e300):
             return BAD_SCORE
     cell, source, starts = scratch[:n], scratch[n : 2 * n], scratch[2 * n :]
-    found = collect(boxes, threshold, plan, group, cell, starts, lying, source, pairs, 64 * n + 4096)
-    if found < 0 or found > len(pairs):
+    room = len(pairs)
+    found = collect(boxes, threshold, plan, group, cell, starts, lying, source, pairs, room, 64 * n + 4096)
+    if found < 0 or found > room:
         return GIVE_UP
     first, stack, reached = scratch[: n + 2], scratch[n + 2 : 2 * n + 2], scratch[2 * n + 2 : 3 * n + 2]
     resolve(pairs, found, scores, labels, first, scratch[3 * n + 2 :], stack, reached, kept)
