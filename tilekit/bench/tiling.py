@@ -21,6 +21,7 @@ from tilekit.bench.pairing import Cost, Ratio, Rounds, interleave
 from tilekit.bench.processes import PeerFailed, run_task
 from tilekit.bench.tilers import PEERS
 from tilekit.errors import TilekitError
+from tilekit.grid import Tiling
 
 Say = Callable[[str], object]
 _CLOSE_DB = 1.0  # tiles may be this much farther from the scan than the same settings give
@@ -133,9 +134,12 @@ def installed(peers: Iterable[str]) -> tuple[list[str], dict[str, str]]:
     return found, missing
 
 
-def differs(ours: dict[str, Any], theirs: dict[str, Any], format: str) -> str:
-    """Why a peer's output is not the same job, or an empty string."""
-    if theirs["tiles"] != ours["tiles"]:
+def differs(ours: dict[str, Any], theirs: dict[str, Any], format: str, slack: int = 0) -> str:
+    """Why a peer's output is not the same job, or an empty string.
+
+    `slack`: how many tiles more or fewer its own rule for the edges may give.
+    """
+    if abs(theirs["tiles"] - ours["tiles"]) > slack:
         return f"wrote {theirs['tiles']} tiles, tilekit {ours['tiles']}"
     if format != "jpeg" and theirs["psnr"] is not None:
         return f"tiles differ from the scan ({theirs['psnr']} dB)"
@@ -204,6 +208,8 @@ def duel(
     tilekit failing raises; a peer that is missing, fails or gives other output is left out with the reason.
     """
     found, left_out = installed(peers)
+    grid = Tiling(setting.tile, setting.overlap).grid(scan.width, scan.height)
+    slack = grid.rows + grid.cols + 1
     checks = {"tilekit": quality_of("tilekit", scan, setting, fresh)}
     for name in found:
         say(f"{scan.name}: check {name}")
@@ -212,7 +218,7 @@ def duel(
         except PeerFailed as exc:
             left_out[name] = str(exc)
         else:
-            reason = differs(checks["tilekit"], checks[name], setting.format)
+            reason = differs(checks["tilekit"], checks[name], setting.format, slack)
             left_out |= {name: reason} if reason else {}
     say(f"{scan.name}: time {', '.join(checks)}")
     works = {name: partial(run_once, name, scan, setting, fresh) for name in checks}
