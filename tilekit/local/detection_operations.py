@@ -11,8 +11,6 @@ from tilekit.local.images import check_image
 from tilekit.local.protocol import ServiceFault
 from tilekit.rekognition.limits import LIMITS
 
-CANNED_BOX = {"Left": 0.4, "Top": 0.4, "Width": 0.2, "Height": 0.2}
-
 
 class DetectionOperation:
     """DetectCustomLabels with the pace of the model's inference units."""

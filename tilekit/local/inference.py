@@ -72,11 +72,10 @@ class TrainedModels(ModelStore):
         model = self._model(folder)
         try:
             with self._turns:
-                pixels, size = read_pixels(image, model.limit)
+                pixels, _ = read_pixels(image, model.limit)
                 found = find(model.network, pixels)
         except ScanError as exc:
             raise ServiceFault("InvalidImageFormatException", "Request has invalid image format") from exc
-        del size
         ratios = found.boxes / [pixels.shape[1], pixels.shape[0], pixels.shape[1], pixels.shape[0]]
         return [
             _label(model.names[label], float(score), *(float(value) for value in box))

@@ -16,8 +16,6 @@ from tilekit.errors import ServiceError
 from tilekit.local.faults import FaultRule
 from tilekit.local.settings import ServerSettings
 
-_START_SECONDS = 120.0
-
 
 @contextlib.contextmanager
 def running(

@@ -6,7 +6,7 @@ import json
 import sqlite3
 from typing import Any
 
-from tilekit.local.context import Caller, Service, forget, need, page, settle, write_tags
+from tilekit.local.context import Caller, Service, need, page, settle, write_tags
 from tilekit.local.protocol import ServiceFault
 
 _STARTABLE = ("TRAINING_COMPLETED", "STOPPED", "COPYING_COMPLETED", "FAILED")
@@ -274,9 +274,3 @@ def delete_project_version(service: Service, caller: Caller, request: dict[str, 
         )
     settle(service)
     return {"Status": "DELETING"}
-
-
-def drop_version(service: Service, arn: str) -> None:
-    """Forget a version at once, for a training that never began."""
-    with service.state.change() as db:
-        forget(db, "versions", arn)
