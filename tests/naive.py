@@ -103,3 +103,54 @@ def nmm(boxes, scores, class_ids, threshold, metric):
                 grown[2:] = [max(grown[k], boxes[i][k]) for k in (2, 3)]
         out.append((best, grown))
     return out
+
+
+def merge(boxes, scores, class_ids, tile_index, grid, policy):
+    """Merging without joining: rows of (box, score, class, tile, cut, {other class: best score}) in merge order."""
+
+    def within(a, b, slack):
+        """Share of a in b widened by slack."""
+        w = min(a[2], b[2] + slack) - max(a[0], b[0] - slack)
+        h = min(a[3], b[3] + slack) - max(a[1], b[1] - slack)
+        if w < 0 or h < 0:
+            return 0.0
+        if area(a) > 0:
+            return w * h / area(a)
+        return 1.0 if w >= a[2] - a[0] and h >= a[3] - a[1] else 0.0
+
+    def removes(best, other):
+        (a, _, label_a, tile_a, cut_a), (b, _, label_b, tile_b, cut_b) = best, other
+        if label_a != label_b and not policy.class_agnostic:
+            return False
+        if not cut_b:
+            near = all(abs(p - q) <= slack for p, q in zip(a, b, strict=True)) and intersection(a, b) > 0
+            return iou(a, b) > policy.threshold or (tile_a != tile_b and near)
+        if cut_a and ios(a, b) > policy.threshold:
+            return True
+        return within(b, a, slack) > policy.threshold
+
+    slack, pieces = 2 * policy.tolerance, []
+    for box, score, label, tile in zip(boxes, scores, class_ids, tile_index, strict=True):
+        if score < policy.score_floor:
+            continue
+        window = grid[tile]
+        x0, y0, x1, y1 = window.x0, window.y0, min(window.x1, grid.width), min(window.y1, grid.height)
+        x = [min(max(v + x0, x0), x1) for v in (box[0], box[2])]
+        y = [min(max(v + y0, y0), y1) for v in (box[1], box[3])]
+        cut = (
+            (x0 > 0 and x[0] <= x0 + policy.tolerance)
+            or (y0 > 0 and y[0] <= y0 + policy.tolerance)
+            or (x1 < grid.width and x[1] >= x1 - policy.tolerance)
+            or (y1 < grid.height and y[1] >= y1 - policy.tolerance)
+        )
+        pieces.append((tile, tuple(box), label, -score, ([x[0], y[0], x[1], y[1]], score, label, tile, cut)))
+    pieces = [piece[-1] for piece in sorted(pieces, key=lambda piece: piece[:4])]
+    kept = {}
+    for i in sorted(range(len(pieces)), key=lambda i: (pieces[i][4], -pieces[i][1])):
+        best = next((k for k in kept if removes(pieces[k], pieces[i])), None)
+        if best is None:
+            kept[i] = {}
+        elif pieces[i][2] != pieces[best][2]:
+            others, label = kept[best], pieces[i][2]
+            others[label] = max(others.get(label, 0.0), pieces[i][1])
+    return [(*pieces[i], kept[i]) for i in sorted(kept)]

@@ -29,6 +29,7 @@ _HOME = {
     "LabelsDetector": "tilekit.aws.labels_detector",
     "Matches": "tilekit.boxes.matching",
     "MergePolicy": "tilekit.boxes.merging",
+    "MergedLabels": "tilekit.boxes.merging",
     "Model": "tilekit.aws.model",
     "OnnxDetector": "tilekit.detectors.onnx",
     "PageDetections": "tilekit.labels.predictions",
@@ -71,6 +72,7 @@ _HOME = {
     "match": "tilekit.boxes.matching",
     "merge": "tilekit.boxes.merging",
     "merge_labels": "tilekit.labels.merging",
+    "merge_with_labels": "tilekit.boxes.merging",
     "merge_ledgers": "tilekit.archive.inspecting",
     "nmm": "tilekit.boxes.fusion",
     "nms": "tilekit.boxes.suppression",
@@ -128,9 +130,11 @@ if TYPE_CHECKING:
     from tilekit.boxes.fusion import wbf as wbf
     from tilekit.boxes.matching import Matches as Matches
     from tilekit.boxes.matching import match as match
+    from tilekit.boxes.merging import MergedLabels as MergedLabels
     from tilekit.boxes.merging import MergePolicy as MergePolicy
     from tilekit.boxes.merging import StreamingMerge as StreamingMerge
     from tilekit.boxes.merging import merge as merge
+    from tilekit.boxes.merging import merge_with_labels as merge_with_labels
     from tilekit.boxes.overlap import giou as giou
     from tilekit.boxes.overlap import ios as ios
     from tilekit.boxes.overlap import iou as iou

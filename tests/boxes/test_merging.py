@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests import naive
 from tests.boxes.scenes import detect, scene
 from tilekit.boxes import engine, merging
 from tilekit.boxes.detections import Detections
-from tilekit.boxes.merging import MergePolicy, StreamingMerge, merge
+from tilekit.boxes.merging import MergePolicy, StreamingMerge, merge, merge_with_labels
 from tilekit.errors import InvalidArgument
 from tilekit.grid import Tiling
 
@@ -101,6 +102,55 @@ def test_final_boxes_come_as_soon_as_no_later_row_can_change_them():
     second = Detections([[10, 10, 20, 24]], [0.5], None, ("a",), [1])
     assert stream.add(1, second).boxes.tolist() == [[10, 90, 20, 104]]
     assert len(stream.finish()) == 0
+
+
+@given(
+    seed=st.integers(0, 2**32),
+    layout=st.sampled_from(["spread", "touching", "mess"]),
+    agnostic=st.booleans(),
+    threshold=st.sampled_from([0.0, 0.3, 0.5, 1.0]),
+    coarse=st.booleans(),
+)
+def test_merging_equals_its_slow_twin(seed, layout, agnostic, threshold, coarse):
+    truth, labels = scene(260, 200, seed=seed, sizes=(10, 80), layout=layout)
+    grid = Tiling(100, 0.3).grid(260, 200)
+    dets = found(grid, truth, labels, seed, noise=20)
+    rng = np.random.default_rng(seed)
+    dets = Detections(
+        np.round(dets.boxes) if coarse else dets.boxes,
+        np.round(dets.scores, 1) if coarse else dets.scores,
+        rng.integers(0, 3, len(dets)),
+        ("a", "b", "c"),
+        dets.tile_index,
+    )
+    policy = MergePolicy(threshold, class_agnostic=agnostic, join=False)
+    expected = naive.merge(dets.boxes, dets.scores, dets.class_ids, dets.tile_index, grid, policy)
+    merged = merge(dets, grid, policy)
+    assert merged.boxes.tolist() == [row[0] for row in expected]
+    assert merged.scores.tolist() == [row[1] for row in expected]
+    assert merged.class_ids.tolist() == [row[2] for row in expected]
+    if expected:
+        assert merged.tile_index.tolist() == [row[3] for row in expected]
+        assert merged.cut.tolist() == [row[4] for row in expected]
+    if agnostic:
+        recorded = merge_with_labels(dets, grid, policy)
+        assert recorded.detections == merged
+        others = [recorded.others(row) for row in range(len(merged))]
+        assert [{("a", "b", "c").index(k): v for k, v in each} for each in others] == [
+            row[5] for row in expected
+        ]
+        assert all(each == sorted(each, key=lambda pair: (-pair[1], pair[0])) for each in others)
+
+
+def test_the_other_labels_of_one_object_are_recorded():
+    grid = Tiling(100, 20).grid(100, 100)
+    box = [10, 10, 30, 30]
+    dets = Detections([box, box, box], [0.6, 0.9, 0.7], [0, 1, 2], ("pipe", "valve", "pump"), [0, 0, 0])
+    merged = merge_with_labels(dets, grid)
+    assert merged.detections.labels == ["valve"]
+    assert merged.others(0) == [("pump", 0.7), ("pipe", 0.6)]
+    with pytest.raises(InvalidArgument, match="class_agnostic=False"):
+        merge_with_labels(dets, grid, MergePolicy())
 
 
 def test_bad_arguments_are_named():

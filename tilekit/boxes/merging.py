@@ -59,12 +59,76 @@ def merge(detections: Detections, grid: TileGrid, policy: MergePolicy | None = N
     found) and `cut` (still open at a tile edge).
     """
     policy = MergePolicy() if policy is None else policy
-    pieces = _pieces(detections, grid, policy, 0)
-    if policy.join:
-        pieces = joining.join_across(pieces, grid, policy.tolerance, policy.class_agnostic)
-        pieces = joining.join_down(pieces, grid, policy.tolerance, policy.class_agnostic)
+    pieces = _joined(detections, grid, policy)
     state = _decide(pieces, policy, np.zeros(len(pieces), np.uint8))
     return _result(pieces, state == 1, grid, detections.names)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MergedLabels:
+    """Merged boxes, and under which other labels each was found.
+
+    Box i of `detections` was also found as `class_ids[starts[i]:starts[i + 1]]` with `scores[...]`: each label
+    once, with its best score, by falling score. `starts` (n + 1,) int64; `class_ids` (m,) int64; `scores` (m,).
+    """
+
+    detections: Detections
+    starts: NDArray[np.int64]
+    class_ids: NDArray[np.int64]
+    scores: NDArray[np.float64]
+
+    def others(self, row: int) -> list[tuple[str, float]]:
+        """The other labels of one box with their scores, best first."""
+        part = slice(int(self.starts[row]), int(self.starts[row + 1]))
+        names = self.detections.names
+        return [
+            (names[label], float(score))
+            for label, score in zip(self.class_ids[part], self.scores[part], strict=True)
+        ]
+
+
+def merge_with_labels(
+    detections: Detections, grid: TileGrid, policy: MergePolicy | None = None
+) -> MergedLabels:
+    """`merge` over labels that keeps the best label of each object and records the others.
+
+    The boxes equal those of `merge` with the same policy, which must be `class_agnostic` (the default here).
+    A box that was removed counts for the best box that removes it. Where pieces were joined over a seam, the
+    best piece's label stands for all of them.
+    """
+    policy = MergePolicy(class_agnostic=True) if policy is None else policy
+    if not policy.class_agnostic:
+        raise InvalidArgument(
+            "policy.class_agnostic=False: labels do not compete, so there are no others to record; set it to True"
+        )
+    pieces = _joined(detections, grid, policy)
+    cut = (pieces.edges != 0).view(np.uint8)
+    state, winner = engine.greedy(
+        pieces.boxes,
+        _best_first(pieces, cut),
+        np.zeros(len(pieces), np.int64),
+        _MERGE_METRIC,
+        policy.threshold,
+        tiles=pieces.tiles,
+        cut=cut,
+        unsettled=np.zeros(len(pieces), np.uint8),
+        slack=2 * policy.tolerance,
+        best=True,
+    )
+    chosen = state == 1
+    removed = np.flatnonzero(~chosen)
+    removed = removed[pieces.labels[removed] != pieces.labels[winner[removed]]]
+    home = (np.cumsum(chosen) - 1)[winner[removed]]
+    labels, scores = pieces.labels[removed], pieces.scores[removed]
+    order = np.lexsort((-scores, labels, home))
+    home, labels, scores = home[order], labels[order], scores[order]
+    first = np.ones(len(home), np.bool_)
+    first[1:] = (home[1:] != home[:-1]) | (labels[1:] != labels[:-1])
+    home, labels, scores = home[first], labels[first], scores[first]
+    order = np.lexsort((labels, -scores, home))
+    starts = np.zeros(int(chosen.sum()) + 1, np.int64)
+    np.cumsum(np.bincount(home, minlength=len(starts) - 1), out=starts[1:])
+    return MergedLabels(_result(pieces, chosen, grid, detections.names), starts, labels[order], scores[order])
 
 
 class StreamingMerge:
@@ -186,6 +250,21 @@ def _pieces(
     )
 
 
+def _joined(detections: Detections, grid: TileGrid, policy: MergePolicy) -> Pieces:
+    """All pieces, those that meet over seams joined where the policy says so."""
+    pieces = _pieces(detections, grid, policy, 0)
+    if policy.join:
+        pieces = joining.join_across(pieces, grid, policy.tolerance, policy.class_agnostic)
+        pieces = joining.join_down(pieces, grid, policy.tolerance, policy.class_agnostic)
+    return pieces
+
+
+def _best_first(pieces: Pieces, cut: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """Places of whole pieces, then of cut ones, by falling score."""
+    order = engine.descending(pieces.scores)
+    return np.concatenate([order[cut[order] == 0], order[cut[order] == 1]])
+
+
 def _decide(pieces: Pieces, policy: MergePolicy, unsettled: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """State of each piece: 0 dropped, 1 kept, 2 not yet known."""
     cut = (pieces.edges != 0).view(np.uint8)
@@ -194,11 +273,9 @@ def _decide(pieces: Pieces, policy: MergePolicy, unsettled: NDArray[np.uint8]) -
     state = _along_pairs(pieces, policy.threshold, slack, labels, cut, unsettled)
     if state is not None:
         return state
-    order = engine.descending(pieces.scores)
-    order = np.concatenate([order[cut[order] == 0], order[cut[order] == 1]])
     state, _ = engine.greedy(
         pieces.boxes,
-        order,
+        _best_first(pieces, cut),
         labels,
         _MERGE_METRIC,
         policy.threshold,
