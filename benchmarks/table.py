@@ -89,10 +89,10 @@ def block(document: dict, name: str, short: bool) -> str:
 
 
 def replaced(text: str, new: str) -> str:
-    """The text with its block exchanged; a text without markers gets it at its end."""
+    """The text with its block exchanged; a text without markers is left as it is."""
     begin = BEGIN.search(text)
     if begin is None:
-        return f"{text.rstrip()}\n\n{new}\n"
+        return text
     return text[: begin.start()] + new + text[text.index(END, begin.end()) + len(END) :]
 
 
@@ -145,7 +145,8 @@ def main() -> None:
     document = json.loads(given.result.read_text(encoding="utf-8"))
     for place in (*PLACES, *SHORT_PLACES):
         path = given.root / place
-        if not path.exists():
+        if not path.exists() or not BEGIN.search(path.read_text(encoding="utf-8")):
+            print(f"no markers in {path}: left as it is")
             continue
         text = path.read_text(encoding="utf-8")
         path.write_text(

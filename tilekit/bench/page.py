@@ -11,6 +11,9 @@ from typing import Any
 from tilekit.report.plots import bars_plot, lines_plot
 from tilekit.storage.local import write_text
 
+_MORE = (
+    ".plots figure { max-width: 44rem; } table { margin: .75rem 0; } td:last-child { white-space: normal; }"
+)
 _WHAT = {"tiling": "Tiling", "boxes": "Box functions", "detect": "Detection", "suites": "All suites"}
 
 
@@ -31,7 +34,7 @@ def page_of(document: Mapping[str, Any]) -> str:
     parts = [
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f'<title>{escape(title)}</title>\n<link rel="icon" href="data:,">\n<style>{style}</style>\n</head>\n<body>',
+        f'<title>{escape(title)}</title>\n<link rel="icon" href="data:,">\n<style>{style}{_MORE}</style>\n</head>\n<body>',
         f'<header><h1>{escape(title)}</h1><p class="quiet">{escape(facts)}</p>',
         *(f'<p class="outcome">{escape(note)}</p>' for note in document["notes"]),
         "</header>\n<main>",
@@ -66,7 +69,8 @@ def _sections(document: Mapping[str, Any]) -> Iterable[str]:
         )
     if document.get("peers"):
         first = "case" if document["what"] == "boxes" else "scan"
-        columns = (first, "who", "seconds", "slower", "low", "high", "note")
+        how = () if document["what"] == "boxes" else ("how",)
+        columns = (first, "who", *how, "seconds", "slower", "low", "high", "note")
         yield _section(
             "Beside others", _plots(_peer_plots(document["peers"], first)), _table(columns, document["peers"])
         )

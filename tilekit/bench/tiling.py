@@ -165,8 +165,10 @@ class Duel:
         return self.rounds.ratio(peer, "tilekit")
 
     def to_json(self) -> list[dict[str, Any]]:
-        """One row a candidate."""
-        rows = []
+        """One row a candidate; `how` is the setting."""
+        rows, what = [], self.setting
+        how = f"{what.tile}/{what.overlap} {what.format}"
+        how += f" Q{what.quality} {what.sub}" if what.format == "jpeg" else ""
         for name in ("tilekit", *(peer for peer in self.checks if peer != "tilekit")):
             if not self.rounds.ok(name):
                 continue
@@ -175,6 +177,7 @@ class Duel:
                 {
                     "scan": self.scan.name,
                     "who": name,
+                    "how": how,
                     "seconds": round(self.rounds.seconds(name), 4),
                     "cpu": round(self.rounds.cpu(name), 4),
                     "peak_mb": self.rounds.peak_mb(name),
@@ -186,7 +189,7 @@ class Duel:
                 }
             )
         rows += [
-            {"scan": self.scan.name, "who": name, "note": reason}
+            {"scan": self.scan.name, "who": name, "how": how, "note": reason}
             for name, reason in self.left_out.items()
             if not self.rounds.ok(name)
         ]

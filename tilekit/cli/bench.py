@@ -210,7 +210,14 @@ def _show_boxes(document: dict[str, Any]) -> None:
 
 def _show_peers(document: dict[str, Any], first: str) -> None:
     rows = [
-        [row[first], row["who"], row.get("seconds"), row.get("slower"), _range(row), row["note"]]
+        [
+            " ".join([row[first], row.get("how", "")]).strip(),
+            row["who"],
+            row.get("seconds"),
+            row.get("slower"),
+            _range(row),
+            row["note"],
+        ]
         for row in document["peers"]
     ]
     if rows:

@@ -44,6 +44,7 @@ def bars_plot(rows: Mapping[str, float], across: str, *, mark: float | None = No
     names, values = list(rows), list(rows.values())
     figure.set_size_inches(6.4, 0.9 + 0.32 * max(1, len(names)))
     places = list(range(len(names)))[::-1]
+    axes.set_axisbelow(True)
     axes.barh(places, values, color=_COLORS[0], height=0.6)
     axes.set_yticks(places, names)
     top = max([*values, mark or 0.0], default=1.0)
