@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -280,3 +282,16 @@ def test_bad_detector_and_tiling(page):
         run(page, 3)
     with pytest.raises(InvalidArgument, match="tiling="):
         run(page, Perfect(), 1024)
+
+
+def test_a_page_without_a_box_loads_no_numba(tmp_path):
+    code = (
+        "import sys, numpy, tilekit as tk\n"
+        "scan = tk.open_scan(sys.argv[1])\n"
+        "found = tk.detect_tiles(scan, lambda pixels: numpy.empty((0, 5)), tk.Tiling(64, 16))\n"
+        "assert len(found) == 0 and found.complete\n"
+        "assert 'numba' not in sys.modules\n"
+    )
+    path = tmp_path / "page.png"
+    path.write_bytes(encode_image(np.full((200, 300, 1), 255, np.uint8), "png").data)
+    subprocess.run([sys.executable, "-c", code, str(path)], check=True)

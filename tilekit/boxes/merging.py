@@ -131,6 +131,13 @@ def merge_with_labels(
     return MergedLabels(_result(pieces, chosen, grid, detections.names), starts, labels[order], scores[order])
 
 
+def load_kernels() -> None:
+    """Load what merging runs on, numba among it: about a second that need not fall on the first row."""
+    from tilekit.boxes.kernels import listing, placing, settling, sorting
+
+    del listing, placing, settling, sorting
+
+
 class StreamingMerge:
     """`merge` for rows of tiles as they come: final boxes go out as soon as no later row can change them.
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from tilekit.boxes.detections import Detections
-from tilekit.boxes.merging import MergePolicy, StreamingMerge
+from tilekit.boxes.merging import MergePolicy, StreamingMerge, load_kernels
 from tilekit.detectors.protocol import Detector
 from tilekit.errors import (
     DetectorError,
@@ -52,11 +54,11 @@ def run_pass(
     """All tiles through the detector and merged: boxes in base pixels in grid order, and what failed.
 
     Tiles are pulled here, in the caller's thread, while `workers` threads detect; at most `budget`
-    bytes of tiles (or one batch) are in flight. `done(n)` is told how many tiles are through.
+    bytes of tiles (or one batch) are in flight. With the first box the kernels are loaded in a thread
+    of their own, beside detection. `done(n)` is told how many tiles are through.
     Raises DetectorError where nothing succeeds, and FATAL errors as they are.
     """
-    merging = StreamingMerge(grid, policy)
-    final: list[Detections] = [Detections.empty(detector.names)]
+    rows = _Rows(StreamingMerge(grid, policy), detector.names)
     failed: list[FailedTile] = []
     row, waiting, count = 0, list[Answer](), 0
     for answer in _answers(tiles, detector, workers=workers, retries=retries, budget=budget):
@@ -66,18 +68,17 @@ def run_pass(
             if len(failed) == count and count >= HOPELESS:
                 raise DetectorError(_hopeless(failed))
         if answer.row != row:
-            if waiting:
-                final.append(merging.add(row, _row(waiting, detector.names)))
+            rows.add(row, waiting)
             row, waiting = answer.row, []
         if answer.found is not None:
             waiting.append(answer)
+            if len(answer.found):
+                rows.prepare()
         done(count)
     if failed and len(failed) == count:
         raise DetectorError(_hopeless(failed))
-    if waiting:
-        final.append(merging.add(row, _row(waiting, detector.names)))
-    final.append(merging.finish())
-    return Detections.concat(final), tuple(failed)
+    rows.add(row, waiting)
+    return rows.finish(), tuple(failed)
 
 
 def _answers(
@@ -145,8 +146,51 @@ def _call(detector: Detector, batch: Sequence[Tile]) -> list[Answer]:
     return [Answer(tile.index, tile.row, found) for tile, found in zip(batch, results, strict=True)]
 
 
+class _Rows:
+    """Rows of tiles on their way into the merge; they wait while its kernels are loaded beside detection.
+
+    Rows without a box ask nothing of the kernels, so a page without one never loads them.
+    """
+
+    def __init__(self, merging: StreamingMerge, names: tuple[str, ...]) -> None:
+        self._merging, self._names = merging, names
+        self._final: list[Detections] = [Detections.empty(names)]
+        self._waiting: list[tuple[int, Detections]] = []
+        self._loading: threading.Thread | None = None
+
+    def prepare(self) -> None:
+        """Boxes will come: load the kernels, once."""
+        if self._loading is None:
+            self._loading = threading.Thread(target=_load_kernels, name="tilekit-kernels", daemon=True)
+            self._loading.start()
+
+    def add(self, row: int, answers: Sequence[Answer]) -> None:
+        """Take a row of tiles, and merge what waits unless the kernels are still being loaded."""
+        self._waiting.append((row, _row(answers, self._names)))
+        if self._loading is None or not self._loading.is_alive():
+            self._merge()
+
+    def finish(self) -> Detections:
+        """Everything merged."""
+        if self._loading is not None:
+            self._loading.join()
+        self._merge()
+        self._final.append(self._merging.finish())
+        return Detections.concat(self._final)
+
+    def _merge(self) -> None:
+        for row, found in self._waiting:  # in order, so that the order of labels does not hang on timing
+            self._final.append(self._merging.add(row, found) if len(found) else found)
+        self._waiting.clear()
+
+
+def _load_kernels() -> None:
+    with contextlib.suppress(Exception):  # what is wrong with them comes up again where they are used
+        load_kernels()
+
+
 def _row(answers: Sequence[Answer], names: tuple[str, ...]) -> Detections:
-    """The tile-frame detections of one row of tiles, with the tile of each."""
+    """The tile-frame detections of one row of tiles, with the tile of each; none for no answers."""
     parts = [answer.found for answer in answers if answer.found is not None]
     every = Detections.concat([Detections.empty(names), *parts])
     index = np.repeat([answer.index for answer in answers], [len(part) for part in parts]).astype(np.int64)
