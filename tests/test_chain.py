@@ -160,11 +160,12 @@ def wait_for(done, seconds: float = 60) -> None:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
+    folder = tmp_path_factory.mktemp("trained")
     with (
-        running(steps=60, limit=448, threads=1, time_scale=0.0) as url,
+        running(folder / "server", steps=60, limit=448, threads=1, time_scale=0.0) as url,
         pytest.MonkeyPatch.context() as patch,
     ):
-        yield Chain(tmp_path_factory.mktemp("trained"), reach(patch, url, BUCKET))
+        yield Chain(folder / "work", reach(patch, url, BUCKET))
 
 
 def test_from_labels_to_a_report_with_a_model_that_learned(trained: Chain, tmp_path: Path) -> None:
@@ -194,6 +195,25 @@ def test_from_labels_to_a_report_with_a_model_that_learned(trained: Chain, tmp_p
     told = asked("detect", data / "pages-test.manifest", "--model", "symbols", "--out", few, *limits)
     rows = {row["label"]: row for row in judged["labels"]}
     assert told["counts"] == {name: rows[name]["tp"] + rows[name]["fp"] for name in SYMBOLS}
+
+    # The same network as an ONNX file, without a server: about the same boxes.
+    onnx = tmp_path / "symbols.onnx"
+    exported = asked(
+        "local",
+        "export",
+        "symbols/v1",
+        onnx,
+        "--state",
+        folder.parent / "server",
+        "--tiling",
+        data / "tiling.json",
+    )
+    assert exported["names"] == list(SYMBOLS)
+    alone = asked(
+        "detect", data / "pages-test.manifest", "--model", onnx, "--out", tmp_path / "o.jsonl", *limits
+    )
+    for name in SYMBOLS:
+        assert alone["counts"][name] == pytest.approx(told["counts"][name], abs=2)
 
     found = ("--detections", folder / "detections-test.jsonl", "--baseline", folder / "baseline-test.jsonl")
     report = asked("report", folder, "--truth", data / "pages-test.manifest", *found)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tilekit.cli.output import json_option, next_step, print_json_line, say
+from tilekit.cli.output import json_option, next_step, print_json, print_json_line, say
 
 
 @click.group()
@@ -99,3 +99,41 @@ def serve(
         serve_until_interrupted(state, port, host=host, settings=settings, faults=faults, ready=ready)
     except KeyboardInterrupt:
         say("stopped; the state is kept")
+
+
+@local.command()
+@click.argument("model", metavar="MODEL")
+@click.argument("out", metavar="OUT.onnx", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--state",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("tilekit-local"),
+    show_default=True,
+    help="The server's folder.",
+)
+@click.option(
+    "--tiling",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="tiling.json of its dataset; the file then refuses other tiles, and drops its decoys.",
+)
+@click.option("--decoy", "decoys", multiple=True, metavar="LABEL", help="A label to drop after merging.")
+@json_option
+def export(
+    model: str, out: Path, state: Path, tiling: Path | None, decoys: tuple[str, ...], as_json: bool
+) -> None:
+    """Write a locally trained MODEL (project/version, or its folder) as an ONNX file."""
+    import json
+
+    from tilekit.grid import Tiling
+    from tilekit.local.exporting import export_model, trained_folder
+
+    folder = Path(model) if Path(model).exists() else trained_folder(state, model)
+    made = json.loads(tiling.read_text(encoding="utf-8")) if tiling else {}
+    recipe = Tiling.from_json(made.get("tiling", made)) if made else None
+    dropped = dict.fromkeys((*decoys, *([made["decoy"]] if made.get("decoy") else ())))
+    names = export_model(folder, out, tiling=recipe, decoys=tuple(dropped))
+    if as_json:
+        print_json({"out": str(out), "names": list(names)})
+        return
+    say(f"wrote {out}, {len(names)} labels: {', '.join(names)}")
+    next_step(f"tilekit detect SCANS --model {out}")
