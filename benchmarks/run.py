@@ -70,7 +70,10 @@ def gather(lines: Path) -> tuple[list[dict], list[dict]]:
     figures, inputs = [], {}
     if lines.exists():
         for text in lines.read_text(encoding="utf-8").splitlines():
-            found = json.loads(text)
+            try:
+                found = json.loads(text)
+            except ValueError:
+                continue  # the end of a suite that was stopped while it wrote
             if "line" in found:
                 figures.append(found["line"])
             else:
@@ -120,6 +123,9 @@ def main() -> int:
     if given.prepare:
         return 0
     document = new_document("suites", quick=given.quick, minutes=minutes)
+    slug = f"{today()}-{machine_slug()}" + ("-quick" if given.quick else "")
+    out = Path(given.out) if given.out else HERE / "results" / f"{slug}.json"
+    out.parent.mkdir(parents=True, exist_ok=True)
     energy, began = energy_joules(), time.perf_counter()
     chosen = given.only or list(SHARES)
     document["suites"] = []
@@ -133,12 +139,10 @@ def main() -> int:
             document["suites"].append(run_suite(name, lines, seconds, environment))
             print(f"== {name}: {document['suites'][-1]['state']}", flush=True)
             document["lines"], document["inputs"] = gather(lines)
-    document["seconds"] = round(time.perf_counter() - began, 1)
+            document["seconds"] = round(time.perf_counter() - began, 1)
+            out.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     after = energy_joules()
     document["energy_joules"] = None if energy is None or after is None else round(after - energy, 1)
-    slug = f"{today()}-{machine_slug()}" + ("-quick" if given.quick else "")
-    out = Path(given.out) if given.out else HERE / "results" / f"{slug}.json"
-    out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     from benchmarks.table import summary
 

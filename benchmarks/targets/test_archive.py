@@ -22,7 +22,7 @@ from tilekit.bench.processes import run_task
 from tilekit.ledger import Ledger, Record
 from tilekit.scans.opening import scan_info
 
-SIZES = ((1400, 1600), (1700, 2200), (2400, 1500))
+SIZES = ((1400, 1600), (1700, 2200), (2200, 1500))
 KINDS = ("jpeg", "tiled-jpeg", "deflate-strips", "g4", "pdf")
 ENDINGS = {"jpeg": "jpg", "pdf": "pdf"}
 
@@ -59,9 +59,9 @@ def write_masters(folder):
 def archive(frame):
     """A folder of mixed scans, cached: 500 in the full run."""
     count = frame.pick(500, 30)
-    folder = frame.cache / f"archive-{count}"
+    folder = frame.cache / f"archive-v2-{count}"
     if not folder.exists():
-        part = frame.cache / f"part-archive-{count}"
+        part = frame.cache / f"part-archive-v2-{count}"
         shutil.rmtree(part, ignore_errors=True)
         (part / "masters").mkdir(parents=True)
         masters = write_masters(part / "masters")
