@@ -217,14 +217,21 @@ def _failed(item: str, exc: Exception, failures: list[dict[str, str]]) -> None:
 @click.argument("folder")
 @click.argument("out")
 @click.option("--source", help="Which scan, where the folder holds several.")
-@click.option("--page", type=int, default=1, show_default=True, help="Which page of it, counted from 1.")
+@click.option("--page", type=click.IntRange(1), help="Which page of it, counted from 1.")
 @json_option
-def join_command(folder: str, out: str, source: str | None, page: int, as_json: bool) -> None:
+def join_command(folder: str, out: str, source: str | None, page: int | None, as_json: bool) -> None:
     """Put a folder of tiles back together as one image (.tif, .jpg, .png, .webp), overlap cropped."""
     from tilekit.pages import PageKey
+    from tilekit.tiles.index import read_index
     from tilekit.tiles.joining import join_tiles
 
-    made = join_tiles(folder, out, key=None if source is None else PageKey(source, page - 1))
+    key = None
+    if source is not None or page is not None:
+        sources = {one.source for one in read_index(folder).pages} if source is None else {source}
+        if len(sources) > 1:
+            raise click.UsageError(f"{folder} holds tiles of {len(sources)} scans; give --source too")
+        key = PageKey(*sources, (page or 1) - 1)
+    made = join_tiles(folder, out, key=key)
     if as_json:
         print_json({"out": str(made), "bytes": made.stat().st_size})
     else:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tilekit.errors import MissingExtra
 from tilekit.grid import Tiling
-from tilekit.storage.local import atomic_path
+from tilekit.labels.stats import save_figure
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ class Plan:
     def plot(self, path: str | os.PathLike[str]) -> None:
         """Draw object sizes as trained on, and what each tile size costs; format by the file's ending.
 
-        Raises MissingExtra without matplotlib (the extra `report`).
+        Raises MissingExtra without matplotlib (the extra `report`), InvalidArgument for other endings.
         """
         try:
             from matplotlib.figure import Figure
@@ -174,8 +174,7 @@ class Plan:
         left, right = figure.subplots(1, 2)
         self._draw_sizes(left)
         self._draw_costs(right)
-        with atomic_path(path) as part:
-            figure.savefig(part, format=os.path.splitext(os.fspath(path))[1].lstrip(".") or "png", dpi=120)
+        save_figure(figure, path)
 
     def _draw_sizes(self, axes: Any) -> None:
         top = max(40.0, float(np.quantile(self.in_tile, 0.98)))

@@ -158,6 +158,8 @@ def _json_format(path: PathLike, text: bytes) -> str | None:
     if isinstance(document, list):
         return "geojson" if document and b'"Feature"' in bytes(document[0])[:2000] else "label-studio"
     keys = document.keys()
+    if "detections" in keys and "source" in keys:
+        raise LabelError(f"{os.fspath(path)}: holds detections, not labels; use read_predictions")
     if "shapes" in keys:
         return "labelme"
     if "features" in keys:

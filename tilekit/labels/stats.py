@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tilekit.errors import MissingExtra
+from tilekit.errors import InvalidArgument, MissingExtra
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.sources import PathLike
 from tilekit.storage.local import atomic_path
@@ -109,8 +110,19 @@ def plot_stats(labels: LabelSet, path: PathLike) -> None:
     counts.set_xlabel("boxes on a page")
     counts.set_ylabel("pages")
     counts.legend()
+    save_figure(figure, path)
+
+
+def save_figure(figure: Any, path: PathLike) -> None:
+    """Save a matplotlib figure, format by the file's ending (PNG without one); InvalidArgument for others."""
+    form = os.path.splitext(os.fspath(path))[1].lstrip(".").lower() or "png"
+    known = figure.canvas.get_supported_filetypes()
+    if form not in known:
+        raise InvalidArgument(
+            f"{os.fspath(path)}: plots are written as {', '.join(sorted(known))}, by the ending"
+        )
     with atomic_path(path) as part:
-        figure.savefig(part, format=str(path).rsplit(".", 1)[-1].lower(), metadata={})
+        figure.savefig(part, format=form, dpi=120)
 
 
 def _columns(

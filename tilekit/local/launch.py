@@ -54,7 +54,8 @@ def server_at(
     service = Service(settings, state, Clock(settings.time_scale), Buckets(state), trainer, models, ingester)
     try:
         server = LocalServer(host, port, Application(service, plan))
-    except (OSError, SystemExit) as exc:
+    except (OSError, OverflowError, SystemExit) as exc:
+        state.close()
         raise StorageError(f"{host}:{port}: the port cannot be used; pick another --port") from exc
     ingester.begin(service)
     trainer.begin(service)

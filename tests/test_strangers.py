@@ -1,0 +1,94 @@
+"""What a stranger types wrong: one clear sentence, exit code 1 or 2, never a traceback."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner
+
+import tilekit as tk
+from tilekit.cli import cli
+from tilekit.errors import TilekitError
+from tilekit.testing.scans import write_scan
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_scan("scan.jpg", 700, 500, "jpeg")
+    (tmp_path / "text.tif").write_text("a letter, not a scan\n", encoding="utf-8")
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "bad.json").write_text("{nope", encoding="utf-8")
+    key = tk.PageKey("scan.jpg")
+    boxes = tk.Annotations([[10, 10, 40, 40]], [0], ["valve"])
+    tk.write_labels(tk.LabelSet({key: boxes}, sizes={key: (700, 500)}), "page.manifest")
+    seen = tk.Detections([[10, 10, 40, 40]], [0.9], [0], ["valve"])
+    tk.write_predictions([tk.PageDetections(key, 700, 500, seen)], "page.jsonl")
+    tk.write_predictions([tk.PageDetections(tk.PageKey("other.jpg"), 700, 500, seen)], "other.jsonl")
+    tk.tile_scan("scan.jpg", "tiles", tk.Tiling(256))
+    return tmp_path
+
+
+WRONG = [
+    "tile none.tif out",
+    "tile text.tif out",
+    "tile empty.png out",
+    "tile scan.jpg out --tile 0",
+    "tile scan.jpg out --overlap 5000",
+    "tile scan.jpg out --overlap much",
+    "tile scan.jpg out --quality 500",
+    "tile scan.jpg scan.jpg",
+    "join none again.tif",
+    "join tiles again.doc",
+    "join tiles again.tif --page 9",
+    "info none",
+    "info text.tif",
+    "info .",
+    "labels stats none",
+    "labels stats bad.json",
+    "labels stats page.manifest --plot sizes.doc",
+    "labels convert page.jsonl out.json --to coco",
+    "labels convert page.manifest out --to papyrus",
+    "labels merge page.manifest none --out next.manifest",
+    "plan none",
+    "plan text.tif",
+    "plan page.manifest --budget -1",
+    "plan page.manifest --plot plan.doc",
+    "dataset none out",
+    "dataset page.manifest out --tile 0",
+    "dataset page.manifest out --split 1,2",
+    "dataset page.manifest out --min-visible 7",
+    "check none",
+    "check scan.jpg",
+    "train none none --project p --bucket my-bucket --dry-run",
+    "deploy model --for ages",
+    "detect scan.jpg --out out.jsonl --model none.onnx",
+    "detect scan.jpg --out out.jsonl --model no_such_module:name",
+    "detect none.png --out out.jsonl --model math:sqrt --names a",
+    "evaluate none page.jsonl",
+    "evaluate page.manifest other.jsonl",
+    "evaluate page.manifest page.jsonl --iou 3",
+    "compare page.jsonl",
+    "compare page.manifest page.jsonl none",
+    "report none",
+    "archive run none out",
+    "archive run scan.jpg out --shard 9/3",
+    "archive run scan.jpg out --memory much",
+    "archive status none",
+    "bench tiling none.tif --quick",
+    "demo --aws",
+    "demo --data none",
+    "local serve --port 999999",
+]
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_a_mistake_is_one_sentence(folder, line):
+    ran = CliRunner().invoke(cli, line.split())
+    if isinstance(ran.exception, TilekitError):
+        said, code = str(ran.exception), 1  # `run_guarded` prints it
+    else:
+        assert ran.exception is None or isinstance(ran.exception, SystemExit), repr(ran.exception)
+        said, code = ran.output, ran.exit_code
+    assert code in (1, 2), f"{line}: exit code {code}"
+    assert said.strip()
+    assert "Traceback" not in said
