@@ -15,7 +15,13 @@ def local() -> None:
 
 
 @local.command()
-@click.option("--port", default=5000, show_default=True, help="Port to listen on; 0 picks a free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=5000,
+    show_default=True,
+    help="Port to listen on; 0 picks a free one.",
+)
 @click.option(
     "--host",
     default="127.0.0.1",
