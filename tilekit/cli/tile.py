@@ -230,7 +230,7 @@ def join_command(folder: str, out: str, source: str | None, page: int | None, as
         sources = {one.source for one in read_index(folder).pages} if source is None else {source}
         if len(sources) > 1:
             raise click.UsageError(f"{folder} holds tiles of {len(sources)} scans; give --source too")
-        key = PageKey(*sources, (page or 1) - 1)
+        key = PageKey(sources.pop(), (page or 1) - 1)
     made = join_tiles(folder, out, key=key)
     if as_json:
         print_json({"out": str(made), "bytes": made.stat().st_size})
