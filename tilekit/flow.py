@@ -111,3 +111,42 @@ def _free(_: object) -> int:
 
 class _Stopped(Exception):
     """Raised inside workers after the consumer has gone."""
+
+
+class Gate:
+    """Lets `places` threads compute at once; one that is `urgent` goes before all others.
+
+    For a decoder beside the encoders it feeds: were all of them to share the cores evenly, the
+    encoders would run dry, wait for the decoder, and leave a core idle.
+    """
+
+    def __init__(self, places: int) -> None:
+        self._changed = threading.Condition()
+        self._free = places
+        self._urgent = 0
+
+    @contextlib.contextmanager
+    def inside(self) -> Iterator[None]:
+        """Hold a place for the block."""
+        self.enter()
+        try:
+            yield
+        finally:
+            self.leave()
+
+    def enter(self, *, urgent: bool = False) -> None:
+        """Wait for a place."""
+        with self._changed:
+            self._urgent += urgent
+            while self._free < 1 or (self._urgent and not urgent):
+                self._changed.wait()
+            self._urgent -= urgent
+            self._free -= 1
+            if self._free:
+                self._changed.notify_all()
+
+    def leave(self) -> None:
+        """Give the place back."""
+        with self._changed:
+            self._free += 1
+            self._changed.notify_all()

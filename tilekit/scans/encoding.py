@@ -80,7 +80,7 @@ def _checked(pixels: NDArray[np.uint8], format: str) -> NDArray[np.uint8]:
         raise InvalidArgument(
             f"format={format!r} holds at most {MAX_SIDE[format]} px a side, the tile has {pixels.shape[:2]}"
         )
-    return np.ascontiguousarray(pixels)
+    return pixels
 
 
 def _encode_jpeg(pixels: NDArray[np.uint8], quality: int, subsampling: str, max_bytes: int | None) -> Encoded:
@@ -131,6 +131,7 @@ def _encode_lossless(pixels: NDArray[np.uint8], format: str) -> bytes:
     from tilekit.scans.vips import calm
 
     height, width, bands = pixels.shape
+    pixels = np.ascontiguousarray(pixels)
     image: Any = pyvips.Image.new_from_memory(pixels, width, height, bands, "uchar")
     image = calm(image.copy(interpretation="b-w" if bands == 1 else "srgb"))
     if format == "png":

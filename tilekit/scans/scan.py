@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self
@@ -12,11 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilekit.errors import InvalidArgument
+from tilekit.flow import Gate
 from tilekit.grid import TileGrid, Tiling
 from tilekit.pages import PageKey
 from tilekit.scans.source import Source
+from tilekit.scans.spans import Span, spans_of_bands
 
 Access = Literal["scanline", "block", "whole"]
+_SPAN_ROWS = 128
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,19 @@ class Scan(ABC):
         reduced scan to deliver instead of the base size; heights then count its rows.
         May be called again: each call is a fresh pass. Memory: two bands, plus the decoder's own.
         """
+
+    def spans_of_rows(
+        self, spans: Sequence[Span], *, scale: tuple[int, int] | None = None, gate: Gate | None = None
+    ) -> Iterator[NDArray[np.uint8]]:
+        """Rows `start` to `stop` for each of `spans`, in one pass; starts and stops both rise.
+
+        Each (stop - start, width, bands) uint8, C-contiguous, read-only; rows may be in several.
+        `gate`: what a reader with a thread of its own holds while it decodes.
+        Memory: the spans the caller holds and one more, plus the decoder's own.
+        """
+        height = self._check_scale(scale)[1]
+        heights = [_SPAN_ROWS] * (height // _SPAN_ROWS) + [height % _SPAN_ROWS] * bool(height % _SPAN_ROWS)
+        return spans_of_bands(self.bands_of_rows(heights, scale=scale), spans)
 
     @abstractmethod
     def read(

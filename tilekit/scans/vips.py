@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,15 @@ import pyvips
 from numpy.typing import NDArray
 
 from tilekit.errors import ScanCorrupt, ScanTooLarge
+from tilekit.flow import Gate
 from tilekit.pages import PageKey
 from tilekit.scans.color import look_at, to_page
 from tilekit.scans.faults import one_line
-from tilekit.scans.pushing import push_bands
+from tilekit.scans.pushing import decode_spans
 from tilekit.scans.scan import Access, Scan, ScanInfo
 from tilekit.scans.sniffing import Format
 from tilekit.scans.source import Source
+from tilekit.scans.spans import Span
 
 # What counts as damage. libjpeg reports broken data as warnings and paints it gray, and libvips paints
 # a broken tile of a TIFF black, unless warnings count; libpng warns about harmless things.
@@ -28,15 +31,17 @@ _FAIL_ON = {"jpegload": "warning", "tiffload": "warning"}
 _PLACES = 1 << 24
 # Up to here a page is decoded whole, which spares small scans a thread and half their time.
 SMALL_BYTES = 1 << 24
+_PULLED = {"png", "tiff"}  # cheaper by regions than pushed; see pushing.py
 Loader = Callable[[str], Any]
 
 
 class VipsScan(Scan):
     """A page that libvips decodes.
 
-    Memory of `bands_of_rows`: the page if that is at most 16 MB, else three bands, plus libvips' own strips (about 200 rows), or for a
-    page whose orientation turns it the whole decoded page (on disk above 100 MB). `read` keeps a
-    decoded copy of a scanline format likewise; a tiled TIFF is read by its tiles.
+    Memory of `bands_of_rows`: the page if that is at most 16 MB, else two bands, plus libvips' own
+    strips (about 200 rows), or for a page whose orientation turns it the whole decoded page (on disk
+    above 100 MB). `read` keeps a decoded copy of a scanline format likewise; a tiled TIFF is read by
+    its tiles.
     """
 
     def __init__(
@@ -62,13 +67,23 @@ class VipsScan(Scan):
         self, heights: list[int], *, scale: tuple[int, int] | None = None
     ) -> Iterator[NDArray[np.uint8]]:
         """See Scan."""
-        size = self._check_bands(heights, scale)
+        self._check_bands(heights, scale)
+        stops = list(accumulate(heights))
+        return self.spans_of_rows(list(zip([0, *stops], stops, strict=False)), scale=scale)
+
+    def spans_of_rows(
+        self, spans: Sequence[Span], *, scale: tuple[int, int] | None = None, gate: Gate | None = None
+    ) -> Iterator[NDArray[np.uint8]]:
+        """See Scan."""
+        size = self._check_scale(scale)
         with vips_errors(self.key):
             image = self._page("random" if self._turned else "sequential", size)
             if size[0] * size[1] * self.bands <= SMALL_BYTES:
-                yield from _slices(image, heights)
+                yield from _slices(image, spans)
             else:
-                yield from push_bands(image, heights)
+                stored = self.identity and size == (self.width, self.height)
+                pull = stored and self.info.access == "scanline" and self.info.kind in _PULLED
+                yield from decode_spans(image, spans, pull=pull, gate=gate)
 
     def read(
         self, x0: int, y0: int, x1: int, y1: int, *, scale: tuple[int, int] | None = None
@@ -105,14 +120,12 @@ class VipsScan(Scan):
         return calm(image)
 
 
-def _slices(image: Any, heights: list[int]) -> Iterator[NDArray[np.uint8]]:
-    """The bands of a small page, as views of the whole."""
+def _slices(image: Any, spans: Sequence[Span]) -> Iterator[NDArray[np.uint8]]:
+    """The spans of a small page, as views of the whole."""
     page = np.frombuffer(image.write_to_memory(), np.uint8).reshape(image.height, image.width, image.bands)
     page.flags.writeable = False
-    top = 0
-    for height in heights:
-        yield page[top : top + height]
-        top += height
+    for start, stop in spans:
+        yield page[start:stop]
 
 
 def reduced(image: Any, size: tuple[int, int]) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilekit.errors import InvalidArgument
-from tilekit.flow import DEFAULT_BUDGET, ordered_map
+from tilekit.flow import DEFAULT_BUDGET, Gate, ordered_map
 from tilekit.grid import TileGrid, Tiling, Window
 from tilekit.scans.blank import background
 from tilekit.scans.scan import Scan
@@ -38,8 +38,7 @@ def read_tiles(
     give, any order and number; they come in grid order.
 
     Memory, beside the budget, for a scan stored in scanlines:
-    (tile height + 2 x stride + 384) x width x bands bytes and the decoder's own; for one stored in
-    blocks: what `tiles_of_blocks` says, whatever the width.
+    3 x tile height x width x bands bytes and the decoder's own; for one stored in blocks: what `tiles_of_blocks` says, whatever the width.
     Raises ScanError for damage, naming file and page; InvalidArgument for an index not in the grid.
     """
     grid = scan.grid(tiling)
@@ -61,9 +60,17 @@ def _read(
 
 @contextlib.contextmanager
 def raw_tiles(
-    scan: Scan, grid: TileGrid, rows: dict[int, Collection[int]], *, workers: int
+    scan: Scan,
+    grid: TileGrid,
+    rows: dict[int, Collection[int]],
+    *,
+    workers: int,
+    gate: Gate | None = None,
 ) -> Iterator[Iterator[RawTile]]:
-    """Tiles not yet put together, by the path that suits how the scan is stored."""
+    """Tiles not yet put together, by the path that suits how the scan is stored.
+
+    `gate`: held by a decoding thread beside the pool, if there is one.
+    """
     with contextlib.ExitStack() as stack:
         tiles: Iterator[RawTile] | None = None
         if not grid.is_scaled and (found := open_segments(scan)) is not None:
@@ -73,7 +80,7 @@ def raw_tiles(
         elif scan.info.access == "block" and _by_rectangle(scan, grid, rows):
             tiles = _tiles_of_rectangles(scan, grid, rows)
         else:
-            tiles = tiles_of_rows(scan, grid, rows)
+            tiles = tiles_of_rows(scan, grid, rows, gate)
         stack.callback(_close, tiles)
         yield tiles
 
@@ -133,7 +140,7 @@ def _rectangle(scan: Scan, grid: TileGrid, x0: int, y0: int, height: int, width:
 def memory_needed(scan: Scan, grid: TileGrid) -> int:
     """Bytes that tiling takes beside the interpreter (about 80 MB): what the docstrings' formulas say."""
     tile = grid.columns.tile * grid.lines.tile * scan.bands
-    rows = (grid.lines.tile + 2 * grid.lines.stride + 384) * grid.width * scan.bands
+    rows = (min(3, grid.rows) * min(grid.lines.tile, grid.height) + 200) * grid.width * scan.bands
     if scan.info.access == "block" and not grid.is_scaled and scan.identity:
         return min(rows, 64 * 1024 * 1024 + 16 * tile)
     whole = grid.base_width * grid.base_height * scan.bands if scan.info.access == "whole" else 0

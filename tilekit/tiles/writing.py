@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Literal, TypeVar, get_args
 
 from tilekit.errors import InvalidArgument
-from tilekit.flow import DEFAULT_BUDGET, ordered_map
+from tilekit.flow import DEFAULT_BUDGET, Gate, ordered_map
 from tilekit.grid import TileGrid, Tiling, Window
 from tilekit.pages import PageKey
 from tilekit.scans.blank import is_blank
@@ -287,6 +287,12 @@ def _encode(
     """Encode in the pool and run `then` on each there; results in grid order."""
 
     def work(raw: RawTile) -> _T:
+        with gate.inside() if gate is not None else contextlib.nullcontext():
+            tile = encoded_tile(raw)
+        del raw
+        return then(tile)
+
+    def encoded_tile(raw: RawTile) -> EncodedTile:
         pixels = raw.pixels()
         if recipe.skip_blank and is_blank(pixels):
             encoded, blank = Encoded(b"", None), True
@@ -301,16 +307,15 @@ def _encode(
                 ),
                 False,
             )
-        return then(
-            EncodedTile(
-                raw.index, raw.row, raw.col, raw.window, encoded.data, recipe.format, encoded.quality, blank
-            )
+        return EncodedTile(
+            raw.index, raw.row, raw.col, raw.window, encoded.data, recipe.format, encoded.quality, blank
         )
 
     threads = min(threads, len(grid))  # a scan of one tile is not worth a pool
+    gate = Gate(threads) if threads > 1 else None
     # Tiles of one band share its rows, so many may wait at no cost; tiles of blocks hold their own.
-    ahead = 4 * threads if scan.info.access == "block" else max(4 * threads, 2 * grid.cols)
-    with raw_tiles(scan, grid, rows, workers=threads) as tiles:
+    ahead = 4 * threads if scan.info.access == "block" else max(4 * threads, grid.cols)
+    with raw_tiles(scan, grid, rows, workers=threads, gate=gate) as tiles:
         yield from ordered_map(
             work,
             tiles,
