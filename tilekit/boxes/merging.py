@@ -306,7 +306,7 @@ def _along_pairs(
     count = len(pieces)
     wide = pieces.boxes + np.array([-1, -1, 1, 1]) * (slack / 2 + 1e-6)
     room = _PAIRS * count + 256
-    pairs, found = overlap.listed_within(wide, 0.0, room, _COMPARISONS * count + 4096)
+    pairs, found = overlap.listed_within(wide, 0.0, room, _COMPARISONS * count + 4096, room)
     if not 0 <= found <= room:
         return None
     from tilekit.boxes.kernels import settling

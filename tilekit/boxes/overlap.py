@@ -58,9 +58,10 @@ def listed(boxes: NDArray[np.float64], threshold: float) -> NDArray[np.int32]:
 
 
 def listed_within(
-    boxes: NDArray[np.float64], threshold: float, room: int, budget: int
+    boxes: NDArray[np.float64], threshold: float, room: int, budget: int, limit: int | None = None
 ) -> tuple[NDArray[np.int32], int]:
-    """Up to `room` pairs, and how many there are: -1 where finding them takes more comparisons than `budget`."""
+    """Up to `room` pairs, and how many there are: -1 where there are more than `limit`, where finding them takes
+    more comparisons than `budget`, or a box is not one."""
     from tilekit.boxes.kernels import listing
 
     count = len(boxes)
@@ -70,9 +71,12 @@ def listed_within(
         threshold,
         np.empty((24, 14)),
         np.empty((count, 4)),
-        np.empty(7 * count + 800, np.int32),
+        np.empty(count, np.int32),
+        np.empty(count, np.int32),
+        np.empty(5 * count + 800, np.int32),
         out,
         np.empty(count, np.uint8),
+        2**62 if limit is None else limit,
         budget,
     )
     return out[: max(0, number)], number

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tilekit.boxes import checks, engine
+from tilekit.boxes import checks, engine, overlap
 from tilekit.errors import InvalidArgument
 
 Metric = Literal["iou", "ios"]
@@ -102,22 +102,24 @@ def _quick(
 
         found = few.nms(boxes, scores, labels, threshold, metric, out)
     elif metric == 0:
-        from tilekit.boxes.kernels import pairing
+        from tilekit.boxes.kernels import pairing, ranking
 
-        found = pairing.nms(
-            boxes,
-            scores,
-            scores.view(_INT),
-            labels,
-            threshold,
-            np.empty((24, 14)),
-            np.empty((count, 4)),
-            np.empty(7 * count + 800, np.int32),
-            np.empty((2 * count + 256, 2), np.int32),
-            np.empty(2 * count, np.uint8),
-            np.empty(2 * count, np.int64),
-            np.empty(2048, np.int32),
-            out,
+        room = 2 * count + 256
+        pairs, number = overlap.listed_within(boxes, threshold, room, 64 * count + 4096, room)
+        if number < 0:
+            return None
+        kept = np.empty(count, np.uint8)
+        one, other, first = (
+            np.empty(count, np.int32),
+            np.empty(count, np.int32),
+            np.empty(count + 2, np.int32),
+        )
+        better = np.empty(number, np.int32)
+        if pairing.resolve(pairs, number, scores, labels, first, better, one, other, kept) < 0:
+            return None
+        keys, other_keys = np.empty(count, np.int64), np.empty(count, np.int64)
+        found = ranking.rank(
+            scores.view(_INT), kept, keys, one, other_keys, other, np.empty(2048, np.int32), out
         )
     else:
         return None

@@ -11,6 +11,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from tilekit.boxes.kernels.jit import inlined
 
 # Columns of `plan`, one row a group.
@@ -177,10 +179,11 @@ def within(
         return found, -1
     budget -= work
     for c in range(base, base + cells):
-        first, last = starts[c], starts[c + 1]
+        first, last = np.int64(starts[c]), np.int64(starts[c + 1])
         if first == last:
             continue
-        ahead, under, done = starts[c + 2], starts[c + cols - 1], starts[c + cols + 2]
+        ahead, under = np.int64(starts[c + 2]), np.int64(starts[c + cols - 1])
+        done = np.int64(starts[c + cols + 2])
         if found > limit:
             return found, -1
         for i in range(first, last):
@@ -210,7 +213,7 @@ def between(
 ) -> tuple[int, int]:
     """Pairs of a box in group g (smaller boxes) and one in the group `other`."""
     base, cols, rows = int(plan[other, BASE]), plan[other, COLS], plan[other, ROWS]
-    first = starts[int(plan[g, BASE])]
+    first = np.int64(starts[int(plan[g, BASE])])
     for i in range(first, first + int(plan[g, COUNT])):
         w, h = lying[i, 2] - lying[i, 0], lying[i, 3] - lying[i, 1]
         if max(w, h) < threshold * plan[other, SHORT] * 0.999999:
@@ -226,7 +229,7 @@ def between(
             continue
         for row in range(top, bottom + 1):
             begin = base + row * int(cols) + 1
-            start, stop = starts[begin + left], starts[begin + right + 1]
+            start, stop = np.int64(starts[begin + left]), np.int64(starts[begin + right + 1])
             budget -= int(stop - start) + 2
             for j in range(start, stop):
                 if over(lying, i, j, threshold):
@@ -259,7 +262,7 @@ def collect(
     if cells + 1 > len(starts):
         return -1
     sort_in(boxes, plan, group, cell, starts, cells, lying, source)
-    found = 0
+    found: Any = np.int64(0)  # not a literal, for which everything would be compiled once more
     for g in range(GROUPS):
         if budget < 0:
             return -1

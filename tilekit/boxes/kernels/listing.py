@@ -8,26 +8,25 @@ from tilekit.boxes.kernels.cells import collect, survey
 from tilekit.boxes.kernels.jit import kernel
 
 
-@kernel("i(R2,f,F2,F2,S,S2,B,i)")
+@kernel("i(R2,f,F2,F2,S,S,S,S2,B,i,i)")
 def find(
-    boxes: Any, threshold: float, plan: Any, lying: Any, scratch: Any, pairs: Any, group: Any, budget: int
+    boxes: Any,
+    threshold: float,
+    plan: Any,
+    lying: Any,
+    cell: Any,
+    source: Any,
+    starts: Any,
+    pairs: Any,
+    group: Any,
+    limit: int,
+    budget: int,
 ) -> int:
-    """Pairs of IoU above the threshold into `pairs` while there is room; their number, or -1 over budget.
+    """Pairs of IoU above the threshold into `pairs` while there is room; their number, or -1: a box is not one,
+    or more pairs than `limit`, more comparisons than `budget`.
 
-    Scratch: `plan` (24, 14), `lying` (n, 4), `scratch` (7 n + 800), `group` (n,). Boxes must be checked.
+    Scratch: `plan` (24, 14), `lying` (n, 4), `cell`, `source` (n), `starts` (5 n + 800), `group` (n,).
     """
-    n = len(boxes)
-    survey(boxes, plan, group)
-    return collect(
-        boxes,
-        threshold,
-        plan,
-        group,
-        scratch[:n],
-        scratch[2 * n :],
-        lying,
-        scratch[n : 2 * n],
-        pairs,
-        4611686018427387904,
-        budget,
-    )
+    if survey(boxes, plan, group) >= 0:
+        return -1
+    return collect(boxes, threshold, plan, group, cell, starts, lying, source, pairs, limit, budget)
