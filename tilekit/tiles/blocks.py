@@ -17,7 +17,7 @@ from tilekit.tiles.rows import corner_of, is_padded
 from tilekit.tiles.segments import Segments
 
 Pixels = NDArray[np.uint8]
-_KEPT_BYTES = 32 * 1024 * 1024
+_KEPT_BYTES = 24 * 1024 * 1024
 
 
 class _Column:
@@ -50,8 +50,8 @@ def tiles_of_blocks(
 ) -> Iterator[RawTile]:
     """Tiles of a scan stored in blocks, in grid order, at the stored size.
 
-    Blocks that two rows of tiles share are kept up to 32 MB and decoded again beyond.
-    Memory: 32 MB + (tile width + (4 x workers + 2) x block width) x (tile height + block height)
+    Blocks that two rows of tiles share are kept up to 24 MB and decoded again beyond.
+    Memory: 24 MB + (tile width + (4 x workers + 2) x block width) x (tile height + block height)
     x bands bytes, whatever the scan's size.
     """
     paper = _paper(segments, grid) if is_padded(grid) else WHITE

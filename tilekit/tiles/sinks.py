@@ -234,7 +234,7 @@ class TarSink(Sink):
 
     def finish(self, recipe: Recipe, pages: list[PageRecord], lines: Lines) -> None:
         """See Sink."""
-        index = b"".join(merged_lines((), lines))
+        index = _joined(lines)
         self._add(TILES_FILE, io.BytesIO(index), len(index))
         self.put(TILING_FILE, tiling_json(recipe, pages))
         with storage_errors(self.path):
@@ -298,7 +298,7 @@ class CallableSink(Sink):
 
     def finish(self, recipe: Recipe, pages: list[PageRecord], lines: Lines) -> None:
         """See Sink."""
-        self.put(TILES_FILE, b"".join(merged_lines((), lines)))
+        self.put(TILES_FILE, _joined(lines))
         self.put(TILING_FILE, tiling_json(recipe, pages))
 
 
@@ -329,7 +329,7 @@ class S3Sink(Sink):
 
     def finish(self, recipe: Recipe, pages: list[PageRecord], lines: Lines) -> None:
         """See Sink."""
-        self.put(TILES_FILE, b"".join(merged_lines((), lines)))
+        self.put(TILES_FILE, _joined(lines))
         self.put(TILING_FILE, tiling_json(recipe, pages))
 
 
@@ -350,6 +350,13 @@ def sink_for(out: object) -> Sink:
     if suffix == ".zip":
         return ZipSink(text)
     return TarSink(text) if suffix == ".tar" else FolderSink(text)
+
+
+def _joined(lines: Lines) -> bytes:
+    """The index in one piece; its lines are never in memory one by one."""
+    whole = io.BytesIO()
+    whole.writelines(merged_lines((), lines))
+    return whole.getvalue()
 
 
 def _tar(file: IO[bytes]) -> tarfile.TarFile:

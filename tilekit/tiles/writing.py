@@ -27,7 +27,7 @@ from tilekit.tiles.sinks import FolderSink, Sink, sink_for
 
 Progress = Callable[[int, int], object]
 _T = TypeVar("_T")
-_SPOOL_BYTES = 8 * 1024 * 1024
+_SPOOL_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
