@@ -58,8 +58,10 @@ def report(case, times):
 
 @pytest.mark.parametrize("case", CASES)
 def test_nms(case):
-    lsnms, powerboxes = pytest.importorskip("lsnms"), pytest.importorskip("powerboxes")
-    cv2 = pytest.importorskip("cv2")
+    import cv2
+    import lsnms
+    import powerboxes
+
     boxes, scores = CASES[case]
     ways = {
         "tilekit": lambda: tk.nms(boxes, scores),
@@ -75,7 +77,8 @@ def test_nms(case):
 
 
 def test_fusion():
-    ensemble = pytest.importorskip("ensemble_boxes")
+    import ensemble_boxes as ensemble
+
     boxes, scores = spread(10**4, 10**4)
     parts = (boxes / 10100).clip(0, 1)
     labels = np.zeros(len(scores))

@@ -41,7 +41,8 @@ def test_nmm_equals_its_slow_twin(data, boxes, threshold, metric):
     spread=st.sampled_from([3.0, 30.0]),
 )
 def test_wbf_equals_ensemble_boxes(seed, count, models, threshold, conf, overflow, spread):
-    ensemble = pytest.importorskip("ensemble_boxes")
+    import ensemble_boxes as ensemble
+
     rng = np.random.default_rng(seed)
     truth = rng.uniform(0, 0.7, (count // 3 + 1, 2))
     corner = truth[rng.integers(0, len(truth), count)] + rng.normal(size=(count, 2)) / 1000 * spread

@@ -12,7 +12,6 @@ FOUND = Detections([[0, 0, 1, 1], [2, 2, 5, 5]], [0.5, 0.75], [1, 0], ("a", "b")
 
 
 def test_pandas_there_and_back():
-    pytest.importorskip("pandas")
     assert interop.from_pandas(interop.to_pandas(FOUND), ("a", "b")) == FOUND
     truth = Annotations([[0, 0, 1, 1]], None, ("a",), [True])
     assert interop.from_pandas(interop.to_pandas(truth)) == truth
@@ -23,7 +22,6 @@ def test_pandas_there_and_back():
 
 
 def test_supervision_there_and_back():
-    pytest.importorskip("supervision")
     back = interop.from_supervision(interop.to_supervision(FOUND), FOUND.names)
     assert np.array_equal(back.boxes, FOUND.boxes)
     assert np.array_equal(back.scores, FOUND.scores)
