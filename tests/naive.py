@@ -129,6 +129,10 @@ def merge(boxes, scores, class_ids, tile_index, grid, policy):
             return True
         return within(b, a, slack) > policy.threshold
 
+    def rank(i):
+        box, score, _, _, cut = pieces[i]
+        return cut, -area(box) if cut else -score
+
     slack, pieces = 2 * policy.tolerance, []
     for box, score, label, tile in zip(boxes, scores, class_ids, tile_index, strict=True):
         if score < policy.score_floor:
@@ -146,7 +150,7 @@ def merge(boxes, scores, class_ids, tile_index, grid, policy):
         pieces.append((tile, tuple(box), label, -score, ([x[0], y[0], x[1], y[1]], score, label, tile, cut)))
     pieces = [piece[-1] for piece in sorted(pieces, key=lambda piece: piece[:4])]
     kept = {}
-    for i in sorted(range(len(pieces)), key=lambda i: (pieces[i][4], -pieces[i][1])):
+    for i in sorted(range(len(pieces)), key=rank):
         best = next((k for k in kept if removes(pieces[k], pieces[i])), None)
         if best is None:
             kept[i] = {}

@@ -50,8 +50,10 @@ def merge(detections: Detections, grid: TileGrid, policy: MergePolicy | None = N
     """One box per object from tile-frame detections with `tile_index`; the order they come in is no matter.
 
     Below the score floor nothing takes part. A box is cut where a tile edge inside the scan touches it.
-    Pieces that meet over a seam are joined. Then the best stay: whole boxes before cut ones, then by
-    score, then by tile, box, class; a whole box loses to one it overlaps (IoU), or of another tile with which
+    Pieces of one label that are cut on the two sides of a seam, both span the strip the tiles share within
+    the tolerance, and agree along the seam (each the other's best, 1-d IoU at least 0.5) are joined; two objects
+    that meet on a seam look the same and are joined too. Then the best stay: whole boxes before cut ones, whole
+    ones by score, cut ones by area (the larger shows more of its object), then by tile, box, class; a whole box loses to one it overlaps (IoU), or of another tile with which
     its edges agree within twice the tolerance; a cut box also to one that contains it. Exactly one box per object is left where
     the overlap is at least the largest object + 2 * (tolerance + jitter) and jitter <= tolerance.
 
@@ -266,9 +268,18 @@ def _joined(detections: Detections, grid: TileGrid, policy: MergePolicy) -> Piec
     return pieces
 
 
+def _ranks(pieces: Pieces, cut: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """What decides among whole pieces, the score, and among cut ones, the area: the larger shows more."""
+    ranks = pieces.scores.copy()
+    rows = np.flatnonzero(cut)
+    sides = pieces.boxes[rows, 2:] - pieces.boxes[rows, :2]
+    ranks[rows] = sides[:, 0] * sides[:, 1]
+    return ranks
+
+
 def _best_first(pieces: Pieces, cut: NDArray[np.uint8]) -> NDArray[np.int32]:
-    """Places of whole pieces, then of cut ones, by falling score."""
-    order = engine.descending(pieces.scores)
+    """Places of whole pieces by falling score, then of cut ones by falling area."""
+    order = engine.descending(_ranks(pieces, cut))
     return np.concatenate([order[cut[order] == 0], order[cut[order] == 1]])
 
 
@@ -314,7 +325,7 @@ def _along_pairs(
     first, better = np.empty(count + 2, np.int32), np.empty(found, np.int32)
     stack, reached, state = np.empty(count, np.int32), np.empty(count, np.int32), np.empty(count, np.uint8)
     settling.settle(
-        pieces.boxes, pieces.scores, labels, pieces.tiles, cut, threshold, slack, pairs, unsettled.copy(),
+        pieces.boxes, _ranks(pieces, cut), labels, pieces.tiles, cut, threshold, slack, pairs, unsettled.copy(),
         first, better, stack, reached, state,
     )  # fmt: skip
     return state
