@@ -13,7 +13,7 @@ from tilekit.boxes.detections import Detections
 from tilekit.boxes.matching import match
 from tilekit.errors import EvaluationError, InvalidArgument, LabelError
 from tilekit.evaluation.evaluating import evaluate
-from tilekit.evaluation.matching import FREE, find_overlaps, match_pages
+from tilekit.evaluation.matching import FREE, IGNORED, find_overlaps, match_pages
 from tilekit.evaluation.pages import flatten
 from tilekit.evaluation.result import read_evaluation
 from tilekit.evaluation.thresholds import fit_thresholds
@@ -39,6 +39,28 @@ def test_counts_equal_the_slow_twin(seed, criterion):
     fast = {row.label: (row.counts.tp, row.counts.fp, row.counts.fn) for row in result.labels}
     assert {name: fast[name] for name in slow} == slow
     assert all(counts == (0, 0, 0) for name, counts in fast.items() if name not in slow)
+
+
+@given(st.integers(0, 10**6), st.sampled_from([0.5, 0.3, "center"]), st.booleans())
+def test_one_page_matches_as_boxes_match_does_with_ignore_regions(seed, criterion, drawn):
+    truth, found = naive.random_pages(seed, pages=1)
+    (key,) = truth
+    if drawn:  # regions of a label of their own act on all
+        marked = truth[key]
+        labels = np.where(marked.ignore, 2, marked.class_ids)
+        truth[key] = Annotations(marked.boxes, labels, (*marked.names, "legend"), marked.ignore)
+    flat = flatten(truth, found)
+    matched = match_pages(flat, find_overlaps(flat), criterion)
+    way = {"metric": "center"} if criterion == "center" else {"iou": criterion}
+    page = match(found[key], truth[key], **way)
+    counted = np.flatnonzero(~truth[key].ignore)
+    alone = np.where(page.ignored, IGNORED, FREE)
+    hits = page.truth_of >= 0
+    alone[hits] = np.searchsorted(counted, page.truth_of[hits])
+    assert matched.tolist() == alone.tolist()
+    slow = naive.match_page(truth[key], found[key], criterion, naive.carried_labels(truth, found))
+    assert page.ignored.tolist() == [what == "ignored" for what in slow]
+    assert page.truth_of.tolist() == [-1 if what in ("free", "ignored") else what for what in slow]
 
 
 @given(st.integers(0, 10**6), st.sampled_from([0.5, 0.3]))

@@ -13,7 +13,7 @@ from tilekit.boxes.annotations import Annotations
 from tilekit.boxes.detections import Detections
 from tilekit.errors import InvalidArgument
 
-_INSIDE = 0.5  # share of a prediction inside an ignored box that makes it count neither way
+_ANY = -1  # label of a region that acts on all
 _CHUNK = 2**22  # cells of a matrix at a time
 
 
@@ -41,10 +41,12 @@ def match(
 ) -> Matches:
     """Match greedily: the highest score chooses first, each truth is found once.
 
-    With metric "iou" a prediction may find truths of IoU at least `iou` and takes the largest; with "center"
-    those that its center lies in, and takes the nearest center. Labels must have the same name, unless
-    `class_agnostic`. Ignored truths are never found: a prediction that found none and lies at least half
-    in one (of any label) is ignored. Equal scores keep input order, equal overlaps the first truth.
+    With metric "iou" a prediction may find truths of IoU at least `iou`, with "center" those that its center
+    lies in; it takes the one of the largest IoU. Labels must have the same name, unless `class_agnostic`.
+    Ignored truths are never found. They are COCO's crowds, as in `evaluate`: a prediction that found nothing is
+    ignored where the share of it inside one of them is at least `iou` (with "center": its center lies in one).
+    A region acts on its own label; on all labels if no prediction and no other truth carries its label, or with
+    `class_agnostic`. Equal scores keep input order, equal overlaps the first truth.
     """
     limit = checks.ratio(iou, "iou")
     if metric not in ("iou", "center"):
@@ -52,10 +54,9 @@ def match(
     real = np.flatnonzero(~truth.ignore)
     rows, cols, quality = _candidates(predictions.boxes, truth.boxes[real], limit, metric)
     cols = real[cols]
+    labels, truth_labels = _shared_labels(predictions, truth)
     if not class_agnostic and len(rows):
-        named = {name: place for place, name in enumerate(truth.names)}
-        ids = np.array([named.get(name, -1) for name in predictions.names], np.int64)
-        same = ids[predictions.class_ids[rows]] == truth.class_ids[cols]
+        same = labels[rows] == truth_labels[cols]
         rows, cols, quality = rows[same], cols[same], quality[same]
     rank = np.empty(len(predictions), np.int64)
     rank[np.argsort(-predictions.scores, kind="stable")] = np.arange(len(predictions))
@@ -68,7 +69,12 @@ def match(
     shares = np.zeros(len(predictions))
     hits = np.flatnonzero(truth_of >= 0)
     shares[hits] = overlap.aligned_iou(predictions.boxes[hits], truth.boxes[truth_of[hits]])
-    ignored = (truth_of < 0) & _mostly_inside(predictions.boxes, truth.boxes[truth.ignore])
+    region_labels = truth_labels[truth.ignore]
+    drawn = ~np.isin(region_labels, np.concatenate([labels, truth_labels[real]])) | class_agnostic
+    region_labels = np.where(drawn, _ANY, region_labels)
+    ignored = (truth_of < 0) & _covered(
+        predictions.boxes, labels, truth.boxes[truth.ignore], region_labels, limit, metric
+    )
     return Matches(truth_of, prediction_of, ignored, shares)
 
 
@@ -94,9 +100,7 @@ def _candidates(
             x, y = (part[:, 0] + part[:, 2]) / 2, (part[:, 1] + part[:, 3]) / 2
             inside = (real[:, 0] <= x[:, None]) & (x[:, None] < real[:, 2])
             inside &= (real[:, 1] <= y[:, None]) & (y[:, None] < real[:, 3])
-            quality = -np.hypot(
-                x[:, None] - (real[:, 0] + real[:, 2]) / 2, y[:, None] - (real[:, 1] + real[:, 3]) / 2
-            )
+            quality = overlap.iou(part, real)
             rows, cols = np.nonzero(inside)
         parts.append((rows + start, cols, quality[rows, cols]))
     if not parts:
@@ -108,12 +112,39 @@ def _candidates(
     )
 
 
-def _mostly_inside(found: NDArray[np.float64], regions: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which boxes lie at least half in one of the regions; boxes without area by their corner."""
-    inside = np.zeros(len(found), np.bool_)
+def _shared_labels(
+    predictions: Detections, truth: Annotations
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Labels of both, equal where the names are."""
+    places: dict[str, int] = {}
+    ids = np.array([places.setdefault(name, len(places)) for name in predictions.names], np.int64)
+    truth_ids = np.array([places.setdefault(name, len(places)) for name in truth.names], np.int64)
+    return (
+        ids[predictions.class_ids] if len(ids) else np.zeros(len(predictions), np.int64),
+        truth_ids[truth.class_ids] if len(truth_ids) else np.zeros(len(truth), np.int64),
+    )
+
+
+def _covered(
+    found: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    regions: NDArray[np.float64],
+    region_labels: NDArray[np.int64],
+    limit: float,
+    metric: str,
+) -> NDArray[np.bool_]:
+    """Which boxes lie in a region that acts on them: by share of area, or by center."""
+    covered = np.zeros(len(found), np.bool_)
     area = (found[:, 2] - found[:, 0]) * (found[:, 3] - found[:, 1])
-    for x0, y0, x1, y1 in regions:
-        w = np.minimum(found[:, 2], x1) - np.maximum(found[:, 0], x0)
-        h = np.minimum(found[:, 3], y1) - np.maximum(found[:, 1], y0)
-        inside |= (w >= 0) & (h >= 0) & (w * h >= _INSIDE * area)
-    return inside
+    x, y = (found[:, 0] + found[:, 2]) / 2, (found[:, 1] + found[:, 3]) / 2
+    for (x0, y0, x1, y1), label in zip(regions.tolist(), region_labels.tolist(), strict=True):
+        if metric == "center":
+            inside = (x0 <= x) & (x < x1) & (y0 <= y) & (y < y1)
+        else:
+            w = np.minimum(found[:, 2], x1) - np.maximum(found[:, 0], x0)
+            h = np.minimum(found[:, 3], y1) - np.maximum(found[:, 1], y0)
+            shared = np.maximum(w, 0) * np.maximum(h, 0)
+            share = np.divide(shared, area, out=np.zeros_like(shared), where=area > 0)
+            inside = (share >= limit) & (share > 0)
+        covered |= inside & ((labels == label) | (label == _ANY))
+    return covered
