@@ -52,12 +52,17 @@ class Watched:
         self.problems: list[str] = []
         self.page.on("console", lambda message: self.problems.append(message.text))
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))
-        self.page.on("requestfailed", lambda request: self.problems.append(request.url))
+        self.page.on("requestfailed", self._failed)
         self.page.on("request", self._request)
 
     def _request(self, request: Any) -> None:
         if not request.url.startswith(("file://", "data:")):
             self.problems.append(f"leaves the folder: {request.url}")
+
+    def _failed(self, request: Any) -> None:
+        # A picture below the fold may still be on its way when the test goes to the next page.
+        if request.failure != "net::ERR_ABORTED":
+            self.problems.append(f"{request.failure}: {request.url}")
 
     def open(self, path: Path, fragment: str = "") -> Page:
         self.page.goto(path.as_uri() + fragment)
