@@ -43,7 +43,7 @@ def match(
 
     With metric "iou" a prediction may find truths of IoU at least `iou`, with "center" those that its center
     lies in; it takes the one of the largest IoU. Labels must have the same name, unless `class_agnostic`.
-    Ignored truths are never found. They are COCO's crowds, as in `evaluate`: a prediction that found nothing is
+    Ignored truths are never found. They are COCO's crowds, as in evaluate(): a prediction that found nothing is
     ignored where the share of it inside one of them is at least `iou` (with "center": its center lies in one).
     A region acts on its own label; on all labels if no prediction and no other truth carries its label, or with
     `class_agnostic`. Equal scores keep input order, equal overlaps the first truth.
