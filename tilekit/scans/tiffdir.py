@@ -13,7 +13,7 @@ from tilekit.errors import ScanCorrupt, ScanUnsupported
 from tilekit.scans.faults import one_line
 from tilekit.scans.source import Source
 
-_SIZES = {
+FIELD_SIZES = {
     1: 1,
     2: 1,
     3: 2,
@@ -31,7 +31,7 @@ _SIZES = {
     17: 8,
     18: 8,
 }
-_CODES = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}
+FIELD_CODES = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}
 _SUBFILE, _WIDTH, _HEIGHT, _COMPRESSION, _DESCRIPTION, _MAKE, _SOFTWARE = 254, 256, 257, 259, 270, 271, 305
 _XMP, _NDPI, _PLANAR, _SAMPLES = 700, 65420, 284, 277
 _TILE_WIDTH, _TILE_HEIGHT = 322, 323
@@ -132,7 +132,7 @@ def open_directory(file: BinaryIO, index: int) -> tuple[str, dict[int, Entry]]:
 def field_bytes(file: BinaryIO, order: str, entry: Entry) -> bytes:
     """The value of an entry as it is stored."""
     kind, items, value = entry
-    length = items * _SIZES.get(kind, 1)
+    length = items * FIELD_SIZES.get(kind, 1)
     if length <= len(value):
         return value[:length]
     if length > _MOST_BYTES:
@@ -144,7 +144,7 @@ def field_bytes(file: BinaryIO, order: str, entry: Entry) -> bytes:
 def field_numbers(file: BinaryIO, order: str, entries: dict[int, Entry], field: int) -> list[int]:
     """The value of an entry as whole numbers."""
     kind, items, _ = entries[field]
-    return list(struct.unpack(f"{order}{items}{_CODES[kind]}", field_bytes(file, order, entries[field])))
+    return list(struct.unpack(f"{order}{items}{FIELD_CODES[kind]}", field_bytes(file, order, entries[field])))
 
 
 def _header(file: BinaryIO) -> tuple[str, bool, int]:
@@ -192,13 +192,13 @@ def _directory(file: BinaryIO, at: int, order: str, big: bool) -> tuple[dict[int
 def _summary(file: BinaryIO, entries: dict[int, Entry], index: int, order: str) -> Directory:
     def number(field: int, default: int) -> int:
         kind, items, value = entries.get(field, (0, 0, b""))
-        if kind not in _CODES or items < 1:
+        if kind not in FIELD_CODES or items < 1:
             return default
-        return int(struct.unpack_from(order + _CODES[kind], value)[0])
+        return int(struct.unpack_from(order + FIELD_CODES[kind], value)[0])
 
     def text(field: int) -> bytes:
         kind, items, value = entries.get(field, (0, 0, b""))
-        length = min(items * _SIZES.get(kind, 1), _LONGEST)
+        length = min(items * FIELD_SIZES.get(kind, 1), _LONGEST)
         if length <= len(value):
             return value
         file.seek(struct.unpack(order + ("Q" if len(value) == 8 else "I"), value)[0])

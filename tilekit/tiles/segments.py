@@ -18,28 +18,10 @@ from numpy.typing import NDArray
 
 from tilekit.errors import ScanCorrupt
 from tilekit.scans.scan import Scan
+from tilekit.scans.tiffdir import FIELD_CODES, FIELD_SIZES
 
 Pixels = NDArray[np.uint8]
 
-_SIZES = {
-    1: 1,
-    2: 1,
-    3: 2,
-    4: 4,
-    5: 8,
-    6: 1,
-    7: 1,
-    8: 2,
-    9: 4,
-    10: 8,
-    11: 4,
-    12: 8,
-    13: 4,
-    16: 8,
-    17: 8,
-    18: 8,
-}
-_CODES = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _SAMPLES, _PLANAR, _PREDICTOR, _TILE_W, _TILE_H, _OFFSETS, _COUNTS = 277, 284, 317, 322, 323, 324, 325
 _EXTRA, _FORMAT, _TABLES = 338, 339, 347
@@ -238,12 +220,12 @@ class _Directory:
 
     def array(self, tag: int) -> NDArray[np.uint64]:
         kind = self._tags[tag][0]
-        values = np.frombuffer(self.raw(tag), np.dtype(self._order + _CODES[kind]))
+        values = np.frombuffer(self.raw(tag), np.dtype(self._order + FIELD_CODES[kind]))
         return values.astype(np.uint64)
 
     def raw(self, tag: int) -> bytes:
         kind, count, inline = self._tags[tag]
-        size = _SIZES[kind] * count
+        size = FIELD_SIZES[kind] * count
         if size <= len(inline):
             return inline[:size]
         (place,) = self._unpack("Q" if self._big else "I", inline)
