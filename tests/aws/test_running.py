@@ -272,3 +272,16 @@ def test_leases_and_closing_do_not_miss_each_other(store: S3Store) -> None:
         book.close(lambda: (_ for _ in ()).throw(RuntimeError()))
     assert book.is_closing(book.put("newcomer"))
     assert QUICK.scaled(2).dataset == 0.1
+
+
+def test_a_closing_that_ends_does_not_hide_another(store: S3Store) -> None:
+    book = LeaseBook(store, S3Location("aws-tests", "leases-two-closings"))
+    seen: list[bool] = []
+
+    def stop() -> None:  # while one is stopping the model, another finds that it need not
+        newcomer = book.put("newcomer")
+        assert not book.close(lambda: seen.append(False), "somebody")
+        seen.append(book.is_closing(newcomer))
+
+    assert book.close(stop)
+    assert seen == [True]

@@ -2,8 +2,9 @@
 
 Everything lies as small objects beside the model's recipe, so it works across machines:
 `leases/<id>` of each worker, touched once a minute; `started.json`, there while the model runs because
-tilekit started it; `closing`, there while somebody stops it. S3 answers with what was written last, so
-either the one who closes sees a newcomer's lease, or the newcomer sees that it is closing, or both.
+tilekit started it; `closing/<id>` of each who is about to stop it, touched likewise. S3 answers with what was
+written last, so either the one who closes sees a newcomer's lease, or the newcomer sees that it is closing,
+or both. Each closing has a mark of its own: one that ends must not hide another that goes on.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from tilekit.storage.s3 import S3Location, S3Store
 
 TOUCH_SECONDS = 60.0
 LEASE_SECONDS = 300.0
+
+Room = Literal["leases", "closing"]
 
 
 @dataclass(frozen=True)
@@ -55,27 +58,27 @@ class LeaseBook:
         """Take a lease, kept alive by a thread until it is dropped."""
         return Lease(self, uuid.uuid4().hex)
 
-    def put(self, name: str) -> float:
-        """Write or touch a lease; gives the bucket's time."""
-        where = self.place / "leases" / name
+    def put(self, name: str, room: Room = "leases") -> float:
+        """Write or touch a lease, or the mark of a closing; gives the bucket's time."""
+        where = self.place / room / name
         self.store.put(where, whoami().encode())
         return self.store.head(where).modified.timestamp()
 
-    def drop(self, name: str) -> None:
-        """Remove a lease."""
-        self.store.delete(self.place / "leases" / name)
+    def drop(self, name: str, room: Room = "leases") -> None:
+        """Remove a lease, or the mark of a closing."""
+        self.store.delete(self.place / room / name)
 
-    def others(self, now: float, own: str = "") -> list[str]:
-        """Live leases of others; those not touched for five minutes are dead and are removed."""
+    def others(self, now: float, own: str = "", room: Room = "leases") -> list[str]:
+        """Live leases (or closings) of others; those not touched for five minutes are dead and are removed."""
         alive = []
-        for item in self.store.list(self.place / "leases/"):
+        for item in self.store.list(self.place / f"{room}/"):
             name = item.location.key.rsplit("/", 1)[-1]
             if name == own:
                 continue
             if now - item.modified.timestamp() < LEASE_SECONDS:
                 alive.append(name)
             else:
-                self.drop(name)
+                self.drop(name, room)
         return alive
 
     def snapshot(self) -> frozenset[tuple[str, datetime]]:
@@ -106,23 +109,9 @@ class LeaseBook:
         """The model is stopped, or was not started after all."""
         self.store.delete(self.place / "started.json")
 
-    def begin_closing(self) -> float:
-        """Say that the model is about to be stopped; gives the bucket's time."""
-        where = self.place / "closing"
-        self.store.put(where, whoami().encode())
-        return self.store.head(where).modified.timestamp()
-
-    def end_closing(self) -> None:
-        """Stopped, or left running for others."""
-        self.store.delete(self.place / "closing")
-
     def is_closing(self, now: float) -> bool:
-        """Whether somebody is stopping the model; a mark older than five minutes was left by a dead process."""
-        try:
-            mark = self.store.head(self.place / "closing").modified.timestamp()
-        except StorageNotFound:
-            return False
-        return now - mark < LEASE_SECONDS
+        """Whether somebody is stopping the model; what a dead process left is removed after five minutes."""
+        return bool(self.others(now, room="closing"))
 
     def close(self, stop: Callable[[], None], own: str = "") -> bool:
         """Stop the model by `stop` unless others hold a lease, or it was deployed meanwhile; says whether it did.
@@ -131,32 +120,37 @@ class LeaseBook:
         """
         if own:
             self.drop(own)
-        now = self.begin_closing()
-        started = self.started()
-        if self.others(now, own) or (started is not None and started.kind == "deploy"):
-            self.end_closing()
-            return False
-        stop()
-        self.clear_started()
-        self.end_closing()
-        return True
+        mark = Lease(self, uuid.uuid4().hex, "closing")
+        try:
+            started = self.started()
+            wanted = bool(self.others(mark.now, own)) or (started is not None and started.kind == "deploy")
+            if not wanted:
+                stop()
+                self.clear_started()
+        finally:
+            mark.end()
+        self.drop(mark.name, "closing")
+        return not wanted
 
 
 class Lease:
-    """A worker's lease; a thread touches it once a minute."""
+    """A worker's lease, or the mark of its closing; a thread touches it once a minute."""
 
-    def __init__(self, book: LeaseBook, name: str, *, every: float = TOUCH_SECONDS) -> None:
+    def __init__(
+        self, book: LeaseBook, name: str, room: Room = "leases", *, every: float = TOUCH_SECONDS
+    ) -> None:
         self.book = book
         self.name = name
+        self.room: Room = room
         self._every = every
         self._ended = threading.Event()
-        self.now = book.put(name)
+        self.now = book.put(name, room)
         self._thread = threading.Thread(target=self._keep, name="tilekit-lease", daemon=True)
         self._thread.start()
 
     def touch(self) -> float:
         """Touch it now; gives the bucket's time."""
-        self.now = self.book.put(self.name)
+        self.now = self.book.put(self.name, self.room)
         return self.now
 
     def end(self) -> None:
@@ -167,7 +161,7 @@ class Lease:
     def _keep(self) -> None:
         while not self._ended.wait(self._every):
             with contextlib.suppress(StorageError):  # tried again in a minute; five are allowed
-                self.book.put(self.name)
+                self.book.put(self.name, self.room)
 
 
 def whoami() -> str:
