@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from tests import naive
 from tests.boxes.strategies import box_arrays, label_arrays, score_arrays, thresholds
+from tilekit.boxes import overlap
 from tilekit.boxes.suppression import nms
 from tilekit.errors import InvalidArgument
 
@@ -40,6 +41,16 @@ def test_nms_of_many_boxes_equals_its_slow_twin(seed, count, extent, decades, th
     scores = np.round(rng.normal(size=count), int(rng.integers(1, 12)))
     ids = rng.integers(0, labels, count)
     assert nms(boxes, scores, ids, threshold).tolist() == naive.nms(boxes, scores, ids, threshold)
+
+
+@pytest.mark.parametrize("count", [49, 100, 1000])
+def test_a_heap_in_one_cell_has_more_pairs_than_there_is_room_for(count):
+    rng = np.random.default_rng(count)
+    corner = rng.uniform(0, 1, (count, 2))
+    boxes, scores = np.concatenate([corner, corner + 20], axis=1), rng.random(count)
+    assert nms(boxes, scores).tolist() == [int(scores.argmax())]
+    assert overlap.listed_within(boxes, 0.5, 64, 2**40, 64)[1] == -1
+    assert len(overlap.pairs(boxes).first) == count * (count - 1) // 2
 
 
 @pytest.mark.parametrize("distribution", ["identical", "line", "heap", "nested", "points"])

@@ -63,61 +63,70 @@ def surprises(count: int) -> dict[str, tuple[Case, NDArray[np.int64] | None]]:
     }
 
 
-def _torchvision(boxes: Boxes, scores: NDArray[np.float64]) -> Any:
+# Each gives the call to time: what a user's own import at the top of a file costs is not part of it.
+
+
+def _torchvision() -> Way:
     from torchvision.ops import boxes as peer
 
     tensor = peer.torch.from_numpy  # torchvision's own torch: none of ours is loaded here
-    return peer.nms(tensor(boxes), tensor(scores), 0.5).numpy()
+    return lambda boxes, scores: peer.nms(tensor(boxes), tensor(scores), 0.5).numpy()
 
 
-def _lsnms(boxes: Boxes, scores: NDArray[np.float64]) -> Any:
+def _lsnms() -> Way:
     from lsnms import nms
 
-    return nms(boxes, scores, iou_threshold=0.5)
+    return lambda boxes, scores: nms(boxes, scores, iou_threshold=0.5)
 
 
-def _powerboxes(boxes: Boxes, scores: NDArray[np.float64]) -> Any:
+def _powerboxes() -> Way:
     from powerboxes import nms
 
-    return nms(boxes, scores, 0.5, 0.0)
+    return lambda boxes, scores: nms(boxes, scores, 0.5, 0.0)
 
 
-def _rtree(boxes: Boxes, scores: NDArray[np.float64]) -> Any:
+def _rtree() -> Way:
     from powerboxes import rtree_nms
 
-    return rtree_nms(boxes, scores, 0.5, 0.0)
+    return lambda boxes, scores: rtree_nms(boxes, scores, 0.5, 0.0)
 
 
-def _opencv(boxes: Boxes, scores: NDArray[np.float64]) -> Any:
+def _opencv() -> Way:
     import cv2
 
     suppress: Any = cv2.dnn.NMSBoxes
-    sides = np.column_stack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]])
-    return np.asarray(suppress(sides, scores, 0.0, 0.5))
+
+    def call(boxes: Boxes, scores: NDArray[np.float64]) -> Any:
+        sides = np.column_stack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]])
+        return np.asarray(suppress(sides, scores, 0.0, 0.5))
+
+    return call
 
 
-def _supervision(boxes: Boxes, scores: NDArray[np.float64]) -> Any:
+def _supervision() -> Way:
     import supervision
 
-    kept = supervision.box_non_max_suppression(np.column_stack([boxes, scores]), 0.5)
-    return np.flatnonzero(kept)
+    suppress = supervision.box_non_max_suppression
+    return lambda boxes, scores: np.flatnonzero(suppress(np.column_stack([boxes, scores]), 0.5))
 
 
-def _sahi(boxes: Boxes, scores: NDArray[np.float64]) -> Any:
+def _sahi() -> Way:
     from sahi.postprocess.combine import nms
 
-    rows = np.column_stack([boxes, scores, np.zeros(len(boxes))])
-    return np.asarray(nms(rows, "IOU", 0.5))
+    def call(boxes: Boxes, scores: NDArray[np.float64]) -> Any:
+        return np.asarray(nms(np.column_stack([boxes, scores, np.zeros(len(boxes))]), "IOU", 0.5))
+
+    return call
 
 
-def _tilekit(boxes: Boxes, scores: NDArray[np.float64]) -> Any:
+def _tilekit() -> Way:
     from tilekit.boxes.suppression import nms
 
-    return nms(boxes, scores)
+    return lambda boxes, scores: nms(boxes, scores)
 
 
-# name: (module it needs, the call, most boxes it is tried with, as what it takes grows with their square)
-PEERS: dict[str, tuple[str, Way, int]] = {
+# name: (module it needs, what gives the call, most boxes it is tried with, as what it takes grows with their square)
+PEERS: dict[str, tuple[str, Callable[[], Way], int]] = {
     "torchvision": ("torchvision", _torchvision, 10_000),
     "lsnms": ("lsnms", _lsnms, 10**7),
     "powerboxes rtree": ("powerboxes", _rtree, 10**7),
@@ -171,10 +180,11 @@ def suppress_duel(
 ) -> BoxDuel:
     """Compare the kept boxes, then time all that keep the same, interleaved."""
     left_out: dict[str, str] = {}
-    ours = np.sort(_tilekit(case.boxes, case.scores))
-    works: dict[str, Callable[[], Any]] = {"tilekit": lambda: _tilekit(case.boxes, case.scores)}
+    own = _tilekit()
+    ours = np.sort(own(case.boxes, case.scores))
+    works: dict[str, Callable[[], Any]] = {"tilekit": _call(own, case)}
     for name in PEERS if peers is None else peers:
-        module, way, most = PEERS[name]
+        module, load, most = PEERS[name]
         if importlib.util.find_spec(module) is None:
             left_out[name] = "not installed"
             continue
@@ -182,6 +192,7 @@ def suppress_duel(
             left_out[name] = f"not tried: more than {most:,} boxes"
             continue
         try:
+            way = load()
             theirs = np.sort(np.asarray(way(case.boxes, case.scores)).astype(np.int64))
         except Exception as exc:  # noqa: BLE001 - a peer may fail in any way; it is reported as that
             left_out[name] = f"{type(exc).__name__}: {exc}"[:200]
@@ -195,7 +206,8 @@ def suppress_duel(
 
 
 def _call(way: Way, case: Case) -> Callable[[], Any]:
-    return lambda: way(case.boxes, case.scores)
+    boxes, scores = case.boxes, case.scores
+    return lambda: way(boxes, scores)
 
 
 def fusion_duel(count: int = 10_000, *, rounds: int = 3, budget: float | None = None) -> dict[str, Rounds]:

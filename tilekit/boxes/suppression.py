@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +15,7 @@ Metric = Literal["iou", "ios"]
 METRICS = {"iou": 0, "ios": 1}
 _FEW = 48  # up to here comparing every pair is the quickest
 _FLOAT, _INT = np.dtype(np.float64), np.dtype(np.int64)
+_new = np.empty
 _NO_LABELS: NDArray[np.int64] = np.empty(0, np.int64)
 
 
@@ -32,13 +34,22 @@ def nms(
     (over the smaller area). Gives the kept indices by falling score, int64; equal scores keep input
     order. Raises InvalidArgument with the first bad index.
     """
+    if class_ids is None and metric == "iou" and type(threshold) is float:
+        try:  # a call per tile: types are compared by identity, shapes and values by the kernel
+            if boxes.dtype is _FLOAT and scores.dtype is _FLOAT:  # type: ignore[union-attr]
+                count = len(scores)  # type: ignore[arg-type]
+                if count <= _FEW:
+                    out = _new(count, _INT)
+                    found = _few()(boxes, scores, threshold, 0, out)
+                    if found == count:
+                        return out
+                    if found >= 0:
+                        return out[:found]
+        except (AttributeError, TypeError):
+            pass
     if metric not in METRICS:
         raise InvalidArgument(f"metric={metric!r} is unknown; choose iou or ios")
-    limit = (
-        threshold
-        if type(threshold) is float and 0 <= threshold <= 1
-        else checks.ratio(threshold, "threshold")
-    )
+    limit = checks.ratio(threshold, "threshold")
     given: tuple[Any, Any, Any] = boxes, scores, class_ids
     if not _plain(*given):
         given = _checked(*given)
@@ -54,6 +65,14 @@ def nms(
     state, _ = engine.greedy(ranked, ranks, labels, METRICS[metric], limit)
     rest: NDArray[np.int64] = order[state == 1].astype(np.int64)
     return rest
+
+
+@functools.cache
+def _few() -> Any:
+    """The kernel of a few boxes; a cached call is 30 ns, an import of what is there 350."""
+    from tilekit.boxes.kernels import few
+
+    return few.nms
 
 
 def _checked(boxes: ArrayLike, scores: ArrayLike, labels: ArrayLike | None) -> tuple[Any, Any, Any]:
@@ -96,12 +115,12 @@ def _quick(
 ) -> NDArray[np.int64] | None:
     """The kernels that check as they go; None where values are bad or boxes too dense for them."""
     count = len(boxes)
-    out = np.empty(count, np.int64)
     if count <= _FEW:
-        from tilekit.boxes.kernels import few
-
-        found = few.nms(boxes, scores, labels, threshold, metric, out)
-    elif metric == 0:
+        out = np.empty(count, np.int64) if labels is _NO_LABELS else np.concatenate((labels, labels))
+        found = _few()(boxes, scores, threshold, metric if labels is _NO_LABELS else metric + 2, out)
+        return out[:found] if found >= 0 else None
+    out = np.empty(count, np.int64)
+    if metric == 0:
         from tilekit.boxes.kernels import pairing, ranking
 
         room = 2 * count + 256

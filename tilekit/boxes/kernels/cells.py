@@ -276,4 +276,4 @@ def collect(
                 )
         if budget < 0:
             return -1
-    return found
+    return found if found <= limit else -1

@@ -9,14 +9,15 @@ import numba
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+_OPTIONS: dict[str, Any] = {"error_model": "numpy"}
 
 
-def kernel(signature: str) -> Callable[[_F], _F]:
+def kernel(signature: str, nogil: bool = True) -> Callable[[_F], _F]:
     """Compile for one signature; machine code is kept on disk where that is possible.
 
     numba looks for a writable place itself: beside the module, else the user's cache folder. Where
     there is none (read-only install, no home) or it is full, the kernel is compiled in memory.
+    `nogil=False` is for what ends within a microsecond: giving the lock away and waiting for it costs as much.
     In signatures `RF`, `RI`, `RB`, `R2` are read-only contiguous float64, int64, uint8, and (n, 4)
     float64; `F`, `I`, `S`, `B`, `F2`, `S2` are writable float64, int64,
     int32, uint8, and (n, m) float64 and int32.
@@ -25,9 +26,9 @@ def kernel(signature: str) -> Callable[[_F], _F]:
 
     def compiled(function: _F) -> _F:
         try:
-            made: _F = numba.njit(types, cache=True, **_OPTIONS)(function)
+            made: _F = numba.njit(types, cache=True, nogil=nogil, **_OPTIONS)(function)
         except (RuntimeError, OSError):
-            made = numba.njit(types, cache=False, **_OPTIONS)(function)
+            made = numba.njit(types, cache=False, nogil=nogil, **_OPTIONS)(function)
         return made
 
     return compiled
@@ -35,7 +36,7 @@ def kernel(signature: str) -> Callable[[_F], _F]:
 
 def inlined(function: _F) -> _F:
     """A small function that kernels of the same module call; compiled into its callers."""
-    made: _F = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(function)
+    made: _F = numba.njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(function)
     return made
 
 

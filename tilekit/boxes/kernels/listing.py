@@ -22,9 +22,9 @@ def find(
     limit: int,
     budget: int,
 ) -> int:
-    """Pairs of IoU above the threshold into `pairs` while there is room; their number, or -1: a box is not one,
-    or more pairs than `limit`, more comparisons than `budget`.
+    """Pairs of IoU above the threshold into `pairs` while there is room; gives their number.
 
+    It is -1 where a box is not one, and where more than `limit` pairs or `budget` comparisons are needed.
     Scratch: `plan` (24, 14), `lying` (n, 4), `cell`, `source` (n), `starts` (5 n + 800), `group` (n,).
     """
     if survey(boxes, plan, group) >= 0:
