@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,7 +25,8 @@ from tilekit.rekognition.aggregate import judge, manifest_findings
 from tilekit.rekognition.findings import Finding
 from tilekit.rekognition.images import HEAD_BYTES, ImageFacts, image_facts
 from tilekit.rekognition.limits import LIMITS, Limits
-from tilekit.rekognition.lines import iter_lines
+from tilekit.rekognition.lines import iter_batches, iter_lines
+from tilekit.rekognition.plain import PlainChecker, PlainLines
 from tilekit.rekognition.rules import CheckedLine, check_line
 from tilekit.storage.local import storage_errors
 
@@ -80,7 +81,8 @@ def role_of(path: PathLike) -> str:
 
 def page_of(source: str) -> str:
     """What tiles of one page have in common: the reference without the window and without a split's folder."""
-    tail = _WINDOW.search(source)
+    last = source.rfind(".x")
+    tail = (_WINDOW.match(source, last) or _WINDOW.search(source)) if last >= 0 else None
     page = source[: tail.start()] if tail else source
     return _SPLIT.sub("", page, count=1) if "t" in page else page
 
@@ -117,32 +119,68 @@ class _Scan:
             self.report.findings.append(Located(self.path, line, finding))
 
     def run(self, progress: Callable[[int, int], None] | None) -> None:
-        limits, tally = self.options.limits, self.report.tally
-        folder = folder_of(self.path)
+        """Go through the file: in whole blocks where no image is to be looked at, else line by line."""
+        options = self.options
         look: Callable[[str], ImageFacts | None] | None = None
-        if not self.options.uploaded or self.options.images is not None:
-            look = Looking(folder, self.options.images)
-        local = not self.options.uploaded
-        add, refs, pages = tally.add, self.refs.append, self.pages.append
+        if not options.uploaded or options.images is not None:
+            look = Looking(folder_of(self.path), options.images)
+        plain = PlainChecker(options.limits) if options.images is None else None
         with open_bytes(self.path) as file, storage_errors(self.path):
             self.report.bytes = file_size(file)
             self._file_rules()
-            for number, offset, raw in iter_lines(file, 4 * limits.max_line_chars):
-                line = self._line(raw, look, local)
-                add(number, line)
-                for finding in line.findings:
-                    self.say(number, finding)
-                source = line.source_ref
-                refs(hash(source) if source else number)
-                if self.options.paired:
-                    pages(hash(page_of(source)) if source and line.status != "invalid" else 0)
-                self.local += bool(source) and not line.bucket
-                if progress is not None and not number % 5000:
+            batches = iter_batches(file, 4 * options.limits.max_line_chars)
+            for turn, (number, offset, lines) in enumerate(batches):
+                if plain is None:
+                    self._one_by_one(enumerate(lines, number), look)
+                else:
+                    self._plain(number, lines, plain.check(lines), look)
+                    if plain.full:
+                        self._take(plain)
+                if progress is not None and not turn % 32:
                     progress(offset, self.report.bytes)
+        if plain is not None:
+            self._take(plain)
         self._repeats()
-        if self.local and local:
+        if self.local and not options.uploaded:
             self.say(0, Finding("TILEKIT_LOCAL_IMAGES", f"{self.local} lines"))
         self.report.findings.sort(key=lambda located: located.line)
+
+    def _one_by_one(
+        self, lines: Iterable[tuple[int, bytes]], look: Callable[[str], ImageFacts | None] | None
+    ) -> None:
+        for number, raw in lines:
+            line = self._line(raw.rstrip(b"\r"), look, not self.options.uploaded)
+            self.report.tally.add(number, line)
+            for finding in line.findings:
+                self.say(number, finding)
+            source = line.source_ref
+            self.refs.append(hash(source) if source else number)
+            if self.options.paired:
+                self.pages.append(hash(page_of(source)) if source and line.status != "invalid" else 0)
+            self.local += bool(source) and not line.bucket
+
+    def _plain(
+        self,
+        number: int,
+        lines: Sequence[bytes],
+        plain: PlainLines,
+        look: Callable[[str], ImageFacts | None] | None,
+    ) -> None:
+        """Note the lines that are plain, and go through the others one by one, all in their order."""
+        start = 0
+        for place in (*plain.odd, len(lines)):
+            sources = plain.sources[start:place]
+            self.refs.extend(map(hash, sources))
+            if self.options.paired:
+                self.pages.extend([hash(page_of(source)) for source in sources])
+            self._one_by_one(zip([number + place], lines[place : place + 1], strict=False), look)
+            start = place + 1
+
+    def _take(self, plain: PlainChecker) -> None:
+        """Add what was counted of plain lines to the report."""
+        self.report.tally.buckets.update(plain.buckets)
+        for names, labels, lines in plain.drain():
+            self.report.tally.add_many(labels, names.named, lines)
 
     def _line(self, raw: bytes, look: Callable[[str], ImageFacts | None] | None, local: bool) -> CheckedLine:
         limits = self.options.limits
@@ -184,7 +222,7 @@ class _Scan:
         used = self.page_hashes()
         found = {}
         with open_bytes(self.path) as file, storage_errors(self.path):
-            for number, _, raw in iter_lines(file, 4 * self.options.limits.max_line_chars):
+            for number, raw in iter_lines(file, 4 * self.options.limits.max_line_chars):
                 if number <= len(used) and used[number - 1] and (wanted is None or number in wanted):
                     line = check_line(raw, limits=self.options.limits, allow_local=True)
                     found[number] = line.source_ref

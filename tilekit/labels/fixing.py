@@ -77,7 +77,7 @@ def fix_manifest(
     seen: set[int] = set()
     read = written = 0
     with open_bytes(path) as source, storage_errors(path), atomic_file(out) as target:
-        for number, _, raw in iter_lines(source, 64 * 1024 * 1024):
+        for number, raw in iter_lines(source, 64 * 1024 * 1024):
             read += 1
             fixed = _fixed(number, raw, look, uploaded, limits, changes)
             if fixed is None:

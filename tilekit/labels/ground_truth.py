@@ -46,7 +46,7 @@ def iter_manifest(
     """
     name = os.fspath(path)
     with open_bytes(path) as file, storage_errors(path):
-        for number, _, raw in iter_lines(file, MAX_LINE):
+        for number, raw in iter_lines(file, MAX_LINE):
             if number == 1 and raw[:3] == b"\xef\xbb\xbf":
                 raw = raw[3:]
             if not raw.strip():

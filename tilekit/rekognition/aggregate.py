@@ -29,7 +29,6 @@ class Tally:
     valid: int = 0
     invalid: int = 0
     ignored: int = 0
-    boxes: int = 0
     error_lines: array[int] = field(default_factory=lambda: array("q"))
     lines: Counter[UseCase] = field(default_factory=Counter)
     buckets: Counter[str] = field(default_factory=Counter)
@@ -58,6 +57,16 @@ class Tally:
             self.invalid += 1
         if line.findings and any(finding.about.error for finding in line.findings):
             self.error_lines.append(number)
+
+    def add_many(self, labels: tuple[str, ...], named: tuple[str, ...], lines: int) -> None:
+        """Count valid lines with boxes of just these labels, whose class map names `named`."""
+        self.total += lines
+        self.valid += lines
+        self.lines["OBJECT_LOCALIZATION"] += lines
+        self._named.update(named)
+        self._together["OBJECT_LOCALIZATION", labels] += lines
+        if len(self._together) > _MOST_TOGETHER:
+            self._take_apart()
 
     def _take_apart(self) -> None:
         for (use_case, labels), count in self._together.items():

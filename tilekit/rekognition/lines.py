@@ -79,6 +79,7 @@ class ClassMap(NamedTuple):
 
 Decoded = dict[str, LinePart | str | int]
 
+BATCH_BYTES = 1 << 16
 _CACHED = 8192
 """Bytes of a part up to which it is worth remembering."""
 _OBJECTS = msgspec.json.Decoder(list[LineObject])
@@ -142,21 +143,32 @@ def decode_plain(raw: bytes) -> Any:
         raise ValueError("is nested too deeply to be a manifest line") from exc
 
 
-def iter_lines(file: IO[bytes], limit: int) -> Iterator[tuple[int, int, bytes]]:
-    """(number from one, byte offset, line without its end) of each line, blank ones too.
+def iter_batches(file: IO[bytes], limit: int) -> Iterator[tuple[int, int, list[bytes]]]:
+    """(number of its first line from one, byte offset read to, some lines without LF) through a file.
 
-    Of a line over `limit` bytes the first `limit + 1` are given. Memory: one line of at most `limit` bytes.
+    Of a line over `limit` bytes the first, at least `limit + 1`, are given. Memory: BATCH_BYTES, and one line of
+    at most `limit` bytes.
     """
-    number, offset = 0, 0
-    while line := file.readline(limit + 2):
-        number += 1
-        length = len(line)
-        while line[-1:] != b"\n" and (rest := file.readline(1 << 20)):
-            length += len(rest)
-            if rest[-1:] == b"\n":
-                break
-        yield number, offset, line[: limit + 1].rstrip(b"\r\n")
-        offset += length
+    number, offset, rest = 1, 0, b""
+    while chunk := file.read(BATCH_BYTES):
+        offset += len(chunk)
+        lines = chunk.split(b"\n")
+        lines[0] = rest + lines[0]
+        rest = lines.pop()
+        if len(rest) > limit:
+            rest = rest[: limit + 1]
+        if lines:
+            yield number, offset, lines
+        number += len(lines)
+    if rest:
+        yield number, offset, [rest]
+
+
+def iter_lines(file: IO[bytes], limit: int) -> Iterator[tuple[int, bytes]]:
+    """(number from one, line without its end) of each line, blank ones too; long ones as `iter_batches` says."""
+    for start, _, lines in iter_batches(file, limit):
+        for number, line in enumerate(lines, start):
+            yield number, line.rstrip(b"\r")
 
 
 def is_number(value: object) -> bool:

@@ -24,6 +24,7 @@ from tilekit.rekognition.lines import (
     CLASSIFICATION,
     DETECTION,
     METADATA,
+    ClassMap,
     LinePart,
     class_map_of,
     confidences_of,
@@ -122,19 +123,12 @@ def _quick(line: Mapping[str, LinePart | str | int], limits: Limits, allow_local
     sizes, annotations = part.image_size, part.annotations
     if not annotations or sizes is None or len(sizes) != 1:
         return None
-    if meta.type != DETECTION or meta.human_annotated not in ("yes", "no") or meta.creation_date is None:
-        return None
-    names = class_map_of(meta.class_map)
-    objects = confidences_of(meta.objects)
-    if objects is None or len(objects) != len(annotations):
-        return None
-    if names is None or not names.shortest or names.longest > limits.max_label_chars:
-        return None
+    plain = plain_metadata(meta, limits)
     width, height = sizes[0].width, sizes[0].height
-    low, high = (width, height) if width < height else (height, width)
-    if low < limits.min_side or high > limits.max_side or high > limits.max_aspect * low:
+    if plain is None or not good_sides(width, height, limits):
         return None
-    if not 0 < len(annotations) <= limits.max_boxes:
+    names, confidences = plain
+    if confidences != len(annotations) or len(annotations) > limits.max_boxes:
         return None
     least = smallest_side(width, height, limits.shrink_side)
     ids = set()
@@ -144,11 +138,11 @@ def _quick(line: Mapping[str, LinePart | str | int], limits: Limits, allow_local
             return None
         ids.add(box.class_id)
     try:
-        labels = tuple([names.by_id[number] for number in ids])
+        labels = tuple(dict.fromkeys([names.by_id[number] for number in ids]))
     except KeyError:
         return None
-    bucket = _bucket(source, allow_local)
-    if bucket is None or not good_date(meta.creation_date):
+    bucket = bucket_of(source, allow_local)
+    if bucket is None:
         return None
     size = (width, height)
     return CheckedLine(
@@ -166,6 +160,23 @@ def _quick(line: Mapping[str, LinePart | str | int], limits: Limits, allow_local
     )
 
 
+def plain_metadata(meta: LinePart, limits: Limits) -> tuple[ClassMap, int] | None:
+    """The class map and the number of confidences of sound metadata; None sends the line the exact way."""
+    if meta.type != DETECTION or meta.human_annotated not in ("yes", "no") or meta.creation_date is None:
+        return None
+    names = class_map_of(meta.class_map)
+    objects = confidences_of(meta.objects)
+    if names is None or objects is None or not names.shortest or names.longest > limits.max_label_chars:
+        return None
+    return (names, len(objects)) if good_date(meta.creation_date) else None
+
+
+def good_sides(width: int, height: int, limits: Limits) -> bool:
+    """Whether an image may have these sides (px)."""
+    low, high = (width, height) if width < height else (height, width)
+    return low >= limits.min_side and high <= limits.max_side and high <= limits.max_aspect * low
+
+
 def good_date(text: str) -> bool:
     """Whether it is a time in ISO 8601, with or without fraction and zone."""
     try:
@@ -175,7 +186,7 @@ def good_date(text: str) -> bool:
     return True
 
 
-def _bucket(source: str, allow_local: bool) -> str | None:
+def bucket_of(source: str, allow_local: bool) -> str | None:
     """The bucket of a source-ref, "" for a local path where those are allowed; None where it is malformed."""
     if source.startswith("s3://"):
         end = source.find("/", 5)
@@ -294,7 +305,7 @@ class _Line:
         if source is None:
             self.say("ERROR_MISSING_SOURCE_REF")
             return "", ""
-        bucket = _bucket(source, self.allow_local) if isinstance(source, str) else None
+        bucket = bucket_of(source, self.allow_local) if isinstance(source, str) else None
         if bucket is None:
             self.say("ERROR_INVALID_SOURCE_REF_FORMAT", f"it is {source!r:.200}")
         return str(source), bucket or ""
