@@ -15,7 +15,7 @@ from typing import Any
 from tilekit.errors import InvalidArgument
 from tilekit.labels.checking import Looking
 from tilekit.labels.files import folder_of, open_bytes
-from tilekit.labels.ground_truth import CREATED
+from tilekit.labels.ground_truth import CREATED, MAX_LINE
 from tilekit.labels.sources import PathLike
 from tilekit.rekognition.images import ImageFacts
 from tilekit.rekognition.limits import LIMITS, Limits
@@ -26,8 +26,9 @@ from tilekit.rekognition.lines import (
     MULTILABEL,
     decode_plain,
     is_number,
-    iter_lines,
+    iter_batches,
 )
+from tilekit.rekognition.plain import PlainChecker
 from tilekit.rekognition.rules import check_line, good_date
 from tilekit.rekognition.shrink import survives
 from tilekit.storage.local import atomic_file, storage_errors
@@ -68,28 +69,34 @@ def fix_manifest(
     edge (clipped), missing confidences, dates and flags, Ground Truth's multi-label form, labels over 255
     characters (cut). Boxes off the image, of an unknown class or too small to survive the shrink are taken out.
     Left out: blank, broken, repeated and over-long lines, and what is refused even so. `images`, `uploaded` as
-    in check_manifest. Memory: one line, and 8 bytes for each line's reference.
+    in check_manifest. Memory: one line, about 100 bytes for each line's reference, and the changes.
     """
     if str(path) == str(out):
         raise InvalidArgument(f"out={str(out)!r} is the manifest itself; write to another file")
     look = None if uploaded and images is None else Looking(folder_of(path), images)
+    plain = PlainChecker(limits) if images is None else None
     changes: list[Change] = []
     seen: set[int] = set()
-    read = written = 0
+    read = 0
     with open_bytes(path) as source, storage_errors(path), atomic_file(out) as target:
-        for number, raw in iter_lines(source, 64 * 1024 * 1024):
-            read += 1
-            fixed = _fixed(number, raw, look, uploaded, limits, changes)
-            if fixed is None:
-                continue
-            text, ref = fixed
-            if hash(ref) in seen:
-                changes.append(Change(number, f"an earlier line has {ref} too", kept=False))
-                continue
-            seen.add(hash(ref))
-            target.write(text + b"\n")
-            written += 1
-    return FixReport(read, written, tuple(changes))
+        for first, _, lines in iter_batches(source, MAX_LINE):
+            read += len(lines)
+            refs = [""] * len(lines) if plain is None else plain.check(lines).sources
+            if plain is not None and plain.full:
+                plain.forget()
+            for number, (raw, ref) in enumerate(zip(lines, refs, strict=True), first):
+                text = raw.rstrip(b"\r")
+                if not ref:
+                    fixed = _fixed(number, text, look, uploaded, limits, changes)
+                    if fixed is None:
+                        continue
+                    text, ref = fixed
+                if hash(ref) in seen:
+                    changes.append(Change(number, f"an earlier line has {ref} too", kept=False))
+                    continue
+                seen.add(hash(ref))
+                target.write(text + b"\n")
+    return FixReport(read, len(seen), tuple(changes))
 
 
 def _fixed(

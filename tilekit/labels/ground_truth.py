@@ -25,13 +25,14 @@ from tilekit.labels.label_set import BadLabel, ImageLabel, LabelSet, Problem, Si
 from tilekit.labels.manifest_lines import IGNORE_KEY, ManifestLine, parse_line
 from tilekit.labels.sources import PathLike, relative, resolve
 from tilekit.pages import PageKey
-from tilekit.rekognition.lines import CLASSIFICATION, DETECTION, METADATA, iter_lines
+from tilekit.rekognition.lines import CLASSIFICATION, DETECTION, METADATA, LineBox, LineObject, iter_lines
 from tilekit.storage.local import atomic_file, storage_errors
 
 CREATED = "2000-01-01T00:00:00"
 """Creation date written unless one is given: fixed, so that the same labels give the same bytes."""
 
 _ENCODER = msgspec.json.Encoder()
+_SURE = LineObject(1.0)
 MAX_LINE = 64 * 1024 * 1024
 """Bytes of a line beyond which it is not read."""
 
@@ -142,6 +143,12 @@ class _Reading:
 
 def whole_boxes(boxes: NDArray[np.float64], size: Size | None) -> NDArray[np.int64]:
     """xyxy boxes as Ground Truth's integers left, top, width, height: outward, in the image, at least 1 px."""
+    whole = boxes.astype(np.int64)
+    if size is not None and len(whole) and (whole == boxes).all():
+        low, sides = whole[:, :2], whole[:, 2:] - whole[:, :2]
+        if low.min() >= 0 and sides.min() >= 1 and (whole[:, 2:].max(axis=0) <= size).all():
+            whole[:, 2:] = sides
+            return whole
     low = np.floor(np.round(boxes[:, :2], 6)).astype(np.int64)
     high = np.ceil(np.round(boxes[:, 2:], 6)).astype(np.int64)
     low = np.maximum(low, 0)
@@ -215,8 +222,8 @@ class ManifestWriter:
             raise LabelError(f"{source}: its size in px is needed to write boxes, or that there are none")
         for place, label in enumerate(image_labels):
             line.update(self._image_part(place, label))
-        ignored = annotations[annotations.ignore]
-        if len(ignored):
+        if annotations.ignore.any():
+            ignored = annotations[annotations.ignore]
             line[IGNORE_KEY] = [
                 {"label": name, "box": box}
                 for name, box in zip(ignored.labels, ignored.boxes.tolist(), strict=True)
@@ -238,14 +245,15 @@ class ManifestWriter:
         confidences: Sequence[float] | None,
         declare: Sequence[str],
     ) -> dict[str, Any]:
-        kept = ~annotations.ignore
+        kept = slice(None) if not annotations.ignore.any() else ~annotations.ignore
         boxes = whole_boxes(annotations.boxes[kept], size).tolist()
         ids = annotations.class_ids[kept].tolist()
-        scores = [1.0] * len(ids) if confidences is None else np.asarray(confidences, float)[kept].tolist()
-        rows = [
-            {"class_id": number, "left": box[0], "top": box[1], "width": box[2], "height": box[3]}
-            for number, box in zip(ids, boxes, strict=True)
-        ]
+        if confidences is None:
+            objects = [_SURE] * len(ids)
+        else:
+            scores = np.asarray(confidences, float)[kept].tolist()
+            objects = [LineObject(_confidence(value)) for value in scores]
+        rows = [LineBox(number, *box) for number, box in zip(ids, boxes, strict=True)]
         used = {str(number): annotations.names[number] for number in sorted(set(ids))}
         if declare:
             used = {str(number): name for number, name in enumerate(declare)}
@@ -256,7 +264,7 @@ class ManifestWriter:
                 "annotations": rows,
             },
             name + METADATA: {
-                "objects": [{"confidence": _confidence(value)} for value in scores],
+                "objects": objects,
                 "class-map": used,
                 **self._common,
             },

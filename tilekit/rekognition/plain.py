@@ -28,6 +28,7 @@ from tilekit.rekognition.rules import bucket_of, good_sides, plain_metadata
 from tilekit.rekognition.shrink import smallest_side
 
 _REMEMBERED = 4096
+_NONE: dict[int, int] = {}
 _META = msgspec.json.Decoder(LinePart)
 _SIZE = msgspec.json.Decoder(list[LineSize])
 
@@ -93,6 +94,10 @@ class PlainChecker:
             for bits, count in each.used.items():
                 shown = [each.names.by_id[number] for number, bit in each.bits.items() if bit & bits]
                 yield each.names, tuple(dict.fromkeys(shown)), count
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop what was counted."""
         self.buckets = Counter()
         self._maps, self._metas = {}, {}
 
@@ -104,7 +109,6 @@ class PlainChecker:
         boxes_most, chars_most = self.limits.max_boxes, self.limits.max_line_chars
         counted, learned = 0, False  # `counted`: plain lines already in `buckets`
         for raw in lines:
-            shown = 0
             try:
                 line = decode(raw)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -119,9 +123,9 @@ class PlainChecker:
             key = _without_date(data)
             meta = metas[key] if key in metas else self._meta(key, data)
             size = sizes[side] if side in sizes else self._size(side)
-            boxes = part.annotations
+            boxes, used, shown = part.annotations, _NONE, 0
             if meta is not None and size is not None and len(boxes) == meta.count <= boxes_most:
-                shown = _shown(boxes, size, meta.map.bits)
+                used, shown = meta.map.used, _shown(boxes, size, meta.map.bits)
             if len(raw) > chars_most or not (raw.isascii() or _is_utf8(raw)):
                 shown = 0
             if shown and not (source.startswith(self._start) and 0 < len(source) - len(self._start) <= 1024):
@@ -129,7 +133,6 @@ class PlainChecker:
                 counted = len(sources) - len(odd)
                 shown = shown if self._begins(source) else 0
             if shown:
-                used = meta.map.used
                 used[shown] = used.get(shown, 0) + 1
                 sources.append(source)
             else:
