@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -216,7 +217,7 @@ def test_quick_and_slow_readers_agree(labels: LabelSet) -> None:
         writer = ManifestWriter("unused")
         writer.write_line = writer_line.update  # type: ignore[method-assign]
         writer.write(key, labels.sizes[key], page)
-        raw = json.dumps(writer_line).encode()
+        raw = msgspec.json.encode(writer_line)
         fast, slow = parse_line(raw), _Parser("", 0).line(raw)
         assert fast.annotations() == slow.annotations()
         assert (fast.source, fast.size) == (slow.source, slow.size)

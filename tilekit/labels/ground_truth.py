@@ -143,7 +143,8 @@ class _Reading:
 
 def whole_boxes(boxes: NDArray[np.float64], size: Size | None) -> NDArray[np.int64]:
     """xyxy boxes as Ground Truth's integers left, top, width, height: outward, in the image, at least 1 px."""
-    whole = boxes.astype(np.int64)
+    with np.errstate(invalid="ignore"):
+        whole = boxes.astype(np.int64)
     if size is not None and len(whole) and (whole == boxes).all():
         low, sides = whole[:, :2], whole[:, 2:] - whole[:, :2]
         if low.min() >= 0 and sides.min() >= 1 and (whole[:, 2:].max(axis=0) <= size).all():
