@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 from click.testing import CliRunner
 
@@ -37,6 +39,12 @@ WRONG = [
     "tile scan.jpg out --overlap much",
     "tile scan.jpg out --quality 500",
     "tile scan.jpg scan.jpg",
+    "tile scan.jpg ''",
+    "tile '' out",
+    "labels convert page.manifest '' --to coco",
+    "detect scan.jpg --out scan.jpg --model math:sqrt --names a",
+    "detect scan.jpg --out scan.jpg --model math:sqrt --names a --fresh",
+    "report . --truth page.manifest --detections other.jsonl",
     "join none again.tif",
     "join tiles again.doc",
     "join tiles again.tif --page 9",
@@ -82,8 +90,9 @@ WRONG = [
 
 
 @pytest.mark.parametrize("line", WRONG)
-def test_a_mistake_is_one_sentence(folder, line):
-    ran = CliRunner().invoke(cli, line.split())
+def test_a_mistake_is_one_sentence_and_costs_no_scan(folder, line):
+    scan = (folder / "scan.jpg").read_bytes()
+    ran = CliRunner().invoke(cli, shlex.split(line))
     if isinstance(ran.exception, TilekitError):
         said, code = str(ran.exception), 1  # `run_guarded` prints it
     else:
@@ -92,3 +101,4 @@ def test_a_mistake_is_one_sentence(folder, line):
     assert code in (1, 2), f"{line}: exit code {code}"
     assert said.strip()
     assert "Traceback" not in said
+    assert scan == (folder / "scan.jpg").read_bytes()

@@ -134,9 +134,9 @@ class Tiling:
         if self.edge not in _EDGES:
             raise InvalidArgument(f"edge={self.edge!r} is unknown; choose one of {', '.join(_EDGES)}")
         if not _is_number(self.scale) or not 0 < self.scale <= 1e6:
-            raise InvalidArgument(f"scale={self.scale!r} must be a number above 0")
+            raise InvalidArgument(f"scale={self.scale!r} must be a number above 0, up to a million")
         if self.dpi is not None and (not _is_number(self.dpi) or not 0 < self.dpi <= 1e6):
-            raise InvalidArgument(f"dpi={self.dpi!r} must be a number above 0")
+            raise InvalidArgument(f"dpi={self.dpi!r} must be a number above 0, up to a million")
         if self.dpi is not None and self.scale != 1.0:
             raise InvalidArgument("scale= and dpi= both set the size of the scan; give one of them")
         if self.division is None:

@@ -48,7 +48,7 @@ def test_bad_use_is_told(manifest, tmp_path):
         dataset, [manifest, str(tmp_path / "out"), "--tile", "160", "--overlap", "much"]
     )
     assert done.exit_code == 2
-    assert "neither px nor a ratio" in done.output
+    assert "neither px (128) nor a ratio" in done.output
     failed = CliRunner().invoke(dataset, [manifest, str(tmp_path / "out"), "--tile", "16"])
     assert isinstance(failed.exception, InvalidArgument)
 

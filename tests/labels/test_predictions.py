@@ -13,6 +13,7 @@ from tilekit.labels.predictions import (
     PageDetections,
     PredictionSet,
     PredictionWriter,
+    check_replaceable,
     iter_predictions,
     read_predictions,
     write_predictions,
@@ -107,6 +108,26 @@ def test_bad_lines_name_file_line_and_field(tmp_path, change, said):
     path.write_text(json.dumps(page().to_json()) + "\n\n" + json.dumps({**page().to_json(), **change}) + "\n")
     with pytest.raises(LabelError, match=rf"d\.jsonl, line 3: .*{said}"):
         list(iter_predictions(path))
+
+
+@pytest.mark.parametrize("held", [b"\xff\xd8\xff\xe0 a picture", b'{"source-ref": "a.jpg"}', b"a\nb"])
+def test_a_file_that_is_not_ours_is_left_as_it_is(tmp_path, held):
+    path = tmp_path / "scan.jpg"
+    path.write_bytes(held)
+    with pytest.raises(LabelError, match="give another file"), PredictionWriter(path, append=True):
+        pass
+    with pytest.raises(LabelError, match="give another file"):
+        check_replaceable(path)
+    assert path.read_bytes() == held
+
+
+def test_lines_of_another_writer_are_gone_on_with(tmp_path):
+    path = tmp_path / "d.jsonl"
+    line = page().to_json()
+    path.write_text(json.dumps(dict(sorted(line.items()))) + "\n" + '{"cut": ')
+    with PredictionWriter(path, append=True) as writer:
+        writer.write(page())
+    assert len(list(iter_predictions(path))) == 2
 
 
 def test_no_file(tmp_path):

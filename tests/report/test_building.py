@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from tests.report.pages import NAMES, make_pages
 from tilekit.cli.report import report as command
-from tilekit.errors import EvaluationError, ScanError
+from tilekit.errors import EvaluationError, InvalidArgument, ScanError
 from tilekit.labels.reading import write_labels
 from tilekit.report.building import write_report
 
@@ -54,6 +54,19 @@ def test_no_run_and_a_scan_of_another_size_are_told(tmp_path: Path) -> None:
     key = next(iter(truth))
     with pytest.raises(ScanError, match="was labeled at 800 x 600"):
         write_report(tmp_path / "report", truth.replace(sizes={key: (800, 600)}), {"tiles": dict(good)})
+
+
+def test_pages_that_do_not_fit_are_refused_as_evaluate_does(tmp_path: Path) -> None:
+    truth, _, good = make_pages(tmp_path / "scans", 2)
+    first = next(iter(truth))
+    with pytest.raises(EvaluationError, match="no predictions"):
+        write_report(tmp_path / "report", truth, {"tiles": {first: good[first]}})
+    with pytest.raises(InvalidArgument, match="missing"):
+        write_report(tmp_path / "report", truth, {"tiles": good}, missing="skip")
+    assert not (tmp_path / "report").exists()
+    assert (
+        write_report(tmp_path / "report", truth, {"tiles": {first: good[first]}}, missing="empty").pages == 2
+    )
 
 
 def test_the_command(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -89,6 +90,7 @@ class LazyGroup(click.Group):
             return None
         module, attribute, _ = COMMANDS[cmd_name]
         command: click.Command = getattr(import_module(module), attribute)
+        _refuse_empty(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -97,6 +99,22 @@ class LazyGroup(click.Group):
         if rows:
             with formatter.section("Commands"):
                 formatter.write_dl(rows)
+
+
+def _refuse_empty(command: click.Command) -> None:
+    """An argument that is the empty string is a shell variable that was not set, not the current folder."""
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            _refuse_empty(inner)
+    for part in command.params:
+        if isinstance(part, click.Argument) and part.callback is None:
+            part.callback = _not_empty
+
+
+def _not_empty(ctx: click.Context, part: click.Parameter, value: Any) -> Any:
+    if "" in (value if isinstance(value, tuple) else (str(value),)):
+        raise click.BadParameter("is empty; was a shell variable not set?", ctx, part)
+    return value
 
 
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

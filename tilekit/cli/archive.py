@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tilekit.cli.output import json_option, next_step, print_json, print_json_line, print_table, say
+from tilekit.cli.output import json_option, next_step, print_json, print_json_line, print_table, quoted, say
+from tilekit.cli.parameters import Overlap
 
 if TYPE_CHECKING:
     from tilekit.archive.summary import ArchiveSummary
@@ -38,7 +39,13 @@ def archive() -> None:
     help="What is done with each page.",
 )
 @click.option("--tile", default=1024, show_default=True, help="Tile size in px.")
-@click.option("--overlap", default="128", show_default=True, help="Overlap in px, or a ratio such as 0.1.")
+@click.option(
+    "--overlap",
+    type=Overlap(),
+    default="128",
+    show_default=True,
+    help="px (128) or a ratio of the tile (0.125).",
+)
 @click.option(
     "--edge",
     type=click.Choice(["shift", "clip", "pad"]),
@@ -122,7 +129,7 @@ def status(out: str, state: Path | None, as_json: bool) -> None:
     for reason in found.failures.values():
         say(f"failed: {reason}")
     if found.failed:
-        next_step(f"tilekit archive retry {out}")
+        next_step(f"tilekit archive retry {quoted(out)}")
 
 
 @archive.command()
@@ -142,7 +149,7 @@ def verify(out: str, forget: bool, state: Path | None, as_json: bool) -> None:
             say(problem)
         say(f"{len(wrong)} pages at fault" if wrong else "every recorded output is there")
         if wrong:
-            next_step("run the archive again" if forget else f"tilekit archive verify {out} --forget")
+            next_step("run the archive again" if forget else f"tilekit archive verify {quoted(out)} --forget")
     if wrong:
         raise click.exceptions.Exit(1)
 
@@ -160,7 +167,7 @@ def merge(out: str, state: Path | None, as_json: bool) -> None:
         print_json({"pages": count})
     else:
         say(f"joined the records of {count} pages")
-        next_step(f"tilekit archive status {out}")
+        next_step(f"tilekit archive status {quoted(out)}")
 
 
 def _run(inputs: tuple[str, ...], out: str, *, as_json: bool, **options: Any) -> None:
@@ -190,10 +197,9 @@ def _job(options: dict[str, Any]) -> Any:
     from tilekit import Tiling
     from tilekit.archive import DatasetJob, DetectJob, TileJob
 
-    overlap = options["overlap"]
     tiling = Tiling(
         tile=options["tile"],
-        overlap=_overlap(overlap),
+        overlap=options["overlap"],
         edge=options["edge"],
         scale=options["scale"],
         dpi=options["dpi"],
@@ -212,13 +218,6 @@ def _job(options: dict[str, Any]) -> Any:
         skip_blank=options["skip_blank"],
         container=options["container"],
     )
-
-
-def _overlap(text: str) -> int | float:
-    try:
-        return float(text) if "." in text else int(text)
-    except ValueError as exc:
-        raise click.UsageError(f"--overlap {text}: give px (128) or a ratio (0.125)") from exc
 
 
 def _bytes(text: str | None) -> int | None:
@@ -325,6 +324,6 @@ def _finish(summary: ArchiveSummary, out: str, as_json: bool) -> None:
         )
         if summary.stopped:
             say(f"stopped: {summary.stopped}")
-        next_step(f"tilekit archive {'status' if summary.ok else 'retry'} {out}")
+        next_step(f"tilekit archive {'status' if summary.ok else 'retry'} {quoted(out)}")
     if not summary.ok:
         raise click.exceptions.Exit(1)

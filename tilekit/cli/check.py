@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from tilekit.cli.output import json_option, next_step, print_json, print_table, progress_bar, say
+from tilekit.cli.output import json_option, next_step, print_json, print_table, progress_bar, quoted, say
 
 
 @click.command()
@@ -69,7 +69,7 @@ def check(
                 "--fix OUT writes a corrected manifest; lines with errors would be left out of the training"
             )
         else:
-            next_step(f"tilekit train {' '.join(manifests)} --project NAME --bucket BUCKET")
+            next_step(f"tilekit train {' '.join(map(quoted, manifests))} --project NAME --bucket BUCKET")
     if not report.clean:
         raise click.exceptions.Exit(1)
 
@@ -89,4 +89,4 @@ def _fix(manifests: tuple[str, ...], out: str, images: str | None, uploaded: boo
     for change in report.changes:
         click.echo(str(change))
     say(f"{report.read} lines read, {report.written} written, {len(report.changes)} changes")
-    next_step(f"tilekit check {out}")
+    next_step(f"tilekit check {quoted(out)}")

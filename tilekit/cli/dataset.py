@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from tilekit.cli.output import json_option, next_step, print_json, print_table, progress_bar, say
+from tilekit.cli.output import json_option, next_step, print_json, print_table, progress_bar, quoted, say
+from tilekit.cli.parameters import Overlap
 
 
 def _shares(text: str) -> tuple[float, ...] | None:
@@ -17,23 +18,11 @@ def _shares(text: str) -> tuple[float, ...] | None:
         return None
 
 
-def _overlap(text: str) -> int | float:
-    """Px as a whole number, or a ratio such as 0.1."""
-    try:
-        return int(text)
-    except ValueError:
-        pass
-    try:
-        return float(text)
-    except ValueError as exc:
-        raise click.BadParameter(f"{text!r} is neither px nor a ratio", param_hint="--overlap") from exc
-
-
 @click.command()
 @click.argument("labels", metavar="LABELS")
 @click.argument("out", metavar="OUT")
 @click.option("--tile", type=int, help="Side of a tile, px; by default what `tilekit plan` recommends.")
-@click.option("--overlap", metavar="PX|RATIO", help="Overlap of tiles, px or a ratio below 1.")
+@click.option("--overlap", type=Overlap(), help="Overlap of tiles, px (128) or a ratio of the tile (0.125).")
 @click.option("--scale", type=float, default=1.0, show_default=True, help="Reduce the scans first.")
 @click.option("--min-visible", type=float, default=0.5, show_default=True, help="Share of a box that counts.")
 @click.option(
@@ -102,7 +91,7 @@ def dataset(labels: str, out: str, as_json: bool, **options: Any) -> None:
         say(str(planned))
         tile = planned.chosen.tile
         overlap = planned.chosen.overlap if overlap is None else overlap
-    tiling = Tiling(tile, _overlap(str(overlap or 0)), scale=options["scale"])
+    tiling = Tiling(tile, overlap or 0, scale=options["scale"])
     with progress_bar("tiles", quiet=as_json) as progress:
         summary = tile_dataset(
             truth,
@@ -141,7 +130,7 @@ def dataset(labels: str, out: str, as_json: bool, **options: Any) -> None:
         say(_baseline_words(summary.baseline))
     place = out.rstrip("/")
     say(f"look at {place}/contact-train.jpg")
-    next_step(f"tilekit check {place}/train.manifest {place}/test.manifest")
+    next_step(f"tilekit check {quoted(place + '/train.manifest')} {quoted(place + '/test.manifest')}")
 
 
 def _baseline_words(baseline: Any) -> str:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tilekit.cli.cloud import cloud_options
-from tilekit.cli.output import json_option, next_step, print_json, print_table, progress_bar, say
+from tilekit.cli.output import json_option, next_step, print_json, print_table, progress_bar, quoted, say
+from tilekit.cli.parameters import Overlap
 from tilekit.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -46,7 +47,9 @@ _BYTES_PER_PIXEL = 0.3  # of a JPEG of quality 90; a page of text has less, a ph
 )
 @click.option("--tile", type=int, help="Tile side in px (default: what the model was trained on, or 1024).")
 @click.option(
-    "--overlap", type=int, help="px shared by neighbors (default: the model's, or an eighth of the tile)."
+    "--overlap",
+    type=Overlap(),
+    help="px (128) or a ratio of the tile (0.125); default: the model's, or an eighth of the tile.",
 )
 @click.option("--whole", is_flag=True, help="The baseline: each page as one image, no tiles.")
 @click.option(
@@ -84,7 +87,7 @@ def detect(
     model: str,
     out: str,
     tile: int | None,
-    overlap: int | None,
+    overlap: float | None,
     whole: bool,
     whole_side: int,
     dpi: float | None,
@@ -174,7 +177,7 @@ def detect(
             say(f"incomplete: {key}: tiles failed; run the same command again to mend it")
         if limits is None and result.done:
             say("every score is kept, for `tilekit evaluate`; --thresholds FILE leaves the likely boxes")
-        next_step(f"tilekit evaluate TRUTH {out}")
+        next_step(f"tilekit evaluate TRUTH {quoted(out)}")
     if result.failed or result.incomplete:
         raise click.exceptions.Exit(1)
 
@@ -186,7 +189,7 @@ def named_detector(
     cloud: tuple[str | None, str | None, str | None],
     units: int,
     tile: int | None,
-    overlap: int | None,
+    overlap: float | None,
     whole: bool,
     force: bool,
     needed: Callable[[Tiling | None, str], bool] = lambda tiling, title: True,
@@ -268,7 +271,7 @@ def load_callable(text: str, names: Sequence[str] = ()) -> Any:
     return import_detector(text, names)
 
 
-def _tiling(tile: int | None, overlap: int | None, trained: Tiling | None) -> Tiling:
+def _tiling(tile: int | None, overlap: float | None, trained: Tiling | None) -> Tiling:
     """What was asked for, else what the model was trained on, else 1024 px with an eighth shared."""
     from tilekit.grid import Tiling
 

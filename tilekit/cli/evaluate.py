@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tilekit.cli.output import json_option, next_step, print_json, say
+from tilekit.cli.output import json_option, next_step, print_json, quoted, say
 
 if TYPE_CHECKING:
     from tilekit.evaluation.result import Evaluation
@@ -121,7 +121,7 @@ def evaluate(
         click.echo(f"\n{text}")
     if out:
         say(f"wrote {out}")
-        next_step(f"tilekit compare BASELINE.json {out}")
+        next_step(f"tilekit compare BASELINE.json {quoted(out)}")
     else:
         next_step("--out FILE.json saves this for tilekit compare")
 

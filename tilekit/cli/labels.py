@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from tilekit.cli.output import json_option, next_step, print_json, print_table, progress_bar, say
+from tilekit.cli.output import json_option, next_step, print_json, print_table, progress_bar, quoted, say
 
 
 @click.group()
@@ -67,7 +67,7 @@ def convert(
     for problem in problems:
         say(problem)
     say(f"{len(found)} pages, {found.boxes} boxes, {len(found.names)} labels: {found.format} to {target}")
-    next_step(f"tilekit labels stats {out}")
+    next_step(f"tilekit labels stats {quoted(out)}")
 
 
 @labels.command()
@@ -109,7 +109,7 @@ def stats(
         f"{numbers.pages} pages ({numbers.empty} without boxes, {numbers.unlabeled} unlabeled), "
         f"{numbers.boxes} boxes; boxes a page: {_range(numbers.per_page)}; over 50: {numbers.crowded} pages"
     )
-    next_step(f"tilekit plan {source}")
+    next_step(f"tilekit plan {quoted(source)}")
 
 
 def _range(quantiles: tuple[float, ...]) -> str:
@@ -203,4 +203,4 @@ def merge(base: str, reviewed: tuple[str, ...], out: str, target: str, as_json: 
         print_json(value)
         return
     print_table(list(value), [list(value.values())])
-    next_step(f"tilekit dataset {out} OUT, then tilekit train")
+    next_step(f"tilekit dataset {quoted(out)} OUT, then tilekit train")

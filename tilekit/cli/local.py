@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tilekit.cli.output import json_option, next_step, print_json, print_json_line, say
+from tilekit.cli.output import json_option, next_step, print_json, print_json_line, quoted, say
 
 
 @click.group()
@@ -142,4 +142,4 @@ def export(
         print_json({"out": str(out), "names": list(names)})
         return
     say(f"wrote {out}, {len(names)} labels: {', '.join(names)}")
-    next_step(f"tilekit detect SCANS --model {out}")
+    next_step(f"tilekit detect SCANS --model {quoted(out)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -69,17 +70,27 @@ def print_json_line(value: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None) -> None:
-    """A table on standard output; numbers are right-aligned."""
+    """A table on standard output, as wide as the terminal, or as it needs where there is none.
+
+    Numbers are right-aligned; words are broken only where they have more than 20 letters.
+    """
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=title, title_justify="left", header_style="bold")
+    table = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    cells = [[_cell(value) for value in row] for row in rows]
     for place, name in enumerate(columns):
         numeric = all(isinstance(row[place], (int, float)) for row in rows) if rows else False
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(_cell(value) for value in row))
-    Console(soft_wrap=False).print(table)
+        words = " ".join([name, *(row[place] for row in cells)]).split()
+        least = min(20, max(map(len, words), default=1))
+        table.add_column(Text(name), justify="right" if numeric else "left", overflow="fold", min_width=least)
+    for row in cells:
+        table.add_row(*map(Text, row))
+    console = Console()
+    width = console.width if console.is_terminal else max(console.width, console.measure(table).maximum)
+    console.print(table, width=width, crop=False)
 
 
 def _cell(value: Any) -> str:
@@ -101,6 +112,11 @@ def progress_bar(label: str, *, quiet: bool = False) -> Iterator[Callable[[int, 
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total or None)
+
+
+def quoted(value: object) -> str:
+    """A file name as one writes it in a shell."""
+    return shlex.quote(str(value))
 
 
 def next_step(text: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from tilekit.cli.output import json_option, next_step, print_json, print_table, say
+from tilekit.cli.output import json_option, next_step, print_json, print_table, quoted, say
 
 
 @click.command()
@@ -47,4 +47,6 @@ def plan(
         f"Costs: US$ {found.price:g} per unit-hour, {found.rate:g} tiles a second (--price, --rate; "
         f"defaults as of {found.prices_as_of}); starting and stopping the model not counted."
     )
-    next_step(f"tilekit dataset {labels} OUT --tile {found.chosen.tile} --overlap {found.chosen.overlap}")
+    next_step(
+        f"tilekit dataset {quoted(labels)} OUT --tile {found.chosen.tile} --overlap {found.chosen.overlap}"
+    )

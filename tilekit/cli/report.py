@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -24,6 +25,13 @@ _TRUTH = ("truth.manifest", "pages-test.manifest")
 )
 @click.option("--images", type=click.Path(exists=True, file_okay=False), help="Folder of the labeled scans.")
 @click.option("--iou", default=0.5, show_default=True, help="Overlap that makes a hit.")
+@click.option(
+    "--missing",
+    type=click.Choice(["error", "empty"]),
+    default="error",
+    show_default=True,
+    help="Pages of truth without predictions: refuse, or all missed.",
+)
 @click.option("--dpi", type=float, help="Resolution at which PDF pages were labeled.")
 @click.option("--title", default="Whole pages against tiles", show_default=True, help="Title of the page.")
 @click.option("--crops", default=48, show_default=True, help="Pictures of errors per run and kind.")
@@ -36,6 +44,7 @@ def report(
     baseline: str | None,
     images: str | None,
     iou: float,
+    missing: Any,
     dpi: float | None,
     title: str,
     crops: int,
@@ -59,6 +68,7 @@ def report(
             labels,
             runs,
             iou=iou,
+            missing=missing,
             dpi=dpi,
             title=title,
             crops=crops,

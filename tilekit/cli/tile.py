@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tilekit.cli.output import json_option, next_step, print_json, print_table, progress_bar, say
+from tilekit.cli.output import json_option, next_step, print_json, print_table, progress_bar, quoted, say
+from tilekit.cli.parameters import Dpi, Overlap
 from tilekit.errors import InvalidArgument, ScanError, StorageNotFound, TilekitError
 from tilekit.grid import Tiling
 
@@ -19,41 +20,20 @@ if TYPE_CHECKING:
     from tilekit.tiles.writing import TileRun, TileSet
 
 
-class _Dpi(click.ParamType[Any]):
-    name = "dpi"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        """A number, or "native"."""
-        try:
-            return value if value == "native" else float(value)
-        except ValueError:
-            self.fail(f"{value!r} is neither a number nor native", param, ctx)
-
-
 _DPI_HELP = (
     "Tile at this resolution: PDF pages are rendered at it, scans that know theirs are reduced to it, "
     "others are taken to have it. Or native: a PDF page that is one image at that image's own size."
 )
 
 
-class _Overlap(click.ParamType[Any]):
-    name = "px|ratio"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        """A whole number is px, one with a point a ratio."""
-        try:
-            return value if not isinstance(value, str) else float(value) if "." in value else int(value)
-        except ValueError:
-            self.fail(f"{value!r} is neither px (128) nor a ratio (0.125)", param, ctx)
-
-
 def _tiling_options(command: Any) -> Any:
     for option in (
-        click.option("--scale", type=float, default=1.0, help="Tile a reduced scan: 0.5 is half size."),
+        click.option("--scale", type=float, default=1.0, show_default=True, help="Tile a reduced scan: 0.5 is half size."),
         click.option("--parts", type=int, help="Cut into this many equal parts instead."),
         click.option("--edge", type=click.Choice(["shift", "clip", "pad"]), default="shift", show_default=True,
                      help="Right and bottom: move the last tile inward, let it be smaller, or fill it up."),
-        click.option("--overlap", type=_Overlap(), default="0", help="px (128) or a ratio of the tile (0.125)."),
+        click.option("--overlap", type=Overlap(), default="0", show_default=True,
+                     help="px (128) or a ratio of the tile (0.125)."),
         click.option("--tile", type=int, default=1024, show_default=True, help="Tile size in px."),
     ):  # fmt: skip
         command = option(command)
@@ -71,7 +51,7 @@ def _tiling(tile: int, overlap: float, edge: Any, parts: int | None, scale: floa
 @click.argument("inputs", nargs=-1, required=True)
 @click.argument("out")
 @_tiling_options
-@click.option("--dpi", type=_Dpi(), help=_DPI_HELP)
+@click.option("--dpi", type=Dpi(), help=_DPI_HELP)
 @click.option(
     "--format",
     type=click.Choice(["jpeg", "png", "webp"]),
@@ -135,13 +115,12 @@ def tile_command(
     total |= {"seconds": round(seconds, 3), "failed": failures}
     if as_json:
         print_json(total)
-    else:
+    elif total["pages"]:
         speed = f"{total['tiles'] / seconds:.0f} tiles/s, {pixels / 1e6 / seconds:.0f} Mpx/s"
         extra = f", {total['blank']} blank left out" if total["blank"] else ""
         extra += f", {total['lowered']} at lower quality to fit" if total["lowered"] else ""
         say(f"{total['tiles']} tiles of {total['pages']} page(s) in {out}{extra} ({speed})")
-        if total["pages"]:
-            next_step(f"tilekit join {out} again.tif, or look into {out}/tiles.jsonl")
+        next_step(f"tilekit join {quoted(out)} again.tif, or look into tiles.jsonl there")
     if failures:
         raise click.exceptions.Exit(1)
 
@@ -235,13 +214,13 @@ def join_command(folder: str, out: str, source: str | None, page: int | None, as
     if as_json:
         print_json({"out": str(made), "bytes": made.stat().st_size})
     else:
-        next_step(f"tilekit info {made}")
+        next_step(f"tilekit info {quoted(made)}")
 
 
 @click.command("info")
 @click.argument("files", nargs=-1, required=True)
 @_tiling_options
-@click.option("--dpi", type=_Dpi(), help=_DPI_HELP)
+@click.option("--dpi", type=Dpi(), help=_DPI_HELP)
 @json_option
 def info_command(
     files: tuple[str, ...],
@@ -265,11 +244,19 @@ def info_command(
     if as_json:
         print_json({"pages": rows, "failed": failures})
     elif rows:
-        names = ("source", "page", "kind", "width", "height", "bands", "dpi", "pages", "tiles", "memory_mb")
-        print_table(names, [[row[name] for name in names] for row in rows])
-        next_step(f"tilekit tile {rows[0]['source']} tiles/")
+        names = ("scan", "kind", "size", "bands", "dpi", "pages", "tiles", "memory MB")
+        print_table(names, [_info_row(row) for row in rows])
+        next_step(f"tilekit tile {quoted(rows[0]['source'])} tiles/")
     if failures:
         raise click.exceptions.Exit(1)
+
+
+def _info_row(row: dict[str, Any]) -> list[Any]:
+    from tilekit.pages import PageKey
+
+    size, dpi = f"{row['width']} x {row['height']}", row["dpi"] and round(row["dpi"])
+    key = PageKey(row["source"], row["page"])
+    return [str(key), row["kind"], size, row["bands"], dpi, row["pages"], row["tiles"], row["memory_mb"]]
 
 
 def _describe_file(file: str, tiling: Tiling, dpi: Any) -> Iterator[dict[str, Any]]:

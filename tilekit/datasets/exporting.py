@@ -11,6 +11,7 @@ from tilekit.boxes.annotations import Annotations
 from tilekit.datasets.planned import PlannedPage
 from tilekit.datasets.splitting import SIDES, Side
 from tilekit.datasets.writing import TILES, tile_path
+from tilekit.errors import StorageError
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.reading import write_labels
 from tilekit.pages import PageKey
@@ -18,6 +19,7 @@ from tilekit.storage.local import storage_errors, write_text
 
 EXPORTS = ("coco", "yolo")
 _YOLO = "yolo"
+_OURS = ".tilekit-export"  # in a folder that an export made, and may replace
 
 
 def export(
@@ -55,8 +57,12 @@ def _yolo(
 
     root = folder / _YOLO
     with storage_errors(root):
+        if root.exists() and not (root / _OURS).exists():
+            raise StorageError(f"{root}: is in the way of the YOLO export and not made by one; move it away")
         if root.exists():
             shutil.rmtree(root)
+        root.mkdir(parents=True)
+        (root / _OURS).touch()
     parts = []
     for side in SIDES:
 

@@ -12,7 +12,12 @@ from typing import Any, Literal
 from tilekit.detection.detecting import WHOLE_SIDE, AnyDetector, detect_tiles, whole_page
 from tilekit.errors import DetectorError, InvalidArgument, ScanError
 from tilekit.grid import Tiling
-from tilekit.labels.predictions import PageDetections, PredictionWriter, iter_predictions
+from tilekit.labels.predictions import (
+    PageDetections,
+    PredictionWriter,
+    check_replaceable,
+    iter_predictions,
+)
 from tilekit.pages import PageKey
 from tilekit.scans.opening import open_scan, scan_info
 from tilekit.scans.scan import Scan
@@ -68,6 +73,7 @@ def detect_scans(
     path = Path(out)
     done = set() if fresh else done_pages(path, tiling, whole_side=whole_side, model=model)
     if fresh:
+        check_replaceable(path)
         path.unlink(missing_ok=True)
     result = ScansResult()
     with PredictionWriter(path, append=True) as writer:

@@ -237,8 +237,8 @@ class PredictionWriter:
 
     `append=False`: the file appears whole when the block ends well, or not at all.
     `append=True`: lines go to the file as they come, each in one write, so a killed run keeps what is
-    done; half a line left by a killed run is cut off first. Raises StorageError, naming the file.
-    Memory: one page.
+    done; half a line left by a killed run is cut off first. Memory: one page.
+    Raises StorageError naming the file, LabelError where it is there and holds something else.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, append: bool = False) -> None:
@@ -288,6 +288,9 @@ def write_predictions(pages: Iterable[PageDetections], path: str | os.PathLike[s
             writer.write(page)
             count += 1
     return count
+
+
+_START = b'{"source":'  # of every line that PredictionWriter writes
 
 
 class _Box(msgspec.Struct):
@@ -371,11 +374,33 @@ def _page(line: _Line) -> PageDetections:
     )
 
 
+def check_replaceable(path: str | os.PathLike[str]) -> None:
+    """Raise LabelError where `path` is there and holds anything but predictions."""
+    if os.path.exists(path):
+        with storage_errors(path), open(path, "rb") as file:
+            _check_ours(file, Path(path))
+
+
+def _check_ours(file: IO[bytes], path: Path) -> None:
+    """The first bytes, or else the first line, must be a line of `detections.jsonl`; nothing at all is one too."""
+    start = file.read(len(_START))
+    if _START.startswith(start):
+        return
+    try:
+        msgspec.json.decode(start + file.readline(), type=_Line)
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        raise LabelError(f"{path}: is there and is no detections.jsonl; give another file to write") from exc
+
+
 def _trim_half_line(path: Path) -> None:
-    """Cut off what follows the last line end; a run killed while writing leaves such a tail."""
+    """Cut off what follows the last line end; a run killed while writing leaves such a tail.
+
+    Raises LabelError, and changes nothing, where the file is none of ours.
+    """
     if not path.exists():
         return
     with path.open("r+b") as file:
+        _check_ours(file, path)
         end = file.seek(0, os.SEEK_END)
         keep = end
         while keep > 0:

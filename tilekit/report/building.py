@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 import tilekit
-from tilekit.errors import EvaluationError, ScanError
+from tilekit.errors import EvaluationError, InvalidArgument, ScanError
 from tilekit.evaluation.comparison import compare
 from tilekit.evaluation.evaluating import evaluate
 from tilekit.evaluation.matching import Criterion
-from tilekit.evaluation.pages import Predictions, Truth
+from tilekit.evaluation.pages import Missing, Predictions, Truth
 from tilekit.evaluation.result import Evaluation
 from tilekit.flow import ordered_map
 from tilekit.grid import Tiling
@@ -47,6 +47,7 @@ def write_report(
     *,
     evaluations: Mapping[str, Evaluation] | None = None,
     iou: Criterion = 0.5,
+    missing: Missing = "error",
     title: str = "Whole pages against tiles",
     dpi: float | None = None,
     open_page: Callable[[PageKey], Scan] | None = None,
@@ -61,20 +62,24 @@ def write_report(
     `truth`: LabelSet or mapping PageKey -> Annotations, whose keys open as scans (or give
     `open_page`). `runs`: name -> predictions, the baseline first. `evaluations`: name -> Evaluation
     made elsewhere (thresholds fitted on other pages, say); by default each run is evaluated here.
+    `missing`: pages of truth without predictions of a run are an "error", as in `evaluate`, or "empty"
+    (all missed).
     `crops`: pictures of missed and false boxes, per run and kind at most this many. `dpi`: resolution
     PDF pages were labeled at; by default found from the labels' page size.
     A rerun keeps finished pyramids. Memory: `workers` pages' bands (see `write_pyramid`), all boxes.
-    Raises EvaluationError where there is no run, ScanError naming the page that cannot be read.
+    Raises EvaluationError where there is no run or pages do not fit, ScanError naming the page that cannot be read.
     """
     if not runs:
         raise EvaluationError("a report needs at least one set of predictions")
+    if missing not in ("error", "empty"):
+        raise InvalidArgument(f"missing={missing!r} is unknown here; choose error or empty")
     root = Path(out)
     found = {name: _loaded(run) for name, run in runs.items()}
     judged = dict(evaluations or {})
     for name, run in found.items():
         if name not in judged:
-            judged[name] = evaluate(truth, run, iou, missing="empty", name=name)
-    matches = match_runs(truth, found, judged, iou)
+            judged[name] = evaluate(truth, run, iou, missing=missing, name=name)
+    matches = match_runs(truth, found, judged, iou, missing)
     sizes = {**_sizes(found), **getattr(truth, "sizes", {})}
     opener = open_page or _opener(sizes, dpi)
     chosen = _chosen_crops(matches, crops)

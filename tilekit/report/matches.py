@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tilekit.boxes.annotations import Annotations
 from tilekit.evaluation.matching import Criterion, find_overlaps, match_pages
-from tilekit.evaluation.pages import Predictions, Truth, flatten
+from tilekit.evaluation.pages import Missing, Predictions, Truth, flatten
 from tilekit.evaluation.result import Evaluation
 from tilekit.pages import PageKey
 
@@ -55,10 +55,14 @@ class Matches:
 
 
 def match_runs(
-    truth: Truth, runs: dict[str, Predictions], evaluations: dict[str, Evaluation], criterion: Criterion
+    truth: Truth,
+    runs: dict[str, Predictions],
+    evaluations: dict[str, Evaluation],
+    criterion: Criterion,
+    missing: Missing = "error",
 ) -> Matches:
     """Match every run to the truth, as `evaluate` does."""
-    flats = [flatten(truth, run, missing="empty") for run in runs.values()]
+    flats = [flatten(truth, run, missing=missing) for run in runs.values()]
     places: dict[str, int] = {}
     for flat in flats:
         for name in flat.names:

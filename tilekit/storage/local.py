@@ -57,6 +57,8 @@ def atomic_path(path: str | os.PathLike[str], *, durable: bool = False) -> Itera
     `durable` also flushes file and folder to the disk before returning. Makes missing folders.
     """
     target = Path(path)
+    if not target.name:
+        raise StorageError(f"{os.fspath(path)!r} names no file; give a file to write")
     with storage_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
     part = part_path(target)

@@ -48,6 +48,7 @@ def save_rows(
     source = pyvips.SourceCustom()
     source.on_read(feed.read)
     with atomic_path(target) as part:
+        part.touch()  # what forbids writing is told by the system in a word, by libvips in twenty lines
         try:
             image = pyvips.Image.pngload_source(source, access="sequential", fail_on="error", unlimited=True)
             getattr(image, saver)(str(part), **options)
