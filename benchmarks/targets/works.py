@@ -75,7 +75,7 @@ def archived(source, out, workers):
     from tilekit import TileJob, Tiling, process_archive
 
     def work():
-        done = process_archive(source, out, TileJob(Tiling(1024, 128)), workers=workers)
+        done = process_archive(source, out, TileJob(Tiling(1024, 128, edge="clip")), workers=workers)
         return {"done": done.done, "failed": done.failed, "skipped": done.skipped, "tiles": done.tiles}
 
     return work

@@ -1,16 +1,55 @@
-"""Archives: many scans, resumable, on any concurrent.futures.Executor."""
+"""Archives: many scans, resumable, on any concurrent.futures.Executor.
 
-from tilekit.archive.dataset import DatasetJob as DatasetJob
-from tilekit.archive.detecting import DetectJob as DetectJob
-from tilekit.archive.inspecting import ArchiveStatus as ArchiveStatus
-from tilekit.archive.inspecting import archive_status as archive_status
-from tilekit.archive.inspecting import merge_ledgers as merge_ledgers
-from tilekit.archive.inspecting import verify_archive as verify_archive
-from tilekit.archive.jobs import TileJob as TileJob
-from tilekit.archive.retrying import retry_archive as retry_archive
-from tilekit.archive.running import process_archive as process_archive
-from tilekit.archive.sources import Shard as Shard
-from tilekit.archive.sources import Source as Source
-from tilekit.archive.sources import iter_sources as iter_sources
-from tilekit.archive.summary import ArchiveSummary as ArchiveSummary
-from tilekit.archive.working import Task as Task
+Names load on first use: a worker that tiles need not import what builds datasets or detects.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tilekit.archive.dataset import DatasetJob as DatasetJob
+    from tilekit.archive.detecting import DetectJob as DetectJob
+    from tilekit.archive.inspecting import ArchiveStatus as ArchiveStatus
+    from tilekit.archive.inspecting import archive_status as archive_status
+    from tilekit.archive.inspecting import merge_ledgers as merge_ledgers
+    from tilekit.archive.inspecting import verify_archive as verify_archive
+    from tilekit.archive.jobs import TileJob as TileJob
+    from tilekit.archive.retrying import retry_archive as retry_archive
+    from tilekit.archive.running import process_archive as process_archive
+    from tilekit.archive.sources import Shard as Shard
+    from tilekit.archive.sources import Source as Source
+    from tilekit.archive.sources import iter_sources as iter_sources
+    from tilekit.archive.summary import ArchiveSummary as ArchiveSummary
+    from tilekit.archive.working import Task as Task
+
+_HOME = {
+    "ArchiveStatus": "inspecting",
+    "ArchiveSummary": "summary",
+    "DatasetJob": "dataset",
+    "DetectJob": "detecting",
+    "Shard": "sources",
+    "Source": "sources",
+    "Task": "working",
+    "TileJob": "jobs",
+    "archive_status": "inspecting",
+    "iter_sources": "sources",
+    "merge_ledgers": "inspecting",
+    "process_archive": "running",
+    "retry_archive": "retrying",
+    "verify_archive": "inspecting",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'tilekit.archive' has no attribute {name!r}")
+    value = getattr(import_module(f"tilekit.archive.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(_HOME)

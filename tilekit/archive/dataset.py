@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, fields
@@ -10,6 +11,7 @@ from typing import Any
 
 from tilekit.archive.executors import Pool, is_lost_worker
 from tilekit.archive.summary import ArchiveSummary
+from tilekit.archive.working import WholeJob
 from tilekit.datasets.building import tile_dataset
 from tilekit.datasets.carrying import Slivers
 from tilekit.datasets.summary import DatasetSummary
@@ -19,7 +21,7 @@ from tilekit.scans.encoding import ImageFormat, Subsampling
 
 
 @dataclass(frozen=True)
-class DatasetJob:
+class DatasetJob(WholeJob):
     """Cut a labeled archive into a dataset: `process_archive("labels.manifest", "out/", DatasetJob(tiling))`.
 
     What a dataset is made of (split, sampling, manifests) concerns all pages at once, so the input is
@@ -47,19 +49,19 @@ class DatasetJob:
         labels: LabelSet | str | os.PathLike[str],
         out: str | os.PathLike[str],
         pool: Pool,
-        progress: Callable[[int, int], object] | None = None,
-    ) -> DatasetSummary:
+    ) -> ArchiveSummary:
         """The dataset, its pages written on `pool`."""
+        started = time.perf_counter()
         settings = {field.name: getattr(self, field.name) for field in fields(self)}
-        return tile_dataset(
+        built = tile_dataset(
             labels,
             out,
             **settings,
             workers=pool.size,
             strict=False,
             executor=Stubborn(pool),
-            progress=progress,
         )
+        return summary_of(built, time.perf_counter() - started)
 
 
 class Stubborn:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
+import queue
 import signal
 import threading
-from collections import deque
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
-from functools import partial
+from concurrent.futures import BrokenExecutor, Executor, Future
+from multiprocessing.reduction import ForkingPickler
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 from tilekit.errors import InvalidArgument
+
+_Item = tuple[Future[Any], Callable[..., Any], tuple[Any, ...]]
 
 
 class Pool(Protocol):
@@ -41,8 +44,8 @@ class LocalPool:
     """Worker processes on this machine; a killed one fails its own task only, and is replaced.
 
     `size` processes, each with `threads` libvips threads, so that size x threads fits the cores.
-    Each process is a standard pool of one: processes share no pipe and no lock, so one that is
-    killed, at whatever moment, cannot keep another from working.
+    Each has a pipe and a thread of its own here: processes share no lock, so one that is killed, at
+    whatever moment, cannot keep another from working. A process starts with its first task.
     """
 
     def __init__(self, size: int | None = None, threads: int | None = None) -> None:
@@ -50,19 +53,14 @@ class LocalPool:
         self.size = cores if size is None else size
         if self.size < 1:
             raise InvalidArgument(f"workers={size!r} must be at least 1")
-        self._threads = threads or max(1, cores // self.size)
-        self._lock = threading.Lock()
-        self._waiting: deque[tuple[Future[Any], Callable[..., Any], tuple[Any, ...]]] = deque()
-        self._idle = [self._fresh() for _ in range(self.size)]
-        self._all = set(self._idle)
-        self._closed = False
+        setting = threads or max(1, cores // self.size)
+        self._waiting: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
+        self._workers = [_Worker(self._waiting, setting) for _ in range(self.size)]
 
     def submit(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
         """Start `function(*args)` in a worker process; WorkerLost where that process dies."""
         future: Future[Any] = Future()
-        with self._lock:
-            self._waiting.append((future, function, args))
-        self._dispatch()
+        self._waiting.put((future, function, args))
         return future
 
     def __enter__(self) -> Self:
@@ -71,70 +69,117 @@ class LocalPool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._lock:
-            self._closed = True
-            workers, self._all = list(self._all), set()
-        for worker in workers:
+        for _ in self._workers:
+            self._waiting.put(None)
+        for worker in self._workers:
             if kind is not None:
-                _kill(worker)
-            worker.shutdown(wait=True, cancel_futures=True)
+                worker.stop()
+        for worker in self._workers:
+            worker.join()
 
-    def _fresh(self) -> ProcessPoolExecutor:
-        # A fork of a process with threads can deadlock; a fresh interpreter cannot.
-        context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(1, context, prepare_worker, (self._threads,))
 
-    def _dispatch(self) -> None:
-        while True:
-            with self._lock:
-                if self._closed or not self._idle or not self._waiting:
-                    return
-                worker = self._idle.pop()
-                outer, function, args = self._waiting.popleft()
-            if not outer.set_running_or_notify_cancel():
-                with self._lock:
-                    self._idle.append(worker)
+class _Worker:
+    """One process, and the thread that hands it tasks one at a time."""
+
+    def __init__(self, waiting: queue.SimpleQueue[_Item | None], threads: int) -> None:
+        self._waiting, self._threads = waiting, threads
+        self._process: Any = None
+        self._pipe: Any = None
+        self._stopped = False
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._serve, name="tilekit-worker", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Kill the process, whatever it does; nothing starts after."""
+        with self._lock:
+            self._stopped = True
+            if self._process is not None:
+                self._process.kill()
+
+    def join(self) -> None:
+        """Wait for the thread, which ends its process."""
+        self._thread.join()
+
+    def _serve(self) -> None:
+        while (item := self._waiting.get()) is not None:
+            future, function, args = item
+            if self._stopped or not future.set_running_or_notify_cancel():
+                future.cancel()
                 continue
             try:
-                inner = worker.submit(function, *args)
-            except BrokenExecutor:  # it died while idle; nothing was running in it
-                self._replace(worker)
-                with self._lock:
-                    worker = self._idle.pop()
-                inner = worker.submit(function, *args)
-            inner.add_done_callback(partial(self._land, worker, outer))
-
-    def _land(self, worker: ProcessPoolExecutor, outer: Future[Any], inner: Future[Any]) -> None:
-        error = None if inner.cancelled() else inner.exception()
-        if inner.cancelled():
-            outer.set_exception(WorkerLost("the pool was closed"))
-        elif isinstance(error, BrokenExecutor):
-            self._replace(worker)
-            outer.set_exception(WorkerLost("the worker process died"))
-        else:
-            with self._lock:
-                self._idle.append(worker)
-            if error is not None:
-                outer.set_exception(error)
+                good, value = self._call(function, args)
+            except (EOFError, OSError):
+                self._bury()
+                good, value = False, WorkerLost("the worker process died")
+            except BaseException as exc:  # noqa: BLE001 - what cannot be pickled, or started
+                good, value = False, exc
+            if good:
+                future.set_result(value)
             else:
-                outer.set_result(inner.result())
-        self._dispatch()
+                future.set_exception(value)
+            del item, future, function, args, value  # hold nothing while waiting
+        self._bury()
 
-    def _replace(self, worker: ProcessPoolExecutor) -> None:
+    def _call(self, function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[bool, Any]:
+        if self._process is not None and not self._process.is_alive():
+            self._bury()  # it died while idle; nothing was running in it
+        if self._process is None:
+            self._start()
+        self._pipe.send((function, args))
+        good, value = self._pipe.recv()
+        return bool(good), value
+
+    def _start(self) -> None:
+        # A fork of a process with threads can deadlock; a fresh interpreter cannot.
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_work, args=(theirs, self._threads))
         with self._lock:
-            if self._closed:
-                return
-            self._all.discard(worker)
-            fresh = self._fresh()
-            self._all.add(fresh)
-            self._idle.append(fresh)
-        worker.shutdown(wait=False)
+            if self._stopped:
+                raise WorkerLost("the pool was closed")
+            process.start()
+            self._process, self._pipe = process, ours
+        theirs.close()
+
+    def _bury(self) -> None:
+        with self._lock:
+            process, self._process = self._process, None
+        if process is not None:
+            self._pipe.close()  # tells a live one to end
+            process.join()
+            process.close()
 
 
-def _kill(worker: ProcessPoolExecutor) -> None:
-    """End a worker's process now, whatever it does."""
-    for process in list((getattr(worker, "_processes", None) or {}).values()):
-        process.kill()
+def _work(pipe: Any, threads: int) -> None:
+    """The life of a worker process: tasks from the pipe until it closes."""
+    prepare_worker(threads)
+    while True:
+        try:
+            function, args = pipe.recv()
+        except EOFError:
+            return
+        except Exception as exc:  # noqa: BLE001 - a task that cannot be imported here
+            pipe.send((False, _portable(exc)))
+            continue
+        try:
+            answer = True, function(*args)
+        except Exception as exc:  # noqa: BLE001 - it is the caller's to judge
+            answer = False, _portable(exc)
+        try:
+            data = ForkingPickler.dumps(answer)
+        except Exception as exc:  # noqa: BLE001 - a result that cannot travel
+            data = ForkingPickler.dumps((False, _portable(exc)))
+        pipe.send_bytes(data)
+
+
+def _portable(error: Exception) -> Exception:
+    """The error, or its words where it cannot be pickled there and back."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # noqa: BLE001 - whatever its own pickling raises
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
 
 
 class ForeignPool:
@@ -159,7 +204,8 @@ class ForeignPool:
 
 def prepare_worker(threads: int) -> None:
     """Set up a worker process: its libvips threads, who hears Ctrl-C, and when it ends."""
-    os.environ["VIPS_CONCURRENCY"] = str(threads)  # libvips reads it when it loads
+    for name in ("VIPS_CONCURRENCY", "OPENBLAS_NUM_THREADS"):  # read when the libraries load
+        os.environ[name] = str(threads)
     # Ctrl-C reaches the whole group; the parent alone decides what happens then.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, name="tilekit-orphan-watch", daemon=True).start()

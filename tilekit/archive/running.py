@@ -10,16 +10,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tilekit.archive.dataset import DatasetJob, summary_of
 from tilekit.archive.executors import ForeignPool, LocalPool, Pool, is_broken, is_lost_worker
 from tilekit.archive.locking import run_lock
 from tilekit.archive.sources import Shard, Source, iter_sources
 from tilekit.archive.summary import ArchiveSummary
-from tilekit.archive.working import Job, Outcome, Task, run_task
+from tilekit.archive.working import Job, Outcome, Task, WholeJob, run_task
 from tilekit.errors import InvalidArgument, TilekitError
 from tilekit.ledger import Ledger, Record
 from tilekit.pages import PageKey
@@ -34,7 +33,7 @@ STATE_FOLDER = ".tilekit"
 def process_archive(
     inputs: Inputs,
     out: str | os.PathLike[str],
-    job: Job | DatasetJob,
+    job: Job | WholeJob,
     executor: Executor | None = None,
     *,
     workers: int | None = None,
@@ -64,8 +63,8 @@ def process_archive(
     Raises LedgerError where another run holds the output, InvalidArgument, StorageNotFound.
     """
     part = Shard.parse(shard) if isinstance(shard, str) else shard
-    if isinstance(job, DatasetJob):
-        return _dataset(inputs, out, job, executor, workers, part, state)
+    if isinstance(job, WholeJob):
+        return _whole(inputs, out, job, executor, workers, part, state)
     where = state_folder(out, state)
     with contextlib.ExitStack() as stack:
         stack.enter_context(run_lock(where, part))
@@ -82,10 +81,10 @@ def process_archive(
         return summary
 
 
-def _dataset(
+def _whole(
     inputs: Inputs,
     out: str | os.PathLike[str],
-    job: DatasetJob,
+    job: WholeJob,
     executor: Executor | None,
     workers: int | None,
     shard: Shard | None,
@@ -96,14 +95,12 @@ def _dataset(
     many = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
     if len(many) != 1:
         raise InvalidArgument("a DatasetJob takes one label file as its input")
-    started = time.perf_counter()
     own: Pool = LocalPool(workers) if executor is None else ForeignPool(executor, workers)
     with contextlib.ExitStack() as stack:
         if not is_s3(out) or state is not None:
             stack.enter_context(run_lock(state_folder(out, state), None))
         pool = stack.enter_context(own)
-        built = job.build(many[0], out, pool)
-    return summary_of(built, time.perf_counter() - started)
+        return job.build(many[0], out, pool)
 
 
 def state_folder(out: str | os.PathLike[str], state: str | os.PathLike[str] | None) -> Path:
@@ -140,19 +137,6 @@ class _Waiting:
     attempts: int = 0
 
 
-@dataclass
-class _Tally:
-    done: int = 0
-    failed: int = 0
-    skipped: int = 0
-    set_aside: int = 0
-    retried: int = 0
-    tiles: int = 0
-    pixels: int = 0
-    stopped: str = ""
-    failures: dict[str, str] = field(default_factory=dict)
-
-
 class _Run:
     """One run: everything that is in flight, and the counts."""
 
@@ -174,7 +158,7 @@ class _Run:
         self._large: deque[_Waiting] = deque()
         self._again: deque[_Waiting] = deque()
         self._more: deque[Iterator[Task]] = deque()
-        self._tally = _Tally()
+        self._tally = ArchiveSummary()
 
     def discard_unfinished(self) -> None:
         """Remove what tasks left that a killed run had begun."""
@@ -204,7 +188,8 @@ class _Run:
         finally:
             for future in self._flying:
                 future.cancel()
-        return ArchiveSummary(**vars(self._tally), seconds=time.perf_counter() - started)
+        self._tally.seconds = time.perf_counter() - started
+        return self._tally
 
     def _undone(self, sources: Iterable[Source], retry_failed: bool) -> Iterator[Task]:
         for source in sources:

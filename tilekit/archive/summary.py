@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
-@dataclass(frozen=True)
+@dataclass
 class ArchiveSummary:
-    """Counts of one run.
+    """Counts of one run, kept while it goes on.
 
     `done` and `failed` pages of this run, `skipped` pages proven done before, `set_aside` pages
     that failed in an earlier run and have not changed since; `tiles`, `pixels` made by this run;

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from tilekit.archive.sources import Source, identity_of
 from tilekit.errors import TilekitError
@@ -16,6 +17,10 @@ from tilekit.pages import PageKey
 from tilekit.scans.opening import open_scan
 from tilekit.scans.scan import Scan, ScanInfo
 from tilekit.storage.s3 import is_s3
+
+if TYPE_CHECKING:
+    from tilekit.archive.executors import Pool
+    from tilekit.archive.summary import ArchiveSummary
 
 Kind = Literal["done", "failed", "too_big"]
 
@@ -71,6 +76,16 @@ class Job(Protocol):
 
     def discard(self, task: Task, out: str) -> None:
         """Remove whatever an unfinished or outdated run of this task left."""
+
+
+class WholeJob(ABC):
+    """A job that concerns all pages at once: it takes one input and puts its pages on the pool itself."""
+
+    @abstractmethod
+    def build(
+        self, labels: str | os.PathLike[str], out: str | os.PathLike[str], pool: Pool
+    ) -> ArchiveSummary:
+        """All of it; what failed is in the summary."""
 
 
 def run_task(job: Job, task: Task, out: str, allowance: int | None) -> Outcome:
