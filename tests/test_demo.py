@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tilekit.demo import DemoOutcome, DemoScale, run_demo
-from tilekit.errors import LabelError
+from tilekit.demo import DemoOutcome, DemoScale, run_demo, user_pages
+from tilekit.errors import LabelError, StorageNotFound
 
 TINY = DemoScale(
     train=6, tune=3, test=5, width=1280, height=900, count=8, tile=512, steps=90, limit=448, threads=1
@@ -64,3 +64,43 @@ def test_refuses_test_pages_that_are_trained_on(outcome: DemoOutcome, tmp_path: 
         shutil.copy(outcome.out / "test.manifest", tmp_path / f"{name}.manifest")
     with pytest.raises(LabelError, match="in both manifests"):
         run_demo(tmp_path / "out", data=tmp_path)
+
+
+@pytest.fixture
+def data(outcome: DemoOutcome, tmp_path: Path) -> Path:
+    shutil.copytree(outcome.out / "pages", tmp_path / "pages")
+    for name in ("train", "test"):
+        shutil.copy(outcome.out / f"{name}.manifest", tmp_path / f"{name}.manifest")
+    return tmp_path
+
+
+def test_says_what_is_wrong_with_a_users_pages(data: Path) -> None:
+    train = (data / "train.manifest").read_text().splitlines()
+    first = json.loads(train[0])
+
+    def with_first(**changed: object) -> None:
+        (data / "train.manifest").write_text("\n".join([json.dumps(first | changed), *train[1:]]) + "\n")
+
+    with_first(**{"source-ref": "s3://bucket/page.png"})
+    with pytest.raises(LabelError, match="not on this machine"):
+        user_pages(data)
+    with_first(**{"source-ref": "pages/none.png"})
+    with pytest.raises(StorageNotFound, match="source-ref counts from"):
+        user_pages(data)
+    with_first(**{"source-ref": str((data / first["source-ref"]).resolve())})
+    assert len(user_pages(data).test) == TINY.test
+    (data / "test.manifest").unlink()
+    with pytest.raises(StorageNotFound, match=r"train\.manifest and test\.manifest"):
+        user_pages(data)
+
+
+def test_too_few_pages_serve_twice(data: Path) -> None:
+    train = (data / "train.manifest").read_text().splitlines()
+    (data / "train.manifest").write_text(train[0] + "\n")
+    pages = user_pages(data)
+    assert pages.shared
+    assert "fitted on them all" in pages.notes[-1]
+    told = run_demo(
+        data / "out", data=data, scale=DemoScale(tile=512, steps=4, limit=448, threads=1)
+    ).to_json()
+    assert told["pages"] == {"train": 1, "tune": 1, "test": TINY.test}

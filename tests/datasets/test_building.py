@@ -322,13 +322,30 @@ def test_a_baseline_of_whole_pages_from_the_same_split(labels, tmp_path):
     ).ok
 
 
-def test_no_baseline_where_too_many_pages_are_crowded(tmp_path):
+def test_a_crowded_page_is_in_the_baseline_several_times(tmp_path):
     labels = labeled_pages(tmp_path / "scans", count=4, each=60, empty=0)
     baseline = tile_dataset(labels, tmp_path / "out", TILING, baseline=True).baseline
     assert baseline is not None
-    assert not baseline.possible
-    assert "at most 50 boxes" in baseline.reason
+    assert baseline.possible
     assert len(baseline.crowded) == 4
+    assert sum(baseline.images.values()) == 4
+    boxes = 0
+    for side in SIDES:
+        for line in lines(tmp_path / "out" / "baseline" / f"{side}.manifest"):
+            count = len(line["bounding-box"]["annotations"])
+            assert 0 < count <= 50
+            boxes += count
+            assert (tmp_path / "out" / "baseline" / line["source-ref"]).exists()
+    assert boxes == labels.boxes
+
+
+def test_no_baseline_where_the_service_refuses_the_pages(tmp_path):
+    labels = labeled_pages(tmp_path / "scans", count=4, size=(6300, 300), empty=0)
+    baseline = tile_dataset(labels, tmp_path / "out", TILING, baseline=True).baseline
+    assert baseline is not None
+    assert not baseline.possible
+    assert "sides the service takes" in baseline.reason
+    assert len(baseline.refused) == 4
     assert not (tmp_path / "out" / "baseline").exists() or not list(
         (tmp_path / "out/baseline").rglob("*.jpg")
     )

@@ -14,6 +14,7 @@ from tilekit.boxes.matching import match
 from tilekit.errors import EvaluationError, InvalidArgument, LabelError
 from tilekit.evaluation.evaluating import evaluate
 from tilekit.evaluation.matching import FREE, IGNORED, find_overlaps, match_pages
+from tilekit.evaluation.metrics import curve
 from tilekit.evaluation.pages import flatten
 from tilekit.evaluation.result import read_evaluation
 from tilekit.evaluation.thresholds import fit_thresholds
@@ -255,3 +256,13 @@ def test_reprs():
 def test_bad_criterion(bad):
     with pytest.raises(InvalidArgument, match="iou"):
         evaluate({A: marks()}, {A: Detections.empty()}, bad)
+
+
+def test_a_threshold_for_other_pages_lies_below_the_last_hit():
+    scores = np.array([0.9, 0.8, 0.4, 0.3])
+    line = curve(scores, np.array([True, True, False, True]), 2)
+    assert line.best == (0.8, 1.0)
+    assert line.middle == pytest.approx(0.6)
+    assert line.counts_at(0.6) == line.counts_at(0.8)
+    assert curve(scores[:2], np.array([True, True]), 2).middle == pytest.approx(0.4)
+    assert curve(scores, np.zeros(4, bool), 2).middle is None

@@ -6,8 +6,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tilekit.local.crops import CropSource, Picture, Targets
-from tilekit.local.network import STRIDE, CenterNetwork, decode, fused, to_tensor
+from tilekit.local.crops import BATCH, CROP, CropPlan, CropSource, Picture, crop_plans
+from tilekit.local.network import LEVELS, CenterNetwork, decode, fused, to_tensor
+from tilekit.local.targets import LevelTargets, Targets
 from tilekit.local.training import loss, train
 
 SIDE = 256
@@ -26,20 +27,30 @@ def separate_boxes(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
     return np.array(boxes, dtype=np.float64).reshape(-1, 4), np.array(labels, dtype=np.int64)
 
 
+def perfect_maps(level: LevelTargets) -> torch.Tensor:
+    heat = np.clip(level.heat[0], 1e-6, 1 - 1e-6)
+    logits = np.where(heat > 0.999, 10.0, np.log(heat / (1 - heat)))
+    return torch.from_numpy(np.concatenate([logits, level.shape[0]]).astype(np.float32))
+
+
 @given(separate_boxes())
 def test_perfect_maps_give_the_boxes_back(made: tuple[np.ndarray, np.ndarray]) -> None:
     boxes, labels = made
-    targets = Targets.empty(1, 3, SIDE // STRIDE)
+    targets = Targets.empty(1, 3, SIDE)
     targets.write(0, boxes, labels, SIDE)
-    heat = np.clip(targets.heat[0], 1e-6, 1 - 1e-6)
-    logits = np.where(heat > 0.999, 10.0, np.log(heat / (1 - heat)))
-    maps = torch.from_numpy(np.concatenate([logits, targets.shape[0]]).astype(np.float32))
-    found = decode(maps, 3, SIDE, SIDE)
+    found = decode([perfect_maps(level) for level in targets.levels], 3, SIDE, SIDE)
     sure = found.scores > 0.99
-    order = np.lexsort(found.boxes[sure].T)
-    expected = np.lexsort(boxes.T)
+    order = np.lexsort(found.boxes[sure].round(2).T)
+    expected = np.lexsort(boxes.round(2).T)
     assert np.allclose(found.boxes[sure][order], boxes[expected], atol=0.01)
     assert np.array_equal(found.labels[sure][order], labels[expected])
+
+
+def test_each_box_belongs_to_a_level() -> None:
+    for longer, levels in ((4.0, 1), (39.0, 1), (50.0, 2), (65.0, 1), (200.0, 1)):
+        targets = Targets.empty(1, 1, 448)
+        targets.write(0, np.array([[100.0, 100, 100 + longer, 104]]), np.array([0]), 448)
+        assert sum(int((level.heat == 1).any()) for level in targets.levels) == levels, longer
 
 
 @pytest.mark.parametrize("bands", [1, 3])
@@ -50,8 +61,10 @@ def test_any_size_bands_and_number_of_labels(bands: int, labels: int, size: tupl
     network = fused(CenterNetwork(bands, labels))
     pixels = np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
     with torch.inference_mode():
-        maps = network(to_tensor(pixels, bands))[0]
-    assert maps.shape == (labels + 4, -(-size[1] // 16) * 4, -(-size[0] // 16) * 4)
+        maps = [level[0] for level in network(to_tensor(pixels, bands))]
+    for one, level in zip(maps, LEVELS, strict=True):
+        cells = [-(-side // 32) * 32 // level.stride for side in size]
+        assert one.shape == (labels + 4, cells[1], cells[0])
     found = decode(maps, labels, *size)
     assert (found.boxes >= 0).all()
     assert (found.boxes <= [*size, *size]).all()
@@ -66,15 +79,17 @@ def test_folding_batch_normalization_changes_nothing() -> None:
     network.eval()
     with torch.inference_mode():
         before = network(image)
-        assert torch.allclose(fused(network)(image), before, atol=1e-4)
+        for one, other in zip(fused(network)(image), before, strict=True):
+            assert torch.allclose(one, other, atol=1e-4)
 
 
 def test_objects_cut_too_much_are_not_judged() -> None:
-    targets = Targets.empty(1, 1, SIDE // STRIDE)
+    targets = Targets.empty(1, 1, SIDE)
     targets.write(0, np.array([[-80.0, 40, 20, 60], [200, 200, 240, 240]]), np.array([0, 0]), SIDE)
-    assert targets.weight[0, 0, 12, 2] == 0
-    assert targets.heat[0, 0, 12].max() == 0
-    assert targets.heat[0, 0, 55, 55] == 1
+    fine, coarse = targets.levels
+    assert fine.weight[0, 0, 12, 2] == coarse.weight[0, 0, 3, 0] == 0
+    assert fine.heat[0, 0, 12].max() == 0
+    assert fine.heat[0, 0, 55, 55] == 1
 
 
 def square_pictures(seed: int, count: int) -> list[Picture]:
@@ -102,10 +117,28 @@ def test_the_same_seed_trains_the_same_model() -> None:
 
 
 def test_the_loss_falls_where_maps_are_right() -> None:
-    source = CropSource(square_pictures(1, 2), 96, 1, np.random.default_rng(0))
-    images, targets = source.batch(2)
+    source = CropSource(square_pictures(1, 2), 1, np.random.default_rng(0))
+    images, targets = source.batch(CropPlan(96, 2, 100.0))
     assert images.shape == (2, 1, 96, 96)
-    heat = torch.from_numpy(targets.heat).clamp(1e-4, 1 - 1e-4)
-    right = torch.cat([torch.logit(heat), torch.from_numpy(targets.shape)], dim=1)
-    wrong = torch.zeros_like(right)
+    right, wrong = [], []
+    for level in targets.levels:
+        heat = torch.from_numpy(level.heat).clamp(1e-4, 1 - 1e-4)
+        right.append(torch.cat([torch.logit(heat), torch.from_numpy(level.shape)], dim=1))
+        wrong.append(torch.zeros_like(right[-1]))
     assert loss(right, targets, 1) < loss(wrong, targets, 1)
+
+
+@pytest.mark.parametrize(
+    ("sides", "crops"), [([12] * 9, 1), ([12, 12, 150], 2), ([12] * 9 + [150], 3), ([150] * 9, 1)]
+)
+def test_large_objects_get_crops_with_room(sides: list[int], crops: int) -> None:
+    boxes = np.array([[5.0, 5.0, 5 + side, 5 + side] for side in sides])
+    picture = Picture(np.full((400, 400, 1), 255, np.uint8), boxes, np.zeros(len(sides), np.int64))
+    plans = crop_plans([picture])
+    assert len(plans) == crops
+    assert max(plan.side for plan in plans) >= (1.9 * max(sides) if max(sides) > 100 else CROP)
+    assert all(plan.count * plan.side**2 <= 2 * BATCH * CROP**2 for plan in plans)
+    source = CropSource([picture], 1, np.random.default_rng(0))
+    for plan in plans:
+        images, _ = source.batch(plan)
+        assert images.shape == (plan.count, 1, plan.side, plan.side)

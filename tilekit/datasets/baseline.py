@@ -20,7 +20,7 @@ from tilekit.rekognition.limits import LIMITS
 from tilekit.rekognition.shrink import surviving
 
 _ENOUGH = 0.5  # share of a side's labeled pages that must be usable for a comparison to mean something
-_RULES = CarryingRules(min_visible=1e-9, slivers="keep", ignored="mask", max_boxes=10**9)
+_RULES = CarryingRules(min_visible=1e-9, slivers="keep", ignored="mask", max_boxes=LIMITS.max_boxes)
 
 
 def whole_page(width: int, height: int) -> Tiling:
@@ -42,8 +42,9 @@ def write_baseline(
     """Write whole pages and their manifests; or say why no baseline is possible.
 
     Pages are JPEG, since a whole page as PNG may pass the service's 15 MB. Ignore regions are painted
-    over, on the train side only. Pages with more boxes than an image may have, or with sides that the
-    service refuses, are left out and listed.
+    over, on the train side only. A page with more boxes than an image may have is written several times,
+    each time with other boxes painted over, and listed; one with sides that the service refuses is left
+    out and listed.
     """
     items: list[PlannedPage] = []
     tasks: list[PageTask] = []
@@ -69,10 +70,9 @@ def write_baseline(
             continue
         if not plan.tiles:
             continue
-        if len(plan.tiles[0].source) > LIMITS.max_boxes:
+        if len(plan.tiles) > 1:
             crowded.append(page.key)
-            continue
-        lost += int((~surviving(plan.tiles[0].boxes, grid.width, grid.height)).sum())
+        lost += sum(int((~surviving(copy.boxes, grid.width, grid.height)).sum()) for copy in plan.tiles)
         items.append(replace(item, plan=plan))
         tasks.append(PageTask(page, tiling, plan.tiles, stems[page.key.source], coding, dpi))
     count: dict[str, int] = {side: sum(item.side == side for item in items) for side in SIDES}
@@ -90,11 +90,13 @@ def write_baseline(
 
 
 def _obstacle(labeled: Mapping[str, int], usable: Mapping[str, int]) -> str:
-    """Why whole pages cannot be trained on, or nothing."""
+    """Why whole pages cannot be trained on, or nothing; a test side without labeled pages is as was asked for."""
     for side in ("train", "test"):
+        if side == "test" and not labeled[side]:
+            continue
         if usable[side] < max(1.0, _ENOUGH * labeled[side]):
             return (
-                f"only {usable[side]} of {labeled[side]} labeled {side} pages have at most {LIMITS.max_boxes} "
-                f"boxes and sides the service takes; tiles can be trained on, whole pages cannot"
+                f"only {usable[side]} of {labeled[side]} labeled {side} pages have sides the service takes; "
+                f"tiles can be trained on, whole pages cannot"
             )
     return ""

@@ -61,9 +61,9 @@ class BaselineSummary:
     """The dataset of whole pages from the same split, or why there is none.
 
     `images`: pages by side that it holds. `shrunk`: pages with a side over the limit, with the size
-    they were reduced to. `crowded`: pages with more boxes than an image may have, which are left
-    out. `refused`: pages whose sides the service refuses. `lost`: boxes that vanish when training
-    shrinks the page.
+    they were reduced to. `crowded`: pages with more boxes than an image may have, which are there
+    several times, each time with other boxes painted over. `refused`: pages whose sides the service
+    refuses. `lost`: boxes that vanish when training shrinks the page.
     """
 
     possible: bool

@@ -36,7 +36,7 @@ def evaluate(
     `truth`: LabelSet, or any mapping PageKey -> Annotations. `predictions`: PredictionSet, mapping,
     page results, or the path of a detections.jsonl. `iou`: overlap that makes a hit, or "center".
     Thresholds are, in this order: `thresholds` (one number, or label -> number), those fitted on
-    `fit=(truth, predictions)` of other pages, or else the best F1 of each label on these very pages,
+    `fit=(truth, predictions)` of other pages (as `fit_thresholds` does), or else the best F1 of each label on these very pages,
     as the service does it (flatters; the result says which). A label for which none of these gives
     a threshold (no true box, no hit) uses 0.5.
     `labels` keeps only these. `missing`: pages of truth without predictions are an "error", "empty"
@@ -54,7 +54,7 @@ def evaluate(
     source = "assumed: best F1 on these same pages"
     if fit is not None:
         fitted = evaluate(fit[0], fit[1], iou, labels=None, missing=missing)
-        thresholds = _given(fitted.assumed)
+        thresholds = _given({label: line.middle for label, line in fitted.curves.items()})
         source = f"fitted on {len(fitted.pages)} other pages"
         shared = set(fitted.pages) & set(flat.pages)
         if shared:

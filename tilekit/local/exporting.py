@@ -13,14 +13,18 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from torch.nn import functional as F  # noqa: N812 - the name everyone knows
 
 from tilekit.errors import InvalidArgument, MissingExtra, StorageNotFound
 from tilekit.grid import Tiling
-from tilekit.local.network import STRIDE, CenterNetwork, load
+from tilekit.local.network import LEVELS, CenterNetwork, load
 from tilekit.rekognition.arns import parse_version_arn
 from tilekit.storage.local import write_bytes
 
 OPSET = 17
+_RATIO = LEVELS[1].stride // LEVELS[0].stride
+# From the center of a coarse cell to that of the finest cell that stands for it: half a fine cell down and right.
+_SHIFT = torch.tensor([-1.0, -1.0, 1.0, 1.0]).reshape(1, 4, 1, 1) * (LEVELS[0].stride / 2)
 
 
 class _Exported(nn.Module):  # type: ignore[misc]
@@ -34,12 +38,28 @@ class _Exported(nn.Module):  # type: ignore[misc]
         self.network = network
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        maps = self.network(1.0 - images)
+        (heat, box), (large_heat, large_box) = (
+            self._read(maps, level.stride)
+            for maps, level in zip(self.network(1.0 - images), LEVELS, strict=True)
+        )
+        large_heat = _at_finest(torch.where(large_heat == F.max_pool2d(large_heat, 3, 1, 1), large_heat, 0.0))
+        large = large_heat.amax(dim=1, keepdim=True) > heat.amax(dim=1, keepdim=True)
+        return torch.where(large, large_heat, heat), torch.where(large, _at_finest(large_box - _SHIFT), box)
+
+    def _read(self, maps: torch.Tensor, stride: int) -> tuple[torch.Tensor, torch.Tensor]:
         heat = maps[:, : self.network.labels].sigmoid()
         shape = maps[:, self.network.labels :]
-        half = shape[:, :2].clamp(-4, 6).exp() * (STRIDE / 2)
-        offset = shape[:, 2:] * STRIDE
+        half = shape[:, :2].clamp(-4, 6).exp() * (stride / 2)
+        offset = shape[:, 2:] * stride
         return heat, torch.cat([half - offset, half + offset], dim=1)
+
+
+def _at_finest(maps: torch.Tensor) -> torch.Tensor:
+    """Each coarse cell's values in one of the finest cells in it, zeros in the others."""
+    count = (_RATIO * _RATIO, _RATIO * _RATIO // 2 + _RATIO // 2)
+    n, channels, height, width = maps.shape
+    cells = F.pad(maps[:, :, None], (0, 0, 0, 0, count[1], count[0] - count[1] - 1))
+    return F.pixel_shuffle(cells.reshape(n, channels * count[0], height, width), _RATIO)
 
 
 def export_network(

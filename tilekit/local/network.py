@@ -1,13 +1,15 @@
-"""The detector: a fully convolutional center-point network, about 0.2 million parameters.
+"""The detector: a fully convolutional center-point network, about 0.4 million parameters.
 
-Pixels are folded 4 x 4 into channels, so all work is done at stride 4, 8 and 16; each label has a heatmap
-of centers at stride 4 (Zhou et al., "Objects as Points", 2019), and every cell tells the sides of a box
-and the offset of its center. Any image size, gray or color. Small boxes are told apart by the stride-4
-features, boxes up to some 200 px by those of stride 16.
+Pixels are folded 4 x 4 into channels, so all work is done at stride 4, 8, 16 and 32. Each label has a
+heatmap of centers (Zhou et al., "Objects as Points", 2019) on each of two levels: boxes of 4 to 64 px
+belong to the level of stride 4, those over 40 px to that of stride 16, where 200 px are a dozen cells
+and not fifty. Every cell tells the sides of a box and the offset of its center. Any image size, gray or
+color.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +19,23 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - the name everyone knows
 
-STRIDE = 4
-PADDING = 16
-WIDTHS = (32, 48, 64)
+PADDING = 32
+WIDTHS = (32, 48, 64, 96)
 SMALLEST_SCORE = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One map of centers: px of a cell, and the longer sides (px) of the boxes that belong to it."""
+
+    stride: int
+    least: float
+    most: float
+
+
+LEVELS = (Level(4, 0.0, 64.0), Level(16, 40.0, float("inf")))
+STRIDE = LEVELS[0].stride
+"""Px of the finest cells."""
 
 
 def _block(before: int, after: int, *, stride: int = 1, dilation: int = 1) -> nn.Sequential:
@@ -32,45 +47,51 @@ def _block(before: int, after: int, *, stride: int = 1, dilation: int = 1) -> nn
 
 
 class CenterNetwork(nn.Module):  # type: ignore[misc]
-    """Images (n, bands, h, w), sides multiples of 16, values 0..1 -> (n, labels + 4, h / 4, w / 4).
+    """Images (n, bands, h, w), sides multiples of 32, values 0..1 -> for each level (n, labels + 4, h / stride, w / stride).
 
     The first channels are logits of centers, the last four log(width), log(height), dx, dy in cells.
     """
 
     def __init__(self, bands: int, labels: int) -> None:
         super().__init__()
-        fine, middle, coarse = WIDTHS
+        fine, middle, coarse, far = WIDTHS
         self.bands, self.labels = bands, labels
         self.stem = nn.Sequential(
             nn.PixelUnshuffle(STRIDE), _block(bands * STRIDE * STRIDE, fine), _block(fine, fine)
         )
         self.down8 = nn.Sequential(_block(fine, middle, stride=2), _block(middle, middle))
-        self.down16 = nn.Sequential(
-            _block(middle, coarse, stride=2),
-            _block(coarse, coarse, dilation=2),
-            _block(coarse, coarse, dilation=4),
+        self.down16 = nn.Sequential(_block(middle, coarse, stride=2), _block(coarse, coarse, dilation=2))
+        self.down32 = nn.Sequential(
+            _block(coarse, far, stride=2), _block(far, far, dilation=2), _block(far, far)
         )
+        self.lift32 = nn.Conv2d(far, coarse, 1)
+        self.join16 = _block(coarse, coarse)
         self.lift16 = nn.Conv2d(coarse, middle, 1)
         self.join8 = _block(middle, middle)
         self.lift8 = nn.Conv2d(middle, fine, 1)
         self.join4 = _block(fine, fine)
         self.head = nn.Sequential(_block(fine, fine), nn.Conv2d(fine, labels + 4, 1))
-        last = self.head[-1]
-        nn.init.normal_(last.weight, std=0.01)
-        nn.init.zeros_(last.bias)
-        with torch.no_grad():
-            last.bias[:labels] = -4.0
-            last.bias[labels : labels + 2] = 1.5
+        self.large = nn.Sequential(_block(coarse, coarse), nn.Conv2d(coarse, labels + 4, 1))
+        for last in (self.head[-1], self.large[-1]):
+            nn.init.normal_(last.weight, std=0.01)
+            nn.init.zeros_(last.bias)
+            with torch.no_grad():
+                last.bias[:labels] = -4.0
+                last.bias[labels : labels + 2] = 1.5
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Raw maps."""
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Raw maps of each level, the finest first."""
         at4 = self.stem(images)
         at8 = self.down8(at4)
         at16 = self.down16(at8)
-        at8 = self.join8(at8 + F.interpolate(self.lift16(at16), scale_factor=2.0, mode="nearest"))
-        at4 = self.join4(at4 + F.interpolate(self.lift8(at8), scale_factor=2.0, mode="nearest"))
-        maps: torch.Tensor = self.head(at4)
-        return maps
+        at16 = self.join16(at16 + _enlarged(self.lift32(self.down32(at16))))
+        at8 = self.join8(at8 + _enlarged(self.lift16(at16)))
+        at4 = self.join4(at4 + _enlarged(self.lift8(at8)))
+        return self.head(at4), self.large(at16)
+
+
+def _enlarged(maps: torch.Tensor) -> torch.Tensor:
+    return F.interpolate(maps, scale_factor=2.0, mode="nearest")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +104,7 @@ class Found:
 
 
 def to_tensor(pixels: NDArray[np.uint8], bands: int) -> torch.Tensor:
-    """(h, w, 1 or 3) uint8 -> (1, bands, h', w') float 0..1 with dark ink as 1, sides padded to 16 with paper."""
+    """(h, w, 1 or 3) uint8 -> (1, bands, h', w') float 0..1 with dark ink as 1, sides padded to 32 with paper."""
     image = pixels
     if bands == 1 and image.shape[2] == 3:
         image = to_gray(image)
@@ -104,8 +125,21 @@ def to_gray(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return gray
 
 
-def decode(maps: torch.Tensor, labels: int, width: int, height: int, most: int = 300) -> Found:
-    """Boxes of one image from its maps (labels + 4, h, w): local maxima, clipped to the image, best first."""
+def decode(maps: Sequence[torch.Tensor], labels: int, width: int, height: int, most: int = 300) -> Found:
+    """Boxes of one image from its levels' maps (labels + 4, h, w): local maxima, clipped to the image, best first."""
+    levels = [_peaks(one, labels, level.stride, most) for one, level in zip(maps, LEVELS, strict=True)]
+    boxes, scores, ids = (np.concatenate(parts) for parts in zip(*levels, strict=True))
+    boxes = np.clip(boxes, 0, [width, height, width, height])
+    real = (boxes[:, 2] - boxes[:, 0] > 0.5) & (boxes[:, 3] - boxes[:, 1] > 0.5)
+    order = np.flatnonzero(real)
+    order = order[np.argsort(-scores[order], kind="stable")][:most]
+    return _without_doubles(boxes[order], scores[order], ids[order])
+
+
+def _peaks(
+    maps: torch.Tensor, labels: int, stride: int, most: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    """Boxes (n, 4), scores and label places of one level's local maxima, best first."""
     heat = maps[:labels].sigmoid()
     peaks = F.max_pool2d(heat[None], 3, 1, 1)[0]
     heat = torch.where((heat == peaks) & (heat >= SMALLEST_SCORE), heat, torch.zeros_like(heat))
@@ -116,16 +150,10 @@ def decode(maps: torch.Tensor, labels: int, width: int, height: int, most: int =
     ids, rest = places // cells, places % cells
     row, column = rest // maps.shape[2], rest % maps.shape[2]
     shape = maps[labels:, row, column].double()
-    sides = shape[:2].clamp(-4, 6).exp() * STRIDE
-    x = (column + 0.5 + shape[2]) * STRIDE
-    y = (row + 0.5 + shape[3]) * STRIDE
-    boxes = torch.stack(
-        [x - sides[0] / 2, y - sides[1] / 2, x + sides[0] / 2, y + sides[1] / 2], dim=1
-    ).numpy()
-    boxes = np.clip(boxes, 0, [width, height, width, height])
-    real = (boxes[:, 2] - boxes[:, 0] > 0.5) & (boxes[:, 3] - boxes[:, 1] > 0.5)
-    order = np.flatnonzero(real)
-    return _without_doubles(boxes[order], scores.double().numpy()[order], ids.numpy()[order])
+    half = shape[:2].clamp(-4, 6).exp() * (stride / 2)
+    center = torch.stack([column + 0.5 + shape[2], row + 0.5 + shape[3]]) * stride
+    boxes = torch.cat([center - half, center + half]).T.numpy()
+    return boxes, scores.double().numpy(), ids.numpy()
 
 
 def _without_doubles(

@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +20,14 @@ import torch
 from torch.nn import functional as F  # noqa: N812 - the name everyone knows
 
 from tilekit.errors import ScanError
-from tilekit.local.crops import CropSource, Picture, Targets
+from tilekit.local.crops import CropSource, Picture, crop_plans
 from tilekit.local.inference import MODEL_FILE, LoadedModel, find, write_model
 from tilekit.local.network import CenterNetwork, fused, to_gray
 from tilekit.local.pixels import is_gray, read_pixels
+from tilekit.local.targets import LevelTargets, Targets
 from tilekit.storage.local import write_text
 
 PREDICTIONS_FILE = "predictions.json"
-CROP = 192
-BATCH = 16
 RATE = 4e-3
 _REVIEWS = (0.4, 0.65)
 _REVIEW_PICTURES = 40
@@ -84,15 +83,15 @@ def train(pictures: list[Picture], labels: int, seed: int, say: Say, steps: int)
         raise RuntimeError("none of the training images could be decoded")
     network = CenterNetwork(pictures[0].pixels.shape[2], labels)
     network.to(memory_format=torch.channels_last)
-    side, count = _crop(pictures)
-    source = CropSource(pictures, side, labels, np.random.default_rng(seed))
+    plans = crop_plans(pictures)
+    source = CropSource(pictures, labels, np.random.default_rng(seed))
     optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps, pct_start=0.2)
     reviews = {round(steps * share) for share in _REVIEWS}
     begun = time.monotonic()
     for step in range(steps):
         network.train()
-        images, targets = source.batch(count)
+        images, targets = source.batch(plans[step % len(plans)])
         value = loss(network(images), targets, labels)
         optimizer.zero_grad(set_to_none=True)
         value.backward()
@@ -109,18 +108,15 @@ def train(pictures: list[Picture], labels: int, seed: int, say: Say, steps: int)
     return network
 
 
-def _crop(pictures: list[Picture]) -> tuple[int, int]:
-    """Side of the crops and how many in a batch: room for the larger boxes at about the same work."""
-    sides = np.concatenate(
-        [(picture.boxes[:, 2:] - picture.boxes[:, :2]).max(axis=1, initial=0) for picture in pictures]
-    )
-    large = float(np.quantile(sides, 0.95)) if len(sides) else 0.0
-    side = int(np.clip(np.ceil(2.2 * large / 32) * 32, CROP, 448))
-    return side, max(4, round(BATCH * (CROP / side) ** 2))
-
-
-def loss(maps: torch.Tensor, targets: Targets, labels: int) -> torch.Tensor:
+def loss(maps: Sequence[torch.Tensor], targets: Targets, labels: int) -> torch.Tensor:
     """Penalty-reduced focal loss of the centers, and L1 of the shapes near them, per object."""
+    parts = [_level_loss(one, level, labels) for one, level in zip(maps, targets.levels, strict=True)]
+    centers, objects, shapes, near = (torch.stack(values).sum() for values in zip(*parts, strict=True))
+    return centers / objects.clamp(min=1.0) + shapes / near.clamp(min=1.0)
+
+
+def _level_loss(maps: torch.Tensor, targets: LevelTargets, labels: int) -> tuple[torch.Tensor, ...]:
+    """Sums over one level: of the centers' loss, objects, the shapes' loss, its weights."""
     heat, weight = torch.from_numpy(targets.heat), torch.from_numpy(targets.weight)
     near, shape = torch.from_numpy(targets.near), torch.from_numpy(targets.shape)
     logits = maps[:, :labels].float()
@@ -128,9 +124,8 @@ def loss(maps: torch.Tensor, targets: Targets, labels: int) -> torch.Tensor:
     center = (heat >= 0.999).float()
     found = -((1 - score) ** 2) * score.log() * center
     wrong = -((1 - heat) ** 4) * score**2 * (1 - score).log() * (1 - center) * weight
-    objects = center.sum().clamp(min=1.0)
-    off = (F.smooth_l1_loss(maps[:, labels:].float(), shape, reduction="none", beta=0.1) * near).sum()
-    return (found.sum() + wrong.sum()) / objects + off / near.sum().clamp(min=1.0)
+    off = F.smooth_l1_loss(maps[:, labels:].float(), shape, reduction="none", beta=0.1) * near
+    return found.sum() + wrong.sum(), center.sum(), off.sum(), near.sum()
 
 
 def _mistakes(network: CenterNetwork, source: CropSource) -> list[tuple[int, float, float]]:

@@ -1,0 +1,234 @@
+"""run_demo: the steps one after another."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tilekit.datasets.building import tile_dataset
+from tilekit.datasets.plan import Plan
+from tilekit.datasets.planning import recommend_tiling
+from tilekit.datasets.sources import open_page
+from tilekit.demo.outcome import SIDES, DemoOutcome
+from tilekit.demo.pages import FULL, DemoPages, DemoScale, make_pages, user_pages
+from tilekit.detection.detecting import detect_tiles, detect_whole
+from tilekit.errors import InvalidArgument
+from tilekit.evaluation.evaluating import evaluate
+from tilekit.evaluation.result import Evaluation, text_of
+from tilekit.grid import Tiling
+from tilekit.labels.predictions import PageDetections, write_predictions
+from tilekit.labels.reading import write_labels
+from tilekit.pages import PageKey
+from tilekit.storage.local import write_bytes, write_text
+
+if TYPE_CHECKING:
+    from tilekit.aws.model import Model
+    from tilekit.aws.project import RekognitionProject
+
+Note = Callable[[str], None]
+
+
+def run_demo(
+    out: str | os.PathLike[str],
+    *,
+    scale: DemoScale = FULL,
+    seed: int = 0,
+    repeats: int = 1,
+    data: str | os.PathLike[str] | None = None,
+    bucket: str | None = None,
+    note: Note | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> DemoOutcome:
+    """Run the demo into the folder `out`; a rerun keeps pages and tiles that are there.
+
+    `data`: folder with `train.manifest` and `test.manifest` (Ground Truth lines, `source-ref` relative to
+    it) instead of made pages. `bucket`: train and detect on the real service, which costs money, instead
+    of a local server. `repeats`: trainings of each side, the local ones with seeds from `seed` on.
+    `note(text)` gets a sentence for each step, `progress(step, done, total)` counts inside one.
+
+    Raises InvalidArgument, LabelError, ScanError, StorageError, ServiceError, MissingExtra.
+    """
+    if repeats < 1:
+        raise InvalidArgument(f"repeats={repeats}: must be at least 1")
+    folder = Path(out)
+    say: Note = note or (lambda text: None)
+    run = _Run(folder, scale, say, progress or (lambda step, done, total: None))
+    with run.timed("pages"):
+        pages = (
+            user_pages(Path(data), seed)
+            if data is not None
+            else make_pages(folder, scale, seed, run.count("pages"))
+        )
+    plan = recommend_tiling(pages.train)
+    tiling = _tiling(pages, scale.tile, plan)
+    tune = "the same" if pages.shared else f"{len(pages.tune)} others"
+    say(f"{len(pages.train)} pages to train, {tune} for thresholds, {len(pages.test)} to judge; {tiling}")
+    for note_on_pages in pages.notes:
+        say(note_on_pages)
+    say(str(plan).split("\n", 1)[0])
+    outcome = DemoOutcome(folder, pages, tiling, seconds=run.seconds)
+    with run.timed("tiles"):
+        summary = tile_dataset(
+            {"train": pages.train} if pages.shared else {"train": pages.train, "test": pages.tune},
+            folder / "dataset",
+            tiling,
+            baseline=True,
+            overwrite=True,
+            progress=run.count("tiles"),
+        )
+    if pages.shared:
+        _test_as_trained(folder / "dataset")
+    if summary.baseline is None or not summary.baseline.possible:
+        reason = summary.baseline.reason if summary.baseline else ""
+        raise InvalidArgument(f"whole pages cannot be trained on, so there is nothing to compare: {reason}")
+    for place in range(repeats):
+        with _service(folder, scale, seed + place, bucket, say) as project:
+            _one_training(run, outcome, project, place)
+    _write(run, outcome)
+    return outcome
+
+
+def _tiling(pages: DemoPages, tile: int, plan: Plan) -> Tiling:
+    """Tiles of `tile` px, overlapping by the largest object with a margin, at least an eighth of the tile.
+
+    Where the largest object does not fit into half a tile, what `recommend_tiling` says.
+    """
+    largest = 0.0
+    for part in (pages.train, pages.tune):
+        for page in part.values():
+            sides = page.boxes[:, 2:] - page.boxes[:, :2]
+            largest = max(largest, float(sides.max(initial=0)))
+    overlap = max(int(np.ceil(1.1 * largest) + 16), tile // 8)
+    return Tiling(tile=tile, overlap=overlap) if overlap <= tile // 2 else plan.tiling
+
+
+def _test_as_trained(dataset: Path) -> None:
+    """The service's own test on the training images, where no pages are set aside for it."""
+    for place in (dataset, dataset / "baseline"):
+        lines = place / "train.manifest"
+        if lines.exists():
+            write_bytes(place / "test.manifest", lines.read_bytes())
+
+
+@contextlib.contextmanager
+def _service(
+    folder: Path, scale: DemoScale, seed: int, bucket: str | None, say: Note
+) -> Iterator[RekognitionProject]:
+    """A project on the real service (with a bucket) or on a fresh local one."""
+    from tilekit.aws.project import RekognitionProject
+
+    if bucket is not None:
+        yield RekognitionProject("tilekit-demo", bucket, note=say)
+        return
+    from tilekit.aws.service import Service
+    from tilekit.aws.waiting import Polling
+    from tilekit.local import running
+    from tilekit.storage.s3 import S3Store, keyed_access
+
+    say(
+        "a local server trains and detects: nothing is billed, the costs named are what the service would take"
+    )
+    polling = Polling(dataset=0.2, training=1.0, running=0.2)
+    with running(limit=scale.limit, seed=seed, steps=scale.steps, threads=scale.threads) as url:
+        access = keyed_access(url)
+        S3Store(access).client.create_bucket(Bucket="tilekit-demo")
+        service = Service(access, rate=200.0)
+        yield RekognitionProject("tilekit-demo", "tilekit-demo", service=service, polling=polling, note=say)
+
+
+def _one_training(run: _Run, outcome: DemoOutcome, project: RekognitionProject, place: int) -> None:
+    """Train both sides, find on tune and test pages, judge on test pages."""
+    dataset = run.folder / "dataset"
+    for name, source in zip(SIDES, (dataset / "baseline", dataset), strict=True):
+        short = name.replace(" ", "-")
+        with run.timed(f"train {name}"):
+            run.say(f"training on {name}")
+            model = _train(project, source, f"{short}-{place}", run.folder / "state" / f"{short}-{place}")
+        with run.timed(f"detect {name}"):
+            found = _detect(run, model, outcome, name)
+        evaluation = _judge(outcome.pages, found, name)
+        (outcome.baseline if name == SIDES[0] else outcome.tiled).append(evaluation)
+        run.say(f"{name}: F1 {text_of(evaluation.f1)} on {len(outcome.pages.test)} test pages")
+        if place == 0:
+            file = "baseline.jsonl" if name == SIDES[0] else "detections.jsonl"
+            write_predictions([found[key] for key in outcome.pages.test], run.folder / file)
+
+
+def _train(project: RekognitionProject, folder: Path, version: str, state: Path) -> Model:
+    return project.train(
+        folder / "train.manifest", folder / "test.manifest", version=version, replace=True, state=state
+    )
+
+
+def _detect(run: _Run, model: Model, outcome: DemoOutcome, name: str) -> dict[PageKey, PageDetections]:
+    """Everything found on tune and test pages, scores down to the least."""
+    sizes = {**outcome.pages.tune.sizes, **outcome.pages.test.sizes}
+    keys = [*outcome.pages.tune, *outcome.pages.test]
+    found: dict[PageKey, PageDetections] = {}
+    count = run.count(f"detect {name}")
+    with model.running(share=False, watchdog=False) as detector:
+        for done, key in enumerate(keys, 1):
+            with open_page(key, sizes[key]) as scan:
+                if name == SIDES[0]:
+                    found[key] = detect_whole(scan, detector)
+                else:
+                    found[key] = detect_tiles(scan, detector, outcome.tiling)
+            count(done, len(keys))
+    return found
+
+
+def _judge(pages: DemoPages, found: Mapping[PageKey, PageDetections], name: str) -> Evaluation:
+    tune = [found[key] for key in pages.tune]
+    test = [found[key] for key in pages.test]
+    return evaluate(pages.test, test, fit=(pages.tune, tune), name=name)
+
+
+def _write(run: _Run, outcome: DemoOutcome) -> None:
+    """Evaluations, comparison, pictures and the report."""
+    from tilekit.report.building import write_report
+
+    folder = run.folder
+    write_labels(outcome.pages.test, folder / "truth.manifest")
+    outcome.baseline[0].save(folder / "baseline.json")
+    outcome.tiled[0].save(folder / "tiled.json")
+    outcome.comparison.save(folder / "comparison.json")
+    with run.timed("report"):
+        run.say("writing the report")
+        runs = {SIDES[0]: folder / "baseline.jsonl", SIDES[1]: folder / "detections.jsonl"}
+        judged = {SIDES[0]: outcome.baseline[0], SIDES[1]: outcome.tiled[0]}
+        write_report(
+            folder / "report", outcome.pages.test, runs, evaluations=judged, progress=run.count("report")
+        )
+    write_text(folder / "demo.json", json.dumps(outcome.to_json(), indent=2) + "\n")
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Where things go, who is told, and how long each step took."""
+
+    folder: Path
+    scale: DemoScale
+    say: Note
+    progress: Callable[[str, int, int], None]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextlib.contextmanager
+    def timed(self, step: str) -> Iterator[None]:
+        """Add the block's wall seconds to the step's."""
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[step] = self.seconds.get(step, 0.0) + time.monotonic() - begun
+
+    def count(self, step: str) -> Callable[[int, int], None]:
+        """A callback that counts inside a step."""
+        return lambda done, total: self.progress(step, done, total)
