@@ -101,7 +101,7 @@ def make_pages(
         part = LabelSet({key: images[key] for key in side}, sizes={key: sizes[key] for key in side})
         write_labels(part, folder / f"{name}.manifest")
         parts.append(part)
-    return DemoPages(*parts)
+    return DemoPages(parts[0], parts[1], parts[2])
 
 
 def _scanned(pixels: Any, seed: int) -> Any:
