@@ -13,7 +13,7 @@ from PIL import Image
 
 import tilekit as tk
 from tilekit.flow import Gate
-from tilekit.scans.spans import SpanFiller, spans_of_bands
+from tilekit.scans.spans import Lender, SpanFiller, spans_of_bands
 
 
 @st.composite
@@ -82,3 +82,28 @@ def test_the_urgent_go_first():
     for thread in [*plain, urgent]:
         thread.join()
     assert order == ["urgent", "plain", "plain", "plain"]
+
+
+def test_memory_is_lent_again_once_no_view_is_left():
+    lender = Lender()
+    lender.size = 100
+    first = lender.lend()
+    place, view = first.ctypes.data, first.reshape(10, 10)[2:, 3:]
+    del first
+    assert lender.lend().ctypes.data != place
+    del view
+    assert place in {lent.ctypes.data for lent in (lender.lend(), lender.lend())}
+
+
+def test_a_filler_with_a_gate_waits_for_memory_that_comes_back():
+    gate = Gate(1)
+    lender = Lender(gate)
+    lender.size = 100
+    kept = [lender.lend(), lender.lend()]
+    place = kept[0].ctypes.data
+    gate.enter()
+    threading.Timer(0.05, kept.pop, (0,)).start()
+    assert lender.lend().ctypes.data == place
+    lender.close()
+    assert lender.lend().size == 100
+    gate.leave()

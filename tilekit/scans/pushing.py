@@ -16,10 +16,11 @@ import pyvips
 from numpy.typing import NDArray
 
 from tilekit.flow import Gate
-from tilekit.scans.spans import Span, SpanFiller
+from tilekit.scans.spans import Lender, Span, SpanFiller
 
 Pixels = NDArray[np.uint8]
 _PULL_BYTES = 1 << 20
+_LARGEST_LEARNED = (1 << 25) - (1 << 16)
 
 
 def decode_spans(
@@ -28,13 +29,14 @@ def decode_spans(
     """Rows `start` to `stop` of a uint8 libvips image for each span; both rise from span to span.
 
     `pull`: fetch regions instead of being pushed to; the pixels are the same. `gate`: held while
-    decoding. Memory: two spans (one
-    being filled or waiting, one with the caller) and libvips' own buffers. Closing the iterator stops
-    libvips. Where the last span ends with the image, damage found after it is raised too.
-    Raises pyvips.Error where libvips fails.
+    decoding; whoever gives one must let go of every span by itself. Memory: two spans (one being
+    filled or waiting, one with the caller; without a gate as many as the caller keeps, and one) and
+    libvips' own buffers. Closing the iterator stops libvips. Where the last span ends with the image,
+    damage found after it is raised too. Raises pyvips.Error where libvips fails.
     """
-    channel = _Channel(gate)
-    sink = _Sink(channel, SpanFiller(spans, image.width, image.bands))
+    keep_freed_memory()
+    channel, lender = _Channel(gate), Lender(gate)
+    sink = _Sink(channel, SpanFiller(spans, image.width, image.bands, lender))
     work = _pull if pull else _push
     thread = threading.Thread(
         target=_gated, args=(gate, work, image, sink, channel), name="tilekit-decode", daemon=True
@@ -47,7 +49,18 @@ def decode_spans(
             channel.finish()
     finally:
         channel.stop()
+        lender.close()
         thread.join()
+
+
+def keep_freed_memory() -> None:
+    """Let glibc's malloc use freed memory again instead of giving it back and asking for it anew.
+
+    It learns from what is freed: one unused block of almost 32 MB, its limit, tells it that blocks of
+    this size come and go (mallopt(3), M_MMAP_THRESHOLD). Without that every megabyte that libvips
+    hands over is mapped and cleared afresh: 204,000 page faults at 144 Mpx, and a third of the time.
+    """
+    np.empty(_LARGEST_LEARNED, np.uint8)
 
 
 def _gated(gate: Gate | None, work: Callable[..., None], *args: object) -> None:

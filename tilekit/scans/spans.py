@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-import sys
+import threading
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tilekit.flow import Gate
+
 Pixels = NDArray[np.uint8]
 Span = tuple[int, int]
+_FEW = 2
+_PATIENCE = 10.0
 
 
 class SpanFiller:
     """Takes the bytes of a page's rows in order and gives (stop - start, width, bands) arrays.
 
-    Starts and stops must rise. Rows that two spans share are copied from the one before. Memory that
-    nobody looks at any more is used again: fresh memory costs as much as filling it.
+    Starts and stops must rise. Rows that two spans share are copied from the one before. `lender`
+    gives the memory; without one fresh memory is taken where none is free.
     """
 
-    def __init__(self, spans: Sequence[Span], width: int, bands: int) -> None:
+    def __init__(self, spans: Sequence[Span], width: int, bands: int, lender: Lender | None = None) -> None:
         self._spans = spans
         self._shape = width, bands
         self._line = width * bands
-        self._most = max((stop - start for start, stop in spans), default=0) * self._line
-        self._pool: list[Pixels] = []
-        self._idle = _holders([np.empty(0, np.uint8)], 0)
+        self._lender = lender or Lender()
+        self._lender.size = max((stop - start for start, stop in spans), default=0) * self._line
         self._which, self._at = 0, 0
-        self._flat = self._fresh(0)
+        self._flat: Pixels | None = None
+        self._before: Pixels | None = None
 
     def add(self, data: Pixels) -> Iterator[Pixels]:
         """Bytes of the following rows; gives the spans they complete, read-only."""
@@ -37,44 +42,86 @@ class SpanFiller:
             if self._at < first:
                 skipped = min(size - at, first - self._at)
                 at, self._at = at + skipped, self._at + skipped
+                continue
+            flat = self._started()
             count = min(size - at, last - self._at)
-            self._flat[self._at - first : self._at - first + count] = data[at : at + count]
+            flat[self._at - first : self._at - first + count] = data[at : at + count]
             at, self._at = at + count, self._at + count
+            del flat
             while self._which < len(self._spans) and self._at == self._spans[self._which][1] * self._line:
-                yield self._next()
+                yield self._full()
 
-    def _next(self) -> Pixels:
-        """The span that is full; the one after it starts with the rows both share."""
-        start, stop = self._spans[self._which]
-        flat, self._which = self._flat, self._which + 1
-        if self._which < len(self._spans):
-            following = self._spans[self._which][0]
-            self._flat = self._fresh(self._which)
-            if following < stop:
-                shared = flat[(following - start) * self._line :]
+    def _started(self) -> Pixels:
+        """Memory of the span being filled; a new one begins with the rows it shares with the last."""
+        if self._flat is None:
+            start, stop = self._spans[self._which]
+            self._flat = self._lender.lend()[: (stop - start) * self._line]
+            if self._which and self._before is not None and start < self._spans[self._which - 1][1]:
+                shared = self._before[(start - self._spans[self._which - 1][0]) * self._line :]
                 self._flat[: len(shared)] = shared
-        else:
-            self._flat = flat[:0]
-            self._pool = []
+            self._before = None
+        return self._flat
+
+    def _full(self) -> Pixels:
+        """The span that is full. Memory for the next is asked for when its first row comes."""
+        start, stop = self._spans[self._which]
+        flat, self._flat, self._which = self._started(), None, self._which + 1
         made = flat.reshape(stop - start, *self._shape)
         made.flags.writeable = False
+        if self._which < len(self._spans) and self._spans[self._which][0] < stop:
+            self._before = made.reshape(-1)
         return made
 
-    def _fresh(self, which: int) -> Pixels:
-        if which >= len(self._spans):
-            return np.empty(0, np.uint8)
-        start, stop = self._spans[which]
-        size = (stop - start) * self._line
-        for place in range(len(self._pool)):
-            if _holders(self._pool, place) == self._idle:  # no view is left
-                return self._pool[place][:size]
-        del self._pool[:-8]
-        self._pool.append(np.empty(self._most, np.uint8))
-        return self._pool[-1][:size]
 
+class Lender:
+    """Memory for spans, used again when no view of it is left: fresh memory costs more than filling it.
 
-def _holders(pool: list[Pixels], place: int) -> int:
-    return sys.getrefcount(pool[place])
+    With a `gate` the taker must let go of its spans by itself, and the filler waits for that, away
+    from the gate, rather than take a third buffer (after ten seconds it takes one).
+    """
+
+    def __init__(self, gate: Gate | None = None) -> None:
+        self.size = 0
+        self._gate = gate
+        self._changed = threading.Condition()
+        self._free: list[Pixels] = []
+        self._lent: dict[int, weakref.ref[Pixels]] = {}
+        self._closed = False
+
+    def lend(self) -> Pixels:
+        """`size` bytes, not initialized, as an array whose every view counts as use."""
+        if self._gate is not None and not self._ready():
+            self._gate.leave()
+            try:
+                with self._changed:
+                    self._changed.wait_for(self._ready, _PATIENCE)
+            finally:
+                self._gate.enter(urgent=True)
+        with self._changed:
+            buffer = self._free.pop() if self._free else np.empty(self.size, np.uint8)
+        lent: Pixels = np.frombuffer(memoryview(buffer), np.uint8)  # views of it keep it, not the buffer
+        key = id(buffer)
+
+        def back(_: object) -> None:
+            with self._changed:
+                del self._lent[key]
+                if not self._closed:
+                    self._free.append(buffer)
+                self._changed.notify_all()
+
+        with self._changed:
+            self._lent[key] = weakref.ref(lent, back)
+        return lent
+
+    def close(self) -> None:
+        """Wake whoever waits; nothing is kept any more."""
+        with self._changed:
+            self._closed = True
+            self._free.clear()
+            self._changed.notify_all()
+
+    def _ready(self) -> bool:
+        return bool(self._free) or len(self._lent) < _FEW or self._closed
 
 
 def spans_of_bands(bands: Iterable[Pixels], spans: Sequence[Span]) -> Iterator[Pixels]:
