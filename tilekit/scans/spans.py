@@ -99,7 +99,7 @@ class Lender:
                 self._gate.enter(urgent=True)
         with self._changed:
             buffer = self._free.pop() if self._free else np.empty(self.size, np.uint8)
-        lent: Pixels = np.frombuffer(memoryview(buffer), np.uint8)  # views of it keep it, not the buffer
+        lent: Pixels = np.frombuffer(buffer.data, np.uint8)  # views of it keep it, not the buffer
         key = id(buffer)
 
         def back(_: object) -> None:
