@@ -48,12 +48,13 @@ def remap_to_tiles(boxes: ArrayLike, grid: TileGrid, min_visible: float = 0.5) -
 
     left, right = grid.columns.starts(), np.minimum(grid.columns.stops(), grid.width)
     top, bottom = grid.lines.starts(), np.minimum(grid.lines.stops(), grid.height)
-    places, number = np.empty(len(grid) + 2, np.int64), np.empty(len(reduced), np.int32)
+    x0, x1, y0, y1 = (np.append(axis, [np.inf, np.inf]) for axis in (left, right, top, bottom))
+    places, number = np.empty(len(grid) + grid.cols + 4, np.int64), np.empty(len(reduced), np.int32)
     total, room = _ROOM + 1, 0
     while total > room:
         room = max(total, _ROOM * (len(reduced) + 1))
-        tiles = np.empty(room, np.int32)
-        total = carrying.lay(reduced, left, right, top, bottom, share, places, number, tiles)
+        tiles = np.empty(room + 4, np.int32)
+        total = carrying.lay(reduced, x0, x1, y0, y1, share, places, number, tiles)
         if total < 0:
             checks.boxes(given)
     sources = np.empty(total, np.int32)

@@ -21,10 +21,15 @@ def shared(low: float, high: float, start: float, stop: float) -> float:
 
 
 @inlined
-def past(edges: Any, value: float, rate: float) -> int:
-    """First place whose edge lies past `value`; `rate` places per px from the first edge on give the guess."""
-    last = len(edges)
-    at = int(min(max(math.floor((value - edges[0]) * rate) + 1.0, 0.0), last + 0.0))
+def span(low: float, high: float, start: float, stop: float) -> float:
+    """Length of low..high inside start..stop."""
+    return max(min(high, stop) - max(low, start), 0.0)
+
+
+@inlined
+def past(edges: Any, value: float, first: float, rate: float, last: int) -> int:
+    """First of `last` places whose edge lies past `value`; `rate` places per px from the `first` edge on give the guess."""
+    at = int(min(max((value - first) * rate + 1.0, 0.0), last + 0.0))
     while at > 0 and edges[at - 1] > value:
         at -= 1
     while at < last and edges[at] <= value:
@@ -34,12 +39,12 @@ def past(edges: Any, value: float, rate: float) -> int:
 
 @inlined
 def pace(edges: Any) -> float:
-    """Places per px; the last edge may stand nearer."""
-    steps = max(len(edges) - 2, 0)
-    return steps / max(edges[steps] - edges[0], 1)
+    """Places per px; the last edge may stand nearer, and two more stand beyond the scan."""
+    steps = max(len(edges) - 4, 0)
+    return steps / max(edges[steps] - edges[0], 1.0)
 
 
-@kernel("i(R2,RI,RI,RI,RI,f,I,S,S)")
+@kernel("i(R2,RF,RF,RF,RF,f,I,S,S)")
 def lay(
     boxes: Any,
     left: Any,
@@ -53,11 +58,17 @@ def lay(
 ) -> int:
     """List the tiles of each box; gives the number of outputs, or -1 for a box that is not one.
 
-    `places`, two longer than the tiles: where each tile's outputs begin, from 1 on. `number` (n,): outputs
-    of each box. `tiles`: the tile of each output, box by box, while there is room.
+    The axes end with two edges at infinity. `places`, a row and four longer than the tiles: where each tile's
+    outputs begin, from 1 on. `number` (n,): outputs of each box. `tiles`: the tile of each output, box by box, while
+    there is room, which is four less than its length.
     """
-    cols, rows, room = len(left), len(top), len(tiles)
+    cols, rows, room = len(left) - 2, len(top) - 2, len(tiles) - 4
+    first_x, first_y = right[0], bottom[0]
     rate_x, rate_y = pace(right), pace(bottom)
+    below, above = (
+        min_visible * (1.0 - 1e-14),
+        min_visible * (1.0 + 1e-14),
+    )  # between them shares are divided out
     for t in range(len(places)):
         places[t] = 0
     total = 0
@@ -66,56 +77,49 @@ def lay(
         if not (x0 >= -1e100 and y0 >= -1e100 and x1 <= 1e100 and y1 <= 1e100 and x0 <= x1 and y0 <= y1):
             return -1
         before = total
-        col, row = past(right, x0, rate_x), past(bottom, y0, rate_y)
+        col, row = past(right, x0, first_x, rate_x, cols), past(bottom, y0, first_y, rate_y, rows)
         if col >= cols or row >= rows:
             number[i] = 0
             continue
-        col_2, row_2 = min(col + 1, cols - 1), min(row + 1, rows - 1)
-        far_col, far_row = min(col + 2, cols - 1), min(row + 2, rows - 1)
-        if (
-            total + 4 > room
-            or (far_col > col_2 and left[far_col] <= x1)
-            or (far_row > row_2 and top[far_row] <= y1)
-        ):
+        size = (x1 - x0) * (y1 - y0)
+        maybe, sure = max(size * below, 5e-324), max(size * above, 1e-100)
+        wide, wide_2 = span(x0, x1, left[col], right[col]), span(x0, x1, left[col + 1], right[col + 1])
+        high, high_2 = span(y0, y1, top[row], bottom[row]), span(y0, y1, top[row + 1], bottom[row + 1])
+        nw, ne, sw, se = high * wide, high * wide_2, high_2 * wide, high_2 * wide_2
+        one, two, three, four = int(nw > sure), int(ne > sure), int(sw > sure), int(se > sure)
+        inside = one + two + three + four
+        told = inside == int(nw >= maybe) + int(ne >= maybe) + int(sw >= maybe) + int(se >= maybe)
+        if told & (size >= 1.0) & (total < room) & (left[col + 2] > x1) & (top[row + 2] > y1):
+            tile = row * cols + col
+            tiles[total] = tile
+            places[tile + 2] += one
+            total += one
+            tiles[total] = tile + 1
+            places[tile + 3] += two
+            total += two
+            tiles[total] = tile + cols
+            places[tile + cols + 2] += three
+            total += three
+            tiles[total] = tile + cols + 1
+            places[tile + cols + 3] += four
+            total += four
+        else:
             for r in range(row, rows):
                 if top[r] > y1:
                     break
-                high = shared(y0, y1, top[r], bottom[r])
+                part = shared(y0, y1, top[r], bottom[r])
                 for c in range(col, cols):
                     if left[c] > x1:
                         break
-                    share = high * shared(x0, x1, left[c], right[c])
+                    share = part * shared(x0, x1, left[c], right[c])
                     if share > 0.0 and share >= min_visible:
                         tile = r * cols + c
                         places[tile + 2] += 1
                         if total < room:
                             tiles[total] = tile
                         total += 1
-        else:
-            wide, wide_2 = shared(x0, x1, left[col], right[col]), shared(x0, x1, left[col_2], right[col_2])
-            high, high_2 = shared(y0, y1, top[row], bottom[row]), shared(y0, y1, top[row_2], bottom[row_2])
-            wide_2 = wide_2 if col_2 > col else 0.0
-            high_2 = high_2 if row_2 > row else 0.0
-            tile, below = row * cols + col, row_2 * cols + col
-            step = col_2 - col
-            one = 1 if (high * wide > 0.0) & (high * wide >= min_visible) else 0
-            tiles[total] = tile
-            places[tile + 2] += one
-            total += one
-            one = 1 if (high * wide_2 > 0.0) & (high * wide_2 >= min_visible) else 0
-            tiles[total] = tile + step
-            places[tile + step + 2] += one
-            total += one
-            one = 1 if (high_2 * wide > 0.0) & (high_2 * wide >= min_visible) else 0
-            tiles[total] = below
-            places[below + 2] += one
-            total += one
-            one = 1 if (high_2 * wide_2 > 0.0) & (high_2 * wide_2 >= min_visible) else 0
-            tiles[total] = below + step
-            places[below + step + 2] += one
-            total += one
         number[i] = total - before
-    for t in range(2, len(places)):
+    for t in range(2, cols * rows + 2):
         places[t] += places[t - 1]
     return total
 
