@@ -28,7 +28,7 @@ from tilekit.pages import PageKey
 from tilekit.scans.encoding import encode_image
 
 SUMMARY, TILING, SPLIT = "summary.json", "tiling.json", "split.json"
-SHEET_TILES, SHEET_CELL = 24, 320
+SHEET_TILES, SHEET_CELL = 16, 256  # px: a quarter of a usual tile, at which JPEG is decoded cheaply
 Pixels = NDArray[np.uint8]
 
 

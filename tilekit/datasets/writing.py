@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from tilekit.datasets.carrying import SHIFTED, TilePlan, painted
 from tilekit.datasets.output import Output
 from tilekit.datasets.sources import Dpi, Page, open_page
-from tilekit.flow import ordered_map
+from tilekit.flow import Gate, ordered_map
 from tilekit.grid import TileGrid, Tiling, Window
 from tilekit.scans.blank import background
 from tilekit.scans.encoding import EXTENSIONS, ImageFormat, Subsampling, encode_image
@@ -98,14 +99,16 @@ def write_page(task: PageTask, output: Output, workers: int) -> int:
     if not task.tiles:
         return 0
     size = (task.page.width, task.page.height)
+    gate = Gate(workers) if workers > 1 else None
     with open_page(task.page.key, size, task.dpi) as scan:
-        jobs = _jobs(scan, task, max(1, workers))
+        block = scan.info.access == "block"
         done = ordered_map(
-            partial(_write, output=output, encoding=task.encoding),
-            jobs,
+            partial(_write, output=output, encoding=task.encoding, gate=gate),
+            _jobs(scan, task, max(1, workers), gate),
             workers=workers,
             cost=lambda job: job.bytes,
-            ahead=max(4 * workers, scan.grid(task.tiling).cols),  # a row of tiles comes at once
+            # a row of tiles comes at once, unless they come block by block
+            ahead=4 * workers if block else max(4 * workers, scan.grid(task.tiling).cols),
         )
         return sum(done)
 
@@ -119,7 +122,7 @@ class _Job:
     files: list[tuple[str, TilePlan]]
 
 
-def _jobs(scan: Scan, task: PageTask, workers: int) -> Iterator[_Job]:
+def _jobs(scan: Scan, task: PageTask, workers: int, gate: Gate | None) -> Iterator[_Job]:
     grid = scan.grid(task.tiling)
     files: dict[int, list[tuple[str, TilePlan]]] = defaultdict(list)
     beside: dict[Window, list[tuple[str, TilePlan]]] = defaultdict(list)
@@ -129,7 +132,7 @@ def _jobs(scan: Scan, task: PageTask, workers: int) -> Iterator[_Job]:
         else:
             files[tile.index].append((name, tile))
     if files:
-        with raw_tiles(scan, grid, chosen_rows(grid, files), workers=workers) as tiles:
+        with raw_tiles(scan, grid, chosen_rows(grid, files), workers=workers, gate=gate) as tiles:
             for raw in tiles:
                 yield _Job(raw.pixels, raw.nbytes, files[raw.index])
     for window, wanted in beside.items():
@@ -150,13 +153,24 @@ def _read(scan: Scan, grid: TileGrid, window: Window) -> Pixels:
     return whole
 
 
-def _write(job: _Job, *, output: Output, encoding: Encoding) -> int:
+def _write(job: _Job, *, output: Output, encoding: Encoding, gate: Gate | None) -> int:
+    total = 0
+    with contextlib.closing(_encoded(job, encoding)) as files:
+        for _ in job.files:
+            with gate.inside() if gate is not None else contextlib.nullcontext():
+                name, data = next(files)
+            output.put(name, data)
+            total += len(data)
+    return total
+
+
+def _encoded(job: _Job, encoding: Encoding) -> Generator[tuple[str, bytes], None, None]:
+    """Name and bytes of each file of a job."""
     pixels = job.pixels()
     color = paper_color(pixels) if any(len(tile.masks) for _, tile in job.files) else ()
     own = len(job.files) == 1 and pixels.flags.owndata
     if own:
         pixels.flags.writeable = True
-    total = 0
     for name, tile in job.files:
         data = encode_image(
             painted(pixels, tile.masks, tile.boxes, color, own=own),
@@ -165,9 +179,7 @@ def _write(job: _Job, *, output: Output, encoding: Encoding) -> int:
             subsampling=encoding.subsampling,
             max_bytes=encoding.max_bytes,
         ).data
-        output.put(name, data)
-        total += len(data)
-    return total
+        yield name, data
 
 
 def paper_color(pixels: Pixels) -> tuple[int, ...]:
