@@ -1,5 +1,7 @@
 """Turn a recorded run into the tables of README and docs, and plots: `python benchmarks/table.py RESULT.json`.
 
+`python benchmarks/table.py --compare A.json B.json` says where two runs differ by more than their spreads allow.
+
 Every target is a line: its figure, spread, target, reached or not; what was not measured says so. The text goes
 between `<!-- benchmarks:begin FILE -->` and `<!-- benchmarks:end -->`, so no figure stands there without its run.
 """
@@ -69,22 +71,36 @@ def table(document: dict, ids: tuple[str, ...] | None = None, notes: bool = True
     return "\n".join(out)
 
 
+def costs(document: dict) -> str:
+    """Seconds, CPU seconds and peak memory of everyone, by line."""
+    out = ["| line | who | seconds | CPU seconds | peak MB |", "|---|---|---|---|---|"]
+    for key, line in lines_of(document).items():
+        for who, cost in line["details"].get("cost", {}).items():
+            peak = f"{cost['peak_mb']:.0f}" if cost["peak_mb"] else ""
+            out.append(f"| {key} | {who} | {number(cost['seconds'])} | {number(cost['cpu'])} | {peak} |")
+    return "\n".join(out)
+
+
 def preamble(document: dict) -> str:
     """When and where the run was made."""
     machine = document["machine"]
+    energy = document.get("energy_joules")
+    used = "the machine does not tell its energy" if energy is None else f"{energy / 3600:.1f} Wh"
     goals = [target for target in TARGETS.values() if target.value is not None]
     found = lines_of(document)
     values = {key: line["value"] for key, line in found.items() if line["value"] is not None}
     reached = sum(bool(target.reached(values[target.id])) for target in goals if target.id in values)
     return (
         f"Run of {document['date']} on {machine['processor']}, {machine['cores']} cores, {machine['memory_gb']} GB, "
-        f"Python {machine['python']}, in {document['seconds'] / 60:.1f} minutes: {reached} of {len(goals)} targets reached."
+        f"Python {machine['python']}, in {document['seconds'] / 60:.1f} minutes ({used}): {reached} of {len(goals)} targets reached."
     )
 
 
 def block(document: dict, name: str, short: bool) -> str:
     """What stands between the markers."""
     body = table(document, SHORT if short else None, notes=not short)
+    if not short:
+        body += f"\n\n## What it took\n\nMedians of the rounds.\n\n{costs(document)}"
     return f"<!-- benchmarks:begin {name} -->\n{preamble(document)}\n\n{body}\n{END}"
 
 
@@ -113,7 +129,7 @@ def plots(document: dict) -> dict[str, str]:
     faster = {
         TARGETS[key].text.replace("times faster than ", "against "): line["value"]
         for key, line in found.items()
-        if key.startswith(("tiling.dzsave.", "tiling.sahi", "tiling.image", "tiling.opencv", "tiling.pillow"))
+        if key.startswith("tiling.") and not key.startswith(("tiling.limit", "tiling.small", "tiling.blank"))
     }
     boxes = {
         TARGETS[key].text.partition(":")[0]: line["value"]
@@ -135,13 +151,28 @@ def plots(document: dict) -> dict[str, str]:
     return made
 
 
+def compared(first: Path, second: Path) -> int:
+    """Print both runs' figures where their spreads do not meet; 1 if there are any."""
+    from tilekit.bench.document import compare_documents, read_document
+
+    rows = compare_documents(read_document(first), read_document(second))
+    apart = [row for row in rows if row["verdict"] != "same"]
+    for row in apart:
+        print(f"{row['what']}: {row['old']:g} and {row['new']:g}, {row['times']:.2f} times, {row['verdict']}")
+    print(f"{len(rows) - len(apart)} of {len(rows)} figures agree within their spreads")
+    return 1 if apart else 0
+
+
 def main() -> None:
     options = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("result", type=Path)
+    options.add_argument("--compare", type=Path, metavar="OTHER", help="a second run: do they agree?")
     options.add_argument("--root", type=Path, default=HERE.parent)
     given = options.parse_args()
+    if given.compare:
+        sys.exit(compared(given.result, given.compare))
     document = json.loads(given.result.read_text(encoding="utf-8"))
     for place in (*PLACES, *SHORT_PLACES):
         path = given.root / place

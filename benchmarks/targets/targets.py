@@ -40,6 +40,11 @@ def _tiling() -> list[Target]:
         Target("tiling.opencv", "tile jpeg: times faster than OpenCV"),
         Target("tiling.pillow", "tile jpeg: times faster than Pillow"),
         Target("tiling.tifffile", "tile tiled-jpeg: times faster than tifffile + simplejpeg"),
+        Target("tiling.large_image", "tile tiled-jpeg: times faster than large_image"),
+        Target("tiling.webp", "tile jpeg to lossless WebP: times faster than dzsave"),
+        Target(
+            "tiling.blank", "tile a jpeg page, nine tenths of it blank: time saved by leaving blank tiles out"
+        ),
     ]
     found += [
         Target(f"tiling.limit.{kind}", f"tile {kind}: share of the limit (decode + encode)", ">=", 0.8, "")
@@ -86,7 +91,54 @@ def _boxes() -> list[Target]:
         Target("soft_nms.growth", "soft_nms, 10^5 spread over 10^4 (quadratic is 100)", "<=", 25),
         Target("wbf.growth", "wbf, 10^5 spread over 10^4 (quadratic is 100)", "<=", 25),
         Target("remap.rate", "remap_to_tiles, one core", ">=", 50, "M outputs/s"),
+        Target("remap.memory", "remap_to_tiles: outputs' bytes a second over copying as many in memory"),
         Target("merge.nms", "merge of 10^6 detections over one nms of them", "<=", 3),
+    ]
+
+
+def _encoding() -> list[Target]:
+    return [
+        *(
+            Target(f"encode.{format}", f"encode a 1024 px tile, {words}: times faster than the fastest peer")
+            for format, words in (("jpeg", "JPEG Q90 4:4:4"), ("png", "PNG"), ("webp", "lossless WebP"))
+        ),
+        Target("blank.share", "looking whether a tile is blank, over encoding it as JPEG", "<=", unit="x"),
+    ]
+
+
+def _labels() -> list[Target]:
+    return [
+        *(
+            Target(
+                f"labels.check.{count}",
+                f"check a manifest, {count} boxes a line: times a json.loads loop",
+                ">=",
+                3,
+            )
+            for count in (5, 20, 50)
+        ),
+        Target("labels.read", "read a manifest, 20 boxes a line: times the speed of json.loads alone"),
+        Target("labels.memory.check", "memory of checking a manifest of 1 GB", "<=", 300, "MB"),
+        Target("labels.memory.copy", "memory of reading and writing a manifest of 1 GB", "<=", 300, "MB"),
+        Target("labels.coco", "COCO file of 10^5 boxes to YOLO files: times faster than globox"),
+        Target("dataset.tile_scan", "tile_dataset over tile_scan, the same 1,568 tiles", "<=", 1.05),
+    ]
+
+
+def _service() -> list[Target]:
+    return [
+        Target("service.cpu", "detector: CPU of a call of 0.5 MB over the bare boto3 call", "<=", 1.2),
+        Target("service.rate.50", "50 calls/s allowed: share reached after 10 s", ">=", 0.95, ""),
+        Target("service.refused.50", "50 calls/s allowed: share refused after 10 s", "<=", 0.02, ""),
+        Target("service.rate.5", "5 calls/s allowed: share reached after 30 s", ">=", 0.85, ""),
+        Target("service.refused.5", "5 calls/s allowed: share refused after 30 s", "<=", 0.05, ""),
+        Target("service.upload.small", "upload 400 files of 20 kB: throughput over s3transfer", ">=", 0.9),
+        Target("service.upload.large", "upload 3 files of 40 MB: throughput over s3transfer", ">=", 0.9),
+        Target(
+            "local.detect", "local server: DetectCustomLabels on a 1024 px tile, one core", "<=", 120, "ms"
+        ),
+        Target("local.overhead", "local server: a call with a canned answer", "<=", 2, "ms"),
+        Target("local.requests", "local server: canned requests, two clients", ">=", 200, "/s"),
     ]
 
 
@@ -104,6 +156,7 @@ def _detection() -> list[Target]:
         Target("detect.wrong.sahi", "the same, SAHI", unit=""),
         Target("detect.wrong.slicer", "the same, supervision", unit=""),
         Target("evaluate.seconds", "evaluate 10^6 predictions on 10^4 pages", "<=", 5, "s"),
+        Target("evaluate.coco", "evaluate (three criteria): times the speed of pycocotools at one IoU"),
         Target("report.seconds", "report of 200 pages", "<=", 60, "s"),
     ]
 
@@ -131,5 +184,15 @@ def _startup() -> list[Target]:
 
 
 TARGETS: dict[str, Target] = {
-    target.id: target for target in (*_tiling(), *_boxes(), *_detection(), *_archive(), *_startup())
+    target.id: target
+    for target in (
+        *_tiling(),
+        *_encoding(),
+        *_boxes(),
+        *_labels(),
+        *_detection(),
+        *_service(),
+        *_archive(),
+        *_startup(),
+    )
 }

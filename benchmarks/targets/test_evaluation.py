@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shutil
 import time
+from pathlib import Path
 
 import numpy as np
 
 import tilekit as tk
+from tilekit.evaluation.coco_metrics import coco_metrics
 from tilekit.evaluation.evaluating import evaluate
 from tilekit.report.building import write_report
 
@@ -35,18 +37,34 @@ def pages_of_boxes(pages):
 
 def test_evaluate(frame):
     truth, found = pages_of_boxes(frame.pick(10_000, 500))
-    timed = frame.pair({"evaluate": lambda: evaluate(truth, found)}, 20, rounds=3, warm=False)
+    timed = frame.pair({"evaluate": lambda: evaluate(truth, found)}, rounds=3, warm=False)
     assert not timed.failed, timed.failed
-    frame.record("evaluate.seconds", timed.seconds("evaluate"))
+    frame.record("evaluate.seconds", [cost.seconds for cost in timed.costs["evaluate"]], cost=timed)
+
+
+def test_against_pycocotools(frame):
+    """The same boxes at one IoU: the same average precision, or no figure."""
+    truth, found = pages_of_boxes(frame.pick(500, 50))
+    ours, theirs = evaluate(truth, found), coco_metrics(truth, found, ious=(0.5,))
+    apart = max(abs(row.ap - theirs.per_label[row.label][0.5]) for row in ours.labels)
+    if apart > 1e-12:
+        frame.record("evaluate.coco", None, f"another average precision, by {apart:.1e}")
+        return
+    works = {
+        "tilekit": lambda: evaluate(truth, found),
+        "pycocotools": lambda: coco_metrics(truth, found, ious=(0.5,)),
+    }
+    timed = frame.pair(works, rounds=3, warm=False)
+    frame.record("evaluate.coco", timed.ratio("pycocotools", "tilekit"), "equal AP", cost=timed)
 
 
 def test_report(frame, fresh):
+    if not frame.first:
+        return
     scan = frame.scan("jpeg", 2500, 3500)
     folder, pages = fresh(), frame.pick(200, 10)
     rng = np.random.default_rng(1)
     truth, poor, good = {}, [], []
-    from pathlib import Path
-
     Path(folder).mkdir()
     for place in range(pages):
         file = Path(folder, f"{place}.jpg")

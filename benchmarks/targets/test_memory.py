@@ -22,7 +22,7 @@ def test_scanline(frame, fresh):
     scan = frame.scan("jpeg", frame.pick(12_000, 3000))
     bound = streaming_cost(scan_info(scan.path), Tiling(1024, 128)) / 2**20
     peak = run_once("tilekit", scan, Setting(), fresh).peak_mb
-    frame.record("memory.scanline", peak / bound, f"{peak:.0f} MB of {bound:.0f}", peak_mb=peak)
+    frame.record("memory.scanline", peak / bound, f"{peak:.0f} MB of {bound:.0f}", exact=True, peak_mb=peak)
 
 
 def test_tiled(frame, fresh):
@@ -30,13 +30,13 @@ def test_tiled(frame, fresh):
     one = flat(small)
     theirs = run_once("dzsave", small, Setting(), fresh)
     ratio = theirs.peak_mb / run_once("tilekit", small, Setting(), fresh).peak_mb
-    frame.record("memory.dzsave", ratio, peer_mb=theirs.peak_mb)
+    frame.record("memory.dzsave", ratio, exact=True, peer_mb=theirs.peak_mb)
     large = frame.scan("tiled-jpeg", frame.pick(131_072, 8192), frame.pick(76_800, 8192))
     ten = flat(large)
     sizes = f"{small.mpx:,.0f} Mpx: {one.peak_mb:.0f} MB, {large.mpx:,.0f} Mpx: {ten.peak_mb:.0f} MB"
     curve = {"mpx": [small.mpx, large.mpx], "mb": [one.peak_mb, ten.peak_mb]}
-    frame.record("memory.growth", ten.peak_mb / one.peak_mb, sizes, **curve)
-    frame.record("memory.large", ten.peak_mb)
+    frame.record("memory.growth", ten.peak_mb / one.peak_mb, sizes, exact=True, **curve)
+    frame.record("memory.large", ten.peak_mb, exact=True)
     frame.record("rate.large", large.mpx / ten.seconds, cpu=ten.cpu, seconds=ten.seconds)
 
 

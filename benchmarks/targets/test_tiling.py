@@ -1,63 +1,38 @@
-"""Tiling: dzsave on five kinds of scan, clean and noisy; SAHI, image_slicer and others; the limit; small scans."""
+"""Tiling: dzsave on five kinds of scan, clean and noisy; other peers; blank pages; the limit; small scans."""
 
 from __future__ import annotations
 
-import math
+import shutil
 from functools import partial
 
 import pytest
 
+from benchmarks.pages import blank_page
 from benchmarks.targets.targets import KINDS, PAPERS
 from tilekit.bench.inputs import PAPER, PHOTO
-from tilekit.bench.pairing import Ratio
 from tilekit.bench.processes import run_task
-from tilekit.bench.tiling import Setting, duel, limit_of
+from tilekit.bench.tiling import Setting, duel, limit_of, run_once
 
 NOISE = {"clean": PAPER, "noisy": PHOTO}
-RATIOS: dict[str, list[Ratio]] = {}
-SECONDS: dict[str, float] = {}
 
 
-def told(fight, peer):
-    rows = {row["who"]: row for row in fight.to_json()}
-    ours, theirs = rows["tilekit"], rows.get(peer, {})
-    return {
-        "ours_s": ours["seconds"], "peer_s": theirs.get("seconds"), "ours_cpu": ours["cpu"],
-        "peer_cpu": theirs.get("cpu"), "ours_mb": ours["peak_mb"], "peer_mb": theirs.get("peak_mb"),
-        "ours_psnr": ours["psnr"], "peer_psnr": theirs.get("psnr"), "tiles": ours["tiles"],
-    }  # fmt: skip
+def fight(frame, fresh, target, scan, setting, peer):
+    """One round with a peer, its output checked in the first pass."""
+    found = duel(scan, setting, [peer], fresh, rounds=1, known=frame.known)
+    checks = {
+        name: {key: told[key] for key in ("tiles", "bytes", "psnr")} for name, told in found.checks.items()
+    }
+    frame.record(target, found.ratio(peer), found.left_out.get(peer, ""), cost=found.rounds, output=checks)
 
 
 @pytest.mark.parametrize("paper", PAPERS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_dzsave(frame, fresh, kind, paper):
-    scan = frame.scan(kind, frame.pick(12_000, 3000), noise=NOISE[paper])
-    rounds = frame.pick(6, 2)
-    budget = frame.seconds(14)
-    fight = duel(scan, Setting(), ["dzsave"], fresh, rounds=rounds, budget=budget)
-    ratio = fight.ratio("dzsave")
-    frame.record(
-        f"tiling.dzsave.{kind}.{paper}", ratio, fight.left_out.get("dzsave", ""), **told(fight, "dzsave")
-    )
-    if ratio is not None:
-        RATIOS.setdefault(paper, []).append(ratio)
-    if paper == "clean":
-        SECONDS[kind] = fight.rounds.seconds("tilekit")
-
-
-@pytest.mark.parametrize("paper", PAPERS)
-def test_dzsave_mean(frame, paper):
-    found = RATIOS.get(paper, [])
-    if len(found) < len(KINDS):
-        frame.record(f"tiling.dzsave.mean.{paper}", None, f"{len(found)} of {len(KINDS)} were timed")
+    if frame.quick and (paper == "noisy" or kind.endswith("strips")):
+        frame.record(f"tiling.dzsave.{kind}.{paper}", None, "left out of the quick run")
         return
-
-    def mean(values):
-        return math.exp(sum(map(math.log, values)) / len(values))
-
-    ratio = Ratio(*(mean([getattr(one, end) for one in found]) for end in ("median", "low", "high")),
-                  min(one.rounds for one in found))  # fmt: skip
-    frame.record(f"tiling.dzsave.mean.{paper}", ratio)
+    scan = frame.scan(kind, frame.pick(12_000, 3000), noise=NOISE[paper])
+    fight(frame, fresh, f"tiling.dzsave.{kind}.{paper}", scan, Setting(), "dzsave")
 
 
 @pytest.mark.parametrize(
@@ -68,39 +43,68 @@ def test_dzsave_mean(frame, paper):
         ("opencv", "jpeg", Setting()),
         ("pillow", "jpeg", Setting()),
         ("tifffile", "tiled-jpeg", Setting()),
+        ("large_image", "tiled-jpeg", Setting()),
     ],
 )
 def test_others(frame, fresh, peer, kind, setting):
-    scan = frame.scan(kind, frame.pick(12_000, 3000))
-    fight = duel(scan, setting, [peer], fresh, rounds=frame.pick(5, 2), budget=frame.seconds(12))
-    frame.record(f"tiling.{peer}", fight.ratio(peer), fight.left_out.get(peer, ""), **told(fight, peer))
+    fight(frame, fresh, f"tiling.{peer}", frame.scan(kind, frame.pick(12_000, 3000)), setting, peer)
+
+
+def test_webp(frame, fresh):
+    fight(
+        frame,
+        fresh,
+        "tiling.webp",
+        frame.scan("jpeg", frame.pick(5000, 2000)),
+        Setting(format="webp"),
+        "dzsave",
+    )
+
+
+def test_blank(frame, fresh):
+    """A page whose top tenth is drawn, the rest paper with its noise: blank tiles written, or left out."""
+    path = blank_page(frame.cache, frame.pick(12_000, 3000))
+
+    def tiled(skip):
+        out = fresh()
+        try:
+            return run_task(
+                {"do": "benchmarks.targets.works:skipped", "path": str(path), "out": out, "skip": skip}
+            )
+        finally:
+            shutil.rmtree(out, ignore_errors=True)
+
+    works = {"all": partial(tiled, False), "drawn": partial(tiled, True)}
+    timed = frame.pair(works, rounds=2, warm=False)
+    assert not timed.failed, timed.failed
+    every, drawn = (timed.costs[name][0].answer for name in works)
+    note = f"{drawn['written']} of {every['written']} tiles hold something"
+    frame.record("tiling.blank", timed.ratio("all", "drawn"), note, cost=timed)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_limit(frame, fresh, kind):
+    if frame.quick and kind != "jpeg":
+        frame.record(f"tiling.limit.{kind}", None, "left out of the quick run")
+        return
     scan = frame.scan(kind, frame.pick(12_000, 3000))
-    ours = SECONDS.get(kind)
-    limit = limit_of(scan, Setting(), fresh, ours, rounds=frame.pick(2, 1))
+    ours = run_once("tilekit", scan, Setting(), fresh).seconds
+    limit = limit_of(scan, Setting(), fresh, ours, rounds=1)
     note = f"bound by {limit['bound']}; decode {limit['decode']:.2f} s by {limit['by']}, encode {limit['encode']:.2f} s"
     frame.record(f"tiling.limit.{kind}", limit["share"], note, **limit)
 
 
 def test_small_scans(frame, fresh):
     scan = frame.scan("jpeg", 1024)
-    count = frame.pick(200, 30)
+    count = frame.pick(100, 30)
+    base = {"path": scan.path, "out": fresh(), "count": count}
     works = {
-        name: partial(
-            run_task,
-            {
-                "do": f"benchmarks.targets.works:{name}",
-                "path": scan.path,
-                "out": fresh(),
-                "count": count,
-            },
-        )
+        name: partial(run_task, {"do": f"benchmarks.targets.works:{name}", **base})
         for name in ("small_tiled", "small_plain")
     }
-    timed = frame.pair(works, 15, rounds=frame.pick(5, 2), warm=False)
+    timed = frame.pair(works, rounds=3, warm=False)
     assert not timed.failed, timed.failed
     ratio = timed.ratio("small_tiled", "small_plain")
-    frame.record("tiling.small", ratio, ms=1e3 * timed.seconds("small_tiled") / count)
+    frame.record(
+        "tiling.small", ratio, f"{1e3 * timed.seconds('small_tiled') / count:.1f} ms a scan", cost=timed
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 import time
 from pathlib import Path
 
@@ -37,6 +38,73 @@ def small_plain(path, out, count):
             pixels = simplejpeg.decode_jpeg(data)
             (folder / "tile.jpg").write_bytes(simplejpeg.encode_jpeg(pixels, 90, colorsubsampling="444"))
         shutil.rmtree(out)
+
+    return work
+
+
+def skipped(path, out, skip):
+    """A page tiled, its blank tiles left out or not."""
+    import tilekit as tk
+    from tilekit.bench.tilers import _load
+
+    _load(path, "jpeg")
+
+    def work():
+        done = tk.tile_scan(path, out, tk.Tiling(1024, 128), skip_blank=skip)
+        return {"written": done.tiles}
+
+    return work
+
+
+def manifest_check(path, out):
+    """A manifest checked from end to end."""
+    from tilekit.labels.checking import check_manifest
+
+    def work():
+        return {"clean": check_manifest(path, uploaded=True).clean}
+
+    return work
+
+
+def manifest_copy(path, out):
+    """A manifest read and written line by line."""
+    from tilekit.labels.ground_truth import ManifestWriter, iter_manifest
+
+    def work():
+        count = 0
+        with ManifestWriter(out) as writer:
+            for line in iter_manifest(path):
+                writer.write(line.source, line.size, line.annotations())
+                count += 1
+        return {"lines": count}
+
+    return work
+
+
+def local_detection(count):
+    """Seconds of each detection on a gray tile by a network as the local service trains it."""
+    import torch
+
+    from tilekit.local.inference import LoadedModel
+    from tilekit.local.network import CenterNetwork, load, save
+    from tilekit.scans.encoding import encode_image
+    from tilekit.testing.scans import paper_scan
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    with tempfile.NamedTemporaryFile(suffix=".pt") as file:
+        save(file.name, CenterNetwork(1, 4), list("abcd"))
+        model = LoadedModel(*load(file.name), 1280)
+    data = encode_image(paper_scan(1024, 1024, seed=1, gray=True)).data
+    model.detect(data)
+
+    def work():
+        took = []
+        for _ in range(count):
+            start = time.perf_counter()
+            model.detect(data)
+            took.append(time.perf_counter() - start)
+        return {"seconds": took}
 
     return work
 

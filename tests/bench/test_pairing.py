@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from functools import partial
+
+import numpy as np
 import pytest
 
 from tilekit.bench.pairing import Cost, interleave, spread
@@ -31,16 +35,49 @@ def test_ratios_are_of_pairs_not_of_medians() -> None:
         {"theirs": lambda: Cost(next(theirs)), "ours": lambda: Cost(next(ours))}, rounds=3, warm=False
     )
     ratio = result.ratio("theirs", "ours")
-    assert (ratio.median, ratio.low, ratio.high, ratio.rounds) == (3.0, 2.0, 4.0, 3)
+    assert (ratio.median, ratio.rounds, sorted(ratio.samples)) == (3.0, 3, [2.0, 3.0, 4.0])
+    assert ratio.low < 3.0 < ratio.high
+    assert result.pairs("theirs", "ours")[0] == (2.0, 1.0)
+    assert result.told()["theirs"] == {"seconds": 6.0, "cpu": 0.0, "peak_mb": 0.0}
     assert result.best_peer(["theirs", "missing"]) == "theirs"
     assert result.best_peer(["missing"]) is None
 
 
-def test_spread_of_many_rounds_leaves_out_the_ends() -> None:
-    ratio = spread([float(value) for value in range(20)])
-    assert (ratio.low, ratio.high) == (2.0, 17.0)
+def test_the_spread_holds_the_median_of_another_run() -> None:
+    rng = np.random.default_rng(0)
+    for count, noise in ((1, 0.05), (2, 0.05), (4, 0.1), (8, 0.03)):
+        runs = [spread(np.exp(rng.normal(1.0, noise, count)).tolist()) for _ in range(400)]
+        pairs = list(zip(runs[::2], runs[1::2], strict=True))
+        apart = sum(one.high < other.low or other.high < one.low for one, other in pairs)
+        assert apart <= 0.05 * len(pairs)
+
+
+def test_the_spread_narrows_with_rounds_and_widens_with_their_noise() -> None:
+    def width(samples: list[float]) -> float:
+        ratio = spread(samples)
+        return ratio.high / ratio.low
+
+    assert width([2.0]) > width([2.0] * 3) > width([2.0] * 12)
+    assert width([1.0, 2.0, 4.0]) > width([1.9, 2.0, 2.1])
+
+
+def test_samples_of_nothing_have_their_range_as_spread() -> None:
+    ratio = spread([0.0, 2.0, 1.0])
+    assert (ratio.median, ratio.low, ratio.high) == (1.0, 0.0, 2.0)
     with pytest.raises(InvalidArgument, match="nothing was timed"):
         spread([])
+
+
+def test_a_call_already_made_is_not_made_again_to_warm_up() -> None:
+    calls = {"known": 0, "new": 0}
+
+    def work(name: str) -> None:
+        calls[name] += 1
+        time.sleep(0.021)
+
+    works = {name: partial(work, name) for name in calls}
+    interleave(works, rounds=1, repeat=True, known={"known": 2.0})
+    assert calls == {"known": 1, "new": 3}
 
 
 def test_a_spent_budget_stops_after_the_least_rounds() -> None:

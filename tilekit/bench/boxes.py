@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from tilekit.bench.pairing import Ratio, Rounds, interleave
 
 Boxes = NDArray[np.float64]
+_MANY = 100_000  # boxes from which the call that checks an answer is no call of microseconds
 Way = Callable[[Boxes, NDArray[np.float64]], Any]
 
 
@@ -176,15 +178,23 @@ class BoxDuel:
 
 
 def suppress_duel(
-    case: Case, peers: Sequence[str] | None = None, *, rounds: int = 5, budget: float | None = None
+    case: Case,
+    peers: Sequence[str] | None = None,
+    *,
+    more: Mapping[str, tuple[str, Callable[[], Way], int]] | None = None,
+    rounds: int = 5,
+    budget: float | None = None,
+    least: int = 2,
 ) -> BoxDuel:
-    """Compare the kept boxes, then time all that keep the same, interleaved."""
+    """Compare the kept boxes, then time all that keep the same, interleaved. `more`: peers beside `PEERS`."""
     left_out: dict[str, str] = {}
     own = _tilekit()
     ours = np.sort(own(case.boxes, case.scores))
     works: dict[str, Callable[[], Any]] = {"tilekit": _call(own, case)}
-    for name in PEERS if peers is None else peers:
-        module, load, most = PEERS[name]
+    seconds: dict[str, float] = {}
+    known = PEERS | dict(more or {})
+    for name in [*(PEERS if peers is None else peers), *(more or {})]:
+        module, load, most = known[name]
         if importlib.util.find_spec(module) is None:
             left_out[name] = "not installed"
             continue
@@ -193,7 +203,9 @@ def suppress_duel(
             continue
         try:
             way = load()
+            start = time.perf_counter()
             theirs = np.sort(np.asarray(way(case.boxes, case.scores)).astype(np.int64))
+            spent = time.perf_counter() - start
         except Exception as exc:  # noqa: BLE001 - a peer may fail in any way; it is reported as that
             left_out[name] = f"{type(exc).__name__}: {exc}"[:200]
             continue
@@ -201,7 +213,9 @@ def suppress_duel(
             left_out[name] = f"keeps {len(theirs):,} boxes, tilekit {len(ours):,}: another answer"
             continue
         works[name] = _call(way, case)
-    timed = interleave(works, rounds=rounds, budget=budget, repeat=True)
+        if len(case.boxes) >= _MANY:
+            seconds[name] = spent
+    timed = interleave(works, rounds=rounds, budget=budget, least=least, repeat=True, known=seconds)
     return BoxDuel(case, timed, left_out | timed.failed)
 
 
@@ -210,7 +224,9 @@ def _call(way: Way, case: Case) -> Callable[[], Any]:
     return lambda: way(boxes, scores)
 
 
-def fusion_duel(count: int = 10_000, *, rounds: int = 3, budget: float | None = None) -> dict[str, Rounds]:
+def fusion_duel(
+    count: int = 10_000, *, rounds: int = 3, budget: float | None = None, least: int = 2
+) -> dict[str, Rounds]:
     """soft_nms and wbf beside ensemble-boxes on `count` spread boxes; empty where it is not installed."""
     if importlib.util.find_spec("ensemble_boxes") is None:
         return {}
@@ -227,20 +243,20 @@ def fusion_duel(count: int = 10_000, *, rounds: int = 3, budget: float | None = 
                 "tilekit": lambda: soft_nms(boxes, case.scores),
                 "ensemble-boxes": lambda: ensemble_boxes.soft_nms(*lists, iou_thr=0.5, sigma=0.5, thresh=0.001),
             },
-            rounds=rounds, budget=budget, repeat=True,
+            rounds=rounds, budget=budget, least=least, repeat=True,
         ),
         "wbf": interleave(
             {
                 "tilekit": lambda: wbf(boxes, case.scores),
                 "ensemble-boxes": lambda: ensemble_boxes.weighted_boxes_fusion(*lists, iou_thr=0.55),
             },
-            rounds=rounds, budget=budget, repeat=True,
+            rounds=rounds, budget=budget, least=least, repeat=True,
         ),
     }  # fmt: skip
 
 
-def carry_rate(count: int = 10**6, *, rounds: int = 3) -> dict[str, float]:
-    """remap_to_tiles in outputs a second of one core, beside copying the same bytes in memory."""
+def carry_rate(count: int = 10**6, *, rounds: int = 3) -> tuple[int, Rounds]:
+    """The number of outputs of remap_to_tiles, its cost on one core, and that of copying the same bytes."""
     from tilekit.boxes.remap import remap_to_tiles
     from tilekit.grid import Tiling
 
@@ -249,14 +265,11 @@ def carry_rate(count: int = 10**6, *, rounds: int = 3) -> dict[str, float]:
     grid = Tiling(1024, 512).grid(extent, extent)
     outputs = len(remap_to_tiles(case.boxes, grid, 0.0))
     fresh = np.ones(outputs * 57, np.uint8)
-    timed = interleave(
-        {"carry": lambda: len(remap_to_tiles(case.boxes, grid, 0.0)), "memory": fresh.copy}, rounds=rounds
-    )
-    return {
-        "outputs": float(outputs),
-        "rate": outputs / timed.seconds("carry"),
-        "memory_rate": outputs / timed.seconds("memory"),
+    works: dict[str, Callable[[], Any]] = {
+        "carry": lambda: len(remap_to_tiles(case.boxes, grid, 0.0)),
+        "memory": fresh.copy,
     }
+    return outputs, interleave(works, rounds=rounds)
 
 
 def merge_duel(count: int = 10**6, *, rounds: int = 3) -> tuple[int, Rounds]:

@@ -184,7 +184,12 @@ def bench_boxes(
         peers += _pair_rows(f"{name} {fused:,}", timed)
     large = 10_000 if quick else 1_000_000
     merged, timed = box_bench.merge_duel(large, rounds=turns)
-    carried = box_bench.carry_rate(large, rounds=turns)
+    outputs, carrying = box_bench.carry_rate(large, rounds=turns)
+    carried = {
+        "outputs": outputs,
+        "rate": outputs / carrying.seconds("carry"),
+        "memory_rate": outputs / carrying.seconds("memory"),
+    }
     share = timed.ratio("merge", "nms")
     document["peers"] = peers
     document["carry"] = carried

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from tilekit.bench.machine import machine, versions
 from tilekit.errors import InvalidArgument, StorageError, StorageNotFound
 
 SCHEMA = 1
-_SAME = 0.1  # changes below this share are noise unless the spread says less
+_SAME = 0.1  # figures of one round without a spread: changes below this share are noise
 
 
 def new_document(what: str, **settings: Any) -> dict[str, Any]:
@@ -59,9 +60,10 @@ def compare_documents(old: dict[str, Any], new: dict[str, Any]) -> list[dict[str
         if what not in before or any(what.startswith(name) for name in changed):
             continue
         then = before[what]
-        times = now[0] / then[0] if then[0] else 0.0
+        times = now[0] / then[0] if then[0] else 1.0 if not now[0] else math.inf
         overlap = now[1] <= then[2] and then[1] <= now[2]
-        same = overlap or abs(times - 1) < _SAME
+        stated = now[1] < now[2] or then[1] < then[2]  # a figure without a spread may differ by _SAME
+        same = overlap or (not stated and abs(times - 1) < _SAME)
         verdict = "same" if same else ("better" if (times > 1) == (now[3] > 0) else "worse")
         rows.append(
             {
@@ -92,3 +94,9 @@ def _figures(run: dict[str, Any]) -> Iterator[tuple[str, tuple[float, float, flo
     for row in run.get("limits", []):
         if row["share"] is not None:
             yield f"{row['scan']}: share of the limit", (row["share"], row["share"], row["share"], 1)
+    for row in run.get("lines", []):
+        if row["value"] is not None:
+            yield (
+                row["target"],
+                (row["value"], row["low"], row["high"], -1 if row.get("better") == "less" else 1),
+            )

@@ -289,7 +289,7 @@ def thirds(count: int) -> list[int]:
 def _vips_suffix(format: str, quality: int, sub: str) -> str:
     if format == "jpeg":
         return f".jpg[Q={quality},subsample_mode={'off' if sub == '444' else 'on'}]"
-    return ".png[compression=1,filter=none]" if format == "png" else ".webp[lossless]"
+    return ".png[compression=1,filter=none]" if format == "png" else ".webp[lossless,effort=1]"
 
 
 def _windows(width: int, height: int, tile: int, overlap: int) -> list[tuple[int, int, int, int]]:

@@ -204,28 +204,40 @@ def duel(
     *,
     rounds: int = 5,
     budget: float | None = None,
+    least: int = 2,
+    known: dict[str, Any] | None = None,
     say: Say = lambda _: None,
 ) -> Duel:
     """Check every candidate's output once, then time those that did the job, interleaved.
 
     tilekit failing raises; a peer that is missing, fails or gives other output is left out with the reason.
+    `known` keeps the checks from one call to the next, by scan, setting and who.
     """
     found, left_out = installed(peers)
     grid = Tiling(setting.tile, setting.overlap).grid(scan.width, scan.height)
     slack = grid.rows + grid.cols + 1
-    checks = {"tilekit": quality_of("tilekit", scan, setting, fresh)}
-    for name in found:
-        say(f"{scan.name}: check {name}")
-        try:
-            checks[name] = quality_of(name, scan, setting, fresh)
-        except PeerFailed as exc:
-            left_out[name] = str(exc)
-        else:
-            reason = differs(checks["tilekit"], checks[name], setting.format, slack)
-            left_out |= {name: reason} if reason else {}
-    say(f"{scan.name}: time {', '.join(checks)}")
-    works = {name: partial(run_once, name, scan, setting, fresh) for name in checks}
-    timed = interleave(works, rounds=rounds, budget=budget, warm=False)
+    memory = {} if known is None else known
+    place = f"{scan.hash} {setting} {setting.quality} {setting.sub}"
+    checks: dict[str, dict[str, Any]] = {}
+    for name in ("tilekit", *found):
+        told = memory.get(f"{place} {name}")
+        if told is None:
+            say(f"{scan.name}: check {name}")
+            try:
+                told = quality_of(name, scan, setting, fresh)
+            except PeerFailed as exc:
+                if name == "tilekit":
+                    raise
+                told = {"failed": str(exc)}
+            memory[f"{place} {name}"] = told
+        reason = told.get("failed", "")
+        if not reason:
+            checks[name] = told
+            reason = differs(checks["tilekit"], told, setting.format, slack) if name != "tilekit" else ""
+        left_out |= {name: reason} if reason else {}
+    say(f"{scan.name}: time {', '.join(name for name in checks if name not in left_out)}")
+    works = {name: partial(run_once, name, scan, setting, fresh) for name in checks if name not in left_out}
+    timed = interleave(works, rounds=rounds, budget=budget, least=least, warm=False)
     return Duel(scan, setting, timed, checks, left_out | timed.failed)
 
 

@@ -1,28 +1,12 @@
-"""Checking a manifest: against a plain json.loads loop over the same checks; memory over a manifest of 1 GB.
-
-TILEKIT_BENCH_BYTES sets the size of the large manifest (default: 1 GB, as the service allows at most).
-"""
+"""Manifests of any size, and the plain loop that checking them is measured against."""
 
 from __future__ import annotations
 
 import json
-import os
-import statistics
-import subprocess
-import sys
-import time
 from collections import Counter
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-
-import pytest
-
-from tilekit.labels.checking import check_manifest
-from tilekit.labels.ground_truth import iter_manifest
-
-LINES = 20_000
-BYTES = int(os.environ.get("TILEKIT_BENCH_BYTES", 999_000_000))
 
 
 def line(number: int, boxes: int) -> bytes:
@@ -104,71 +88,20 @@ def plain_loop(path: Path) -> Counter[str]:
     return +found
 
 
-@pytest.fixture(scope="module", params=[5, 20, 50])
-def manifest(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("manifest") / f"train-{request.param}.manifest"
+def write_manifest(path: Path, lines: int | None = None, *, boxes: int = 40, size: int | None = None) -> Path:
+    """A clean manifest of so many lines, or of `size` bytes."""
+    number = written = 0
     with path.open("wb") as file:
-        for number in range(LINES):
-            file.write(line(number, request.param))
+        while (lines is None or number < lines) and (size is None or written < size):
+            written += file.write(line(number, boxes))
+            number += 1
     return path
 
 
-def test_check_against_a_plain_loop(manifest: Path) -> None:
-    ratios, rates = [], []
-    for _ in range(5):
-        start = time.perf_counter()
-        assert not plain_loop(manifest)
-        middle = time.perf_counter()
-        assert check_manifest(manifest, uploaded=True).clean
-        end = time.perf_counter()
-        ratios.append((middle - start) / (end - middle))
-        rates.append(LINES / (end - middle))
-    print(
-        f"{manifest.stem}: {statistics.median(ratios):.2f} x a json.loads loop "
-        f"({min(ratios):.2f} to {max(ratios):.2f}), {statistics.median(rates):,.0f} lines/s"
-    )
-
-
-def test_read_against_json_loads(manifest: Path) -> None:
-    ratios = []
-    for _ in range(5):
-        start = time.perf_counter()
-        with manifest.open("rb") as file:
-            for text in file:
-                json.loads(text)
-        middle = time.perf_counter()
-        for _line in iter_manifest(manifest):
-            pass
-        ratios.append((middle - start) / (time.perf_counter() - middle))
-    print(f"{manifest.stem}: iter_manifest {statistics.median(ratios):.2f} x json.loads alone")
-
-
-_CHILD = """
-import resource, sys, time
-from tilekit.labels.checking import check_manifest
-from tilekit.labels.ground_truth import ManifestWriter, iter_manifest
-start = time.perf_counter()
-if sys.argv[2] == "check":
-    assert check_manifest(sys.argv[1], uploaded=True).clean
-else:
-    with ManifestWriter(sys.argv[1] + ".copy") as writer:
-        for line in iter_manifest(sys.argv[1]):
-            writer.write(line.source, line.size, line.annotations())
-print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-"""
-
-
-def test_memory_over_the_largest_manifest(tmp_path: Path) -> None:
-    path = tmp_path / "train.manifest"
-    size = number = 0
-    with path.open("wb") as file:
-        while size < BYTES:
-            size += file.write(line(number, 40 if number % 10 else 50))
-            number += 1
-    for what in ("check", "copy"):
-        answer = subprocess.run(
-            [sys.executable, "-c", _CHILD, str(path), what], check=True, capture_output=True, text=True
-        )
-        seconds, peak = map(float, answer.stdout.split())
-        print(f"{what}: {size / 1e9:.2f} GB, {number:,} lines in {seconds:.1f} s, peak {peak:.0f} MB")
-        assert peak <= 300
+def large_manifest(cache: Path, size: int) -> Path:
+    """A manifest of `size` bytes, from the cache."""
+    path = cache / f"manifest-{size}.manifest"
+    if not path.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        write_manifest(path.with_suffix(".part"), size=size).rename(path)
+    return path
