@@ -158,10 +158,10 @@ def test_box_peers_must_keep_the_same_boxes(monkeypatch: pytest.MonkeyPatch) -> 
     def broken(boxes: Any, scores: Any) -> Any:
         raise ValueError("no")
 
-    monkeypatch.setitem(BOX_PEERS, "other", ("numpy", other, 10**9))
-    monkeypatch.setitem(BOX_PEERS, "broken", ("numpy", broken, 10**9))
-    monkeypatch.setitem(BOX_PEERS, "missing", ("no_such_package", broken, 10**9))
-    monkeypatch.setitem(BOX_PEERS, "slow", ("numpy", broken, 10))
+    monkeypatch.setitem(BOX_PEERS, "other", ("numpy", lambda: other, 10**9))
+    monkeypatch.setitem(BOX_PEERS, "broken", ("numpy", lambda: broken, 10**9))
+    monkeypatch.setitem(BOX_PEERS, "missing", ("no_such_package", lambda: broken, 10**9))
+    monkeypatch.setitem(BOX_PEERS, "slow", ("numpy", lambda: broken, 10))
     fight = suppress_duel(spread(200, 500), ["lsnms", "other", "broken", "missing", "slow"], rounds=1)
     assert set(fight.rounds.costs) == {"tilekit", "lsnms"}
     assert fight.fastest() == "lsnms"
