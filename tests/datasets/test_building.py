@@ -18,8 +18,9 @@ from tilekit.boxes.annotations import Annotations
 from tilekit.boxes.detections import Detections
 from tilekit.datasets import building
 from tilekit.datasets.building import tile_dataset
+from tilekit.datasets.output import LedgerProgress
 from tilekit.datasets.splitting import SIDES, Split
-from tilekit.errors import InvalidArgument, LabelError, ScanNotFound, TilekitError
+from tilekit.errors import InvalidArgument, LabelError, LedgerError, ScanNotFound, TilekitError
 from tilekit.grid import Tiling
 from tilekit.labels.checking import check_manifest
 from tilekit.labels.label_set import LabelSet
@@ -483,3 +484,11 @@ def test_labels_from_files_and_splits_from_files(labels, tmp_path):
 def test_errors_of_tilekit_only(tmp_path):
     with pytest.raises(TilekitError):
         tile_dataset(tmp_path / "none.manifest", tmp_path / "out", TILING)
+
+
+def test_a_second_run_into_the_same_folder_is_refused(labels, tmp_path):
+    running = LedgerProgress(tmp_path)
+    with pytest.raises(LedgerError, match="is being written by process"):
+        tile_dataset(labels, tmp_path, TILING)
+    running.close()
+    assert tile_dataset(labels, tmp_path, TILING).tiles

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from tilekit.errors import StorageNotFound
 from tilekit.ledger import Ledger, Record
 from tilekit.storage.local import atomic_path, remove_parts, storage_errors
+from tilekit.storage.locking import FolderLock
 from tilekit.storage.s3 import S3Location, S3Store, is_s3, parse_s3
 from tilekit.tiles.sinks import FolderSink
 
@@ -170,11 +171,16 @@ class Progress(Protocol):
 
 
 class LedgerProgress:
-    """Progress in a ledger file inside the output folder."""
+    """Progress in a ledger file inside the output folder, which is this run's alone until `close`."""
 
     def __init__(self, folder: Path) -> None:
-        self._ledger = Ledger(folder / STATE / "dataset.ledger")
-        remove_parts(folder)
+        self._lock = FolderLock(folder / STATE / "dataset.lock", f"out={str(folder)!r}")
+        try:
+            self._ledger = Ledger(folder / STATE / "dataset.ledger")
+            remove_parts(folder)
+        except BaseException:
+            self._lock.close()
+            raise
 
     def recipe(self) -> str | None:
         """See Progress."""
@@ -196,6 +202,7 @@ class LedgerProgress:
     def close(self) -> None:
         """See Progress."""
         self._ledger.close()
+        self._lock.close()
 
 
 class S3Progress:
