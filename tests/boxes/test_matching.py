@@ -12,6 +12,9 @@ from tilekit.boxes.annotations import Annotations
 from tilekit.boxes.detections import Detections
 from tilekit.boxes.matching import match
 from tilekit.errors import InvalidArgument
+from tilekit.evaluation.matching import FREE, find_overlaps, match_pages
+from tilekit.evaluation.pages import flatten
+from tilekit.pages import PageKey
 
 
 @given(
@@ -55,3 +58,40 @@ def test_center_hits():
     assert match(predictions, truth, metric="center").truth_of.tolist() == [1, 0]
     with pytest.raises(InvalidArgument, match="metric='middle'"):
         match(predictions, truth, metric="middle")
+
+
+@given(st.data(), box_arrays(max_size=15), box_arrays(max_size=15))
+def test_center_hits_equal_their_slow_twin(data, found, real):
+    scores = data.draw(score_arrays(len(found)))
+    result = match(Detections(found, scores, None, ("a",)), Annotations(real, None, ("a",)), metric="center")
+    taken = {}
+    for i in sorted(range(len(found)), key=lambda i: -scores[i]):
+        x, y = (found[i][0] + found[i][2]) / 2, (found[i][1] + found[i][3]) / 2
+        fits = [
+            (naive.iou(found[i], box), -j)
+            for j, box in enumerate(real)
+            if box[0] <= x < box[2] and box[1] <= y < box[3] and j not in taken.values()
+        ]
+        if fits:
+            taken[i] = -max(fits)[1]
+    assert result.truth_of.tolist() == [taken.get(i, -1) for i in range(len(found))]
+
+
+def test_a_page_of_many_matches_as_evaluation_does():
+    """On the second page nothing carries the crowd's label, on the first something does."""
+    names = ("a", "b")
+    truth = {
+        PageKey("one.png"): Annotations([[0, 0, 10, 10]], [1], names),
+        PageKey("two.png"): Annotations([[0, 0, 100, 40]], [1], names, [True]),
+    }
+    found = {
+        PageKey("one.png"): Detections([[0, 0, 10, 10]], [0.9], [1], names),
+        PageKey("two.png"): Detections([[0, 0, 10, 10]], [0.9], [0], names),
+    }
+    flat = flatten(truth, found)
+    together = match_pages(flat, find_overlaps(flat))
+    assert together.tolist() == [0, FREE]
+    page = PageKey("two.png")
+    assert match(found[page], truth[page], drawn=()).ignored.tolist() == [False]
+    assert match(found[page], truth[page]).ignored.tolist() == [True]
+    assert match(found[page], truth[page], drawn={"b"}).ignored.tolist() == [True]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tilekit.boxes.annotations import Annotations
 from tilekit.boxes.detections import Detections
+from tilekit.boxes.matching import acting_labels
 from tilekit.errors import EvaluationError, InvalidArgument
 from tilekit.labels.predictions import PageDetections, PredictionSet, read_predictions
 from tilekit.pages import PageKey
@@ -120,7 +121,7 @@ def _flat(
     page = np.repeat(np.arange(len(keys)), [len(part) for part in given])
     label = relabel[seen.class_ids] if len(seen) else np.empty(0, np.int64)
     counted = ~every.ignore
-    ignore_label = _region_labels(every, label, counted, len(names))
+    ignore_label = acting_labels(every.class_ids, every.ignore, label)
     keep_truth, keep_found, names, remap = _selection(names, labels, every, label)
     if len(keep_found) and remap is not None:
         label = remap[label]
@@ -167,16 +168,6 @@ def _selection(
     for place, name in enumerate(chosen):
         remap[names.index(name)] = place
     return remap[every.class_ids] >= 0, remap[label] >= 0, chosen, remap
-
-
-def _region_labels(
-    every: Annotations, label: NDArray[np.int64], counted: NDArray[np.bool_], count: int
-) -> NDArray[np.int64]:
-    """Label each ignore box acts on; ANY_LABEL where nothing else carries its label (a drawn region)."""
-    used = np.zeros(max(1, count), np.bool_)
-    used[every.class_ids[counted]] = True
-    used[label] = True
-    return np.where(used[every.class_ids], every.class_ids, ANY_LABEL)
 
 
 def _paired(
