@@ -54,7 +54,7 @@ def local() -> None:
 @click.option("--canned", is_flag=True, help="No training: each detection gives the same box.")
 @click.option("--seed", default=0, show_default=True, help="Of training.")
 @click.option(
-    "--steps", default=400, show_default=True, help="Training steps; fewer are quicker and find less."
+    "--steps", default=500, show_default=True, help="Training steps; fewer are quicker and find less."
 )
 @click.option("--threads", default=2, show_default=True, help="Threads of a training.")
 @json_option

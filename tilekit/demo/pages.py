@@ -35,13 +35,13 @@ class DemoScale:
     symbol_px: tuple[float, float] = (13.0, 16.0)
     count: int = 12
     tile: int = 1024
-    steps: int = 400
+    steps: int = 500
     limit: int = 1280
     threads: int = 2
 
 
 FULL = DemoScale()
-QUICK = DemoScale(train=14, tune=6, test=20, steps=260)
+QUICK = DemoScale(train=14, tune=6, test=20, steps=320)
 
 
 @dataclass(frozen=True)

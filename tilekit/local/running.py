@@ -31,7 +31,7 @@ def running(
     faults: str | os.PathLike[str] | Sequence[Mapping[str, Any] | FaultRule] | None = None,
     canned: bool = False,
     seed: int = 0,
-    steps: int = 400,
+    steps: int = 500,
     threads: int = 2,
     host: str = "127.0.0.1",
 ) -> Iterator[str]:

@@ -27,7 +27,7 @@ class ServerSettings:
     time_scale: float = 0.001
     canned: bool = False
     seed: int = 0
-    steps: int = 400
+    steps: int = 500
     threads: int = 2
     max_running: int = 2
     max_training: int = 2
