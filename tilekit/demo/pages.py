@@ -32,7 +32,7 @@ class DemoScale:
     test: int = 24
     width: int = 4000
     height: int = 2828
-    symbol_px: tuple[float, float] = (13.0, 16.0)
+    symbol_px: tuple[float, float] = (11.0, 14.0)
     count: int = 12
     tile: int = 1024
     steps: int = 500
