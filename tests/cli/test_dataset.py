@@ -53,7 +53,7 @@ def test_bad_use_is_told(manifest, tmp_path):
     assert isinstance(failed.exception, InvalidArgument)
 
 
-def test_no_baseline_is_said(tmp_path):
+def test_what_becomes_of_crowded_pages_is_said(tmp_path):
     labels = labeled_pages(tmp_path / "pages", count=3, each=70, empty=0)
     write_labels(labels, tmp_path / "labels.manifest", "ground-truth")
     done = CliRunner().invoke(
@@ -68,7 +68,7 @@ def test_no_baseline_is_said(tmp_path):
             "--baseline",
         ],
     )
-    assert "no baseline possible: only 0 of 1 labeled train pages" in done.output
+    assert "3 pages with more than 50 boxes are written several times" in done.output
 
 
 def test_plan_for_people_and_machines(manifest, tmp_path):

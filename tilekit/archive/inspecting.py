@@ -101,6 +101,7 @@ def merge_ledgers(out: str | os.PathLike[str], state: str | os.PathLike[str] | N
     """
     where = state_folder(out, state)
     whole = ledger_path(where, None)
+    ledgers_of(out, state)  # an output that is none is told before a lock is made in it
     with run_lock(where, None):
         shards = [path for path in ledgers_of(out, state) if path != whole]
         if not shards:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import click
 
 from tilekit.cli.output import json_option, next_step, print_json, print_table, progress_bar, say
-from tilekit.errors import InvalidArgument, ScanError
+from tilekit.errors import InvalidArgument, MissingExtra, ScanError
 
 
 class BenchGroup(click.Group):
@@ -78,6 +79,7 @@ def tiling(
     """Tile with several settings and with every peer that is installed."""
     from tilekit.bench.command import TilingPlan, bench_tiling
 
+    _check_first(old, html)
     plan = TilingPlan(
         scans, tiles, overlaps, formats, workers, quality, size, rounds, not no_peers, quick, cache
     )
@@ -101,6 +103,7 @@ def boxes(
     """Suppress, fuse, carry and merge boxes, beside every peer that is installed."""
     from tilekit.bench.command import bench_boxes
 
+    _check_first(old, html)
     document = bench_boxes(sizes, rounds=rounds, quick=quick, say=_quiet if as_json else say)
     _finish(document, old, html, as_json, _show_boxes)
 
@@ -147,6 +150,7 @@ def detect(
 
     if endpoint and not model:
         raise InvalidArgument("--endpoint needs --model: the model that runs there")
+    _check_first(old, html)
     plan = DetectPlan(scan, tile, overlap, workers, size, nap / 1e3, quick, cache)
     if model is None:
         document = bench_detect(plan)
@@ -155,6 +159,16 @@ def detect(
         with named_detector(model, None, cloud, 1, tile, overlap, False, True) as (detector, _, title):
             document = bench_detect(plan, detector, title)
     _finish(document, old, html, as_json, _show_detect)
+
+
+def _check_first(old: str | None, html: str | None) -> None:
+    """What would spoil the end of a long run is told at its beginning."""
+    from tilekit.bench.document import read_document
+
+    if old:
+        read_document(old)
+    if html and find_spec("matplotlib") is None:
+        raise MissingExtra("--html needs matplotlib: pip install 'tilekit[report]'")
 
 
 def _quiet(text: str) -> None:

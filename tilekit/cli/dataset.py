@@ -141,7 +141,9 @@ def _baseline_words(baseline: Any) -> str:
     if baseline.shrunk:
         words += f"; {len(baseline.shrunk)} pages over 4096 px are shrunk"
     if baseline.crowded:
-        words += f"; {len(baseline.crowded)} pages with more than 50 boxes are left out"
+        words += f"; {len(baseline.crowded)} pages with more than 50 boxes are written several times, each with other boxes painted over"
+    if baseline.refused:
+        words += f"; {len(baseline.refused)} pages of sides that the service refuses are left out"
     if baseline.lost:
         words += f"; {baseline.lost} boxes vanish in the service's shrink"
     return words

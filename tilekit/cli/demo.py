@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
 from tilekit.cli.output import json_option, next_step, print_json, print_table, say
+from tilekit.errors import MissingExtra
 
 _COST = (
     "This trains {trainings} models on the real service (an hour and more each, US$ 1 an hour) and runs each of them "
@@ -52,6 +54,7 @@ def demo(
         raise click.UsageError("--aws and --bucket go together")
     if aws and not yes:
         click.confirm(_COST.format(trainings=2 * repeats), abort=True, err=True)
+    _check_extras(aws)
     shown = _Shown()
     outcome = run_demo(
         out,
@@ -71,6 +74,15 @@ def demo(
     for sentence in outcome.words:
         click.echo(sentence)
     next_step(f"open {out / 'report' / 'index.html'}")
+
+
+def _check_extras(aws: bool) -> None:
+    """Told before pages are made, not one after the other between trainings."""
+    needed = ["pypdfium2", "jinja2", "matplotlib", *([] if aws else ["torch", "moto", "werkzeug"])]
+    missing = [name for name in needed if find_spec(name) is None]
+    if missing:
+        extras = "pdf,report" if aws else "pdf,report,local"
+        raise MissingExtra(f"the demo needs {', '.join(missing)}: pip install 'tilekit[{extras}]'")
 
 
 class _Shown:

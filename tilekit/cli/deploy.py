@@ -45,10 +45,10 @@ def deploy_command(
     from tilekit.aws.deploying import deploy
     from tilekit.rekognition.pricing import PRICES, dollars, parse_duration
 
-    service = make_service(region, profile, endpoint_url)
-    found = find_model(service, model)
     seconds = parse_duration(duration_text) if duration_text else None
     idle = parse_duration(idle_text) if idle_text else None
+    service = make_service(region, profile, endpoint_url)
+    found = find_model(service, model)
     hourly = dollars(PRICES.unit_hour * (max_units or units))
     if dry_run:
         calls = [*(["scheduler:CreateSchedule"] if guard else []), "StartProjectVersion"]

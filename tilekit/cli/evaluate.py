@@ -86,6 +86,8 @@ def evaluate(
     from tilekit.labels.reading import read_labels
     from tilekit.labels.thresholds import write_thresholds
 
+    if service_snapshot and not service_summary:
+        raise click.UsageError("--service-snapshot goes with --service-summary")
     result = _evaluated(truth, predictions, iou, fit, thresholds, missing, labels or None)
     value = result.to_json()
     extra: list[str] = []

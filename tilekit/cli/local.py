@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from tilekit.cli.output import json_option, next_step, print_json, print_json_line, quoted, say
+from tilekit.errors import MissingExtra
 
 
 @click.group()
@@ -131,7 +132,11 @@ def export(
     import json
 
     from tilekit.grid import Tiling
-    from tilekit.local.exporting import export_model, trained_folder
+
+    try:
+        from tilekit.local.exporting import export_model, trained_folder
+    except ModuleNotFoundError as exc:
+        raise MissingExtra(f"the export needs {exc.name}: pip install 'tilekit[local]'") from exc
 
     folder = Path(model) if Path(model).exists() else trained_folder(state, model)
     made = json.loads(tiling.read_text(encoding="utf-8")) if tiling else {}

@@ -60,6 +60,7 @@ def train_command(
     """
     from tilekit.aws.project import RekognitionProject
 
+    marks = dict(_tag(text) for text in tags)
     target = RekognitionProject(
         project, bucket, prefix=prefix, region=region, profile=profile, endpoint_url=endpoint_url, note=say
     )
@@ -71,7 +72,7 @@ def train_command(
             train,
             test,
             version=version,
-            tags=dict(_tag(text) for text in tags),
+            tags=marks,
             description=description,
             kms_key=kms_key,
             check=not no_check,

@@ -160,6 +160,8 @@ def compare(
     """
     if isinstance(samples, bool) or not isinstance(samples, int) or samples < 100:
         raise InvalidArgument(f"samples={samples!r} must be a whole number of at least 100")
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise InvalidArgument(f"seed={seed!r} must be a whole number of at least 0")
     sides = (_loaded(baseline), _loaded(tiled))
     _check_same(*sides)
     titles = names or (sides[0][0].name or "whole pages", sides[1][0].name or "tiles")

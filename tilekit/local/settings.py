@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from tilekit.errors import InvalidArgument
@@ -37,11 +38,11 @@ class ServerSettings:
         if self.limit < 64:
             raise InvalidArgument(f"limit={self.limit}: must be at least 64 px")
         for name in ("latency", "time_scale"):
-            if getattr(self, name) < 0:
-                raise InvalidArgument(f"{name}={getattr(self, name)}: must not be negative")
+            if not 0 <= getattr(self, name) < math.inf:
+                raise InvalidArgument(f"{name}={getattr(self, name)}: must be 0 or more")
         for name in ("tps_per_unit", "control_tps"):
             value = getattr(self, name)
-            if value is not None and value <= 0:
+            if value is not None and not 0 < value < math.inf:
                 raise InvalidArgument(f"{name}={value}: must be above 0, or None for no limit")
         for name in ("steps", "threads"):
             if getattr(self, name) < 1:

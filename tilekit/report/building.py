@@ -73,6 +73,9 @@ def write_report(
         raise EvaluationError("a report needs at least one set of predictions")
     if missing not in ("error", "empty"):
         raise InvalidArgument(f"missing={missing!r} is unknown here; choose error or empty")
+    for name, value, least in (("crops", crops, 0), ("workers", workers, 1)):
+        if value < least:
+            raise InvalidArgument(f"{name}={value} must be at least {least}")
     root = Path(out)
     found = {name: _loaded(run) for name, run in runs.items()}
     judged = dict(evaluations or {})

@@ -89,8 +89,9 @@ class Access:
         import botocore.config
         import botocore.exceptions
 
+        session = self.make_session()
         try:
-            return self.make_session().client(
+            return session.client(
                 service,
                 region_name=self.region,
                 endpoint_url=self.endpoint_url,
