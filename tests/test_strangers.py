@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 import tilekit as tk
 from tilekit.cli import cli
-from tilekit.errors import TilekitError
+from tilekit.errors import InvalidArgument, TilekitError
 from tilekit.testing.scans import write_scan
 
 
@@ -102,3 +102,31 @@ def test_a_mistake_is_one_sentence_and_costs_no_scan(folder, line):
     assert said.strip()
     assert "Traceback" not in said
     assert scan == (folder / "scan.jpg").read_bytes()
+
+
+MISTAKES = {
+    "a name for a scan": lambda: tk.read_tiles("scan.jpg", tk.Tiling(256)),
+    "a name for a scan to detect on": lambda: tk.detect_tiles("scan.jpg", len, tk.Tiling(256)),
+    "a name for a page": lambda: tk.detect_whole("scan.jpg", len),
+    "a number for a tiling": lambda: tk.tile_scan("scan.jpg", "out", 256),
+    "a name for labels": lambda: tk.evaluate("page.manifest", "page.jsonl"),
+    "predictions for truth": lambda: tk.evaluate(tk.read_predictions("page.jsonl"), "page.jsonl"),
+    "a name for a page key": lambda: tk.LabelSet({"scan.jpg": tk.Annotations.empty()}),
+    "one label for a list": lambda: tk.Annotations([[0, 0, 1, 1]], [0], "valve"),
+}
+
+
+@pytest.mark.parametrize("what", MISTAKES)
+def test_a_mistake_in_python_is_named(folder, what):
+    with pytest.raises(InvalidArgument, match="must be"):
+        MISTAKES[what]()
+
+
+def test_a_closed_scan_is_not_read(folder):
+    with tk.open_scan("scan.jpg") as scan:
+        tile = next(iter(tk.read_tiles(scan, tk.Tiling(256))))
+    assert repr(scan).endswith("closed>")
+    assert len(repr(tile)) < 120
+    for read in (tk.read_tiles, tk.encode_tiles):
+        with pytest.raises(InvalidArgument, match="open"):
+            read(scan, tk.Tiling(256))

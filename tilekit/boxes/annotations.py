@@ -35,7 +35,7 @@ class Annotations:
     ) -> None:
         checked = checks.boxes(boxes)
         count = len(checked)
-        labels = tuple(names)
+        labels = checks.names(names)
         object.__setattr__(self, "boxes", checked)
         object.__setattr__(self, "names", labels)
         object.__setattr__(self, "class_ids", checks.class_ids(class_ids, count, labels))

@@ -72,6 +72,13 @@ def labels(value: ArrayLike | None, count: int, name: str = "class_ids") -> NDAr
     return _frozen(_length(np.ascontiguousarray(array, dtype=np.int64), count, name))
 
 
+def names(value: Sequence[str]) -> tuple[str, ...]:
+    """Labels as a tuple; one bare string is a mistake, not a list of letters."""
+    if isinstance(value, str):
+        raise InvalidArgument(f"names={value!r} must be a list of labels, such as [{value!r}]")
+    return tuple(value)
+
+
 def class_ids(value: ArrayLike | None, count: int, names: Sequence[str] | None) -> NDArray[np.int64]:
     """(n,) int64, places in `names` where those are given; all 0 for None."""
     array = np.zeros(count, np.int64) if value is None else indices(value, count, "class_ids")

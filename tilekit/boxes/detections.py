@@ -40,7 +40,7 @@ class Detections:
     ) -> None:
         checked = checks.boxes(boxes)
         count = len(checked)
-        labels = tuple(names)
+        labels = checks.names(names)
         object.__setattr__(self, "boxes", checked)
         object.__setattr__(self, "scores", checks.scores(scores, count))
         object.__setattr__(self, "names", labels)

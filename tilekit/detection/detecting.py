@@ -14,7 +14,7 @@ from tilekit.errors import InvalidArgument, RecipeMismatch
 from tilekit.grid import Tiling
 from tilekit.labels.predictions import FailedTile, PageDetections
 from tilekit.labels.thresholds import Thresholds, apply_thresholds, check_thresholds
-from tilekit.scans.scan import Scan
+from tilekit.scans.scan import Scan, check_open
 from tilekit.tiles.reading import read_tiles
 
 AnyDetector = Detector | Callable[..., Any]
@@ -68,6 +68,7 @@ def detect_tiles(
         passes.append((as_detector(also_whole), whole_page(scan, whole_side)))
     if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
         raise InvalidArgument(f"retries={retries!r} must be a whole number of at least 0")
+    check_open(scan)
     grids = [scan.grid(recipe) for _, recipe in passes]
     total, before = sum(map(len, grids)), 0
     found, failed = [], list[FailedTile]()
@@ -126,6 +127,7 @@ def detect_whole(
 
     Everything else as in `detect_tiles`, so that both can be compared. Memory: the shrunk page.
     """
+    check_open(scan)
     return detect_tiles(
         scan,
         detector,

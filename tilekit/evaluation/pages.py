@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -64,6 +65,10 @@ def flatten(
     """
     if missing not in ("error", "empty", "skip"):
         raise InvalidArgument(f"missing={missing!r} is unknown; choose error, empty or skip")
+    if not isinstance(truth, Mapping) or not all(isinstance(page, Annotations) for page in truth.values()):
+        raise InvalidArgument(
+            f"truth={reprlib.repr(truth)} must be a LabelSet or a mapping PageKey -> Annotations; see read_labels"
+        )
     found = as_prediction_set(predictions)
     if not truth:
         raise EvaluationError("the truth has no pages; nothing can be evaluated")

@@ -72,6 +72,11 @@ class LabelSet(Mapping[PageKey, Annotations]):
         problems: tuple[Problem, ...] = (),
         format: str = "",
     ) -> None:
+        for key in pages:
+            if not isinstance(key, PageKey):
+                raise InvalidArgument(
+                    f"pages: {key!r} must be a PageKey; PageKey.parse reads 'file.pdf#page=3'"
+                )
         self.names = _united(pages, names)
         self._pages = {key: renamed(value, self.names) for key, value in pages.items()}
         self.sizes: dict[PageKey, Size] = {key: _size(key, size) for key, size in (sizes or {}).items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -59,6 +60,7 @@ class Scan(ABC):
     def __init__(self, info: ScanInfo) -> None:
         self.info = info
         self._closers: list[Callable[[], None]] = []
+        self._closed = False
 
     @property
     def key(self) -> PageKey:
@@ -92,6 +94,8 @@ class Scan(ABC):
 
     def grid(self, tiling: Tiling) -> TileGrid:
         """The tiling bound to this scan's size and resolution."""
+        if not isinstance(tiling, Tiling):
+            raise InvalidArgument(f"tiling={tiling!r} must be a Tiling")
         return tiling.grid(self.width, self.height, dpi=self.dpi)
 
     @abstractmethod
@@ -133,6 +137,7 @@ class Scan(ABC):
 
     def close(self) -> None:
         """Let go of files and memory; closing twice is fine."""
+        self._closed = True
         while self._closers:
             self._closers.pop()()
 
@@ -170,4 +175,12 @@ class Scan(ABC):
         self.close()
 
     def __repr__(self) -> str:
-        return f"<Scan {self.key} {self.width} x {self.height} px, {self.bands} band(s), {self.info.kind}>"
+        return f"<Scan {self.key} {self.width} x {self.height} px, {self.bands} band(s), {self.info.kind}{', closed' * self._closed}>"
+
+
+def check_open(scan: object) -> None:
+    """Raise InvalidArgument unless `scan` is a scan, and open."""
+    if not isinstance(scan, Scan):
+        raise InvalidArgument(f"scan={reprlib.repr(scan)} must be what open_scan() gives, not a name")
+    if scan._closed:
+        raise InvalidArgument(f"scan={scan!r} must be open; read it inside its with block")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import reprlib
 import shutil
 import stat
 import tempfile
@@ -64,7 +65,9 @@ def resolve_source(source: ScanSource, stack: contextlib.ExitStack) -> Source:
         return _from_path(os.fspath(source), stack)
     if hasattr(source, "read"):
         return _from_file(source, stack)
-    raise InvalidArgument(f"source={source!r} must be a path, an s3:// URL, bytes or a binary file object")
+    raise InvalidArgument(
+        f"source={reprlib.repr(source)} must be a path, an s3:// URL, bytes or a binary file object"
+    )
 
 
 def _from_path(name: str, stack: contextlib.ExitStack) -> Source:

@@ -13,7 +13,7 @@ from tilekit.errors import InvalidArgument
 from tilekit.flow import DEFAULT_BUDGET, Gate, ordered_map
 from tilekit.grid import TileGrid, Tiling, Window
 from tilekit.scans.blank import background
-from tilekit.scans.scan import Scan
+from tilekit.scans.scan import Scan, check_open
 from tilekit.tiles.blocks import tiles_of_blocks
 from tilekit.tiles.pieces import WHITE, Paper, Piece, RawTile
 from tilekit.tiles.rows import corner_of, is_padded, tiles_of_rows
@@ -41,6 +41,7 @@ def read_tiles(
     3 x tile height x width x bands bytes and the decoder's own; for one stored in blocks: what `tiles_of_blocks` says, whatever the width.
     Raises ScanError for damage, naming file and page; InvalidArgument for an index not in the grid.
     """
+    check_open(scan)
     grid = scan.grid(tiling)
     threads = worker_count(workers)
     if budget < 1:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Literal, TypeVar, get_args
 
@@ -17,7 +17,7 @@ from tilekit.pages import PageKey
 from tilekit.scans.blank import is_blank
 from tilekit.scans.encoding import EXTENSIONS, Encoded, ImageFormat, Subsampling, encode_image
 from tilekit.scans.opening import open_scan
-from tilekit.scans.scan import Scan
+from tilekit.scans.scan import Scan, check_open
 from tilekit.scans.source import ScanSource
 from tilekit.tiles.index import PageRecord, Recipe, TileIndex, TileRecord, read_index
 from tilekit.tiles.naming import check_stem, stem_of, tile_name
@@ -42,7 +42,7 @@ class EncodedTile:
     row: int
     col: int
     window: Window
-    data: bytes
+    data: bytes = field(repr=False)
     format: str
     quality: int | None
     blank: bool
@@ -98,6 +98,7 @@ def encode_tiles(
     `read_tiles`.
     """
     recipe = make_recipe(tiling, format, quality, subsampling, skip_blank, max_bytes)
+    check_open(scan)
     grid = scan.grid(tiling)
     rows = chosen_rows(grid, only)
     threads = worker_count(workers)
