@@ -34,7 +34,7 @@ SHARES = {
     "labels": 60,
     "service": 80,
     "evaluation": 45,
-    "archive": 150,
+    "archive": 90,
     "memory": 90,
 }
 ONE_SHOT = ("memory",)  # figures that do not vary: the first pass has them all

@@ -102,6 +102,10 @@ def test_detection_with_a_callable(folder: Path, monkeypatch: pytest.MonkeyPatch
     ("arguments", "sentence"),
     [
         (["bench", "--size", "-3"], "megapixels"),
+        (["bench", "--tile", "0"], "tile=0"),
+        (["bench", "--tile", "100"], "overlap=128"),
+        (["bench", "--overlap", "-5"], "overlap=-5"),
+        (["bench", "--workers", "0"], "workers=0"),
         (["bench", "--size", "9e12"], "GB of disk"),
         (["bench", "boxes", "--size", "999999999999"], "GB of memory"),
         (["bench", "detect", "--endpoint", "http://127.0.0.1:1"], "--endpoint needs --model"),

@@ -66,7 +66,11 @@ class DetectPlan:
 def bench_tiling(
     plan: TilingPlan, *, say: Say = lambda _: None, progress: Callable[[int, int], object] | None = None
 ) -> dict[str, Any]:
-    """Settings, peers and limits on every scan. One that cannot be read is named in `failed`."""
+    """Settings, peers and limits on every scan. One that cannot be read is named in `failed`.
+
+    Raises InvalidArgument for settings that make no sense, before anything is made or timed.
+    """
+    require_settings(plan)
     document = new_document("tiling", quick=plan.quick, quality=plan.quality)
     document |= {"settings": [], "peers": [], "limits": [], "best": [], "failed": []}
     energy = energy_joules()
@@ -81,6 +85,19 @@ def bench_tiling(
     if energy is not None and after is not None and after > energy:
         document["energy_joules"] = round(after - energy, 1)
     return document
+
+
+def require_settings(plan: TilingPlan) -> None:
+    """Raises InvalidArgument naming a tile, overlap or number of workers that cannot be."""
+    for count in plan.workers:
+        if count < 1:
+            raise InvalidArgument(f"workers={count!r} must be at least 1")
+    overlap = (plan.overlaps or (128,))[0]
+    tiles = plan.tiles or (1024,)
+    for tile in tiles:
+        Tiling(tile, overlap if tile == tiles[0] else 0)
+    for other in plan.overlaps:
+        Tiling(tiles[0], other)
 
 
 def _scans(plan: TilingPlan, document: dict[str, Any]) -> list[Input]:
