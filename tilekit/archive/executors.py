@@ -104,8 +104,10 @@ class _Worker:
     def _serve(self) -> None:
         while (item := self._waiting.get()) is not None:
             future, function, args = item
-            if self._stopped or not future.set_running_or_notify_cancel():
-                future.cancel()
+            if not future.set_running_or_notify_cancel():
+                continue
+            if self._stopped:
+                future.set_exception(WorkerLost("the pool was closed"))
                 continue
             try:
                 good, value = self._call(function, args)

@@ -16,7 +16,8 @@ from typing import Any
 
 from tilekit.archive.executors import ForeignPool, LocalPool, Pool, is_broken, is_lost_worker
 from tilekit.archive.locking import run_lock
-from tilekit.archive.sources import Shard, Source, iter_sources
+from tilekit.archive.prefetching import AHEAD, Prefetch
+from tilekit.archive.sources import NAMING, Shard, Source, iter_sources
 from tilekit.archive.summary import ArchiveSummary
 from tilekit.archive.working import Job, Outcome, Task, WholeJob, run_task
 from tilekit.errors import InvalidArgument, TilekitError
@@ -41,6 +42,7 @@ def process_archive(
     max_failures: int | None = None,
     retry_failed: bool = False,
     memory: int | None = None,
+    staging: int | None = None,
     state: str | os.PathLike[str] | None = None,
     on_event: Callable[[Event], None] | None = None,
 ) -> ArchiveSummary:
@@ -53,7 +55,9 @@ def process_archive(
     of its scan. `shard`: "i/n" or a Shard, this run's part. `max_failures`: stop when more pages than
     this have failed. `retry_failed`: try pages again that failed before and have not changed.
     `memory`: bytes all running pages may take (default half of the machine's); a page that needs
-    more than its share waits, or runs alone. `state`: folder of ledger, locks and log (default
+    more than its share waits, or runs alone. `staging`: bytes of scans on S3 that may lie on this disk,
+    downloaded ahead of the workers here (default 8 GB, at most a quarter of what is free); workers
+    of another `executor` stage what they read themselves, one scan each. `state`: folder of ledger, locks and log (default
     `out/.tilekit`; must be given where `out` is on S3). `on_event`: called in this process for each
     page that ended.
 
@@ -73,7 +77,8 @@ def process_archive(
         own: Pool = LocalPool(workers) if executor is None else ForeignPool(executor, workers)
         pool = stack.enter_context(own)
         stack.enter_context(job.session())
-        run = _Run(pool, ledger, job, os.fspath(out), memory or usable_memory(), log)
+        prefetch = stack.enter_context(Prefetch(staging)) if executor is None and _any_s3(inputs) else None
+        run = _Run(pool, ledger, job, os.fspath(out), memory or usable_memory(), log, prefetch)
         run.discard_unfinished()
         summary = run.go(iter_sources(inputs), part, retry_failed, max_failures)
         if part is None:
@@ -101,6 +106,12 @@ def _whole(
             stack.enter_context(run_lock(state_folder(out, state), None))
         pool = stack.enter_context(own)
         return job.build(many[0], out, pool)
+
+
+def _any_s3(inputs: Inputs) -> bool:
+    """Whether sources may be on S3; lists and manifests may name some."""
+    many = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
+    return any(is_s3(item) or os.fspath(item).lower().endswith(NAMING) for item in many)
 
 
 def state_folder(out: str | os.PathLike[str], state: str | os.PathLike[str] | None) -> Path:
@@ -148,8 +159,11 @@ class _Run:
         out: str,
         memory: int,
         log: Callable[[Event], None],
+        prefetch: Prefetch | None = None,
     ) -> None:
         self._pool, self._ledger, self._job, self._out, self._log = pool, ledger, job, out, log
+        self._prefetch = prefetch
+        self._ahead = 2 * pool.size + (AHEAD if prefetch is not None else 0)
         self._memory = memory
         self._share = max(1, memory // pool.size)
         self._recipe = job.recipe()
@@ -233,7 +247,7 @@ class _Run:
                 yield task
 
     def _fill(self, fresh: Iterator[Task]) -> None:
-        while len(self._flying) < 2 * self._pool.size:
+        while len(self._flying) < self._ahead:
             waiting = self._next(fresh)
             if waiting is None:
                 return
@@ -243,7 +257,10 @@ class _Run:
             self._flying[self._submit(waiting, allowance)] = waiting
 
     def _submit(self, waiting: _Waiting, allowance: int | None) -> Future[Any]:
-        return self._pool.submit(run_task, self._job, waiting.task, self._out, allowance)
+        task, given = waiting.task, (self._job, waiting.task, self._out, allowance)
+        if self._prefetch is None or not is_s3(task.source.uri):
+            return self._pool.submit(run_task, *given)
+        return self._prefetch.submit(task.source, lambda near: self._pool.submit(run_task, *given, near))
 
     def _next(self, fresh: Iterator[Task]) -> _Waiting | None:
         """The next task that may start now: lost ones first, then large ones, then new ones.
@@ -289,7 +306,9 @@ class _Run:
         elif is_lost_worker(error):
             self._lost(waiting)
         else:
-            self._fail(waiting.task, waiting.task.key, f"{type(error).__name__}: {error}", 0.0)
+            known = isinstance(error, TilekitError)
+            reason = str(error) if known else f"{type(error).__name__}: {error}"
+            self._fail(waiting.task, waiting.task.key, reason, 0.0)
 
     def _lost(self, waiting: _Waiting) -> None:
         self._job.discard(waiting.task, self._out)

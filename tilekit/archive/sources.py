@@ -16,6 +16,7 @@ from tilekit.storage.local import storage_errors
 
 _LISTS = (".txt", ".lst")
 _MANIFESTS = (".manifest", ".jsonl")
+NAMING = (*_LISTS, *_MANIFESTS)  # files that name scans
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +187,17 @@ def identity_of(path: str) -> str:
     except OSError:
         return "missing"
     return f"{status.st_size}:{status.st_mtime_ns}"
+
+
+def size_of(identity: str) -> int:
+    """Bytes of a source, as its identity has them; 0 where it is missing."""
+    size = identity.partition(":")[0]
+    return int(size) if size.isdigit() else 0
+
+
+def etag_of(identity: str) -> str:
+    """The ETag in the identity of a source on S3."""
+    return identity.partition(":")[2]
 
 
 def _s3_sources(uri: str) -> Iterator[Source]:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from tilekit.archive.sources import Source, identity_of
+from tilekit.archive.sources import Source, etag_of, identity_of
 from tilekit.errors import TilekitError
 from tilekit.ledger import Record
 from tilekit.pages import PageKey
 from tilekit.scans.opening import open_scan
 from tilekit.scans.scan import Scan, ScanInfo
+from tilekit.scans.source import ScanSource, named_source
 from tilekit.storage.s3 import is_s3
+from tilekit.storage.staging import staged
 
 if TYPE_CHECKING:
     from tilekit.archive.executors import Pool
@@ -88,11 +92,12 @@ class WholeJob(ABC):
         """All of it; what failed is in the summary."""
 
 
-def run_task(job: Job, task: Task, out: str, allowance: int | None) -> Outcome:
+def run_task(job: Job, task: Task, out: str, allowance: int | None, near: str | None = None) -> Outcome:
     """Run one task; every failure comes back as an Outcome with its reason.
 
     `allowance`: bytes this task was admitted with; one that needs more is not begun but comes
-    back as "too_big" with its cost. None: already admitted at its full cost.
+    back as "too_big" with its cost. None: already admitted at its full cost. `near`: a local copy
+    of a source on S3; without one it is staged here, and its ETag checked.
     """
     started = time.perf_counter()
     pages = 1
@@ -102,7 +107,7 @@ def run_task(job: Job, task: Task, out: str, allowance: int | None) -> Outcome:
         return Outcome(task, kind, reason, pages, cost, seconds, str(os.getpid()), info or {})
 
     try:
-        with open_scan(task.source.uri, page=task.page, dpi=job.dpi) as scan:
+        with _staged(task.source, near) as source, open_scan(source, page=task.page, dpi=job.dpi) as scan:
             pages = scan.pages
             cost = job.cost(scan.info)
             if allowance is not None and cost > allowance:
@@ -118,3 +123,14 @@ def run_task(job: Job, task: Task, out: str, allowance: int | None) -> Outcome:
         return outcome("failed", f"{task.source.uri}: out of memory")
     except Exception as exc:  # noqa: BLE001 - whatever one scan brings up must not end the archive
         return outcome("failed", f"{task.source.uri}: {type(exc).__name__}: {exc}")
+
+
+@contextlib.contextmanager
+def _staged(source: Source, near: str | None) -> Iterator[ScanSource]:
+    if near is not None:
+        yield named_source(source.uri, Path(near))
+    elif is_s3(source.uri):
+        with staged(source.uri, etag=etag_of(source.identity)) as path:
+            yield named_source(source.uri, path)
+    else:
+        yield source.uri

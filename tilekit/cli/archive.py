@@ -80,6 +80,7 @@ def archive() -> None:
 @click.option("--shard", metavar="I/N", help="Do part I of N only, for array jobs.")
 @click.option("--max-failures", type=int, help="Stop when more pages than this have failed.")
 @click.option("--memory", metavar="BYTES", help="Memory all running pages may take, e.g. 8G.")
+@click.option("--staging", metavar="BYTES", help="Disk for scans fetched ahead from S3, e.g. 20G.")
 @_state_option
 @json_option
 def run(inputs: tuple[str, ...], out: str, **options: Any) -> None:
@@ -187,6 +188,7 @@ def _run(inputs: tuple[str, ...], out: str, *, as_json: bool, **options: Any) ->
             shard=options["shard"],
             max_failures=options["max_failures"],
             memory=_bytes(options["memory"]),
+            staging=_bytes(options["staging"], "--staging"),
             state=options["state"],
             on_event=watch.event,
         )
@@ -220,7 +222,7 @@ def _job(options: dict[str, Any]) -> Any:
     )
 
 
-def _bytes(text: str | None) -> int | None:
+def _bytes(text: str | None, option: str = "--memory") -> int | None:
     if text is None:
         return None
     units = {"K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
@@ -228,7 +230,7 @@ def _bytes(text: str | None) -> int | None:
     try:
         return int(float(number) * unit)
     except ValueError as exc:
-        raise click.UsageError(f"--memory {text}: give bytes, or a number with K, M, G or T") from exc
+        raise click.UsageError(f"{option} {text}: give bytes, or a number with K, M, G or T") from exc
 
 
 class _executor:  # noqa: N801 - used as a function

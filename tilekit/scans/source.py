@@ -23,7 +23,6 @@ from tilekit.errors import (
 )
 
 HEAD = 4096
-ScanSource = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,14 @@ class Source:
         return io.BytesIO(self.data or b"")
 
 
+ScanSource = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Source
+
+
+def named_source(name: str, path: Path) -> Source:
+    """A local file that goes by another name, such as the staged copy of an object. Errors as in `resolve_source`."""
+    return _checked(_local(name, path))
+
+
 def resolve_source(source: ScanSource, stack: contextlib.ExitStack) -> Source:
     """The bytes behind a path, bytes, or file object; what is staged lives until `stack` closes.
 
@@ -59,6 +66,8 @@ def resolve_source(source: ScanSource, stack: contextlib.ExitStack) -> Source:
     Raises ScanNotFound, ScanUnsupported (a folder, a device), ScanCorrupt (empty), ScanError
     (not readable), InvalidArgument (another type).
     """
+    if isinstance(source, Source):
+        return source
     if isinstance(source, (bytes, bytearray, memoryview)):
         return _checked(Source("<bytes>", None, bytes(source), bytes(source[:HEAD])))
     if isinstance(source, (str, os.PathLike)):

@@ -25,13 +25,15 @@ def staged(
     max_bytes: int | None = None,
     access: Access | None = None,
     store: S3Store | None = None,
+    etag: str | None = None,
 ) -> Iterator[Path]:
     """Give a local path for a source: itself if it is local, a copy of an `s3://` object otherwise.
 
     The copy keeps the object's file name, lives in a fresh folder below `folder` (default: the
     system's temporary folder) and is removed on leaving, whatever happened; what a killed process
     left is removed by the next staging. Disk: the object's size; one that is larger than
-    `max_bytes`, or than the free disk, is refused before a byte is fetched.
+    `max_bytes`, or than the free disk, is refused before a byte is fetched. `etag`: what the object
+    must be, before and after the download; StorageError where it has changed.
     Raises StorageNotFound, StorageDenied, StorageFull, StorageError.
     """
     if not is_s3(uri):
@@ -42,7 +44,9 @@ def staged(
         return
     place = parse_s3(str(uri))
     source = store or S3Store(access)
-    size = source.head(place).size
+    found = source.head(place)
+    size = found.size
+    _check_etag(place, found.etag, etag)
     if max_bytes is not None and size > max_bytes:
         raise StorageError(f"{place}: has {size} bytes, more than the {max_bytes} allowed here")
     root = Path(folder or tempfile.gettempdir())
@@ -55,9 +59,17 @@ def staged(
     with storage_errors(root):
         own = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=root))
     try:
-        yield source.download(place, own / (PurePosixPath(place.key).name or "object"))
+        path = source.download(place, own / (PurePosixPath(place.key).name or "object"))
+        if etag is not None:
+            _check_etag(place, source.head(place).etag if path.stat().st_size == size else "", etag)
+        yield path
     finally:
         shutil.rmtree(own, ignore_errors=True)
+
+
+def _check_etag(place: object, found: str, wanted: str | None) -> None:
+    if wanted is not None and found != wanted:
+        raise StorageError(f"{place}: changed while it was read; run again")
 
 
 def remove_abandoned(root: Path) -> int:
