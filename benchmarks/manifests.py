@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 
-def line(number: int, boxes: int) -> bytes:
+def line(number: int, boxes: int, dated: bool = False) -> bytes:
+    """A line; `dated`: its creation date is its own, as a labeling job writes it."""
     rows = [
         {
             "class_id": place % 4,
@@ -28,20 +30,22 @@ def line(number: int, boxes: int) -> bytes:
             "class-map": {"0": "empty_triangle", "1": "solid_triangle", "2": "up_arrow", "3": "down_arrow"},
             "type": "groundtruth/object-detection",
             "human-annotated": "yes",
-            "creation-date": "2024-05-01T00:00:00",
+            "creation-date": f"2024-05-01T00:{number // 60 % 60:02d}:{number % 60:02d}.{number % 10**6:06d}"
+            if dated
+            else "2024-05-01T00:00:00",
             "job-name": "labels",
         },
     }
     return json.dumps(document).encode() + b"\n"
 
 
-def plain_loop(path: Path) -> Counter[str]:
-    """The same checks as a straightforward loop over json.loads."""
+def plain_loop(path: Path, out: Path | None = None) -> Counter[str]:
+    """The same checks as a straightforward loop over json.loads; lines go to `out` by json.dumps."""
     found: Counter[str] = Counter()
     seen: set[str] = set()
     images: Counter[str] = Counter()
     buckets: set[str] = set()
-    with path.open(encoding="utf-8") as file:
+    with path.open(encoding="utf-8") as file, open(out or os.devnull, "w", encoding="utf-8") as target:
         for text in file:
             if len(text) > 100_000:
                 found["long"] += 1
@@ -85,15 +89,19 @@ def plain_loop(path: Path) -> Counter[str]:
                     used.add(box["class_id"])
                 for number in used:
                     images[meta["class-map"][str(number)]] += 1
+            if out is not None:
+                target.write(json.dumps(row) + "\n")
     return +found
 
 
-def write_manifest(path: Path, lines: int | None = None, *, boxes: int = 40, size: int | None = None) -> Path:
+def write_manifest(
+    path: Path, lines: int | None = None, *, boxes: int = 40, size: int | None = None, dated: bool = False
+) -> Path:
     """A clean manifest of so many lines, or of `size` bytes."""
     number = written = 0
     with path.open("wb") as file:
         while (lines is None or number < lines) and (size is None or written < size):
-            written += file.write(line(number, boxes))
+            written += file.write(line(number, boxes, dated))
             number += 1
     return path
 

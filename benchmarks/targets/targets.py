@@ -119,6 +119,24 @@ def _labels() -> list[Target]:
         ),
         Target("labels.read", "read a manifest, 20 boxes a line: times the speed of json.loads alone"),
         Target("labels.memory.check", "memory of checking a manifest of 1 GB", "<=", 300, "MB"),
+        Target(
+            "labels.check.dates",
+            "check a manifest, 5 boxes and an own date a line: times a json.loads loop",
+            ">=",
+            3,
+        ),
+        *(
+            Target(
+                f"labels.fix.{count}",
+                f"read, check and write a manifest, {count} boxes a line: times a json loop",
+                ">=",
+                3,
+            )
+            for count in (5, 50)
+        ),
+        Target(
+            "labels.memory.fix", "memory of reading, checking and writing a manifest of 1 GB", "<=", 300, "MB"
+        ),
         Target("labels.memory.copy", "memory of reading and writing a manifest of 1 GB", "<=", 300, "MB"),
         Target("labels.coco", "COCO file of 10^5 boxes to YOLO files: times faster than globox"),
         Target("dataset.tile_scan", "tile_dataset over tile_scan, the same 1,568 tiles", "<=", 1.05),

@@ -13,6 +13,7 @@ import tilekit as tk
 from benchmarks.manifests import large_manifest, plain_loop, write_manifest
 from tilekit.bench.processes import run_task
 from tilekit.labels.checking import check_manifest
+from tilekit.labels.fixing import fix_manifest
 from tilekit.labels.ground_truth import iter_manifest
 
 TILING = tk.Tiling(1024, 128)
@@ -29,6 +30,28 @@ def test_check(frame, tmp_path, boxes):
     frame.record(f"labels.check.{boxes}", timed.ratio("loop", "tilekit"), f"{rate:,.0f} lines/s", cost=timed)
 
 
+def test_check_dates(frame, tmp_path):
+    """Lines of which each has another creation date, so that their metadata does not repeat."""
+    path = write_manifest(tmp_path / "train.manifest", frame.pick(6000, 500), boxes=5, dated=True)
+    works = {"loop": lambda: plain_loop(path), "tilekit": lambda: check_manifest(path, uploaded=True).clean}
+    timed = frame.pair(works, rounds=3, warm=False)
+    frame.record("labels.check.dates", timed.ratio("loop", "tilekit"), cost=timed)
+
+
+@pytest.mark.parametrize("boxes", [5, 50])
+def test_fix(frame, tmp_path, boxes):
+    """Read, checked and written; the same lines come out."""
+    path = write_manifest(tmp_path / "train.manifest", frame.pick(6000, 500), boxes=boxes)
+    ours, theirs = tmp_path / "ours.manifest", tmp_path / "theirs.manifest"
+    works = {
+        "loop": lambda: plain_loop(path, theirs),
+        "tilekit": lambda: fix_manifest(path, ours, uploaded=True).written,
+    }
+    timed = frame.pair(works, rounds=3, warm=False)
+    assert ours.read_bytes() == theirs.read_bytes()
+    frame.record(f"labels.fix.{boxes}", timed.ratio("loop", "tilekit"), "equal bytes", cost=timed)
+
+
 def test_read(frame, tmp_path):
     path = write_manifest(tmp_path / "train.manifest", frame.pick(6000, 500), boxes=20)
 
@@ -42,7 +65,7 @@ def test_read(frame, tmp_path):
     frame.record("labels.read", timed.ratio("json", "tilekit"), cost=timed)
 
 
-@pytest.mark.parametrize("what", ["check", "copy"])
+@pytest.mark.parametrize("what", ["check", "fix", "copy"])
 def test_memory(frame, fresh, what):
     if not frame.first:
         return

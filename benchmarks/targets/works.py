@@ -66,6 +66,16 @@ def manifest_check(path, out):
     return work
 
 
+def manifest_fix(path, out):
+    """A manifest read, checked and written."""
+    from tilekit.labels.fixing import fix_manifest
+
+    def work():
+        return {"lines": fix_manifest(path, out, uploaded=True).written}
+
+    return work
+
+
 def manifest_copy(path, out):
     """A manifest read and written line by line."""
     from tilekit.labels.ground_truth import ManifestWriter, iter_manifest
