@@ -59,6 +59,24 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path, out, limit):
     assert subprocess.run(command, capture_output=True, check=False, env=ENV).returncode == 0
 
 
+@pytest.mark.parametrize("name", ["again.tif", "again.png", "again.jpg"])
+def test_joining_onto_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path, name):
+    (tmp_path / "page.png").write_bytes(encode_image(noise(400, 500), "png").data)
+    tk.tile_scan(tmp_path / "page.png", tmp_path / "tiles", TILING)
+    made = tmp_path / "made"
+
+    def small() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+    command = [sys.executable, "-m", "tilekit.cli", "join", str(tmp_path / "tiles"), str(made / name)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=small, env=ENV)
+    assert run.returncode == 1
+    said = [line for line in run.stderr.splitlines() if line]
+    assert len(said) == 1
+    assert "no space is left" in said[0] or "cannot be written" in said[0]  # libpng does not say why
+    assert files_below(made) == []
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_tiles_go_to_s3_with_their_index_last(monkeypatch, tmp_path):
     for name, value in [("ACCESS_KEY_ID", "x"), ("SECRET_ACCESS_KEY", "x"), ("DEFAULT_REGION", "us-east-1")]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import struct
 import zlib
@@ -15,7 +16,8 @@ import pyvips
 from numpy.typing import NDArray
 
 from tilekit.errors import InvalidArgument, StorageError
-from tilekit.storage.local import atomic_path
+from tilekit.scans.faults import one_line
+from tilekit.storage.local import atomic_path, storage_error
 
 _SAVERS = {
     ".tif": "tiffsave", ".tiff": "tiffsave", ".jpg": "jpegsave", ".jpeg": "jpegsave",
@@ -55,8 +57,10 @@ def save_rows(
         except pyvips.Error as exc:
             if feed.error is not None:
                 raise feed.error from exc
-            detail = " ".join(str(exc).split())
-            raise StorageError(f"{target}: cannot be written ({detail})") from exc
+            for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                if os.strerror(code) in str(exc):
+                    raise storage_error(OSError(code, os.strerror(code)), target) from exc
+            raise StorageError(f"{target}: cannot be written ({one_line(exc)})") from exc
         finally:
             feed.close()
         if feed.error is not None:
