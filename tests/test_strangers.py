@@ -81,6 +81,8 @@ WRONG = [
     "archive run none out",
     "archive run scan.jpg out --shard 9/3",
     "archive run scan.jpg out --memory much",
+    "archive run scan.jpg out --memory -1",
+    "archive run scan.jpg out --memory inf",
     "archive status none",
     "bench tiling none.tif --quick",
     "demo --aws",

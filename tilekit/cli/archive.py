@@ -228,9 +228,12 @@ def _bytes(text: str | None, option: str = "--memory") -> int | None:
     units = {"K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
     number, unit = (text[:-1], units[text[-1].upper()]) if text[-1:].upper() in units else (text, 1)
     try:
-        return int(float(number) * unit)
-    except ValueError as exc:
-        raise click.UsageError(f"{option} {text}: give bytes, or a number with K, M, G or T") from exc
+        found = int(float(number) * unit)
+    except (ValueError, OverflowError):
+        found = 0
+    if found < 1:
+        raise click.UsageError(f"{option} {text}: give bytes above 0, or a number with K, M, G or T")
+    return found
 
 
 class _executor:  # noqa: N801 - used as a function
