@@ -9,6 +9,7 @@ color.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ from torch.nn import functional as F  # noqa: N812 - the name everyone knows
 PADDING = 32
 WIDTHS = (32, 48, 64, 96)
 SMALLEST_SCORE = 0.02
+_LEAST_LOGIT = math.log(SMALLEST_SCORE / (1 - SMALLEST_SCORE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,15 +142,20 @@ def _peaks(
     maps: torch.Tensor, labels: int, stride: int, most: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
     """Boxes (n, 4), scores and label places of one level's local maxima, best first."""
-    heat = maps[:labels].sigmoid()
-    peaks = F.max_pool2d(heat[None], 3, 1, 1)[0]
-    heat = torch.where((heat == peaks) & (heat >= SMALLEST_SCORE), heat, torch.zeros_like(heat))
-    scores, places = heat.flatten().topk(min(most, heat.numel()))
-    kept = scores > 0
-    scores, places = scores[kept], places[kept]
-    cells = maps.shape[1] * maps.shape[2]
-    ids, rest = places // cells, places % cells
-    row, column = rest // maps.shape[2], rest % maps.shape[2]
+    logits = maps[:labels]
+    ids, row, column = torch.nonzero(logits >= _LEAST_LOGIT, as_tuple=True)
+    values = logits[ids, row, column]
+    peak = torch.ones_like(
+        values, dtype=torch.bool
+    )  # few cells are above the least score, so only they are compared
+    for down in (-1, 0, 1):
+        for across in (-1, 0, 1):
+            near = (row + down).clamp(0, maps.shape[1] - 1), (column + across).clamp(0, maps.shape[2] - 1)
+            peak &= values >= logits[ids, *near]
+    places = torch.nonzero(peak)[:, 0]
+    scores, order = values[places].sigmoid().topk(min(most, len(places)))
+    chosen = places[order]
+    ids, row, column = ids[chosen], row[chosen], column[chosen]
     shape = maps[labels:, row, column].double()
     half = shape[:2].clamp(-4, 6).exp() * (stride / 2)
     center = torch.stack([column + 0.5 + shape[2], row + 0.5 + shape[3]]) * stride
