@@ -162,6 +162,42 @@ def test_the_other_labels_of_one_object_are_recorded():
         merge_with_labels(dets, grid, MergePolicy())
 
 
+def test_the_labels_of_joined_pieces_are_recorded():
+    grid = Tiling(100, 20).grid(180, 180)  # columns and rows at 0 and 80
+    dets = Detections(
+        [[20, 30, 100, 50], [0, 30, 60, 50], [2, 30, 60, 50]],
+        [0.6, 0.9, 0.5],
+        [0, 1, 2],
+        ("pipe", "valve", "pump"),
+        [0, 1, 1],
+    )
+    merged = merge_with_labels(dets, grid)
+    assert merged.detections == merge(dets, grid, MergePolicy(class_agnostic=True))
+    assert merged.detections.boxes.tolist() == [[20, 30, 140, 50]]
+    assert merged.detections.labels == ["valve"]
+    assert merged.others(0) == [("pipe", 0.6), ("pump", 0.5)]
+
+
+@given(seed=st.integers(0, 2**32), layout=st.sampled_from(["rows", "touching", "mess"]))
+def test_every_label_above_the_floor_is_kept_or_recorded(seed, layout):
+    truth, labels = scene(400, 300, seed=seed, sizes=(10, 200), layout=layout)
+    grid = Tiling(130, 0.3).grid(400, 300)
+    dets = found(grid, truth, labels, seed, noise=20)
+    ids = np.random.default_rng(seed).integers(0, 3, len(dets))
+    dets = Detections(dets.boxes, dets.scores, ids, ("a", "b", "c"), dets.tile_index)
+    policy = MergePolicy(class_agnostic=True)
+    merged = merge_with_labels(dets, grid, policy)
+    assert merged.detections == merge(dets, grid, policy)
+    for row in range(len(merged.detections)):
+        names = [name for name, _ in merged.others(row)]
+        assert len(set(names)) == len(names)
+        assert merged.detections.labels[row] not in names
+    said = set(merged.detections.labels) | {
+        n for row in range(len(merged.detections)) for n, _ in merged.others(row)
+    }
+    assert said == set(dets[dets.scores >= policy.score_floor].labels)
+
+
 def test_bad_arguments_are_named():
     grid = Tiling(100).grid(300, 300)
     one = Detections([[0, 0, 5, 5]], [0.5], None, ("a",), [4])

@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from tilekit.grid import TileGrid
 
 LEFT, TOP, RIGHT, BOTTOM = 1, 2, 4, 8
+Links = list[
+    tuple[NDArray[np.int64], NDArray[np.int64]]
+]  # sequence of pieces before, and of what each became
 _AGREE = 0.5  # least 1-d IoU, along the seam, of two pieces of one object
 
 
@@ -71,19 +74,26 @@ def spans_above(pieces: Pieces, grid: TileGrid, tolerance: float) -> NDArray[np.
     return found
 
 
-def join_across(pieces: Pieces, grid: TileGrid, tolerance: float, any_label: bool) -> Pieces:
-    """Join pieces over the seams between columns, within each row of tiles."""
+def join_across(
+    pieces: Pieces, grid: TileGrid, tolerance: float, any_label: bool, links: Links | None = None
+) -> Pieces:
+    """Join pieces over the seams between columns, within each row of tiles; `links` gets who went into whom."""
     cols = pieces.tiles % grid.cols
     starts = np.append(grid.columns.starts()[1:], grid.width)
     stops = np.append(0, grid.columns.stops()[:-1])
     near = ((pieces.edges & RIGHT) != 0) & (pieces.boxes[:, 0] < starts[cols] + tolerance)
     far = ((pieces.edges & LEFT) != 0) & (pieces.boxes[:, 2] > stops[cols] - tolerance)
     labels = np.zeros_like(pieces.labels) if any_label else pieces.labels
-    return _join(pieces, labels, np.flatnonzero(near), np.flatnonzero(far), 1, (RIGHT, LEFT))
+    return _join(pieces, labels, np.flatnonzero(near), np.flatnonzero(far), 1, (RIGHT, LEFT), links)
 
 
 def join_down(
-    pieces: Pieces, grid: TileGrid, tolerance: float, any_label: bool, row: int | None = None
+    pieces: Pieces,
+    grid: TileGrid,
+    tolerance: float,
+    any_label: bool,
+    row: int | None = None,
+    links: Links | None = None,
 ) -> Pieces:
     """Join pieces over the seams between rows, within each column of tiles: all seams, or the one above `row`."""
     far = spans_above(pieces, grid, tolerance)
@@ -91,7 +101,7 @@ def join_down(
         far &= pieces.rows == row
     near = np.flatnonzero(spans_below(pieces, grid, tolerance))
     labels = np.zeros_like(pieces.labels) if any_label else pieces.labels
-    return _join(pieces, labels, near, np.flatnonzero(far), grid.cols, (BOTTOM, TOP))
+    return _join(pieces, labels, near, np.flatnonzero(far), grid.cols, (BOTTOM, TOP), links)
 
 
 def _join(
@@ -101,6 +111,7 @@ def _join(
     far: NDArray[np.int64],
     step: int,
     seam: tuple[int, int],
+    links: Links | None,
 ) -> Pieces:
     """Join near to far pieces that lie `step` tiles on and agree along the seam."""
     if not len(near) or not len(far):
@@ -125,11 +136,15 @@ def _join(
         back,
     )
     linked = forth >= 0
-    return _fold(pieces, near[linked], far[forth[linked]], seam)
+    return _fold(pieces, near[linked], far[forth[linked]], seam, links)
 
 
 def _fold(
-    pieces: Pieces, first: NDArray[np.int64], second: NDArray[np.int64], seam: tuple[int, int]
+    pieces: Pieces,
+    first: NDArray[np.int64],
+    second: NDArray[np.int64],
+    seam: tuple[int, int],
+    links: Links | None,
 ) -> Pieces:
     """Unite every first with its second; chains end up in their first piece."""
     if not len(first):
@@ -149,4 +164,6 @@ def _fold(
             out.tails[head] = pieces.tails[other]
         else:
             out.tails[head] = out.boxes[head]
+    if links is not None:
+        links.append((pieces.sequence, pieces.sequence[root]))
     return out.take(root == np.arange(len(pieces)))

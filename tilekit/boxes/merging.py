@@ -61,7 +61,7 @@ def merge(detections: Detections, grid: TileGrid, policy: MergePolicy | None = N
     found) and `cut` (still open at a tile edge).
     """
     policy = MergePolicy() if policy is None else policy
-    pieces = _joined(detections, grid, policy)
+    pieces = _joined(_pieces(detections, grid, policy, 0), grid, policy)
     state = _decide(pieces, policy, np.zeros(len(pieces), np.uint8))
     return _result(pieces, state == 1, grid, detections.names)
 
@@ -95,15 +95,17 @@ def merge_with_labels(
     """`merge` over labels that keeps the best label of each object and records the others.
 
     The boxes equal those of `merge` with the same policy, which must be `class_agnostic` (the default here).
-    A box that was removed counts for the best box that removes it. Where pieces were joined over a seam, the
-    best piece's label stands for all of them.
+    A box that was removed counts for the best box that removes it, and each piece joined over a seam for the box
+    it became part of.
     """
     policy = MergePolicy(class_agnostic=True) if policy is None else policy
     if not policy.class_agnostic:
         raise InvalidArgument(
             "policy.class_agnostic=False: labels do not compete, so there are no others to record; set it to True"
         )
-    pieces = _joined(detections, grid, policy)
+    found = _pieces(detections, grid, policy, 0)
+    links: joining.Links = []
+    pieces = _joined(found, grid, policy, links)
     cut = (pieces.edges != 0).view(np.uint8)
     state, winner = engine.greedy(
         pieces.boxes,
@@ -118,10 +120,16 @@ def merge_with_labels(
         best=True,
     )
     chosen = state == 1
-    removed = np.flatnonzero(~chosen)
-    removed = removed[pieces.labels[removed] != pieces.labels[winner[removed]]]
-    home = (np.cumsum(chosen) - 1)[winner[removed]]
-    labels, scores = pieces.labels[removed], pieces.scores[removed]
+    owner = np.arange(len(found))
+    for before, after in links:
+        became = np.arange(len(found))
+        became[before] = after
+        owner = became[owner]
+    owner = np.searchsorted(pieces.sequence, owner)
+    owner = np.where(chosen[owner], owner, winner[owner])
+    other = np.flatnonzero(found.labels != pieces.labels[owner])
+    home = (np.cumsum(chosen) - 1)[owner[other]]
+    labels, scores = found.labels[other], found.scores[other]
     order = np.lexsort((-scores, labels, home))
     home, labels, scores = home[order], labels[order], scores[order]
     first = np.ones(len(home), np.bool_)
@@ -232,7 +240,8 @@ def _pieces(
 
     labels = detections.class_ids if mapping is None or not len(tiles) else mapping[detections.class_ids]
     order = _merge_order(detections.boxes, detections.scores, labels, tiles)
-    order = order[(detections.scores >= policy.score_floor)[order]]
+    above = detections.scores >= policy.score_floor
+    order = order if above.all() else order[above[order]]
     boxes, edges = np.empty((len(order), 4)), np.empty(len(order), np.uint8)
     placing.place(
         detections.boxes,
@@ -246,11 +255,11 @@ def _pieces(
         boxes,
         edges,
     )
-    tiles = tiles[order]
+    tiles = np.take(tiles, order)
     return Pieces(
         boxes,
-        detections.scores[order],
-        labels[order],
+        np.take(detections.scores, order),
+        np.take(labels, order),
         tiles,
         edges,
         first + np.arange(len(boxes)),
@@ -259,22 +268,21 @@ def _pieces(
     )
 
 
-def _joined(detections: Detections, grid: TileGrid, policy: MergePolicy) -> Pieces:
-    """All pieces, those that meet over seams joined where the policy says so."""
-    pieces = _pieces(detections, grid, policy, 0)
+def _joined(
+    pieces: Pieces, grid: TileGrid, policy: MergePolicy, links: joining.Links | None = None
+) -> Pieces:
+    """The pieces, those that meet over seams joined where the policy says so."""
     if policy.join:
-        pieces = joining.join_across(pieces, grid, policy.tolerance, policy.class_agnostic)
-        pieces = joining.join_down(pieces, grid, policy.tolerance, policy.class_agnostic)
+        pieces = joining.join_across(pieces, grid, policy.tolerance, policy.class_agnostic, links)
+        pieces = joining.join_down(pieces, grid, policy.tolerance, policy.class_agnostic, links=links)
     return pieces
 
 
 def _ranks(pieces: Pieces, cut: NDArray[np.uint8]) -> NDArray[np.float64]:
     """What decides among whole pieces, the score, and among cut ones, the area: the larger shows more."""
-    ranks = pieces.scores.copy()
-    rows = np.flatnonzero(cut)
-    sides = pieces.boxes[rows, 2:] - pieces.boxes[rows, :2]
-    ranks[rows] = sides[:, 0] * sides[:, 1]
-    return ranks
+    boxes = pieces.boxes
+    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    return np.where(cut, areas, pieces.scores)
 
 
 def _best_first(pieces: Pieces, cut: NDArray[np.uint8]) -> NDArray[np.int32]:
@@ -358,12 +366,13 @@ def _merge_order(
 
 
 def _result(pieces: Pieces, chosen: NDArray[np.bool_], grid: TileGrid, names: tuple[str, ...]) -> Detections:
-    boxes = pieces.boxes[chosen]
+    rows = np.flatnonzero(chosen)
+    boxes = np.take(pieces.boxes, rows, axis=0)
     return Detections(
         grid.to_base(boxes) if grid.is_scaled else boxes,
-        pieces.scores[chosen],
-        pieces.labels[chosen],
+        np.take(pieces.scores, rows),
+        np.take(pieces.labels, rows),
         names,
-        pieces.tiles[chosen],
-        pieces.edges[chosen] != 0,
+        np.take(pieces.tiles, rows),
+        np.take(pieces.edges, rows) != 0,
     )
