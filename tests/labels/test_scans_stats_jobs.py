@@ -13,6 +13,7 @@ from PIL import Image
 from tilekit.boxes.annotations import Annotations
 from tilekit.cli.labels import labels as command
 from tilekit.errors import InvalidArgument, LabelError
+from tilekit.labels.ground_truth import iter_manifest
 from tilekit.labels.jobs import labeling_job
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.reading import read_labels, write_labels
@@ -130,6 +131,38 @@ def test_labeling_job(tmp_path: Path) -> None:
         labeling_job(
             [], tmp_path, name="a", labels=["x"], s3="s3://b/c", role=ARN, workteam=TEAM, region="mars"
         )
+
+
+def test_adjustment_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture(tmp_path / "a.png")
+    picture(tmp_path / "b.png")
+    Image.new("L", (60, 40), 255).save(tmp_path / "c.tif")
+    known = one(str(tmp_path / "a.png"), (60, 40))
+    wide = one(str(tmp_path / "c.tif"), (120, 80))
+    labels = LabelSet({**known, **wide}, sizes={**known.sizes, **wide.sizes})
+    arguments = {
+        "name": "again", "s3": "s3://bucket/jobs", "role": ARN, "workteam": TEAM, "region": "us-east-1"
+    }  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    job = labeling_job(
+        ["a.png", "b.png", "c.tif"], "job", labels=[*labels.names, "new"], adjust=labels, **arguments
+    )
+    model = botocore.session.Session().get_service_model("sagemaker")
+    shape = model.operation_model("CreateLabelingJob").input_shape
+    assert ParamValidator().validate(job.request, shape).generate_report() == ""
+    task = job.request["HumanTaskConfig"]
+    assert task["PreHumanTaskLambdaArn"].endswith(":PRE-AdjustmentBoundingBox")
+    assert "initial-value" in (tmp_path / "job/template.liquid.html").read_text()
+    lines = list(iter_manifest(job.manifest))
+    assert [line.labeled for line in lines] == [True, False, True]
+    page, half = known[PageKey(str(tmp_path / "a.png"))], wide[PageKey(str(tmp_path / "c.tif"))]
+    assert lines[0].annotations() == page
+    assert lines[2].size == (60, 40)
+    assert np.abs(lines[2].annotations().boxes - half.boxes / 2).max() <= 1
+    with pytest.raises(InvalidArgument, match="lacks"):
+        labeling_job(["a.png"], "other", labels=["new"], adjust=labels, **arguments)
+    with pytest.raises(InvalidArgument, match="none of the sources"):
+        labeling_job(["b.png"], "other", labels=labels.names, adjust=labels, **arguments)
 
 
 def test_commands(tmp_path: Path) -> None:

@@ -132,6 +132,7 @@ def _range(quantiles: tuple[float, ...]) -> str:
     show_default=True,
     help="What the people who draw are told.",
 )
+@click.option("--adjust", metavar="LABELS", help="Labels of these scans for people to adjust, not draw anew.")
 @json_option
 def job(
     sources: tuple[str, ...],
@@ -144,10 +145,12 @@ def job(
     region: str,
     dpi: float,
     instructions: str,
+    adjust: str | None,
     as_json: bool,
 ) -> None:
     """Write the files of a SageMaker Ground Truth box job over pages or tiles, and the request to start it."""
     from tilekit.labels.jobs import labeling_job
+    from tilekit.labels.reading import read_labels
 
     with progress_bar("pages", quiet=as_json) as progress:
         made = labeling_job(
@@ -161,6 +164,7 @@ def job(
             region=region,
             dpi=dpi,
             instructions=instructions,
+            adjust=None if adjust is None else read_labels(adjust),
             progress=progress,
         )
     if as_json:

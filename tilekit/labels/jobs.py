@@ -1,6 +1,7 @@
 """Ground Truth labeling jobs: the files a bounding-box job starts from, and the request that starts it.
 
-Source: SageMaker guide, pages "sms-data-input", "sms-label-cat-config", "sms-ui-template-crowd-bounding-box"; the
+Source: SageMaker guide, pages "sms-data-input", "sms-label-cat-config", "sms-ui-template-crowd-bounding-box",
+"sms-data-verify-start-api", "sms-data-verify-adjust-prereq"; the
 accounts of the built-in functions from the API model of SageMaker (botocore).
 """
 
@@ -13,7 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from tilekit.boxes.annotations import Annotations
 from tilekit.errors import InvalidArgument
+from tilekit.labels.ground_truth import ManifestWriter
+from tilekit.labels.label_set import LabelSet, Size
 from tilekit.labels.sources import PathLike, is_url
 from tilekit.pages import PageKey
 from tilekit.storage.local import write_bytes, write_text
@@ -40,13 +46,25 @@ _TEMPLATE = """<script src="https://assets.crowd.aws/crowd-html-elements.js"></s
     name="boundingBox"
     src="{{ task.input.taskObject | grant_read_access }}"
     header="{{ task.input.header }}"
-    labels="{{ task.input.labels | to_json | escape }}"
+    labels="{{ task.input.labels | to_json | escape }}"%s
   >
     <full-instructions header="How to draw">%s</full-instructions>
     <short-instructions>%s</short-instructions>
   </crowd-bounding-box>
 </crowd-form>
 """
+
+ADJUSTED = "page-labels"
+"""Label attribute under which the boxes to adjust stand in the input manifest."""
+_DRAWN = """
+    initial-value="[
+      {% for box in task.input.manifestLine.page-labels.annotations %}
+        {% capture id %}{{ box.class_id }}{% endcapture %}
+        {% assign label = task.input.manifestLine.page-labels-metadata.class-map[id] %}
+        {label: {{ label | to_json | escape }}, left: {{ box.left }}, top: {{ box.top }},
+         width: {{ box.width }}, height: {{ box.height }}},
+      {% endfor %}
+    ]\""""
 
 
 @dataclass(frozen=True)
@@ -81,9 +99,13 @@ def labeling_job(
     dpi: float = 150.0,
     instructions: str = "Draw a tight box around every symbol.",
     workers: int = 1,
+    adjust: LabelSet | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> LabelingJob:
     """Write the input manifest, label category file, worker template and request of a bounding-box job.
+
+    `adjust`: labels of these pages that people shall adjust: an adjustment job, which shows them their boxes.
+    Its output takes their place when it is read: it stands under `name`, they under "page-labels".
 
     `sources`: page scans or tiles; a path of a file with several pages means all of them, a PageKey one. JPEG and
     PNG files go as they are; PDF pages (at `dpi`) and every other kind are rendered to JPEG first, since browsers
@@ -92,29 +114,38 @@ def labeling_job(
     Memory: one page.
     """
     _check(name, labels, s3, region)
+    if adjust is not None:
+        _check_adjusted(name, labels, adjust)
     folder, base = Path(out), f"{s3.rstrip('/')}/{name}"
     uploads: dict[Path, str] = {}
-    lines, used = [], set[str]()
-    for done, source in enumerate(listed := list(sources), 1):
-        for file, address in _images(source, folder / "images", base, dpi, used):
-            if file is not None:
-                uploads[file] = address
-            lines.append(json.dumps({"source-ref": address}, ensure_ascii=False) + "\n")
-        if progress is not None:
-            progress(done, len(listed))
-    if not lines:
-        raise InvalidArgument("sources= is empty: a labeling job needs at least one page or tile")
-    manifest = folder / "input.manifest"
+    manifest, used, given = folder / "input.manifest", set[str](), 0
+    with ManifestWriter(manifest, attribute=ADJUSTED, job_name=f"{name}-input") as writer:
+        for done, source in enumerate(listed := list(sources), 1):
+            for image in _images(source, folder / "images", base, dpi, used):
+                if image.file is not None:
+                    uploads[image.file] = image.address
+                given += _write_line(writer, image, adjust)
+            if progress is not None:
+                progress(done, len(listed))
+        if not writer.lines:
+            raise InvalidArgument("sources= is empty: a labeling job needs at least one page or tile")
+        if adjust is not None and not given:
+            raise InvalidArgument(
+                "adjust= has labels of none of the sources; name the scans as the labels do"
+            )
+        images = writer.lines
     categories = {"document-version": "2018-11-28", "labels": [{"label": label} for label in labels]}
     text = instructions.replace("&", "&amp;").replace("<", "&lt;")
-    write_text(manifest, "".join(lines))
     write_text(folder / "labels.json", json.dumps(categories, ensure_ascii=False, indent=2) + "\n")
-    write_text(folder / "template.liquid.html", _TEMPLATE % (f"<p>{text}</p>", f"<p>{text}</p>"))
+    write_text(
+        folder / "template.liquid.html",
+        _TEMPLATE % (_DRAWN if adjust is not None else "", f"<p>{text}</p>", f"<p>{text}</p>"),
+    )
     for part in ("input.manifest", "labels.json", "template.liquid.html"):
         uploads[folder / part] = f"{base}/{part}"
-    request = _request(name, base, role, workteam, region, instructions, workers)
+    request = _request(name, base, role, workteam, region, instructions, workers, adjust is not None)
     write_text(folder / "create-labeling-job.json", json.dumps(request, indent=2, ensure_ascii=False) + "\n")
-    return LabelingJob(folder, manifest, len(lines), uploads, request)
+    return LabelingJob(folder, manifest, images, uploads, request)
 
 
 def _check(name: str, labels: Sequence[str], s3: str, region: str) -> None:
@@ -130,9 +161,49 @@ def _check(name: str, labels: Sequence[str], s3: str, region: str) -> None:
         raise InvalidArgument(f"labels={list(labels)!r} must be different labels, at least one")
 
 
+def _check_adjusted(name: str, labels: Sequence[str], adjust: LabelSet) -> None:
+    if name == ADJUSTED:
+        raise InvalidArgument(f"name={name!r} is where the boxes to adjust stand; choose another")
+    missing = sorted({label for page in adjust.values() for label in page.labels} - set(labels))
+    if missing:
+        raise InvalidArgument(f"labels= lacks {missing[0]!r}, which the boxes to adjust have")
+
+
+@dataclass(frozen=True)
+class _Image:
+    """An image of the job: of which page, its file if it is uploaded, its size where it was rendered."""
+
+    key: PageKey
+    file: Path | None
+    address: str
+    size: Size | None = None
+
+
+def _write_line(writer: ManifestWriter, image: _Image, adjust: LabelSet | None) -> bool:
+    """Write the image's line; whether it has labels to adjust."""
+    key = None if adjust is None else _labeled(image.key, adjust)
+    if adjust is None or key is None or (size := adjust.sizes.get(key)) is None:
+        writer.write_line({"source-ref": image.address})
+        return False
+    page, shown = adjust[key], image.size or size
+    page = page[~page.ignore]
+    scale = np.array([shown[0] / size[0], shown[1] / size[1]] * 2)
+    writer.write(image.address, shown, Annotations(page.boxes * scale, page.class_ids, page.names))
+    return True
+
+
+def _labeled(key: PageKey, labels: LabelSet) -> PageKey | None:
+    """The page's key among the labels, which may write its path another way."""
+    if key in labels:
+        return key
+    place = None if is_url(key.source) else Path(key.source).resolve()
+    same = (other for other in labels if other.page == key.page and not is_url(other.source))
+    return next((other for other in same if Path(other.source).resolve() == place), None)
+
+
 def _images(
     source: PathLike | PageKey, folder: Path, base: str, dpi: float, used: set[str]
-) -> Iterable[tuple[Path | None, str]]:
+) -> Iterable[_Image]:
     from tilekit.scans.encoding import encode_image
     from tilekit.scans.opening import open_scan, scan_info
 
@@ -141,7 +212,7 @@ def _images(
     else:
         key = PageKey.parse(str(source))
         if key.source.startswith("s3://"):
-            yield None, key.source
+            yield _Image(key, None, key.source)
             return
         info = scan_info(key.source, key.page)
         kind = info.kind
@@ -152,14 +223,14 @@ def _images(
             kind = None if is_url(key.source) else scan_info(key.source, key.page).kind
         if kind in _AS_IT_IS:
             file = Path(key.source)
-            yield file, f"{base}/images/{_fresh(file.name, used)}"
+            yield _Image(key, file, f"{base}/images/{_fresh(file.name, used)}")
             continue
         with open_scan(key.source, page=key.page, dpi=dpi if kind == "pdf" else None) as scan:
             pixels = next(scan.bands_of_rows([scan.height]))
             data = encode_image(pixels, "jpeg", quality=90).data
         file = folder / _fresh(f"{Path(key.source).stem}.p{key.page}.jpg", used)
         write_bytes(file, data)
-        yield file, f"{base}/images/{file.name}"
+        yield _Image(key, file, f"{base}/images/{file.name}", (pixels.shape[1], pixels.shape[0]))
 
 
 def _fresh(name: str, used: set[str]) -> str:
@@ -173,8 +244,9 @@ def _fresh(name: str, used: set[str]) -> str:
 
 
 def _request(
-    name: str, base: str, role: str, workteam: str, region: str, instructions: str, workers: int
+    name: str, base: str, role: str, workteam: str, region: str, instructions: str, workers: int, adjust: bool
 ) -> dict[str, Any]:
+    task = "AdjustmentBoundingBox" if adjust else "BoundingBox"
     function = f"arn:aws:lambda:{region}:{_ACCOUNTS[region]}:function"
     return {
         "LabelingJobName": name,
@@ -186,14 +258,12 @@ def _request(
         "HumanTaskConfig": {
             "WorkteamArn": workteam,
             "UiConfig": {"UiTemplateS3Uri": f"{base}/template.liquid.html"},
-            "PreHumanTaskLambdaArn": f"{function}:PRE-BoundingBox",
-            "TaskTitle": f"Draw boxes: {name}"[:128],
+            "PreHumanTaskLambdaArn": f"{function}:PRE-{task}",
+            "TaskTitle": f"{'Adjust' if adjust else 'Draw'} boxes: {name}"[:128],
             "TaskDescription": instructions[:255],
             "NumberOfHumanWorkersPerDataObject": workers,
             "TaskTimeLimitInSeconds": 3600,
             "TaskAvailabilityLifetimeInSeconds": 864_000,
-            "AnnotationConsolidationConfig": {
-                "AnnotationConsolidationLambdaArn": f"{function}:ACS-BoundingBox"
-            },
+            "AnnotationConsolidationConfig": {"AnnotationConsolidationLambdaArn": f"{function}:ACS-{task}"},
         },
     }
