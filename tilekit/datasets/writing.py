@@ -23,7 +23,7 @@ from tilekit.scans.blank import background
 from tilekit.scans.encoding import EXTENSIONS, ImageFormat, Subsampling, encode_image
 from tilekit.scans.scan import Scan
 from tilekit.tiles.naming import tile_name
-from tilekit.tiles.reading import chosen_rows, raw_tiles
+from tilekit.tiles.reading import chosen_rows, page_paper, raw_tiles
 
 Pixels = NDArray[np.uint8]
 TILES, COPIES = "tiles", "copies"
@@ -141,14 +141,14 @@ def _jobs(scan: Scan, task: PageTask, workers: int, gate: Gate | None) -> Iterat
 
 
 def _read(scan: Scan, grid: TileGrid, window: Window) -> Pixels:
-    """A window beside the grid; where it reaches over the scan (edge "pad") filled with its background."""
+    """A window beside the grid; where it reaches over the scan (edge "pad") filled as other tiles are."""
     scale = (grid.width, grid.height) if grid.is_scaled else None
     x1, y1 = min(window.x1, grid.width), min(window.y1, grid.height)
     inside = scan.read(window.x0, window.y0, x1, y1, scale=scale)
     if inside.shape[:2] == (window.height, window.width):
         return inside
     whole = np.empty((window.height, window.width, inside.shape[2]), np.uint8)
-    whole[:] = background(inside)
+    whole[:] = page_paper(scan, grid)
     whole[: inside.shape[0], : inside.shape[1]] = inside
     return whole
 

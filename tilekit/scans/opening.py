@@ -169,6 +169,12 @@ def _open_pdf(ask: _Request) -> Scan:
     return open_pdf(ask.source, page=ask.page, dpi=ask.dpi, max_pixels=ask.max_pixels)
 
 
+def _open_bmp(ask: _Request) -> Scan:
+    from tilekit.scans.bmp import open_bmp
+
+    return open_bmp(ask.source, page=ask.page, dpi=ask.number, max_pixels=ask.max_pixels)
+
+
 def _open_heif(ask: _Request) -> Scan:
     from tilekit.scans.heif import open_heif
 
@@ -198,6 +204,7 @@ def _is_mirax(source: Source) -> bool:
 
 
 _READERS: dict[str, Callable[[_Request], Scan]] = {
+    "bmp": _open_bmp,
     "heif": _open_heif,
     "jp2": _open_jp2,
     "pdf": _open_pdf,

@@ -29,6 +29,7 @@ AVIF = Format("avif", "heifload")
 SVG = Format("svg", "svgload", untrusted=True)
 NETPBM = Format("ppm")
 HEIF = Format("heif")
+BMP = Format("bmp")
 PDF = Format("pdf")
 JP2 = Format("jp2")
 SLIDE = Format("slide")
@@ -45,11 +46,12 @@ _STARTS = (
     (b"\x00\x00\x00\x0cjP  \r\n\x87\n", JP2),
     (b"\xff\x4f\xff\x51", JP2),
 )
+# Sizes of the headers that follow the 14 bytes at the start of a BMP.
+_BMP_HEADERS = {size.to_bytes(4, "little") for size in (12, 40, 52, 56, 64, 108, 124)}
 # Known, but not read: the message can then say more than "unknown".
 _FOREIGN = (
     (b"\xff\x0a", "JPEG XL"),
     (b"\x00\x00\x00\x0cJXL ", "JPEG XL"),
-    (b"BM", "BMP"),
     (b"8BPS", "Photoshop"),
     (b"PK\x03\x04", "a ZIP archive"),
     (b"\x1f\x8b", "gzip"),
@@ -76,6 +78,8 @@ def sniff(source: Source) -> Format:
         return PDF
     if len(head) > 2 and head[:1] == b"P" and head[1:2] in b"456" and head[2:3].isspace():
         return NETPBM
+    if head.startswith(b"BM") and head[14:18] in _BMP_HEADERS:
+        return BMP
     if _is_svg(head):
         return SVG
     raise ScanUnsupported(f"{source.name}: {_what(head)}; convert it to TIFF, JPEG or PNG first")

@@ -38,7 +38,7 @@ def read_tiles(
     give, any order and number; they come in grid order.
 
     Memory, beside the budget, for a scan stored in scanlines:
-    3 x tile height x width x bands bytes and the decoder's own; for one stored in blocks: what `tiles_of_blocks` says, whatever the width.
+    2 x tile height x width x bands bytes and the decoder's own; for one stored in blocks: what `tiles_of_blocks` says, whatever the width.
     Raises ScanError for damage, naming file and page; InvalidArgument for an index not in the grid.
     """
     check_open(scan)
@@ -94,7 +94,7 @@ def _by_rectangle(scan: Scan, grid: TileGrid, rows: dict[int, Collection[int]]) 
 
 
 def _tiles_of_rectangles(scan: Scan, grid: TileGrid, rows: dict[int, Collection[int]]) -> Iterator[RawTile]:
-    paper = background(_rectangle(scan, grid, 0, 0, *corner_of(grid))) if rows and is_padded(grid) else WHITE
+    paper = page_paper(scan, grid) if rows and is_padded(grid) else WHITE
     for row in sorted(rows):
         for col in rows[row]:
             window = grid.window(row, col)
@@ -104,6 +104,11 @@ def _tiles_of_rectangles(scan: Scan, grid: TileGrid, rows: dict[int, Collection[
                 scan.bands,
             )
             yield _Rectangle(row * grid.cols + col, row, col, window, shape, paper, scan, grid)
+
+
+def page_paper(scan: Scan, grid: TileGrid) -> Paper:
+    """What fills tiles beyond the scan: the background of the page's first tile, for every tile."""
+    return background(_rectangle(scan, grid, 0, 0, *corner_of(grid)))
 
 
 class _Rectangle(RawTile):
@@ -141,7 +146,7 @@ def _rectangle(scan: Scan, grid: TileGrid, x0: int, y0: int, height: int, width:
 def memory_needed(scan: Scan, grid: TileGrid) -> int:
     """Bytes that tiling takes beside the interpreter (about 80 MB): what the docstrings' formulas say."""
     tile = grid.columns.tile * grid.lines.tile * scan.bands
-    rows = (min(3, grid.rows) * min(grid.lines.tile, grid.height) + 200) * grid.width * scan.bands
+    rows = (min(2, grid.rows) * min(grid.lines.tile, grid.height) + 200) * grid.width * scan.bands
     if scan.info.access == "block" and not grid.is_scaled and scan.identity:
         return min(rows, 64 * 1024 * 1024 + 16 * tile)
     whole = grid.base_width * grid.base_height * scan.bands if scan.info.access == "whole" else 0
