@@ -245,3 +245,28 @@ def test_the_quick_way_equals_the_greedy_kernel(seed, layout, open_):
         slack=4.0,
     )
     assert quick is None or np.array_equal(quick, greedy)
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda dets, grid: merge(dets.boxes, grid), "detections must be a Detections"),
+        (lambda dets, grid: merge(dets, Tiling(100)), "grid must be a TileGrid"),
+        (lambda dets, grid: merge(dets, grid, 0.5), "policy must be a MergePolicy"),
+        (lambda dets, grid: merge_with_labels(dets, grid, 0.5), "policy must be a MergePolicy"),
+        (lambda dets, grid: StreamingMerge(Tiling(100)), "grid must be a TileGrid"),
+        (lambda dets, grid: StreamingMerge(grid, 0.5), "policy must be a MergePolicy"),
+        (lambda dets, grid: StreamingMerge(grid).add(0, [[0, 0, 5, 5]]), "detections must be a Detections"),
+    ],
+)
+def test_what_is_no_struct_is_named(call, name):
+    with pytest.raises(InvalidArgument, match=name):
+        call(Detections([[0, 0, 5, 5]], [0.5], None, ("a",), [0]), Tiling(100).grid(300, 300))
+
+
+def test_boxes_far_beyond_the_scan_are_clipped():
+    grid = Tiling(100, 20).grid(300, 200)
+    far = [[1e18, 1e18, 1e18 + 5000, 1e18 + 5000], [-1e99, -1e99, 1e99, 1e99], [1e100, 0, 1e100, 1]]
+    merged = merge(Detections(far, [0.9] * 3, None, ("a",), [0, 1, 2]), grid)
+    assert np.all(merged.boxes >= 0)
+    assert np.all(merged.boxes[:, 2:] <= [300, 200])

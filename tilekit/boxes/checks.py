@@ -139,6 +139,12 @@ def length(value: Any, name: str) -> float:
     return float(value)
 
 
+def instance(value: Any, kind: type, name: str) -> None:
+    """What is passed where `kind` is asked for is one."""
+    if not isinstance(value, kind):
+        raise InvalidArgument(f"{name} must be a {kind.__name__}, not a {type(value).__name__}")
+
+
 def rows(index: Any) -> Any:
     """An index that keeps the row axis: an int becomes a one-row index."""
     return (

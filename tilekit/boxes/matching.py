@@ -51,10 +51,12 @@ def match(
     the labels that nothing else carries, neither a prediction nor another truth. That is evaluate()'s rule, which
     asks all pages; give `drawn` for one page of many. Equal scores keep input order, equal overlaps the first truth.
     """
+    checks.instance(predictions, Detections, "predictions")
+    checks.instance(truth, Annotations, "truth")
     limit = checks.ratio(iou, "iou")
     if metric not in ("iou", "center"):
         raise InvalidArgument(f"metric={metric!r} is unknown; choose iou or center")
-    if isinstance(drawn, str):
+    if isinstance(drawn, str) or not (drawn is None or isinstance(drawn, Collection)):
         raise InvalidArgument(f"drawn={drawn!r} must be a list of labels")
     real = np.flatnonzero(~truth.ignore)
     rows, cols, quality = _candidates(predictions.boxes, truth.boxes[real], limit, metric)

@@ -99,6 +99,7 @@ def merge_with_labels(
     it became part of.
     """
     policy = MergePolicy(class_agnostic=True) if policy is None else policy
+    checks.instance(policy, MergePolicy, "policy")
     if not policy.class_agnostic:
         raise InvalidArgument(
             "policy.class_agnostic=False: labels do not compete, so there are no others to record; set it to True"
@@ -158,6 +159,8 @@ class StreamingMerge:
     def __init__(self, grid: TileGrid, policy: MergePolicy | None = None) -> None:
         self._grid = grid
         self._policy = MergePolicy() if policy is None else policy
+        checks.instance(grid, TileGrid, "grid")
+        checks.instance(self._policy, MergePolicy, "policy")
         self._row = -1
         self._count = 0
         self._names: tuple[str, ...] = ()
@@ -177,6 +180,7 @@ class StreamingMerge:
             raise InvalidArgument(
                 f"row={row!r} must be a row of tiles after {self._row}, below {self._grid.rows}; rows come in order"
             )
+        checks.instance(detections, Detections, "detections")
         if detections.tile_index is not None and len(detections):
             strange = detections.tile_index // self._grid.cols != row
             if strange.any():
@@ -232,6 +236,9 @@ def _pieces(
     mapping: NDArray[np.int64] | None = None,
 ) -> Pieces:
     """Detections above the floor on the reduced scan, clipped to their tiles, in merge order."""
+    checks.instance(detections, Detections, "detections")
+    checks.instance(grid, TileGrid, "grid")
+    checks.instance(policy, MergePolicy, "policy")
     if detections.tile_index is None and len(detections):
         raise InvalidArgument("detections have no tile_index; merging needs to know the tile of each")
     index = np.empty(0, np.int64) if detections.tile_index is None else detections.tile_index

@@ -41,6 +41,7 @@ def remap_to_tiles(boxes: ArrayLike, grid: TileGrid, min_visible: float = 0.5) -
     over the scan's border is no tile's. A box without width or height is in a tile as a line or
     point: its share is measured along what length it has. Time and memory: O(boxes + outputs).
     """
+    checks.instance(grid, TileGrid, "grid")
     share = checks.ratio(min_visible, "min_visible")
     given = checks.box_rows(boxes)
     reduced = grid.to_reduced(checks.boxes(given)) if grid.is_scaled else given
@@ -71,6 +72,7 @@ def remap_to_scan(tile_boxes: ArrayLike, tile_index: ArrayLike, grid: TileGrid) 
 
     `tile_boxes`: (n, 4); `tile_index`: (n,) places in grid order, one per box. Returns (n, 4) float64.
     """
+    checks.instance(grid, TileGrid, "grid")
     boxes = checks.boxes(tile_boxes, "tile_boxes")
     return grid.to_base(on_scan(boxes, tile_places(tile_index, len(boxes), grid), grid))
 
