@@ -32,6 +32,19 @@ def test_pairs_equal_the_matrix(boxes, threshold):
     )
 
 
+@pytest.mark.parametrize("octaves", [0.5, 2, 4, 12, 40])
+@pytest.mark.parametrize("extent", [10.0, 200.0, 5000.0])
+@pytest.mark.parametrize("threshold", [0.0, 0.1, 0.5, 0.9])
+def test_pairs_of_every_mix_of_sizes(octaves, extent, threshold):
+    rng = np.random.default_rng(int(extent + 10 * octaves))
+    corner = rng.uniform(-extent, extent, (250, 2))
+    sides = 30 * np.exp2(rng.uniform(-octaves, 0, (250, 1))) * rng.uniform(0.5, 1, (250, 2))
+    boxes = np.concatenate([corner, corner + sides], axis=1)
+    found = pairs(boxes, threshold)
+    first, second = np.nonzero(np.triu(iou(boxes, boxes), 1) > threshold)
+    assert (found.first.tolist(), found.second.tolist()) == (first.tolist(), second.tolist())
+
+
 def test_bad_input_is_named():
     with pytest.raises(InvalidArgument, match=r"others\[0\]"):
         iou([[0, 0, 1, 1]], [[1, 0, 0, 1]])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import functools
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tilekit.boxes import checks
+
+_new = np.empty
 
 
 class Pairs(NamedTuple):
@@ -62,24 +65,47 @@ def listed_within(
 ) -> tuple[NDArray[np.int32], int]:
     """Up to `room` pairs, and how many there are: -1 where there are more than `limit`, where finding them takes
     more comparisons than `budget`, or a box is not one."""
+    found = search(boxes, threshold, room, budget, 2**62 if limit is None else limit)
+    return found.pairs[: max(0, found.number)], found.number
+
+
+class Search(NamedTuple):
+    """What a search for pairs found: `pairs` (room, 2) and their `number` (-1: given up), and memory that is free
+    again: `lying` (n, 4) float64, `work` (2, n) and `starts` (at least n + 2) int32."""
+
+    pairs: NDArray[np.int32]
+    number: int
+    lying: NDArray[np.float64]
+    work: NDArray[np.int32]
+    starts: NDArray[np.int32]
+
+
+def search(boxes: NDArray[np.float64], threshold: float, room: int, budget: int, limit: int) -> Search:
+    """Find the pairs; memory once used is faster than fresh, so it is handed on."""
+    listing = _listing()
+    count = len(boxes)
+    near = (1.0 - threshold) / (1.0 + threshold)
+    plan, group = _new((33, 15)), _new(count, np.uint8)
+    pairs, lying, work = _new((room, 2), np.int32), _new((count, 4)), _new((2, count), np.int32)
+    starts = _new(5 * count + 1200, np.int32)
+    cells = listing.survey(boxes, near, plan, group)
+    if cells < 0 or cells + 2 > len(starts):
+        return Search(pairs, -1, lying, work, starts)
+    source = work[1]
+    listing.sort_in(boxes, plan, group, starts, cells, work[0], lying, source)
+    number = listing.within(plan, starts, lying, source, threshold, pairs, limit, budget)
+    if number >= 0 and plan[32, 0] > 1:
+        from tilekit.boxes.kernels import acrossing
+
+        number = acrossing.between(plan, near, starts, lying, source, threshold, pairs, number, limit, budget)
+    return Search(pairs, number, lying, work, starts)
+
+
+@functools.cache
+def _listing() -> Any:
     from tilekit.boxes.kernels import listing
 
-    count = len(boxes)
-    out = np.empty((room, 2), np.int32)
-    number = listing.find(
-        boxes,
-        threshold,
-        np.empty((24, 14)),
-        np.empty((count, 4)),
-        np.empty(count, np.int32),
-        np.empty(count, np.int32),
-        np.empty(5 * count + 800, np.int32),
-        out,
-        np.empty(count, np.uint8),
-        2**62 if limit is None else limit,
-        budget,
-    )
-    return out[: max(0, number)], number
+    return listing
 
 
 def aligned_iou(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:

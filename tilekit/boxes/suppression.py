@@ -119,27 +119,23 @@ def _quick(
         out = np.empty(count, np.int64) if labels is _NO_LABELS else np.concatenate((labels, labels))
         found = _few()(boxes, scores, threshold, metric if labels is _NO_LABELS else metric + 2, out)
         return out[:found] if found >= 0 else None
-    out = np.empty(count, np.int64)
-    if metric == 0:
-        from tilekit.boxes.kernels import pairing, ranking
-
-        room = 2 * count + 256
-        pairs, number = overlap.listed_within(boxes, threshold, room, 64 * count + 4096, room)
-        if number < 0:
-            return None
-        kept = np.empty(count, np.uint8)
-        one, other, first = (
-            np.empty(count, np.int32),
-            np.empty(count, np.int32),
-            np.empty(count + 2, np.int32),
-        )
-        better = np.empty(number, np.int32)
-        if pairing.resolve(pairs, number, scores, labels, first, better, one, other, kept) < 0:
-            return None
-        keys, other_keys = np.empty(count, np.int64), np.empty(count, np.int64)
-        found = ranking.rank(
-            scores.view(_INT), kept, keys, one, other_keys, other, np.empty(2048, np.int32), out
-        )
-    else:
+    if metric != 0:
         return None
+    pairing, ranking = _along_pairs()
+    room = 2 * count + 256
+    pairs, number, lying, work, starts = overlap.search(boxes, threshold, room, 64 * count + 4096, room)
+    if number < 0:
+        return None
+    kept, better, out = _new(count, np.uint8), _new(number, np.int32), _new(count, np.int64)
+    if pairing.resolve(pairs, number, scores, labels, starts, better, work, kept) < 0:
+        return None
+    keys = lying.view(_INT).reshape(4, count)
+    found = ranking.rank(scores.view(_INT), kept, keys, work, _new(2048, np.int32), out)
     return out[:found] if found >= 0 else None
+
+
+@functools.cache
+def _along_pairs() -> tuple[Any, Any]:
+    from tilekit.boxes.kernels import pairing, ranking
+
+    return pairing, ranking

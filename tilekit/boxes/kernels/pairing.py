@@ -7,7 +7,7 @@ from typing import Any
 from tilekit.boxes.kernels.jit import kernel
 
 
-@kernel("i(S2,i,RF,RI,S,S,S,S,B)")
+@kernel("i(S2,i,RF,RI,S,S,S2,B)")
 def resolve(
     pairs: Any,
     found: int,
@@ -16,12 +16,11 @@ def resolve(
     first: Any,
     better: Any,
     stack: Any,
-    reached: Any,
     kept: Any,
 ) -> int:
     """Drop every box that a kept better one overlaps: depth first along the pairs; -1 for a bad score, else 0.
 
-    `first` (n + 2), `better` (found), `stack`, `reached` (n): scratch. `kept`: 1 kept, 0 dropped.
+    `first` (n + 2), `better` (found), `stack` (2, n: box, place reached): scratch. `kept`: 1 kept, 0 dropped.
     """
     n = len(scores)
     for i in range(n):
@@ -52,9 +51,9 @@ def resolve(
         if kept[i] != 2:
             continue
         depth = 0
-        stack[0], reached[0] = i, first[i]
+        stack[0, 0], stack[1, 0] = i, first[i]
         while depth >= 0:
-            b, at = stack[depth], reached[depth]
+            b, at = stack[0, depth], stack[1, depth]
             verdict = 1
             while at < first[b + 1]:
                 state = kept[better[at]]
@@ -63,10 +62,10 @@ def resolve(
                     break
                 at += 1
             if verdict == 2:
-                reached[depth] = at
+                stack[1, depth] = at
                 depth += 1
-                stack[depth] = better[at]
-                reached[depth] = first[better[at]]
+                stack[0, depth] = better[at]
+                stack[1, depth] = first[better[at]]
             else:
                 kept[b] = verdict
                 depth -= 1

@@ -6,94 +6,71 @@ from typing import Any
 
 import numpy as np
 
-from tilekit.boxes.kernels.jit import inlined, kernel
+from tilekit.boxes.kernels.jit import kernel
 
 
-@inlined
-def bits_of(bits: int) -> int:
-    """A float64's bits as an integer that orders like the float; -0.0 as 0.0."""
-    return bits if bits >= 0 else -9223372036854775807 - 1 - bits
-
-
-@inlined
-def scatter(keys: Any, places: Any, to_keys: Any, to_places: Any, n: int, shift: int, counts: Any) -> None:
-    """One stable pass over 11 bits."""
-    for d in range(2048):
-        counts[d] = 0
-    for i in range(n):
-        counts[(keys[i] >> shift) & 2047] += 1
-    total = 0
-    for d in range(2048):
-        here = counts[d]
-        counts[d] = total
-        total += here
-    for i in range(n):
-        d = (keys[i] >> shift) & 2047
-        at = counts[d]
-        counts[d] = at + 1
-        to_keys[at] = keys[i]
-        to_places[at] = places[i]
-
-
-@inlined
-def mend(keys: Any, places: Any, n: int, budget: int) -> int:
-    """Insertion sort of what is nearly sorted; below 0 when it was not."""
-    for i in range(1, n):
-        key, spot = keys[i], places[i]
-        j = i - 1
-        while j >= 0 and keys[j] > key:
-            keys[j + 1] = keys[j]
-            places[j + 1] = places[j]
-            j -= 1
-        keys[j + 1] = key
-        places[j + 1] = spot
-        budget -= i - 1 - j
-        if budget < 0:
-            break
-    return budget
-
-
-@kernel("i(RI,B,I,S,I,S,S,I)")
-def rank(
-    bits: Any, kept: Any, keys: Any, places: Any, other_keys: Any, other_places: Any, counts: Any, out: Any
-) -> int:
+@kernel("i(RI,B,I2,S2,S,I)")
+def rank(bits: Any, kept: Any, keys: Any, places: Any, counts: Any, out: Any) -> int:
     """Write the kept places by falling score to `out`; ties in input order. Gives their number, or -1.
 
     `bits`: the scores' own bits; -1 where they span too far or are too unevenly spread for this sort.
+    Scratch: `keys`, `places` (2, n) and `counts` (2048): the sort goes to and fro between the two rows.
     """
     n: Any = np.int64(0)  # not a literal, for which everything would be compiled once more
+    low, high = 9223372036854775807, -9223372036854775807
     for i in range(len(kept)):
         if kept[i] != 0:
-            keys[n] = bits_of(bits[i])
-            places[n] = i
+            key = bits[i]
+            if key < 0:  # then larger bits are a smaller number; -0.0 is 0.0
+                key = -9223372036854775807 - 1 - key
+            keys[0, n] = key
+            places[0, n] = i
+            low, high = min(low, key), max(high, key)
             n += 1
     if n == 0:
         return 0
-    low, high = keys[0], keys[0]
-    for i in range(n):
-        low, high = min(low, keys[i]), max(high, keys[i])
     if low < 0 and high > 0:
         return -1
     length = 0
     while (high - low) >> length > 0:
         length += 1
     for i in range(n):
-        keys[i] = high - keys[i]
-    swapped = False
+        keys[0, i] = high - keys[0, i]
+    row = 0
     if n > 48:
-        passes = 2 if n < 100000 else 3
-        shift = max(0, length - 11 * passes)
+        shift = max(0, length - (22 if n < 100000 else 33))
         while shift < length:
-            if swapped:
-                scatter(other_keys, other_places, keys, places, n, shift, counts)
-            else:
-                scatter(keys, places, other_keys, other_places, n, shift, counts)
-            swapped = not swapped
+            for d in range(2048):
+                counts[d] = 0
+            for i in range(n):
+                counts[(keys[row, i] >> shift) & 2047] += 1
+            total = 0
+            for d in range(2048):
+                here = counts[d]
+                counts[d] = total
+                total += here
+            for i in range(n):
+                key = keys[row, i]
+                d = (key >> shift) & 2047
+                at = counts[d]
+                counts[d] = at + 1
+                keys[1 - row, at] = key
+                places[1 - row, at] = places[row, i]
+            row = 1 - row
             shift += 11
     budget = 8 * n + 4096
-    budget = mend(other_keys, other_places, n, budget) if swapped else mend(keys, places, n, budget)
-    if budget < 0:
-        return -1
+    for i in range(1, n):
+        key, spot = keys[row, i], places[row, i]
+        j = i - 1
+        while j >= 0 and keys[row, j] > key:
+            keys[row, j + 1] = keys[row, j]
+            places[row, j + 1] = places[row, j]
+            j -= 1
+        keys[row, j + 1] = key
+        places[row, j + 1] = spot
+        budget -= i - 1 - j
+        if budget < 0:
+            return -1
     for i in range(n):
-        out[i] = other_places[i] if swapped else places[i]
+        out[i] = places[row, i]
     return n
