@@ -185,11 +185,11 @@ def within(
         if budget < 0:
             return -1
         for c in range(base, end):
-            first, last = np.int64(starts[c]), np.int64(starts[c + 1])
+            first, last = int(starts[c]), int(starts[c + 1])
             if first == last:
                 continue
-            ahead, under = np.int64(starts[c + 2]), np.int64(starts[c + cols - 1])
-            done = np.int64(starts[c + cols + 2])
+            ahead, under = int(starts[c + 2]), int(starts[c + cols - 1])
+            done = int(starts[c + cols + 2])
             if found > limit:
                 return -1
             for i in range(first, last):
