@@ -161,3 +161,10 @@ def test_relative_sources_survive_a_move(tmp_path: Path) -> None:
         old.rename(new)
         again = read_labels(new if name in FOLDERS else new / "x.any")
         assert again.pages() == [PageKey(str(new / "scans/a.tif"))], name
+
+
+def test_deep_nesting_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "deep.json"
+    path.write_bytes(b"[" * 100_000)
+    with pytest.raises(LabelError, match=r"deep\.json"):
+        read_labels(path)

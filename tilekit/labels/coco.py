@@ -50,7 +50,7 @@ def read_coco(path: PathLike, *, strict: bool = True, images: PathLike | None = 
     """Read a COCO file; problems name the entry, such as `annotations[3].bbox`. Memory: the whole file."""
     try:
         coco = msgspec.json.decode(read_bytes(path), type=_Coco)
-    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise LabelError(f"{path}: not a COCO file: {exc}") from exc
     folder = folder_of(path)
     names = {entry.id: entry.name for entry in sorted(coco.categories, key=lambda entry: entry.id)}

@@ -331,7 +331,7 @@ def iter_predictions(path: str | os.PathLike[str]) -> Iterator[PageDetections]:
                 continue
             try:
                 yield _page(decoder.decode(raw))
-            except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
                 what = "is not a line of detections.jsonl"
                 if not raw.endswith(b"\n"):
                     what = "is cut short (the run that wrote it was stopped; detect again to go on)"
@@ -388,7 +388,7 @@ def _check_ours(file: IO[bytes], path: Path) -> None:
         return
     try:
         msgspec.json.decode(start + file.readline(), type=_Line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise LabelError(f"{path}: is there and is no detections.jsonl; give another file to write") from exc
 
 

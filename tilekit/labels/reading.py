@@ -147,7 +147,7 @@ def _json_format(path: PathLike, text: bytes) -> str | None:
         return "ground-truth"
     try:
         document = msgspec.json.decode(read_bytes(path), type=dict[str, msgspec.Raw] | list[msgspec.Raw])
-    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         if b'"source-ref"' in text:
             return "ground-truth"
         if b'"detections"' in lines[0]:
@@ -174,7 +174,7 @@ def _json_format(path: PathLike, text: bytes) -> str | None:
 def _is_json(line: bytes) -> bool:
     try:
         msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return True
 

@@ -51,7 +51,7 @@ def read_thresholds(path: str | os.PathLike[str]) -> dict[str, float]:
         raw = file.read()
     try:
         value = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise LabelError(f"{path}: is not JSON: {exc}") from exc
     if isinstance(value, dict) and isinstance(value.get("thresholds"), dict):
         value = {label: number for label, number in value["thresholds"].items() if number is not None}
