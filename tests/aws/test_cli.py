@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from tilekit.aws.leases import LeaseBook
 from tilekit.aws.project import RekognitionProject
 from tilekit.cli import cli
-from tilekit.errors import InvalidArgument
+from tilekit.errors import InvalidArgument, ServiceError
 from tilekit.storage.s3 import S3Store
 
 Run = Callable[..., Result]
@@ -142,3 +142,18 @@ def test_a_detection_is_planned() -> None:
     assert (plan.calls, plan.bytes, plan.seconds, plan.cost) == (18_000, 18_000_000, 1800.0, 4.0)
     with pytest.raises(InvalidArgument):
         plan_detection(-1)
+
+
+@pytest.mark.parametrize(
+    "words", [("models",), ("stop", "--all"), ("stop", "p/v"), ("deploy", "p/v", "--for", "1h")]
+)
+def test_nothing_at_the_endpoint_is_said_soon(
+    monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    from tilekit.aws import service
+
+    settings = {**service.Service.__init__.__kwdefaults__, "first_patience": 0.2}
+    monkeypatch.setattr(service.Service.__init__, "__kwdefaults__", settings)
+    result = CliRunner().invoke(cli, [*words, "--endpoint", "http://127.0.0.1:9"])
+    assert isinstance(result.exception, ServiceError)
+    assert "cannot be reached at http://127.0.0.1:9" in str(result.exception)

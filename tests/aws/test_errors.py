@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import contextlib
+import pickle
+import socket
 from typing import Any
 
 import botocore.exceptions as known
@@ -213,3 +216,76 @@ def test_tilings_that_look_alike_pass() -> None:
     ):
         with pytest.raises(RecipeMismatch, match="m was trained on"):
             check_tiling(one, other, "m")
+
+
+class Clock:
+    """Time that passes only while somebody sleeps."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr("tilekit.aws.service.time.monotonic", lambda: self.now)
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def closed_port() -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{free.getsockname()[1]}"
+
+
+@pytest.fixture
+def _any_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+
+
+@pytest.mark.usefixtures("_any_keys")
+def test_an_endpoint_that_never_answered_is_given_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, notes, endpoint = Clock(monkeypatch), [], closed_port()
+    service = Service(
+        Access("us-east-1", endpoint_url=endpoint), rate=1e6, sleep=clock.sleep, note=notes.append
+    )
+    with pytest.raises(ServiceError) as caught:
+        service.call("DescribeProjects", patience=900.0)
+    assert 15 <= clock.now - 1000 < 16
+    assert f"cannot be reached at {endpoint}" in str(caught.value)
+    assert "--endpoint-url or AWS_ENDPOINT_URL" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert notes == []
+
+
+@pytest.mark.usefixtures("_any_keys")
+@pytest.mark.parametrize("first", [{"ProjectDescriptions": []}, fault("AccessDeniedException")])
+def test_a_service_that_answered_once_is_waited_for(monkeypatch: pytest.MonkeyPatch, first: Any) -> None:
+    clock, notes = Clock(monkeypatch), []
+    service, client = scripted(
+        first,
+        *[known.EndpointConnectionError(endpoint_url="http://127.0.0.1:9")] * 12,
+        {"ProjectDescriptions": [1]},
+        note=notes.append,
+    )
+    service._sleep = clock.sleep
+    with contextlib.suppress(ServiceError):
+        service.call("DescribeProjects")
+    assert service.call("DescribeProjects", "p/v", patience=900.0) == {"ProjectDescriptions": [1]}
+    assert client.script == []
+    assert 60 < clock.now - 1000 < 900
+    assert 2 <= len(notes) <= 4
+    assert notes[0].startswith("p/v: DescribeProjects: Could not connect to the endpoint URL")
+    assert "trying again for up to 14 min" in notes[0]
+
+
+def test_where_amazon_cannot_be_reached_the_regions_are_told() -> None:
+    exc = known.ConnectTimeoutError(endpoint_url="https://rekognition.xx-y-1.amazonaws.com/")
+    assert "us-east-1" in str(service_error(exc, "DescribeProjects"))
+
+
+@pytest.mark.usefixtures("_any_keys")
+def test_another_process_has_the_service_without_the_note() -> None:
+    service = Service(Access("us-east-1"), note=lambda _: None)
+    service.answered = True
+    again = pickle.loads(pickle.dumps(service))
+    assert again.answered
+    again.note("heard by nobody")

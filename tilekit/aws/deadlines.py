@@ -96,7 +96,8 @@ class Watcher:
 def watch(spec: Watch, stdin: Any = None) -> str:
     """Wait for one of the reasons, then stop the model; gives the reason ("" if dismissed)."""
     access = Access(spec.region, spec.profile, spec.endpoint_url)
-    service = Service(access, patience=_PATIENCE)
+    # whoever started the model reached the service: no answer here is a network that went down
+    service = Service(access, patience=_PATIENCE, first_patience=_PATIENCE)
     switch = Switch(service, spec.project_arn, spec.arn)
     book = LeaseBook(S3Store(access), _location(spec.place)) if spec.place else None
     reason = _wait(spec, switch, book, stdin)

@@ -88,6 +88,13 @@ def is_passing(exc: Exception) -> bool:
     return isinstance(exc, passing) and not isinstance(exc, known.SSLError)
 
 
+def is_answer(exc: Exception) -> bool:
+    """Whether the service itself said no, so that it can be reached."""
+    import botocore.exceptions as known
+
+    return isinstance(exc, known.ClientError)
+
+
 def service_error(exc: Exception, operation: str, subject: str = "") -> TilekitError:
     """Our error for one of botocore's: what `operation` did on `subject`, and what to do."""
     import botocore.exceptions as known
@@ -141,11 +148,16 @@ def _without_answer(exc: Exception, operation: str, where: str) -> TilekitError:
         )
     if isinstance(exc, known.ParamValidationError):
         return InvalidArgument(f"{where}{operation}: {str(exc).splitlines()[-1].strip()}")
-    if isinstance(exc, known.EndpointConnectionError):
+    unreachable = (known.EndpointConnectionError, known.ConnectTimeoutError, known.ProxyConnectionError)
+    if isinstance(exc, unreachable):
+        endpoint = str(getattr(exc, "kwargs", {}).get("endpoint_url", ""))
+        advice = (
+            f"check the network, and that the region is one with Custom Labels: {', '.join(REGIONS)}"
+            if ".amazonaws." in endpoint
+            else "start the server there, or mend --endpoint-url or AWS_ENDPOINT_URL"
+        )
         return ServiceError(
-            f"{where}{operation}: the service cannot be reached ({exc}); check the network, and that the region "
-            f"is one with Custom Labels: {', '.join(REGIONS)}",
-            operation=operation,
+            f"{where}{operation}: the service cannot be reached at {endpoint}; {advice}", operation=operation
         )
     return ServiceError(f"{where}{operation}: no answer from the service ({exc})", operation=operation)
 

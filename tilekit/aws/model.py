@@ -78,7 +78,7 @@ class Model:
         """The model of an ARN; its project is looked up. ServiceError where there is none."""
         parsed = parse_version_arn(arn)
         access = Access(region or parsed.region, profile, endpoint_url, session)
-        service = Service(access)
+        service = Service(access, note=note or silent)
         for item in service.pages(
             "DescribeProjects",
             "ProjectDescriptions",

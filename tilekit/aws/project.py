@@ -47,7 +47,7 @@ class RekognitionProject:
         self.bucket = check_bucket(bucket)
         self.root = S3Location(bucket, (prefix if prefix is not None else name).strip("/"))
         access = Access(region, profile, endpoint_url, session)
-        self.service = service or Service(access)
+        self.service = service or Service(access, note=note or silent)
         self.store = store or S3Store(self.service.access, connections=16)
         self.polling = polling or Polling()
         self.note = note or silent

@@ -9,12 +9,17 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tilekit.aws.errors import error_code, is_passing, is_throttle, service_error
+from tilekit.aws.errors import error_code, is_answer, is_passing, is_throttle, service_error
+from tilekit.aws.waiting import Note, silent
 from tilekit.rekognition.limits import LIMITS
+from tilekit.rekognition.pricing import duration
 from tilekit.storage.s3 import Access
 
 _WORD = re.compile(r"(?<!^)(?=[A-Z])")
 PATIENCE = 300.0
+FIRST_PATIENCE = 15.0
+_SILENT = 5.0
+_SAY_AGAIN = 60.0
 
 
 class Service:
@@ -23,6 +28,8 @@ class Service:
     botocore's retries are off. Calls are spaced to `rate` a second (the account's quota is 5 for each
     operation); throttles, 5xx, timeouts and lost connections are tried again with growing pauses for
     `patience` seconds from the first failure on; everything else is raised at once as our error.
+    Until the service has answered once, calls that get no answer end after `first_patience` seconds: most
+    likely the endpoint is wrong. `note` hears what a call waits for where that takes more than 5 s.
     """
 
     def __init__(
@@ -31,11 +38,16 @@ class Service:
         *,
         rate: float = LIMITS.control_tps,
         patience: float = PATIENCE,
+        first_patience: float = FIRST_PATIENCE,
+        note: Note = silent,
         name: str = "rekognition",
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.access = access or Access()
         self.patience = patience
+        self.first_patience = first_patience
+        self.note = note
+        self.answered = False
         self._gap = 1.0 / rate
         self._name = name
         self._sleep = sleep
@@ -44,11 +56,11 @@ class Service:
         self._client: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without client and lock, which another process makes anew."""
-        return {key: value for key, value in self.__dict__.items() if key not in ("_client", "_lock")}
+        """Without client and lock, which another process makes anew, and without the note."""
+        return {key: value for key, value in self.__dict__.items() if key not in ("_client", "_lock", "note")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _client=None, _lock=threading.Lock(), _next=0.0)
+        self.__dict__.update(state, note=silent, _client=None, _lock=threading.Lock(), _next=0.0)
 
     @property
     def client(self) -> Any:
@@ -82,7 +94,7 @@ class Service:
         function = getattr(self.client, _WORD.sub("_", operation).lower())
         given = {key: value for key, value in arguments.items() if value is not None}
         limit = self.patience if patience is None else patience
-        first_failure: float | None = None
+        trouble = _Trouble(time.monotonic())
         attempt = 0
         while True:
             self._take_turn()
@@ -91,13 +103,17 @@ class Service:
             except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as exc:
                 if error_code(exc) in expect:
                     return {"expected": error_code(exc)}
-                now = time.monotonic()
-                first_failure = now if first_failure is None else first_failure
-                if not (is_throttle(exc) or is_passing(exc)) or now - first_failure >= limit:
+                self.answered = self.answered or is_answer(exc)
+                left = trouble.left(limit, None if self.answered else self.first_patience)
+                if not (is_throttle(exc) or is_passing(exc)) or left <= 0:
                     raise service_error(exc, operation, subject) from exc
+                if self.answered and trouble.worth_saying():
+                    reason = f"{subject}: {operation}: {exc}".removeprefix(": ").rstrip(".")
+                    self.note(f"{reason}; trying again for up to {duration(left)}")
                 attempt += 1
-                self._sleep(pause(attempt))
+                self._sleep(min(left, pause(attempt)))
             else:
+                self.answered = True
                 return answer
 
     def pages(self, operation: str, key: str, subject: str = "", **arguments: Any) -> Iterator[Any]:
@@ -117,6 +133,31 @@ class Service:
             self._next = turn + self._gap
         if turn > now:
             self._sleep(turn - now)
+
+
+class _Trouble:
+    """How long one call has been failing, and when that was last said."""
+
+    def __init__(self, began: float) -> None:
+        self._began = began
+        self._failed: float | None = None
+        self._say_at = 0.0
+
+    def left(self, limit: float, first: float | None) -> float:
+        """Seconds to go on: `limit` from the first failure, but no more than `first` from the call on."""
+        now = time.monotonic()
+        if self._failed is None:
+            self._failed, self._say_at = now, now + _SILENT
+        left = self._failed + limit - now
+        return left if first is None else min(left, self._began + first - now)
+
+    def worth_saying(self) -> bool:
+        """Whether to tell of it now: after 5 s, then every minute."""
+        now = time.monotonic()
+        if now < self._say_at:
+            return False
+        self._say_at = now + _SAY_AGAIN
+        return True
 
 
 def control_client(access: Access, name: str = "rekognition") -> Any:

@@ -111,7 +111,12 @@ def boxes(
 @bench.command("detect")
 @click.argument("scan", required=False)
 @click.option("--model", metavar="M", help="What `tilekit detect --model` takes; else a detector that waits.")
-@click.option("--endpoint", metavar="URL", help="Where the service of --model is, such as a local one.")
+@click.option(
+    "--endpoint",
+    "--endpoint-url",
+    metavar="URL",
+    help="Where the service of --model is, such as a local one.",
+)
 @click.option("--region", help="Region of the service.")
 @click.option("--profile", help="Named profile of the credentials.")
 @click.option("--nap", type=float, default=20.0, show_default=True, help="ms a tile of the waiting detector.")

@@ -20,7 +20,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 def cloud_options(function: F) -> F:
     """`--region`, `--profile`, `--endpoint-url`; whatever is not given comes from boto3's own chain."""
     for option in (
-        click.option("--endpoint-url", help="Another endpoint, such as a local server's."),
+        click.option("--endpoint-url", "--endpoint", help="Another endpoint, such as a local server's."),
         click.option("--profile", help="Profile of the AWS configuration."),
         click.option("--region", help="AWS region."),
     ):
@@ -33,7 +33,7 @@ def make_service(region: str | None, profile: str | None, endpoint_url: str | No
     from tilekit.aws.service import Service
     from tilekit.storage.s3 import Access
 
-    return Service(Access(region, profile, endpoint_url))
+    return Service(Access(region, profile, endpoint_url), note=say)
 
 
 def all_models(service: Service) -> Iterator[Model]:
