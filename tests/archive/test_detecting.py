@@ -60,6 +60,23 @@ def test_lines_are_joined_and_failures_set_aside(tmp_path: Path) -> None:
 def test_recipes_come_back_as_jobs() -> None:
     job = DetectJob(TILING, "some.module:thing", names=("a", "b"), decoy=("decoy",), dpi=200.0)
     assert job_from_recipe(job.recipe()) == job
+    strict = DetectJob(TILING, "some.module:thing", thresholds={"a": 0.7})
+    assert job_from_recipe(strict.recipe()) == strict
+
+
+def test_other_thresholds_redo_the_pages(tmp_path: Path) -> None:
+    page(tmp_path / "in", "a.png", (10, 20, 30, 44))
+    found = []
+    for limit, done in ((None, 1), (0.5, 1), (0.5, 0), ({"dark": 0.95}, 1)):
+        job = DetectJob(TILING, f"{__name__}:find_dark", thresholds=limit)
+        summary = process_archive(tmp_path / "in", tmp_path / "out", job, ThreadPoolExecutor(1))
+        assert summary.done == done
+        found.append(
+            sum(len(boxes) for boxes in read_predictions(tmp_path / "out/detections.jsonl").values())
+        )
+    assert found == [1, 1, 1, 0]
+    with pytest.raises(InvalidArgument, match="thresholds"):
+        DetectJob(TILING, "some.module:thing", thresholds=1.5)
 
 
 def test_a_model_that_is_none_is_refused() -> None:

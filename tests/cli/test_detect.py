@@ -107,6 +107,38 @@ def test_another_tiling_into_the_same_file_is_refused(folder):
         run(detect, "scans", "--model", "finder:squares", "--tile", 64)
 
 
+@pytest.mark.parametrize(
+    ("more", "name"),
+    [(["--thresholds", "t.json"], "thresholds"), (["--decoy", "square"], "decoy"), (["--dpi", 100], "dpi")],
+)
+def test_other_options_into_the_same_file_are_refused(folder, more, name):
+    (folder / "t.json").write_text('{"square": 0.95}')
+    found(folder)
+    with pytest.raises(InvalidArgument, match=f"{name}=the default, not .*--fresh"):
+        found(folder, *more)
+    assert json.loads(found(folder, "--json").stdout)["skipped"] == 3
+    assert json.loads(found(folder, "--json", "--fresh", *more).stdout)["pages"] == 3
+    assert json.loads(found(folder, "--json", *more).stdout)["skipped"] == 3
+    with pytest.raises(InvalidArgument, match=f"{name}=.* not the default"):
+        found(folder)
+
+
+def test_changed_thresholds_are_noticed(folder):
+    (folder / "t.json").write_text('{"square": 0.95}')
+    found(folder, "--thresholds", "t.json")
+    assert not any(len(boxes) for boxes in read_predictions("detections.jsonl").values())
+    (folder / "t.json").write_text('{"square": 0.5}')
+    with pytest.raises(InvalidArgument, match=r"0\.95.*, not .*0\.5"):
+        found(folder, "--thresholds", "t.json")
+
+
+def test_a_run_that_writes_nothing_leaves_nothing(folder):
+    (folder / "scans" / "a.png").write_bytes(b"\x89PNG\r\n\x1a\nnot much")
+    args = ["--model", "finder:squares", "--tile", 64, "--out", "new/found.jsonl", "--format", "csv"]
+    run(detect, "scans/a.png", *args, code=1)
+    assert not (folder / "new").exists()
+
+
 def test_incomplete_pages_end_with_1_and_are_mended_later(folder):
     args = ["scans/b.png", "--model", "finder:broken", "--tile", "64", "--overlap", "0"]
     result = run(detect, *args, "--json", code=1)

@@ -16,6 +16,7 @@ from tilekit.boxes.merging import MergePolicy
 from tilekit.detection.detecting import detect_tiles
 from tilekit.errors import DetectorError, InvalidArgument
 from tilekit.grid import Tiling
+from tilekit.labels.thresholds import Thresholds, check_thresholds
 from tilekit.ledger import Record
 from tilekit.scans.scan import Scan, ScanInfo
 from tilekit.storage.local import atomic_file, write_text
@@ -32,19 +33,23 @@ class DetectJob:
     `model`: a Custom Labels model's ARN (started for the run with `units`, and stopped after it if
     the run started it; all workers share it), an ONNX file, or `module:attribute` of a detector or
     callable that workers can import. `names`: labels, where the model does not say. `decoy`: labels
-    dropped after merging. A page on which a tile failed is set aside, never passed off as complete.
+    dropped after merging. `thresholds`: least score, one number or label -> number, applied after
+    merging. A page on which a tile failed is set aside, never passed off as complete.
     """
 
     tiling: Tiling
     model: str
     names: tuple[str, ...] = ()
     decoy: tuple[str, ...] = ()
+    thresholds: Thresholds | None = field(default=None, hash=False)
     policy: MergePolicy = field(default_factory=MergePolicy)
     dpi: float | None = None
     units: int = 1
     force: bool = False
 
     def __post_init__(self) -> None:
+        if self.thresholds is not None:
+            object.__setattr__(self, "thresholds", check_thresholds(self.thresholds))
         if not (self.is_cloud or self.is_onnx or ":" in self.model):
             raise InvalidArgument(
                 f"model={self.model!r} must be a model's ARN, an .onnx file or module:attribute"
@@ -62,7 +67,8 @@ class DetectJob:
 
     def recipe(self) -> str:
         """Everything that shapes the detections."""
-        return recipe_text("detect", self, leave_out=("units", "force"))
+        unset = ("thresholds",) if self.thresholds is None else ()
+        return recipe_text("detect", self, leave_out=("units", "force", *unset))
 
     def cost(self, info: ScanInfo) -> int:
         """What streaming takes, and the tiles that wait for the detector."""
@@ -88,6 +94,7 @@ class DetectJob:
             self.tiling,
             self.policy,
             decoy=self.decoy,
+            thresholds=self.thresholds,
             look_ahead=_LOOK_AHEAD,
             force=self.force,
             model=self.model,

@@ -74,6 +74,14 @@ def archive() -> None:
 )
 @click.option("--model", help="For --job detect: a model's ARN, an ONNX file or module:attribute.")
 @click.option("--names", help="Labels of the model, A,B,C, where it does not say.")
+@click.option(
+    "--thresholds",
+    metavar="FILE",
+    help="For --job detect: least score per label, JSON label -> 0..1, or an evaluation.",
+)
+@click.option(
+    "--decoy", multiple=True, metavar="LABEL", help="A label to drop after merging; may be repeated."
+)
 @click.option("--units", default=1, show_default=True, help="Inference units, where the model is started.")
 @click.option("--workers", type=int, help="Processes. [default: one a core]")
 @click.option("--dask", metavar="ADDRESS", help="Run on the Dask cluster at this scheduler address.")
@@ -198,6 +206,7 @@ def _run(inputs: tuple[str, ...], out: str, *, as_json: bool, **options: Any) ->
 def _job(options: dict[str, Any]) -> Any:
     from tilekit import Tiling
     from tilekit.archive import DatasetJob, DetectJob, TileJob
+    from tilekit.labels.thresholds import read_thresholds
 
     tiling = Tiling(
         tile=options["tile"],
@@ -212,7 +221,15 @@ def _job(options: dict[str, Any]) -> Any:
         if options["model"] is None:
             raise click.UsageError("--job detect needs --model")
         names = tuple(options["names"].split(",")) if options["names"] else ()
-        return DetectJob(tiling, options["model"], names=names, units=options["units"])
+        file = options["thresholds"]
+        return DetectJob(
+            tiling,
+            options["model"],
+            names=names,
+            decoy=options["decoy"],
+            thresholds=read_thresholds(file) if file else None,
+            units=options["units"],
+        )
     return TileJob(
         tiling,
         format=options["format_"],

@@ -107,11 +107,12 @@ def detect(
     as_json: bool,
 ) -> None:
     """Find objects on scans: files, folders, globs, PDFs, manifests, s3:// prefixes. Run again to go on."""
-    from tilekit.detection.batch import anything_left, detect_scans, done_pages
+    from tilekit.detection.batch import anything_left, detect_scans, done_pages, page_options
     from tilekit.labels.thresholds import read_thresholds
 
     limits = read_thresholds(thresholds) if thresholds else None
     sources = list(dict.fromkeys(_sources(scans)))
+    shaping = page_options(thresholds=limits, decoy=decoy, dpi=dpi)
     rows: list[list[Any]] = []
 
     def seen(page: PageDetections, scan: Scan) -> None:
@@ -120,7 +121,9 @@ def detect(
             _draw(page, scan, Path(pictures))
 
     def needed(tiling: Tiling | None, title: str) -> bool:
-        done = set() if fresh else done_pages(out, tiling, whole_side=whole_side, model=title)
+        if fresh:
+            return not dry_run and anything_left(sources, ())
+        done = done_pages(out, tiling, whole_side=whole_side, model=title, options=shaping)
         return not dry_run and anything_left(sources, done)
 
     cloud = (region, profile, endpoint_url)
@@ -153,7 +156,7 @@ def detect(
             workers=workers,
             force=force,
         )
-    written = _export(out, formats)
+    written = _export(out, formats) if os.path.exists(out) else []
     if as_json:
         print_json(
             {

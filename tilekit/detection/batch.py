@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from tilekit.boxes.merging import MergePolicy
 from tilekit.detection.detecting import WHOLE_SIDE, AnyDetector, detect_tiles, whole_page
 from tilekit.errors import DetectorError, InvalidArgument, ScanError
 from tilekit.grid import Tiling
@@ -18,10 +20,12 @@ from tilekit.labels.predictions import (
     check_replaceable,
     iter_predictions,
 )
+from tilekit.labels.thresholds import Thresholds, check_thresholds
 from tilekit.pages import PageKey
 from tilekit.scans.opening import open_scan, scan_info
 from tilekit.scans.scan import Scan
 
+_SHAPING = ("thresholds", "decoy", "policy", "dpi", "also_whole")
 OnPage = Callable[[PageDetections, Scan], None]
 
 
@@ -67,16 +71,17 @@ def detect_scans(
     are left alone, incomplete ones are done again; `fresh` starts over. A scan or page that fails is
     listed and the rest goes on. `on_page(result, scan)` sees each page while its scan is open; other
     options are those of `detect_tiles`. `progress` counts the tiles of the page at hand.
-    Raises InvalidArgument where `out` was made with other tiles or another model, and what ends
-    `detect_tiles` at once. Memory: that of one page.
+    Raises InvalidArgument where `out` was made with other tiles, another model or other options
+    (see `page_options`), and what ends `detect_tiles` at once. A run that wrote no page leaves no file. Memory: that of one page.
     """
     path = Path(out)
-    done = set() if fresh else done_pages(path, tiling, whole_side=whole_side, model=model)
+    shaping = page_options(dpi=dpi, whole_side=whole_side, **options)
+    done = set() if fresh else done_pages(path, tiling, whole_side=whole_side, model=model, options=shaping)
     if fresh:
         check_replaceable(path)
         path.unlink(missing_ok=True)
     result = ScansResult()
-    with PredictionWriter(path, append=True) as writer:
+    with _no_empty_file(path), PredictionWriter(path, append=True) as writer:
         for source in sources:
             try:
                 keys = _pages_of(source)
@@ -90,7 +95,16 @@ def detect_scans(
                 try:
                     with open_scan(key.source, page=key.page, dpi=dpi) as scan:
                         recipe = whole_page(scan, whole_side) if tiling is None else tiling
-                        page = detect_tiles(scan, detector, recipe, model=model, progress=progress, **options)
+                        page = detect_tiles(
+                            scan,
+                            detector,
+                            recipe,
+                            model=model,
+                            progress=progress,
+                            whole_side=whole_side,
+                            **options,
+                        )
+                        page = replace(page, options=shaping)
                         if on_page is not None:
                             on_page(page, scan)
                 except (ScanError, DetectorError) as exc:
@@ -99,6 +113,52 @@ def detect_scans(
                 writer.write(page)
                 result.add(page)
     return result
+
+
+def page_options(
+    *,
+    thresholds: Thresholds | None = None,
+    decoy: Sequence[str] = (),
+    policy: MergePolicy | None = None,
+    dpi: float | Literal["native"] | None = None,
+    also_whole: AnyDetector | None = None,
+    whole_side: int = WHOLE_SIDE,
+    **_: Any,
+) -> dict[str, Any]:
+    """The options of detecting that shape the boxes beside tiles and model, as JSON values; defaults left out.
+
+    They are kept with each page, so that a run which goes on is refused where they have changed.
+    """
+    found: dict[str, Any] = {}
+    if thresholds is not None:
+        found["thresholds"] = check_thresholds(thresholds)
+    if decoy:
+        found["decoy"] = sorted(set(decoy))
+    if policy is not None and policy != MergePolicy():
+        found["policy"] = asdict(policy)
+    if dpi is not None:
+        found["dpi"] = dpi
+    if also_whole is not None:
+        found["also_whole"] = whole_side
+    return found
+
+
+def _told(options: Mapping[str, Any], name: str) -> str:
+    return json.dumps(options[name], ensure_ascii=False) if name in options else "the default"
+
+
+@contextlib.contextmanager
+def _no_empty_file(path: Path) -> Iterator[None]:
+    """Where the block makes `path` and writes nothing, remove it and the folder made for it."""
+    file, folder = path.exists(), path.parent.exists()
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            if not file and path.stat().st_size == 0:
+                path.unlink()
+                if not folder:
+                    path.parent.rmdir()
 
 
 def anything_left(sources: Iterable[str | PageKey], done: Collection[PageKey]) -> bool:
@@ -120,13 +180,19 @@ def _pages_of(source: str | PageKey) -> list[PageKey]:
 
 
 def done_pages(
-    out: str | os.PathLike[str], tiling: Tiling | None, *, whole_side: int = WHOLE_SIDE, model: str = ""
+    out: str | os.PathLike[str],
+    tiling: Tiling | None,
+    *,
+    whole_side: int = WHOLE_SIDE,
+    model: str = "",
+    options: Mapping[str, Any] | None = None,
 ) -> set[PageKey]:
     """Pages that are whole in a file of predictions; a line half written by a killed run is cut off first.
 
-    Raises InvalidArgument where they were made with other tiles or another model.
+    `options`: what `page_options` gives for the run that goes on. Raises InvalidArgument where they
+    were made with other tiles, another model or other options.
     """
-    path = Path(out)
+    path, asked = Path(out), dict(options or {})
     if not path.exists():
         return set()
     with PredictionWriter(path, append=True):
@@ -139,6 +205,15 @@ def done_pages(
                 f"{path}: {page.key} was detected by {page.model or 'another model'} on "
                 f"{[one.to_json() for one in page.tilings]}, not by {model or 'this one'} on {recipe.to_json()}; "
                 "give another output file, or start over (--fresh)"
+            )
+        changed = [name for name in _SHAPING if page.options.get(name) != asked.get(name)]
+        if changed:
+            raise InvalidArgument(
+                f"{path}: {page.key} was detected with "
+                + ", ".join(
+                    f"{name}={_told(page.options, name)}, not {_told(asked, name)}" for name in changed
+                )
+                + "; give another output file, or start over (--fresh)"
             )
         if page.complete:
             done.add(page.key)

@@ -12,6 +12,7 @@ One JSON object a line, one line a page, UTF-8. Fields:
 | `complete` | boolean | false where a tile failed: the page may hold more than was found; absent means true |
 | `tiling` | list of objects | the recipes used, as in `tiling.json`; empty or absent: not known |
 | `model` | string | what found them; may be absent |
+| `options` | object | what else shaped the boxes, where it was not the default: `thresholds`, `decoy`, `policy`, `dpi`, `also_whole` |
 | `failed` | list of objects | `index`, `window` [x0, y0, x1, y1] on the reduced scan, `reason`; absent when complete |
 
 Unknown fields are kept out of the way and ignored. Where a page has several lines the last one counts,
@@ -22,7 +23,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -54,7 +55,8 @@ class PageDetections:
     """What was found on one page, in base pixels.
 
     `complete` is False where a tile failed (`failed` says which): there may be more on the page.
-    `tilings` are the recipes used, `model` names what found it.
+    `tilings` are the recipes used, `model` names what found it, `options` what else shaped the boxes
+    (see `page_options`).
     """
 
     key: PageKey
@@ -65,6 +67,7 @@ class PageDetections:
     failed: tuple[FailedTile, ...] = ()
     complete: bool = True
     model: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.failed and self.complete:
@@ -136,6 +139,8 @@ class PageDetections:
         }
         if self.model:
             line["model"] = self.model
+        if self.options:
+            line["options"] = dict(self.options)
         if self.failed:
             line["failed"] = [
                 {"index": tile.index, "window": list(tile.window), "reason": tile.reason}
@@ -316,6 +321,7 @@ class _Line(msgspec.Struct):
     names: list[str] = msgspec.field(default_factory=list)
     tiling: list[dict[str, Any]] = msgspec.field(default_factory=list)
     model: str = ""
+    options: dict[str, Any] = msgspec.field(default_factory=dict)
     failed: list[_Failed] = msgspec.field(default_factory=list)
 
 
@@ -371,6 +377,7 @@ def _page(line: _Line) -> PageDetections:
         tuple(FailedTile(tile.index, Window(*tile.window), tile.reason) for tile in line.failed),
         line.complete,
         line.model,
+        line.options,
     )
 
 
