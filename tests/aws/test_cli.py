@@ -51,7 +51,10 @@ def test_the_whole_chain_on_the_command_line(run: Run, dataset: tuple[Path, Path
     train = ("train", *dataset, "--project", "cli-chain", "--bucket", "aws-tests", "--tag", "team=maps")
     plan = json.loads(run(*train, "--dry-run", "--json").stdout)
     assert plan["bytes"] > 0
+    before = sorted(dataset[0].parent.parent.rglob("*"))
     assert "CreateProjectVersion" in run(*train, "--dry-run").stdout
+    assert sorted(dataset[0].parent.parent.rglob("*")) == before
+    assert not (dataset[0].parent / ".tilekit-train").exists()
     trained = json.loads(run(*train, "--json").stdout)
     assert trained["project"] == "cli-chain"
     assert trained["version"] == plan["version"]

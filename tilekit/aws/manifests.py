@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 from tilekit.errors import LabelError, StorageNotFound
 from tilekit.storage.local import atomic_file, storage_errors
@@ -29,7 +31,7 @@ class SentLine:
 class PreparedManifest:
     """A manifest as it will be sent.
 
-    `source` is the file given, `path` the rewritten one, `digest` the SHA-256 of its bytes,
+    `source` is the file given, `path` the rewritten one, `bytes` its size, `digest` the SHA-256 of its bytes,
     `images` the local files to send and their places, `labels` the label names in order of appearance.
     """
 
@@ -37,6 +39,7 @@ class PreparedManifest:
     source: Path
     path: Path
     digest: str
+    bytes: int
     lines: int
     images: tuple[tuple[Path, S3Location], ...]
     labels: tuple[str, ...]
@@ -61,20 +64,22 @@ class PreparedManifest:
                 yield SentLine(self.source, number, json.loads(raw)["source-ref"])
 
 
-def prepare_manifest(split: Split, source: Path, target: Path, images_at: S3Location) -> PreparedManifest:
+def prepare_manifest(
+    split: Split, source: Path, target: Path, images_at: S3Location, *, dry: bool = False
+) -> PreparedManifest:
     """Write `source` to `target` with local `source-ref`s rewritten to `images_at`/<path>.
 
     Local paths are relative to the manifest's folder and keep their relative name in the bucket; files
     outside that folder get the hash of their folder as a prefix, so that two of one name stay apart.
-    `s3://` lines stay as they are. Line numbers are those of `source`.
+    `s3://` lines stay as they are. Line numbers are those of `source`. `dry`: only look, write nothing.
     Raises LabelError for a line that is not JSON or names no image, StorageNotFound for a missing file.
     """
     folder = source.parent
     digest = hashlib.sha256()
     images: dict[Path, S3Location] = {}
     labels: dict[str, None] = {}
-    lines = 0
-    with storage_errors(source), source.open("rb") as incoming, atomic_file(target) as outgoing:
+    size = lines = 0
+    with storage_errors(source), source.open("rb") as incoming, _target(target, dry) as outgoing:
         for lines, raw in enumerate(incoming, start=1):
             entry = _entry(source, lines, raw)
             reference = entry["source-ref"]
@@ -92,12 +97,19 @@ def prepare_manifest(split: Split, source: Path, target: Path, images_at: S3Loca
             labels.update(dict.fromkeys(_labels(entry)))
             line = json.dumps(entry, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
             digest.update(line)
+            size += len(line)
             outgoing.write(line)
     if not lines:
         raise LabelError(f"{source}: the manifest is empty")
     return PreparedManifest(
-        split, source, target, digest.hexdigest(), lines, tuple(images.items()), tuple(labels)
+        split, source, target, digest.hexdigest(), size, lines, tuple(images.items()), tuple(labels)
     )
+
+
+@contextlib.contextmanager
+def _target(path: Path, dry: bool) -> Iterator[BinaryIO]:
+    with contextlib.ExitStack() as stack:
+        yield stack.enter_context(open(os.devnull, "wb") if dry else atomic_file(path))
 
 
 def _entry(source: Path, number: int, raw: bytes) -> dict[str, Any]:

@@ -179,11 +179,11 @@ class RekognitionProject:
         tiling: Tiling | None = None,
         state: str | Path | None = None,
     ) -> TrainingPlan:
-        """What `train` would do: calls, bytes and estimated cost. Calls nothing for local manifests."""
+        """What `train` would do: calls, bytes and estimated cost. Calls and writes nothing for local manifests."""
         from tilekit.aws.training import Training
 
         files = self._local(train, state), self._local(test, state)
-        return Training(self, *files, version=version, tiling=tiling, state=state).plan()
+        return Training(self, *files, version=version, tiling=tiling, state=state, dry=True).plan()
 
     def delete(self) -> None:
         """Remove the project with its datasets and models; none of them may be running or training.

@@ -64,7 +64,7 @@ class TrainingPlan:
 
 
 class Training:
-    """One run of `RekognitionProject.train`."""
+    """One run of `RekognitionProject.train`; a `dry` one can only be planned, and writes nothing."""
 
     def __init__(
         self,
@@ -75,6 +75,7 @@ class Training:
         version: str | None = None,
         tiling: Tiling | None = None,
         state: str | Path | None = None,
+        dry: bool = False,
     ) -> None:
         self.project = project
         self.sources: dict[Split, Path] = {"train": train, "test": test}
@@ -82,6 +83,7 @@ class Training:
         self.tiling = tiling if tiling is not None else beside.tiling
         self.decoys = beside.decoys
         self.state = Path(state) if state is not None else train.parent / ".tilekit-train"
+        self.dry = dry
         self.wanted = version if version is None else check_name(version, "version")
         self._prepared: tuple[PreparedManifest, PreparedManifest] | None = None
 
@@ -100,7 +102,7 @@ class Training:
         if self._prepared is None:
             images = self.project.root / "images"
             train, test = (
-                prepare_manifest(split, source, self.state / f"{split}.manifest", images)
+                prepare_manifest(split, source, self.state / f"{split}.manifest", images, dry=self.dry)
                 for split, source in self.sources.items()
             )
             self._prepared = train, test
@@ -132,9 +134,7 @@ class Training:
                 sum(file.stat().st_size for file in images.values()),
                 "images, those not there yet",
             ),
-            PlannedCall(
-                "s3:PutObject", 3, sum(item.path.stat().st_size for item in manifests), "manifests and recipe"
-            ),
+            PlannedCall("s3:PutObject", 3, sum(item.bytes for item in manifests), "manifests and recipe"),
             PlannedCall(
                 "CreateDataset", 2, note=f"{manifests[0].lines} train and {manifests[1].lines} test lines"
             ),
