@@ -22,12 +22,13 @@ from tilekit.labels.files import file_size, folder_of, open_bytes
 from tilekit.labels.leakage import same_pixels
 from tilekit.labels.sources import PathLike, is_url, resolve
 from tilekit.rekognition.aggregate import judge, manifest_findings
+from tilekit.rekognition.checked import CheckedLine
 from tilekit.rekognition.findings import Finding
 from tilekit.rekognition.images import HEAD_BYTES, ImageFacts, image_facts
 from tilekit.rekognition.limits import LIMITS, Limits
 from tilekit.rekognition.lines import iter_batches, iter_lines
 from tilekit.rekognition.plain import PlainChecker, PlainLines
-from tilekit.rekognition.rules import CheckedLine, check_line
+from tilekit.rekognition.rules import check_line
 from tilekit.storage.local import storage_errors
 
 _WINDOW = re.compile(r"\.x[0-9]+\.y[0-9]+\.w[0-9]+\.h[0-9]+\.[0-9A-Za-z]+$")

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tilekit.local.objects import Buckets
+from tilekit.rekognition.checked import CheckedLine
 from tilekit.rekognition.images import HEAD_BYTES, ImageFacts, image_facts
 from tilekit.rekognition.limits import Limits
-from tilekit.rekognition.rules import CheckedLine, check_line
+from tilekit.rekognition.rules import check_line
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from tilekit.rekognition.checked import CheckedLine, UseCase
 from tilekit.rekognition.findings import Finding
 from tilekit.rekognition.limits import LIMITS, Limits
-from tilekit.rekognition.rules import CheckedLine, UseCase
 
 _MOST_TOGETHER = 10_000
 

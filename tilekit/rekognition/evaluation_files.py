@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tilekit.errors import LabelError
+from tilekit.rekognition.checked import CheckedLine
 from tilekit.rekognition.lines import DETECTION, METADATA, decode_plain, is_number
-from tilekit.rekognition.rules import CheckedLine
 
 TRUTH = "rekognition-custom-labels-training-0"
 PREDICTED = "rekognition-custom-labels-evaluation"
