@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import IO, Any, Literal
 
 from tilekit.errors import LabelError, StorageNotFound
 from tilekit.storage.local import atomic_file, storage_errors
@@ -107,9 +107,13 @@ def prepare_manifest(
 
 
 @contextlib.contextmanager
-def _target(path: Path, dry: bool) -> Iterator[BinaryIO]:
-    with contextlib.ExitStack() as stack:
-        yield stack.enter_context(open(os.devnull, "wb") if dry else atomic_file(path))
+def _target(path: Path, dry: bool) -> Iterator[IO[bytes]]:
+    if dry:
+        with open(os.devnull, "wb") as nothing:
+            yield nothing
+    else:
+        with atomic_file(path) as file:
+            yield file
 
 
 def _entry(source: Path, number: int, raw: bytes) -> dict[str, Any]:
