@@ -105,7 +105,7 @@ class Running:
             self.book.write_started(Started("run", units, until=self.until))
         self._arm()
         self.note(
-            f"{self.switch.name}: starting with {units} units, {dollars(PRICES.unit_hour * units)} an hour"
+            f"{self.switch.name}: starting with {units} unit{'s' if units > 1 else ''}, {dollars(PRICES.unit_hour * units)} an hour"
         )
         if not self.switch.start(self.units, self.max_units):
             self._disarm()

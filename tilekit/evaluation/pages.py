@@ -78,7 +78,7 @@ def flatten(
     if absent and missing == "error":
         raise EvaluationError(
             f"{len(absent)} of {len(truth)} pages have truth but no predictions, the first is {absent[0]}; "
-            "detect on them too, or say missing='empty' (their symbols count as missed) or missing='skip'"
+            "detect on them too, or say missing='empty' (--missing empty: their symbols count as missed) or missing='skip' (--missing skip)"
         )
     if absent:
         verb = "left out" if missing == "skip" else "counted as if nothing was found on them"
