@@ -19,7 +19,6 @@ from tilekit.archive.sources import iter_sources
 from tilekit.bench.machine import require_room
 from tilekit.bench.pairing import Cost
 from tilekit.bench.processes import run_task
-from tilekit.bench.tiling import scratch
 from tilekit.ledger import Ledger, Record
 from tilekit.scans.opening import scan_info
 
@@ -79,20 +78,6 @@ def archive(frame):
     return folder / "in", files, [(info.width, info.height) for info in infos]
 
 
-@pytest.fixture
-def in_memory(frame):
-    """Names of fresh folders in memory where there is room: a file system's own ways stay out of it.
-
-    ext4 without a journal takes 0.9 ms for a new file while inodes deleted in the last minutes
-    are near, ten times the usual, and the suites delete much.
-    """
-    memory = Path("/dev/shm")
-    roomy = memory.is_dir() and shutil.disk_usage(memory).free > 8 * 2**30
-    frame.cache.mkdir(parents=True, exist_ok=True)
-    with scratch(memory if roomy else frame.cache) as names:
-        yield names
-
-
 def ours(source, workers, out):
     """A process that runs the archive, from its start to its end."""
     task = {"do": "benchmarks.targets.works:archived", "source": str(source), "out": out}
@@ -122,13 +107,13 @@ def command_line(files, out):
     return Cost(seconds, 0.0, 0.0, {"tiles": tiles})
 
 
-def test_mixed_scans(frame, in_memory, archive):
+def test_mixed_scans(frame, fresh, archive):
     """Tiles clipped at the right and bottom, as dzsave's: the same number of tiles and of pixels."""
     source, files, sizes = archive
 
     def cleared(work, *given):
         """The work on a fresh folder, which is removed out of the time."""
-        out = in_memory()
+        out = fresh()
         try:
             return work(*given, out)
         finally:
