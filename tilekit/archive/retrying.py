@@ -34,6 +34,7 @@ def retry_archive(
     out: str | os.PathLike[str],
     *,
     workers: int | None = None,
+    staging: int | None = None,
     state: str | Path | None = None,
     on_event: Callable[[dict[str, Any]], None] | None = None,
 ) -> ArchiveSummary:
@@ -54,7 +55,14 @@ def retry_archive(
     except (ValueError, KeyError, TypeError) as exc:
         raise StorageError(f"{path}: is damaged; run the archive again with its full command") from exc
     return process_archive(
-        inputs, out, job, workers=workers, retry_failed=True, state=state, on_event=on_event
+        inputs,
+        out,
+        job,
+        workers=workers,
+        retry_failed=True,
+        staging=staging,
+        state=state,
+        on_event=on_event,
     )
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tilekit.archive.checking import check_run
 from tilekit.archive.executors import ForeignPool, LocalPool, Pool, is_broken, is_lost_worker
 from tilekit.archive.locking import run_lock
 from tilekit.archive.prefetching import AHEAD, Prefetch
@@ -66,6 +67,16 @@ def process_archive(
     tasks and one ledger page of 1,000 records, whatever the size of the archive.
     Raises LedgerError where another run holds the output, InvalidArgument, StorageNotFound.
     """
+    inputs = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
+    check_run(
+        inputs,
+        job,
+        workers=workers,
+        shard=shard,
+        max_failures=max_failures,
+        memory=memory,
+        staging=staging,
+    )
     part = Shard.parse(shard) if isinstance(shard, str) else shard
     if isinstance(job, WholeJob):
         return _whole(inputs, out, job, executor, workers, part, state)

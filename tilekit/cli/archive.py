@@ -103,13 +103,15 @@ def run(inputs: tuple[str, ...], out: str, **options: Any) -> None:
 @click.argument("out")
 @_state_option
 @click.option("--workers", type=int, help="Processes. [default: one a core]")
+@click.option("--staging", metavar="BYTES", help="Disk for scans fetched ahead from S3, e.g. 20G.")
 @json_option
-def retry(out: str, state: Path | None, workers: int | None, as_json: bool) -> None:
+def retry(out: str, state: Path | None, workers: int | None, staging: str | None, as_json: bool) -> None:
     """Try the pages again that failed in OUT."""
     from tilekit.archive.retrying import retry_archive
 
+    room = _bytes(staging, "--staging")
     with _Watch(as_json, None) as watch:
-        summary = retry_archive(out, workers=workers, state=state, on_event=watch.event)
+        summary = retry_archive(out, workers=workers, staging=room, state=state, on_event=watch.event)
     _finish(summary, out, as_json)
 
 
@@ -180,23 +182,28 @@ def merge(out: str, state: Path | None, as_json: bool) -> None:
 
 
 def _run(inputs: tuple[str, ...], out: str, *, as_json: bool, **options: Any) -> None:
+    from tilekit.archive.checking import check_run
     from tilekit.archive.retrying import remember_run
     from tilekit.archive.running import process_archive
 
     job = _job(options)
-    if options["job"] != "dataset":
-        remember_run(out, list(inputs), job, options["state"])
-    with _Watch(as_json, inputs) as watch, _executor(options["dask"]) as executor:
+    limits = {
+        "workers": options["workers"],
+        "shard": options["shard"],
+        "max_failures": options["max_failures"],
+        "memory": _bytes(options["memory"]),
+        "staging": _bytes(options["staging"], "--staging"),
+    }
+    check_run(inputs, job, **limits)
+    with _executor(options["dask"]) as executor, _Watch(as_json, inputs) as watch:
+        if options["job"] != "dataset":
+            remember_run(out, list(inputs), job, options["state"])
         summary = process_archive(
             list(inputs),
             out,
             job,
             executor,
-            workers=options["workers"],
-            shard=options["shard"],
-            max_failures=options["max_failures"],
-            memory=_bytes(options["memory"]),
-            staging=_bytes(options["staging"], "--staging"),
+            **limits,
             state=options["state"],
             on_event=watch.event,
         )

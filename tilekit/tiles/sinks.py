@@ -66,6 +66,7 @@ class FolderSink(Sink):
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
         self._made: set[str] = set()
+        self._new = False
         self._mark = uuid.uuid4().hex[:12]
         self._lock = threading.Lock()
         self._count = 0
@@ -73,6 +74,7 @@ class FolderSink(Sink):
     def begin(self, recipe: Recipe, key: PageKey) -> None:
         """Refuse a folder of another recipe; forget an older run of the same page."""
         with storage_errors(self.folder):
+            self._new = self._new or not self.folder.exists()
             self.folder.mkdir(parents=True, exist_ok=True)
         if not (self.folder / TILING_FILE).exists():
             return
@@ -115,6 +117,14 @@ class FolderSink(Sink):
         for name in names:
             with contextlib.suppress(OSError):
                 (self.folder / name).unlink()
+
+    def abort(self) -> None:
+        """See Sink. A folder made for this run goes where nothing is in it."""
+        if not self._new:
+            return
+        for name in (*sorted(self._made, reverse=True), ""):
+            with contextlib.suppress(OSError):
+                (self.folder / name).rmdir()
 
     def finish(self, recipe: Recipe, pages: list[PageRecord], lines: Lines) -> None:
         """See Sink."""

@@ -1,0 +1,54 @@
+"""What can be told of a run before anything is made for it."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from tilekit.archive.sources import Shard
+from tilekit.archive.working import WholeJob
+from tilekit.errors import InvalidArgument, StorageNotFound
+
+_JOB = ("recipe", "cost", "session", "run", "finish", "discard")
+
+
+def check_run(
+    inputs: Sequence[str | os.PathLike[str]],
+    job: Any,
+    *,
+    workers: int | None = None,
+    shard: Shard | str | None = None,
+    max_failures: int | None = None,
+    memory: int | None = None,
+    staging: int | None = None,
+) -> None:
+    """Refuse what `process_archive` cannot do: InvalidArgument naming the argument, StorageNotFound.
+
+    Reads no scan; inputs on S3 are not looked for.
+    """
+    if not isinstance(job, WholeJob) and (
+        isinstance(job, type) or not all(callable(getattr(job, name, None)) for name in _JOB)
+    ):
+        raise InvalidArgument(
+            f"job={job!r} must be a TileJob, DetectJob or DatasetJob, such as TileJob(tiling)"
+        )
+    for name, value, least in (
+        ("workers", workers, 1),
+        ("max_failures", max_failures, 0),
+        ("memory", memory, 1),
+        ("staging", staging, 1),
+    ):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+            raise InvalidArgument(f"{name}={value!r} must be a whole number of at least {least}")
+    if isinstance(shard, str):
+        Shard.parse(shard)
+    for item in inputs:
+        text = os.fspath(item)
+        if text.startswith("s3://") or os.path.exists(text):
+            continue
+        if not glob.has_magic(text):
+            raise StorageNotFound(f"{text}: no such file or folder")
+        if next(glob.iglob(text, recursive=True), None) is None:
+            raise StorageNotFound(f"{text}: matches no file")
