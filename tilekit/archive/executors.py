@@ -226,11 +226,14 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+_LOST = {"WorkerLost", "KilledWorker", "WorkerCrashedError", "NodeDiedError", "OutOfMemoryError"}
+
+
 def is_lost_worker(error: BaseException) -> bool:
     """Whether the error means that the worker died, not that the task failed."""
     # Dask and Ray have errors of their own for it; they are told by name, since neither need be installed.
     names = {kind.__name__ for kind in type(error).__mro__}
-    return bool(names & {"WorkerLost", "KilledWorker", "WorkerCrashedError"})
+    return bool(names & _LOST)
 
 
 def is_broken(error: BaseException) -> bool:
