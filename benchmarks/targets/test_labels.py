@@ -149,7 +149,7 @@ def test_dataset(frame, fresh):
     os.makedirs(source)
     keys = [tk.PageKey(f"{source}/plan{place}.jpg") for place in range(pages)]
     for key in keys:
-        os.link(scan.path, key.source)
+        os.symlink(scan.path, key.source)
     low = np.random.default_rng(1).uniform(0, side - 40, (side * side // 50_000, 2))
     boxes = tk.Annotations(np.concatenate([low, low + 30], axis=1), None, ("symbol",))
     labels = tk.LabelSet(dict.fromkeys(keys, boxes), sizes=dict.fromkeys(keys, (side, side)))

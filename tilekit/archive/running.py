@@ -228,7 +228,7 @@ class _Run:
                 yield Task(source)
                 continue
             if self._is_settled(record, retry_failed):
-                self._more.append(self._rest(source, int(record.info.get("pages", 1)), retry_failed))
+                yield from self._rest(source, int(record.info.get("pages", 1)), retry_failed)
             else:
                 yield Task(source)
 
@@ -289,9 +289,7 @@ class _Run:
                 return _Waiting(task)
             self._more.popleft()
         task = next(fresh, None)
-        if task is None:
-            return self._next(iter(())) if self._more else None
-        return _Waiting(task)
+        return None if task is None else _Waiting(task)
 
     def _fits(self, cost: int | None) -> bool:
         """Whether one more task of this cost (None: a share) keeps what can run at once within memory."""
