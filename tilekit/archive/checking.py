@@ -44,6 +44,10 @@ def check_run(
             raise InvalidArgument(f"{name}={value!r} must be a whole number of at least {least}")
     if isinstance(shard, str):
         Shard.parse(shard)
+    if isinstance(job, WholeJob) and shard is not None:
+        raise InvalidArgument("a dataset is split and sampled as a whole; run it without shard=")
+    if isinstance(job, WholeJob) and len(inputs) != 1:
+        raise InvalidArgument("a DatasetJob takes one label file as its input")
     for item in inputs:
         text = os.fspath(item)
         if text.startswith("s3://") or os.path.exists(text):

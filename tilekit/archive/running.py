@@ -79,7 +79,7 @@ def process_archive(
     )
     part = Shard.parse(shard) if isinstance(shard, str) else shard
     if isinstance(job, WholeJob):
-        return _whole(inputs, out, job, executor, workers, part, state)
+        return _whole(inputs[0], out, job, executor, workers, state)
     where = state_folder(out, state)
     with contextlib.ExitStack() as stack:
         stack.enter_context(run_lock(where, part))
@@ -98,25 +98,19 @@ def process_archive(
 
 
 def _whole(
-    inputs: Inputs,
+    source: str | os.PathLike[str],
     out: str | os.PathLike[str],
     job: WholeJob,
     executor: Executor | None,
     workers: int | None,
-    shard: Shard | None,
     state: str | os.PathLike[str] | None,
 ) -> ArchiveSummary:
-    if shard is not None:
-        raise InvalidArgument("a dataset is split and sampled as a whole; run it without shard=")
-    many = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
-    if len(many) != 1:
-        raise InvalidArgument("a DatasetJob takes one label file as its input")
     own: Pool = LocalPool(workers) if executor is None else ForeignPool(executor, workers)
     with contextlib.ExitStack() as stack:
         if not is_s3(out) or state is not None:
             stack.enter_context(run_lock(state_folder(out, state), None))
         pool = stack.enter_context(own)
-        return job.build(many[0], out, pool)
+        return job.build(source, out, pool)
 
 
 def _any_s3(inputs: Inputs) -> bool:
