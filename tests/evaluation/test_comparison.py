@@ -39,7 +39,7 @@ def test_better_worse_and_not_shown():
     assert same.outcome == "not shown"
     assert same.f1.difference == same.f1.low == same.f1.high == 0
     assert "not shown by this many pages" in same.sentence
-    assert "is better than" in compare(poor, good).sentence
+    assert ": better (mean F1" in compare(poor, good).sentence
 
 
 def test_figures_are_those_of_the_evaluations():
@@ -125,7 +125,7 @@ def test_from_files_and_to_json(tmp_path):
     comparison = compare(one, two, names=("pages", "tiles"))
     comparison.save(tmp_path / "c.json")
     assert comparison.to_json()["outcome"] == "better"
-    assert "tiles is better than pages" in comparison.table()
+    assert "tiles, against pages: better" in comparison.table()
     assert "<strong>" in comparison._repr_html_()
 
 

@@ -88,7 +88,7 @@ class Comparison:
         )
         if one.outcome == "not shown":
             return f"A difference of {tiled} to {baseline} is not shown by this many pages ({size})."
-        return f"{tiled} is {one.outcome} than {baseline} ({size})."
+        return f"{tiled}, against {baseline}: {one.outcome} ({size})."
 
     def table(self) -> str:
         """A plain text table for people, with the sentence and the notes."""
