@@ -82,6 +82,7 @@ class Annotations:
     @classmethod
     def concat(cls, parts: Sequence[Annotations]) -> Self:
         """All rows of all parts, in order; names are united in order of first appearance."""
+        checks.instances(parts, Annotations, "parts")
         names, maps = checks.unite([part.names for part in parts])
         if not parts:
             return cls.empty()

@@ -76,7 +76,14 @@ def names(value: Sequence[str]) -> tuple[str, ...]:
     """Labels as a tuple; one bare string is a mistake, not a list of letters."""
     if isinstance(value, str):
         raise InvalidArgument(f"names={value!r} must be a list of labels, such as [{value!r}]")
-    return tuple(value)
+    try:
+        labels = tuple(value)
+    except TypeError as exc:
+        raise InvalidArgument(f"names={value!r} must be a list of labels") from exc
+    for place, label in enumerate(labels):
+        if not isinstance(label, str):
+            raise InvalidArgument(f"names[{place}] is {label!r}; a label is text")
+    return labels
 
 
 def class_ids(value: ArrayLike | None, count: int, names: Sequence[str] | None) -> NDArray[np.int64]:
@@ -143,6 +150,14 @@ def instance(value: Any, kind: type, name: str) -> None:
     """What is passed where `kind` is asked for is one."""
     if not isinstance(value, kind):
         raise InvalidArgument(f"{name} must be a {kind.__name__}, not a {type(value).__name__}")
+
+
+def instances(value: Any, kind: type, name: str) -> None:
+    """What is passed where a list of `kind` is asked for is one; an iterator would be used up."""
+    if not isinstance(value, Sequence):
+        raise InvalidArgument(f"{name} must be a list of {kind.__name__}, not a {type(value).__name__}")
+    for place, item in enumerate(value):
+        instance(item, kind, f"{name}[{place}]")
 
 
 def rows(index: Any) -> Any:

@@ -102,6 +102,7 @@ class Detections:
 
         `tile_index` and `cut` are kept where every non-empty part has them, else dropped.
         """
+        checks.instances(parts, Detections, "parts")
         names, maps = checks.unite([part.names for part in parts])
         if not parts:
             return cls.empty()

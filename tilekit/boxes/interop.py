@@ -34,6 +34,9 @@ def from_supervision(found: Any, names: Sequence[str] | None = None) -> Detectio
     `names`: what its class ids point to; without, `data["class_name"]` names them, or else the ids as text.
     Missing confidence is 1.
     """
+    for field in ("xyxy", "confidence", "class_id", "data"):
+        if not hasattr(found, field):
+            raise InvalidArgument(f"found must be a supervision.Detections, not a {type(found).__name__}")
     count = len(found.xyxy)
     ids = np.zeros(count, np.int64) if found.class_id is None else np.asarray(found.class_id, np.int64)
     if names is None:
@@ -65,6 +68,8 @@ def to_pandas(found: Detections | Annotations) -> Any:
 
 def from_pandas(table: Any, names: Sequence[str] | None = None) -> Detections | Annotations:
     """Detections where the DataFrame has a score column, Annotations where it has none; as `to_pandas` writes."""
+    if not hasattr(table, "columns"):
+        raise InvalidArgument(f"table must be a pandas DataFrame, not a {type(table).__name__}")
     missing = [name for name in (*_CORNERS, "label") if name not in table]
     if missing:
         raise InvalidArgument(f"the table has no column {missing[0]!r}; it needs x0, y0, x1, y1 and label")
