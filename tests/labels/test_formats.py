@@ -168,3 +168,25 @@ def test_deep_nesting_is_told(tmp_path: Path) -> None:
     path.write_bytes(b"[" * 100_000)
     with pytest.raises(LabelError, match=r"deep\.json"):
         read_labels(path)
+
+
+@pytest.mark.parametrize("coding", ["utf-16-le", "utf-16-be"])
+def test_a_file_of_another_coding_says_so(tmp_path, coding):
+    path = tmp_path / "x.manifest"
+    path.write_bytes(("\ufeff" + '{"source-ref": "a.png"}').encode(coding))
+    with pytest.raises(LabelError, match=r"x\.manifest: is UTF-16 text; save the file as UTF-8"):
+        read_labels(path)
+
+
+def test_a_label_studio_region_without_a_label_is_told(tmp_path):
+    path = tmp_path / "ls.json"
+    region = (
+        '{"type": "rectanglelabels", "original_width": 9, "original_height": 9,'
+        ' "value": {"x": 1, "y": 2, "width": 3, "height": 4}}'
+    )
+    path.write_text(f'[{{"data": {{"image": "a.png"}}, "annotations": [{{"result": [{region}]}}]}}]')
+    with pytest.raises(LabelError, match=r"\[0\].result\[0\].*rectanglelabels without a label"):
+        read_labels(path)
+    kept = read_labels(path, strict=False)
+    assert len(kept.problems) == 1
+    assert len(kept) == 1

@@ -98,6 +98,8 @@ def _task(collector: Collector, key: PageKey, task: dict[str, Any], regions: lis
             collector.image_label(key, str(choice))
         kinds = [kind for kind in _KINDS if isinstance(value, dict) and value.get(kind)]
         if not kinds:
+            if region.get("type") in _KINDS:
+                collector.problem(where, f"is a region of type {region['type']} without a label")
             continue
         wide: Any = region.get("original_width")
         tall: Any = region.get("original_height")

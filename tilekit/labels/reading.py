@@ -123,6 +123,8 @@ def _folder_format(folder: Path) -> str | None:
 def _file_format(path: PathLike) -> str | None:
     with open_bytes(path) as file, storage_errors(path):
         head = file.read(_HEAD)
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise LabelError(f"{os.fspath(path)}: is UTF-16 text; save the file as UTF-8")
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if not text:
         raise LabelError(f"{os.fspath(path)}: is empty")
