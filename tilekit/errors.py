@@ -29,6 +29,9 @@ Each message is one sentence or a few: what, where, what to do.
 
 from __future__ import annotations
 
+# The name on the package index; `tilekit` alone belongs to somebody else there.
+DISTRIBUTION = "tilekit-scans"
+
 
 class TilekitError(Exception):
     """Root of everything tilekit raises on purpose."""
@@ -39,7 +42,10 @@ class InvalidArgument(TilekitError, ValueError):
 
 
 class MissingExtra(TilekitError, ImportError):
-    """An optional package is needed; the message says which extra brings it."""
+    """An optional package is needed; the message says which of our extras brings it."""
+
+    def __init__(self, need: str, *extras: str) -> None:
+        super().__init__(f"{need}: pip install '{DISTRIBUTION}[{','.join(extras)}]'" if extras else need)
 
 
 class ScanError(TilekitError, OSError):

@@ -16,7 +16,7 @@ def dask_client(address: str, *, seconds: float = 10.0) -> Any:
     try:
         from dask.distributed import Client
     except ImportError as exc:
-        raise MissingExtra("--dask needs Dask: pip install 'tilekit[dask]'") from exc
+        raise MissingExtra("--dask needs Dask", "dask") from exc
     try:
         return Client(address, timeout=seconds)
     except (OSError, ValueError) as exc:

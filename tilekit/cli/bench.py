@@ -173,7 +173,7 @@ def _check_first(old: str | None, html: str | None) -> None:
     if old:
         read_document(old)
     if html and find_spec("matplotlib") is None:
-        raise MissingExtra("--html needs matplotlib: pip install 'tilekit[report]'")
+        raise MissingExtra("--html needs matplotlib", "report")
 
 
 def _quiet(text: str) -> None:

@@ -81,8 +81,9 @@ def _check_extras(aws: bool) -> None:
     needed = ["pypdfium2", "jinja2", "matplotlib", *([] if aws else ["torch", "moto", "werkzeug"])]
     missing = [name for name in needed if find_spec(name) is None]
     if missing:
-        extras = "pdf,report" if aws else "pdf,report,local"
-        raise MissingExtra(f"the demo needs {', '.join(missing)}: pip install 'tilekit[{extras}]'")
+        raise MissingExtra(
+            f"the demo needs {', '.join(missing)}", "pdf", "report", *([] if aws else ["local"])
+        )
 
 
 class _Shown:

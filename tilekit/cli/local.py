@@ -136,7 +136,7 @@ def export(
     try:
         from tilekit.local.exporting import export_model, trained_folder
     except ModuleNotFoundError as exc:
-        raise MissingExtra(f"the export needs {exc.name}: pip install 'tilekit[local]'") from exc
+        raise MissingExtra(f"the export needs {exc.name}", "local") from exc
 
     folder = Path(model) if Path(model).exists() else trained_folder(state, model)
     made = json.loads(tiling.read_text(encoding="utf-8")) if tiling else {}

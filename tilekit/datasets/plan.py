@@ -169,7 +169,7 @@ class Plan:
         try:
             from matplotlib.figure import Figure
         except ImportError as exc:
-            raise MissingExtra("plots need matplotlib: pip install 'tilekit[report]'") from exc
+            raise MissingExtra("plots need matplotlib", "report") from exc
         figure = Figure(figsize=(11, 4.2), layout="constrained")
         left, right = figure.subplots(1, 2)
         self._draw_sizes(left)

@@ -220,7 +220,7 @@ def _session(path: str, threads: int, providers: list[str]) -> Any:
     try:
         import onnxruntime
     except ImportError as exc:
-        raise MissingExtra("ONNX models need onnxruntime: pip install 'tilekit[onnx]'") from exc
+        raise MissingExtra("ONNX models need onnxruntime", "onnx") from exc
     with storage_errors(path), open(path, "rb"):
         pass
     options = onnxruntime.SessionOptions()

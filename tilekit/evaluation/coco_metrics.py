@@ -71,7 +71,7 @@ def _average_precisions(flat: FlatPages, ious: tuple[float, ...], most: int) -> 
         from pycocotools.coco import COCO
         from pycocotools.cocoeval import COCOeval
     except ImportError as exc:
-        raise MissingExtra("COCO's figures need pycocotools: pip install 'tilekit[coco]'") from exc
+        raise MissingExtra("COCO's figures need pycocotools", "coco") from exc
     images = [{"id": place + 1} for place in range(len(flat.pages))]
     categories = [{"id": place + 1, "name": name} for place, name in enumerate(flat.names)]
     annotations = _rows(flat.truth_boxes, flat.truth_page, flat.truth_label, 0)

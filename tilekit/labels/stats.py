@@ -87,7 +87,7 @@ def plot_stats(labels: LabelSet, path: PathLike) -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as exc:
-        raise MissingExtra("plots need matplotlib: pip install 'tilekit[report]'") from exc
+        raise MissingExtra("plots need matplotlib", "report") from exc
     boxes, ids, ignore, _ = _columns(labels)
     longest = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0.0)
     figure = Figure(figsize=(11, 4.5), layout="constrained")

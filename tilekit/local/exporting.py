@@ -81,7 +81,7 @@ def export_network(
     try:
         import onnx
     except ImportError as exc:
-        raise MissingExtra(f"the export needs onnx: pip install 'tilekit[local]' ({exc})") from exc
+        raise MissingExtra(f"the export needs onnx ({exc})", "local") from exc
     buffer = io.BytesIO()
     sample = torch.zeros(1, network.bands, 64, 64)
     axes = {0: "count", 2: "height", 3: "width"}

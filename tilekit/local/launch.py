@@ -34,9 +34,7 @@ def server_at(
     try:
         from tilekit.local.serving import LocalServer, quiet_moto
     except ImportError as exc:
-        raise MissingExtra(
-            f"the local server needs moto and werkzeug: pip install 'tilekit[local]' ({exc})"
-        ) from exc
+        raise MissingExtra(f"the local server needs moto and werkzeug ({exc})", "local") from exc
     from tilekit.local.application import Application
     from tilekit.local.clock import Clock
     from tilekit.local.context import Service
@@ -77,9 +75,7 @@ def _detector(models: Path, *, canned: bool) -> tuple[ModelStore, Fit, Callable[
     try:
         from tilekit.local.inference import TrainedModels
     except ImportError as exc:
-        raise MissingExtra(
-            f"the local server needs torch to train: pip install 'tilekit[local]' ({exc})"
-        ) from exc
+        raise MissingExtra(f"the local server needs torch to train ({exc})", "local") from exc
     from tilekit.local.training_process import TrainingProcesses
 
     processes = TrainingProcesses()

@@ -33,7 +33,7 @@ def templates() -> Any:
     try:
         import jinja2
     except ImportError as exc:
-        raise MissingExtra("the report needs jinja2: pip install 'tilekit[report]'") from exc
+        raise MissingExtra("the report needs jinja2", "report") from exc
     loader = jinja2.PackageLoader("tilekit.report", "templates")
     return jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
@@ -44,5 +44,5 @@ def _leaflet_folder() -> Path:
     # The package is a Django app; its files are taken without importing it, so Django is not needed.
     found = importlib.util.find_spec("js_lib_leaflet")
     if found is None or not found.submodule_search_locations:
-        raise MissingExtra("the page viewer needs Leaflet: pip install 'tilekit[report]'")
+        raise MissingExtra("the page viewer needs Leaflet", "report")
     return Path(found.submodule_search_locations[0], "static", "js_lib_leaflet")

@@ -82,7 +82,7 @@ def _figure(across: str, up: str) -> tuple[Any, Any]:
     try:
         from matplotlib.figure import Figure
     except ImportError as exc:
-        raise MissingExtra("the report's plots need matplotlib: pip install 'tilekit[report]'") from exc
+        raise MissingExtra("the report's plots need matplotlib", "report") from exc
     figure = Figure(figsize=(5.2, 3.6), layout="constrained")
     axes = figure.add_subplot()
     axes.set(xlabel=across, ylabel=up, xlim=(0, 1.02), ylim=(0, 1.02))

@@ -14,7 +14,7 @@ from tilekit.scans.vips import VipsScan, check_size
 try:
     import pillow_heif
 except ImportError as _exc:
-    raise MissingExtra("reading HEIC needs pillow-heif: pip install 'tilekit[heif]'") from _exc
+    raise MissingExtra("reading HEIC needs pillow-heif", "heif") from _exc
 
 
 def open_heif(source: Source, *, page: int, dpi: float | None, max_pixels: int) -> VipsScan:

@@ -27,7 +27,7 @@ from tilekit.scans.vips import check_size
 try:
     import glymur
 except ImportError as _exc:
-    raise MissingExtra("reading JPEG 2000 needs glymur: pip install 'tilekit[jp2]'") from _exc
+    raise MissingExtra("reading JPEG 2000 needs glymur", "jp2") from _exc
 
 _FAULTS = (RuntimeError, ValueError, OSError, KeyError, IndexError, TypeError, AttributeError, MemoryError)
 

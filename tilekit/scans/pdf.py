@@ -21,7 +21,7 @@ try:
     import pypdfium2 as pdfium
     from pypdfium2 import raw
 except ImportError as _exc:
-    raise MissingExtra("reading PDF needs pypdfium2: pip install 'tilekit[pdf]'") from _exc
+    raise MissingExtra("reading PDF needs pypdfium2", "pdf") from _exc
 
 DEFAULT_DPI = 150.0
 _TAIL = 65536

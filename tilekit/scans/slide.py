@@ -19,7 +19,7 @@ from tilekit.scans.vips import check_size
 try:
     import openslide
 except ImportError as _exc:
-    raise MissingExtra("reading slides needs openslide: pip install 'tilekit[slides]'") from _exc
+    raise MissingExtra("reading slides needs openslide", "slides") from _exc
 
 _MICRONS_PER_INCH = 25400.0
 

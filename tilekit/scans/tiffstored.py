@@ -69,9 +69,7 @@ def _unpacker(compression: int) -> Callable[[bytes, int], bytes]:
     try:
         import zstandard
     except ImportError as exc:
-        raise MissingExtra(
-            "TIFFs compressed by Zstandard need zstandard: pip install 'tilekit[zstd]'"
-        ) from exc
+        raise MissingExtra("TIFFs compressed by Zstandard need zstandard", "zstd") from exc
 
     def unpack(data: bytes, size: int) -> bytes:
         found: bytes = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(data)).read(size)
