@@ -4,6 +4,10 @@ import io
 
 import numpy as np
 import pytest
+import pyvips
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from tilekit.errors import InvalidArgument, ScanCorrupt
@@ -35,6 +39,31 @@ def test_jpeg_is_near_and_decodes_as_elsewhere(bands, subsampling):
     assert back.shape == pixels.shape
     assert np.array_equal(back.squeeze(), np.asarray(Image.open(io.BytesIO(made.data))))
     assert np.median(np.abs(back.astype(int) - pixels)) < 8
+
+
+@pytest.mark.parametrize("subsampling", ["444", "420"])
+def test_jpeg_is_as_near_as_libvips_writes_it_at_the_same_settings(subsampling):
+    pixels = np.ascontiguousarray(np.kron(soft(64, 64, 3), np.ones((2, 2, 1), np.uint8)))
+    image = pyvips.Image.new_from_memory(pixels, 128, 128, 3, "uchar").copy(interpretation="srgb")
+    theirs = image.jpegsave_buffer(Q=75, subsample_mode="off" if subsampling == "444" else "on")
+    ours = encode_image(pixels, quality=75, subsampling=subsampling).data
+    assert np.array_equal(decode_image(ours), decode_image(theirs))  # the accurate DCT, the same tables
+
+
+@settings(max_examples=40)
+@given(arrays(np.uint8, st.tuples(st.integers(1, 40), st.integers(1, 40), st.sampled_from([1, 3]))))
+def test_png_is_read_the_same_by_an_independent_decoder(pixels):
+    with Image.open(io.BytesIO(encode_image(pixels, "png").data)) as image:
+        image.verify()
+    with Image.open(io.BytesIO(encode_image(pixels, "png").data)) as image:
+        assert np.array_equal(np.asarray(image).reshape(pixels.shape), pixels)
+
+
+def test_views_encode_as_their_copies():
+    band = soft(90, 200, 3)
+    view = band[10:70, 30:150]
+    for format in ("jpeg", "png"):
+        assert encode_image(view, format).data == encode_image(view.copy(), format).data
 
 
 def test_quality_steps_down_to_fit_and_says_so():
