@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOME = {
+    "Polygons": "tilekit.boxes.shapes.polygons",
+    "OrientedBoxes": "tilekit.boxes.shapes.oriented",
+    "Masks": "tilekit.boxes.shapes.masks",
+    "Keypoints": "tilekit.boxes.shapes.keypoints",
     "Annotations": "tilekit.boxes.annotations",
     "ArchiveSummary": "tilekit.archive.summary",
     "CallableDetector": "tilekit.detectors.callables",
@@ -142,6 +146,10 @@ if TYPE_CHECKING:
     from tilekit.boxes.remap import Carried as Carried
     from tilekit.boxes.remap import remap_to_scan as remap_to_scan
     from tilekit.boxes.remap import remap_to_tiles as remap_to_tiles
+    from tilekit.boxes.shapes.keypoints import Keypoints as Keypoints
+    from tilekit.boxes.shapes.masks import Masks as Masks
+    from tilekit.boxes.shapes.oriented import OrientedBoxes as OrientedBoxes
+    from tilekit.boxes.shapes.polygons import Polygons as Polygons
     from tilekit.boxes.suppression import nms as nms
     from tilekit.datasets.building import tile_dataset as tile_dataset
     from tilekit.datasets.plan import Plan as Plan

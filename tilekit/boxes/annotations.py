@@ -9,22 +9,26 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tilekit.boxes import checks
+from tilekit.boxes.shapes import column
+from tilekit.boxes.shapes.column import Shapes
 
 
 class Annotations:
     """Labeled boxes of one page or tile: a frozen struct of arrays, checked once.
 
     `boxes` (n, 4) float64 xyxy, half-open pixel edges; `class_ids` (n,) int64, places in `names`;
-    `names` tuple of labels; `ignore` (n,) bool: neither truth nor false alarm.
+    `names` tuple of labels; `ignore` (n,) bool: neither truth nor false alarm; `shapes`: Polygons, OrientedBoxes,
+    Masks or Keypoints, a row a box, in the same frame, or None. The box stays what it is called with.
     Raises InvalidArgument with the index of the first bad row.
     """
 
-    __slots__ = ("boxes", "class_ids", "ignore", "names")
+    __slots__ = ("boxes", "class_ids", "ignore", "names", "shapes")
 
     boxes: NDArray[np.float64]
     class_ids: NDArray[np.int64]
     names: tuple[str, ...]
     ignore: NDArray[np.bool_]
+    shapes: Shapes | None
 
     def __init__(
         self,
@@ -32,6 +36,7 @@ class Annotations:
         class_ids: ArrayLike | None = None,
         names: Sequence[str] = (),
         ignore: ArrayLike | None = None,
+        shapes: Shapes | None = None,
     ) -> None:
         checked = checks.boxes(boxes)
         count = len(checked)
@@ -40,6 +45,7 @@ class Annotations:
         object.__setattr__(self, "names", labels)
         object.__setattr__(self, "class_ids", checks.class_ids(class_ids, count, labels))
         object.__setattr__(self, "ignore", checks.flags(ignore, count, "ignore"))
+        object.__setattr__(self, "shapes", column.checked(shapes, count))
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"Annotations are frozen; make new ones instead of setting {name!r}")
@@ -50,7 +56,13 @@ class Annotations:
     def __getitem__(self, index: Any) -> Self:
         """Rows by slice, mask or index array (an int gives one row)."""
         rows = checks.rows(index)
-        return type(self)(self.boxes[rows], self.class_ids[rows], self.names, self.ignore[rows])
+        return type(self)(
+            self.boxes[rows],
+            self.class_ids[rows],
+            self.names,
+            self.ignore[rows],
+            None if self.shapes is None else self.shapes[rows],
+        )
 
     def __eq__(self, other: object) -> bool:
         return (
@@ -59,12 +71,13 @@ class Annotations:
             and np.array_equal(self.boxes, other.boxes)
             and np.array_equal(self.class_ids, other.class_ids)
             and np.array_equal(self.ignore, other.ignore)
+            and self.shapes == other.shapes
         )
 
     __hash__ = None  # type: ignore[assignment]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.boxes, self.class_ids, self.names, self.ignore)
+        return type(self), (self.boxes, self.class_ids, self.names, self.ignore, self.shapes)
 
     def __repr__(self) -> str:
         return f"<Annotations {len(self)} boxes, {len(self.names)} labels, {int(self.ignore.sum())} ignored>"
@@ -75,13 +88,32 @@ class Annotations:
         return [self.names[i] for i in self.class_ids]
 
     @classmethod
+    def from_shapes(
+        cls,
+        shapes: Shapes,
+        class_ids: ArrayLike | None = None,
+        names: Sequence[str] = (),
+        ignore: ArrayLike | None = None,
+    ) -> Self:
+        """Shapes with the boxes around them; every row must have a shape."""
+        return cls(column.hulls(shapes), class_ids, names, ignore, shapes)
+
+    def with_shapes(self, shapes: Shapes | None) -> Self:
+        """The same boxes with other shapes, or none."""
+        return type(self)(self.boxes, self.class_ids, self.names, self.ignore, shapes)
+
+    @classmethod
     def empty(cls, names: Sequence[str] = ()) -> Self:
         """No boxes."""
         return cls(np.empty((0, 4)), None, names)
 
     @classmethod
     def concat(cls, parts: Sequence[Annotations]) -> Self:
-        """All rows of all parts, in order; names are united in order of first appearance."""
+        """All rows of all parts, in order; names are united in order of first appearance.
+
+        Where some parts have shapes, rows of the others have only their box (oriented: an upright one). Raises
+        InvalidArgument for shapes of kinds that do not go together.
+        """
         checks.instances(parts, Annotations, "parts")
         names, maps = checks.unite([part.names for part in parts])
         if not parts:
@@ -92,4 +124,5 @@ class Annotations:
             np.concatenate(ids),
             names,
             np.concatenate([part.ignore for part in parts]),
+            column.unite([(part.shapes, part.boxes) for part in parts]),
         )

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tilekit.boxes import checks
+from tilekit.boxes.shapes import column
+from tilekit.boxes.shapes.column import Shapes
 
 
 class Detections:
@@ -16,11 +18,12 @@ class Detections:
 
     `boxes` (n, 4) float64 xyxy; `scores` (n,) float64 in 0..1; `class_ids` (n,) int64, places in
     `names`; `tile_index` (n,) int64 or None: the tile each came from; `cut` (n,) bool or None:
-    whether a tile edge inside the scan touches it.
+    whether a tile edge inside the scan touches it; `shapes`: Polygons, OrientedBoxes, Masks or Keypoints, a row a
+    box, in the same frame, or None.
     Raises InvalidArgument with the index of the first bad row.
     """
 
-    __slots__ = ("boxes", "class_ids", "cut", "names", "scores", "tile_index")
+    __slots__ = ("boxes", "class_ids", "cut", "names", "scores", "shapes", "tile_index")
 
     boxes: NDArray[np.float64]
     scores: NDArray[np.float64]
@@ -28,6 +31,7 @@ class Detections:
     names: tuple[str, ...]
     tile_index: NDArray[np.int64] | None
     cut: NDArray[np.bool_] | None
+    shapes: Shapes | None
 
     def __init__(
         self,
@@ -37,6 +41,7 @@ class Detections:
         names: Sequence[str] = (),
         tile_index: ArrayLike | None = None,
         cut: ArrayLike | None = None,
+        shapes: Shapes | None = None,
     ) -> None:
         checked = checks.boxes(boxes)
         count = len(checked)
@@ -48,6 +53,7 @@ class Detections:
         index = None if tile_index is None else checks.indices(tile_index, count, "tile_index")
         object.__setattr__(self, "tile_index", index)
         object.__setattr__(self, "cut", None if cut is None else checks.flags(cut, count, "cut"))
+        object.__setattr__(self, "shapes", column.checked(shapes, count))
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"Detections are frozen; make new ones instead of setting {name!r}")
@@ -65,6 +71,7 @@ class Detections:
             self.names,
             None if self.tile_index is None else self.tile_index[rows],
             None if self.cut is None else self.cut[rows],
+            None if self.shapes is None else self.shapes[rows],
         )
 
     def __eq__(self, other: object) -> bool:
@@ -76,12 +83,14 @@ class Detections:
             and np.array_equal(self.class_ids, other.class_ids)
             and checks.same(self.tile_index, other.tile_index)
             and checks.same(self.cut, other.cut)
+            and self.shapes == other.shapes
         )
 
     __hash__ = None  # type: ignore[assignment]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.boxes, self.scores, self.class_ids, self.names, self.tile_index, self.cut)
+        fields = self.boxes, self.scores, self.class_ids, self.names, self.tile_index, self.cut, self.shapes
+        return type(self), fields
 
     def __repr__(self) -> str:
         return f"<Detections {len(self)} boxes, {len(self.names)} labels>"
@@ -92,6 +101,24 @@ class Detections:
         return [self.names[i] for i in self.class_ids]
 
     @classmethod
+    def from_shapes(
+        cls,
+        shapes: Shapes,
+        scores: ArrayLike,
+        class_ids: ArrayLike | None = None,
+        names: Sequence[str] = (),
+        tile_index: ArrayLike | None = None,
+    ) -> Self:
+        """Shapes with the boxes around them; every row must have a shape."""
+        return cls(column.hulls(shapes), scores, class_ids, names, tile_index, None, shapes)
+
+    def with_shapes(self, shapes: Shapes | None) -> Self:
+        """The same boxes with other shapes, or none."""
+        return type(self)(
+            self.boxes, self.scores, self.class_ids, self.names, self.tile_index, self.cut, shapes
+        )
+
+    @classmethod
     def empty(cls, names: Sequence[str] = ()) -> Self:
         """No boxes."""
         return cls(np.empty((0, 4)), np.empty(0), None, names)
@@ -100,7 +127,8 @@ class Detections:
     def concat(cls, parts: Sequence[Detections]) -> Self:
         """All rows of all parts, in order; names are united in order of first appearance.
 
-        `tile_index` and `cut` are kept where every non-empty part has them, else dropped.
+        `tile_index` and `cut` are kept where every non-empty part has them, else dropped. Where some parts have shapes,
+        rows of the others have only their box (oriented: an upright one); kinds that do not go together are refused.
         """
         checks.instances(parts, Detections, "parts")
         names, maps = checks.unite([part.names for part in parts])
@@ -116,4 +144,5 @@ class Detections:
             names,
             np.concatenate(indices) if full and len(indices) == len(full) else None,
             np.concatenate(cuts) if full and len(cuts) == len(full) else None,
+            column.unite([(part.shapes, part.boxes) for part in parts]),
         )

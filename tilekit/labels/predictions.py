@@ -8,7 +8,7 @@ One JSON object a line, one line a page, UTF-8. Fields:
 | `page` | integer | zero-based page in it; absent means 0 |
 | `width`, `height` | integers | base pixels of the upright page |
 | `names` | list of strings | every label the detector knows, found or not |
-| `detections` | list of objects | `label` string, `score` 0..1, `box` [x0, y0, x1, y1] in base pixels (floats, half-open edges), `cut` boolean (absent: not known) |
+| `detections` | list of objects | `label` string, `score` 0..1, `box` [x0, y0, x1, y1] in base pixels (floats, half-open edges), `cut` boolean (absent: not known), `shape` object (absent: only a box): `polygon` with rings of points and `holes` naming those that are holes, `oriented` [cx, cy, w, h, degrees clockwise], `mask` with COCO's code and the `origin` of its box, or `keypoints` [[x, y, visibility], ...] |
 | `complete` | boolean | false where a tile failed: the page may hold more than was found; absent means true |
 | `tiling` | list of objects | the recipes used, as in `tiling.json`; empty or absent: not known |
 | `model` | string | what found them; may be absent |
@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 
 from tilekit.boxes.annotations import Annotations
 from tilekit.boxes.detections import Detections
+from tilekit.boxes.shapes.reading import from_json
 from tilekit.errors import InvalidArgument, LabelError
 from tilekit.grid import Tiling, Window
 from tilekit.labels.label_set import LabelSet
@@ -128,6 +129,10 @@ class PageDetections:
         if found.cut is not None:
             for row, cut in zip(rows, found.cut.tolist(), strict=True):
                 row["cut"] = cut
+        if found.shapes is not None:
+            for row, shape in zip(rows, found.shapes.to_json(), strict=True):
+                if shape is not None:
+                    row["shape"] = shape
         line: dict[str, Any] = {
             "source": self.key.source,
             "page": self.key.page,
@@ -231,6 +236,8 @@ class PredictionSet(Mapping[PageKey, Detections]):
                 if len(page)
                 else None,
                 names,
+                None,
+                page.detections.shapes,
             )
             for key, page in self._pages.items()
         }
@@ -303,6 +310,7 @@ class _Box(msgspec.Struct):
     score: float
     box: tuple[float, float, float, float]
     cut: bool | None = None
+    shape: dict[str, Any] | None = None
 
 
 class _Failed(msgspec.Struct):
@@ -367,6 +375,7 @@ def _page(line: _Line) -> PageDetections:
         tuple(places),
         None,
         np.array(cuts, dtype=np.bool_) if cuts and None not in cuts else None,
+        from_json([row.shape for row in line.detections]),
     )
     return PageDetections(
         PageKey(line.source, line.page),
