@@ -12,7 +12,10 @@ TilekitError
 ├── StorageError          (OSError)            bytes cannot be read or written
 │   ├── StorageNotFound   (FileNotFoundError)
 │   ├── StorageDenied     (PermissionError)
-│   └── StorageFull
+│   ├── StorageFull
+│   ├── StorageConflict                        somebody else wrote there meanwhile
+│   └── StorageLost                            the place is out of reach for now
+│       └── StorageLogin  (StorageDenied)      the login has ended, or there is none
 ├── LedgerError           (RuntimeError)       a ledger is in use or not ours
 ├── RecipeMismatch        (ValueError)         tiles of another size or scale than the model's
 ├── EvaluationError       (ValueError)         truth and predictions do not fit each other
@@ -86,6 +89,18 @@ class StorageDenied(StorageError, PermissionError):
 
 class StorageFull(StorageError):
     """No space is left where the output goes."""
+
+
+class StorageConflict(StorageError):
+    """What was to be written on a condition was written by somebody else meanwhile."""
+
+
+class StorageLost(StorageError):
+    """The place is out of reach for now: a mount, a network, a login; once it is back, run again."""
+
+
+class StorageLogin(StorageLost, StorageDenied):
+    """The login has ended, or there is none that can be used."""
 
 
 class LedgerError(TilekitError, RuntimeError):

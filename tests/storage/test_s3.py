@@ -181,14 +181,32 @@ def test_staging_is_bounded(store: S3Store, tmp_path: Path, monkeypatch: pytest.
         pass
 
 
-def test_what_a_killed_process_staged_is_removed(tmp_path: Path) -> None:
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    child = gone.pid
-    left = tmp_path / f"tilekit-staging-{child}-x"
-    mine = tmp_path / f"tilekit-staging-{os.getpid()}-x"
-    left.mkdir()
-    mine.mkdir()
+STAGE = """
+import sys, time
+from pathlib import Path
+from tilekit.storage.staging import staging_folder
+with staging_folder(Path(sys.argv[1])) as own:
+    (own / "scan.tif").write_bytes(b"x")
+    print(own, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_what_is_staged_lives_as_long_as_its_process(tmp_path: Path) -> None:
+    """By a held lock: the process id of another container means nothing here."""
+    command = [sys.executable, "-c", STAGE, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        own = Path(child.stdout.readline().strip())
+        assert str(child.pid) not in own.name.split("-")
+        assert remove_abandoned(tmp_path) == 0
+        assert (own / "scan.tif").exists()
+        child.kill()
+        child.wait()
+    elsewhere = tmp_path / "tilekit-staging-another0boot-x"
+    elsewhere.mkdir()
     assert remove_abandoned(tmp_path) == 1
-    assert mine.exists()
-    assert not left.exists()
+    assert not own.exists()
+    assert elsewhere.exists()
+    os.utime(elsewhere, (1, 1))
+    assert remove_abandoned(tmp_path) == 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import glob
 import json
 import shutil
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from tilekit.grid import Tiling
 from tilekit.ledger import Record
 from tilekit.scans.encoding import ImageFormat, Subsampling
 from tilekit.scans.scan import Scan, ScanInfo
-from tilekit.storage.local import PART_SUFFIX
+from tilekit.storage.local import parts_of
 from tilekit.storage.s3 import S3Store, is_s3, parse_s3
 from tilekit.tiles.index import TILES_FILE, TILING_FILE
 from tilekit.tiles.sinks import FolderSink, S3Sink, Sink, TarSink, ZipSink
@@ -127,11 +126,10 @@ def discard_page(task: Task, out: str) -> None:
     if not path.parent.is_dir():
         return
     for suffix in (".tar", ".zip", ".jsonl"):
-        with contextlib.suppress(OSError):
-            path.with_name(path.name + suffix).unlink()
-    for left in path.parent.glob(f".{glob.escape(path.name[:100])}*{PART_SUFFIX}"):
-        with contextlib.suppress(OSError):
-            left.unlink()
+        file = path.with_name(path.name + suffix)
+        for left in (file, *parts_of(file)):
+            with contextlib.suppress(OSError):
+                left.unlink()
 
 
 def recipe_text(kind: str, job: Any, leave_out: tuple[str, ...] = ()) -> str:

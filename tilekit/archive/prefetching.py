@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
-from tilekit.archive.sources import Source, etag_of, size_of
+from tilekit.archive.sources import Source
 from tilekit.errors import InvalidArgument, TilekitError
+from tilekit.storage.identity import etag_of, size_of
 from tilekit.storage.s3 import S3Store
 from tilekit.storage.staging import staged
 

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tilekit.errors import InvalidArgument, LabelError, StorageNotFound
+from tilekit.errors import InvalidArgument, LabelError, StorageLost, StorageNotFound
 from tilekit.scans.suffixes import SCAN_SUFFIXES
-from tilekit.storage.local import storage_errors
+from tilekit.storage.identity import HOWS, MISSING, How, file_identity, object_identity
+from tilekit.storage.local import storage_error, storage_errors
 
 _LISTS = (".txt", ".lst")
 _MANIFESTS = (".manifest", ".jsonl")
@@ -24,12 +25,14 @@ class Source:
     """One input file.
 
     `uri`: local path or s3:// URL. `relative`: its path below the input it came from, with forward
-    slashes; outputs keep its folder. `identity`: size and modification time (ns), or size and ETag.
+    slashes; outputs keep its folder. `identity`: see `tilekit.storage.identity`. `problem`: why it, or
+    the folder it names, cannot be looked at; such a one is not opened but told.
     """
 
     uri: str
     relative: str
     identity: str
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,40 +65,47 @@ class Shard:
         return f"{self.index + 1}-of-{self.count}"
 
 
-def iter_sources(inputs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> Iterator[Source]:
+def iter_sources(
+    inputs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], how: How = "sample"
+) -> Iterator[Source]:
     """Stream the sources of all inputs, in the order the file system gives them.
 
     An input is a scan file, a folder (walked; files with a scan's suffix), a glob, `s3://bucket/prefix`,
     a list file (.txt, one path or URL a line) or a Ground Truth manifest (.manifest, .jsonl: source-ref).
     Of several inputs each folder and prefix keeps its own name at the front of `relative`.
+    `how`: the identity of local files. A folder below that cannot be read, and a link that leads back up, come as
+    sources with a `problem`, and the rest goes on.
     Memory: one folder's open handle per level of depth; names are never gathered.
-    Raises StorageNotFound for an input that does not exist or a glob that matches nothing.
+    Raises StorageNotFound for an input that does not exist or a glob that matches nothing, StorageLost where the
+    disk or the network is gone.
     """
+    if how not in HOWS:
+        raise InvalidArgument(f"identity={how!r} must be one of {', '.join(HOWS)}")
     many = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
     if not many:
         raise InvalidArgument("inputs: give at least one file, folder, glob, list or S3 prefix")
     for item in many:
         text = os.fspath(item)
         below = _prefix(text) if len(many) > 1 else ""
-        for source in _sources_of(text):
+        for source in _sources_of(text, how):
             yield replace(source, relative=f"{below}{source.relative}") if below else source
 
 
-def _sources_of(text: str) -> Iterator[Source]:
+def _sources_of(text: str, how: How) -> Iterator[Source]:
     if text.startswith("s3://"):
         yield from _s3_sources(text)
     elif os.path.isdir(text):
-        yield from _walk(text, "")
+        yield from _walk(text, "", how, ())
     elif os.path.isfile(text):
         lowered = text.lower()
         if lowered.endswith(_LISTS):
-            yield from _listed(text, _list_lines(text))
+            yield from _listed(text, _list_lines(text), how)
         elif lowered.endswith(_MANIFESTS):
-            yield from _listed(text, _manifest_lines(text))
+            yield from _listed(text, _manifest_lines(text), how)
         else:
-            yield _local(text, os.path.basename(text))
+            yield _local(text, os.path.basename(text), how)
     elif glob.has_magic(text):
-        yield from _globbed(text)
+        yield from _globbed(text, how)
     else:
         raise StorageNotFound(f"{text}: no such file or folder")
 
@@ -107,25 +117,41 @@ def _prefix(text: str) -> str:
     return ""
 
 
-def _walk(root: str, relative: str) -> Iterator[Source]:
+def _walk(root: str, relative: str, how: How, above: tuple[tuple[int, int], ...]) -> Iterator[Source]:
     folder = os.path.join(root, relative) if relative else root
-    with storage_errors(folder), os.scandir(folder) as entries:
+    try:
+        status = os.stat(folder)
+        here = status.st_dev, status.st_ino
+        if here in above:
+            yield Source(
+                folder, relative, MISSING, f"{folder}: is a link back to a folder above it; left out"
+            )
+            return
+        entries = os.scandir(folder)
+    except OSError as exc:
+        error = storage_error(exc, folder)
+        if not relative or isinstance(error, StorageLost):
+            raise error from exc
+        yield Source(folder, relative, MISSING, f"{error}; the folder is left out")
+        return
+    with storage_errors(folder), entries:
         for entry in entries:
             if entry.name.startswith("."):
                 continue
             below = f"{relative}/{entry.name}" if relative else entry.name
-            if entry.is_dir():
-                yield from _walk(root, below)
+            try:
+                is_folder = entry.is_dir()
+            except OSError as exc:  # a link to itself
+                yield Source(entry.path, below, MISSING, str(storage_error(exc, entry.path)))
+                continue
+            if is_folder:
+                yield from _walk(root, below, how, (*above, here))
             elif os.path.splitext(entry.name)[1].lower() in SCAN_SUFFIXES:
-                try:
-                    status = entry.stat()
-                except OSError:  # vanished, or a dangling link: the worker says what is wrong with it
-                    yield Source(entry.path, below, "missing")
-                    continue
-                yield Source(entry.path, below, f"{status.st_size}:{status.st_mtime_ns}")
+                # one that vanished, or a dangling link, is MISSING: the worker says what is wrong with it
+                yield _local(entry.path, below, how)
 
 
-def _globbed(pattern: str) -> Iterator[Source]:
+def _globbed(pattern: str, how: How) -> Iterator[Source]:
     fixed = pattern
     while glob.has_magic(fixed):
         fixed = os.path.dirname(fixed)
@@ -134,12 +160,12 @@ def _globbed(pattern: str) -> Iterator[Source]:
         found = True
         if os.path.isdir(path):
             continue
-        yield _local(path, os.path.relpath(path, fixed or ".").replace(os.sep, "/"))
+        yield _local(path, os.path.relpath(path, fixed or ".").replace(os.sep, "/"), how)
     if not found:
         raise StorageNotFound(f"{pattern}: no file matches this pattern")
 
 
-def _listed(origin: str, lines: Iterable[tuple[int, str]]) -> Iterator[Source]:
+def _listed(origin: str, lines: Iterable[tuple[int, str]], how: How) -> Iterator[Source]:
     folder = os.path.dirname(os.path.abspath(origin))
     for number, text in lines:
         if text.startswith("s3://"):
@@ -153,7 +179,11 @@ def _listed(origin: str, lines: Iterable[tuple[int, str]]) -> Iterator[Source]:
         relative = os.path.relpath(path, folder).replace(os.sep, "/")
         if relative.startswith("../"):
             relative = os.path.abspath(path).lstrip("/").replace(":", "")
-        yield _local(path, relative)
+        yield _local(path, relative, how)
+
+
+def _local(path: str, relative: str, how: How) -> Source:
+    return Source(path, relative, file_identity(path, how))
 
 
 def _list_lines(path: str) -> Iterator[tuple[int, str]]:
@@ -176,30 +206,6 @@ def _manifest_lines(path: str) -> Iterator[tuple[int, str]]:
             yield number, reference.partition("#page=")[0]
 
 
-def _local(path: str, relative: str) -> Source:
-    return Source(path, relative, identity_of(path))
-
-
-def identity_of(path: str) -> str:
-    """Size and modification time (ns) of a local file, or "missing"."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return "missing"
-    return f"{status.st_size}:{status.st_mtime_ns}"
-
-
-def size_of(identity: str) -> int:
-    """Bytes of a source, as its identity has them; 0 where it is missing."""
-    size = identity.partition(":")[0]
-    return int(size) if size.isdigit() else 0
-
-
-def etag_of(identity: str) -> str:
-    """The ETag in the identity of a source on S3."""
-    return identity.partition(":")[2]
-
-
 def _s3_sources(uri: str) -> Iterator[Source]:
     from tilekit.storage.s3 import S3Store
 
@@ -212,6 +218,6 @@ def _s3_sources(uri: str) -> Iterator[Source]:
             continue
         found = True
         relative = address[len(base) :] if address.startswith(base) else name
-        yield Source(address, relative, f"{item.size}:{item.etag}")
+        yield Source(address, relative, object_identity(item.size, item.etag))
     if not found:
         raise StorageNotFound(f"{uri}: no scan in this bucket has that name or prefix")

@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from tilekit.archive.sources import Source, etag_of, identity_of
+from tilekit.archive.sources import Source
 from tilekit.errors import TilekitError
 from tilekit.ledger import Record
 from tilekit.pages import PageKey
 from tilekit.scans.opening import open_scan
 from tilekit.scans.scan import Scan, ScanInfo
 from tilekit.scans.source import ScanSource, named_source
+from tilekit.storage.identity import etag_of, is_unchanged
 from tilekit.storage.s3 import is_s3
 from tilekit.storage.staging import staged
 
@@ -113,7 +114,7 @@ def run_task(job: Job, task: Task, out: str, allowance: int | None, near: str | 
             if allowance is not None and cost > allowance:
                 return outcome("too_big", cost=cost)
             done = job.run(task, scan, out)
-        if not is_s3(task.source.uri) and identity_of(task.source.uri) != task.source.identity:
+        if not is_s3(task.source.uri) and not is_unchanged(task.source.uri, task.source.identity):
             job.discard(task, out)
             return outcome("failed", f"{task.source.uri}: changed while it was read; run again")
         return outcome("done", info=done)

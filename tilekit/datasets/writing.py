@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from tilekit.grid import TileGrid, Tiling, Window
 from tilekit.scans.blank import background
 from tilekit.scans.encoding import EXTENSIONS, ImageFormat, Subsampling, encode_image
 from tilekit.scans.scan import Scan
+from tilekit.storage.identity import source_identity
 from tilekit.tiles.naming import tile_name
 from tilekit.tiles.reading import chosen_rows, page_paper, raw_tiles
 
@@ -73,7 +73,7 @@ class PageTask:
             self.tiling.to_json(),
             repr(self.encoding),
             self.dpi,
-            _identity(self.page.key.source),
+            source_identity(self.page.key.source),
         ]
         digest.update(json.dumps(what).encode())
         for tile in self.tiles:
@@ -186,12 +186,3 @@ def paper_color(pixels: Pixels) -> tuple[int, ...]:
     """The background of a tile from a few thousand samples: what is painted over takes this color."""
     step = max(1, round((pixels.shape[0] * pixels.shape[1] / _SAMPLES) ** 0.5))
     return background(pixels[step // 2 :: step, step // 2 :: step])
-
-
-def _identity(source: str) -> list[int]:
-    """Size and time of change of a local file: what tells that it is still the same."""
-    try:
-        found = os.stat(source)
-    except OSError:  # remote, or missing, which opening it will say better
-        return []
-    return [found.st_size, found.st_mtime_ns]

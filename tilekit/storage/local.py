@@ -4,16 +4,41 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from tilekit.errors import StorageDenied, StorageError, StorageFull, StorageNotFound, TilekitError
+from tilekit.errors import (
+    StorageDenied,
+    StorageError,
+    StorageFull,
+    StorageLost,
+    StorageNotFound,
+    TilekitError,
+)
 
 PART_SUFFIX = ".tilekit-part"
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+LOST = frozenset(
+    getattr(errno, name)
+    for name in (
+        "ESTALE",
+        "ENOTCONN",
+        "ENODEV",
+        "ENXIO",
+        "EHOSTDOWN",
+        "EHOSTUNREACH",
+        "ENETDOWN",
+        "ETIMEDOUT",
+        "EIO",
+    )
+    if hasattr(errno, name)
+)
+_NAME = 80
 
 
 @contextlib.contextmanager
@@ -29,13 +54,19 @@ def storage_errors(path: str | os.PathLike[str]) -> Iterator[None]:
 
 def storage_error(exc: OSError, path: str | os.PathLike[str]) -> StorageError:
     """Our error for an OSError on `path`."""
-    if exc.errno in _FULL:
+    if exc.errno in FULL:
         return StorageFull(
             f"{path}: no space is left on the disk; free some and run again, what is whole is kept"
         )
     if isinstance(exc, FileNotFoundError):
         return StorageNotFound(f"{path}: no such file or folder")
-    if isinstance(exc, PermissionError) or exc.errno == errno.EROFS:
+    if exc.errno in LOST:
+        return StorageLost(
+            f"{path}: the disk or mount is out of reach ({exc.strerror}); run again when it is back"
+        )
+    if exc.errno == errno.EROFS:
+        return StorageDenied(f"{path}: the file system is read-only")
+    if isinstance(exc, PermissionError):
         return StorageDenied(f"{path}: permission denied")
     if isinstance(exc, IsADirectoryError):
         return StorageError(f"{path}: is a folder, a file is needed")
@@ -47,7 +78,25 @@ def storage_error(exc: OSError, path: str | os.PathLike[str]) -> StorageError:
 def part_path(path: str | os.PathLike[str]) -> Path:
     """A fresh name beside `path` that no reader takes for whole."""
     target = Path(path)
-    return target.with_name(f".{target.name[:100]}.{uuid.uuid4().hex[:12]}{PART_SUFFIX}")
+    return target.with_name(f".{_part_name(target.name)}.{uuid.uuid4().hex[:12]}{PART_SUFFIX}")
+
+
+def parts_of(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """What interrupted writes of exactly this file left beside it."""
+    target = Path(path)
+    form = re.compile(rf"\.{re.escape(_part_name(target.name))}\.[0-9a-f]{{12}}{re.escape(PART_SUFFIX)}")
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(target.parent):
+            if form.fullmatch(entry.name):
+                yield target.with_name(entry.name)
+
+
+def _part_name(name: str) -> str:
+    """The name, or for a long one as much as a file system takes, and a hash: no two files share it."""
+    raw = name.encode("utf-8", "surrogateescape")
+    if len(raw) <= 2 * _NAME:
+        return name
+    return f"{raw[:_NAME].decode('utf-8', 'ignore')}.{hashlib.blake2b(raw, digest_size=8).hexdigest()}"
 
 
 @contextlib.contextmanager

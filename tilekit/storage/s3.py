@@ -15,7 +15,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
-from tilekit.errors import InvalidArgument, StorageDenied, StorageError, StorageNotFound
+from tilekit.errors import (
+    InvalidArgument,
+    StorageConflict,
+    StorageDenied,
+    StorageError,
+    StorageLogin,
+    StorageLost,
+    StorageNotFound,
+)
 from tilekit.storage.local import atomic_path, storage_errors
 
 _URI = re.compile(r"^s3://(?P<bucket>[0-9A-Za-z.\-_]{3,255})(?:/(?P<key>.*))?$", re.DOTALL)
@@ -200,8 +208,12 @@ class S3Store:
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
         if_absent: bool = False,
+        if_match: str | None = None,
     ) -> str:
-        """Write an object in one request and return its ETag; `if_absent` refuses to replace one."""
+        """Write an object in one request and return its ETag.
+
+        `if_absent` refuses to replace one, `if_match` any but the one of this ETag: StorageConflict.
+        """
         place = _object(uri)
         extra: dict[str, Any] = {}
         if content_type:
@@ -210,6 +222,8 @@ class S3Store:
             extra["Metadata"] = dict(metadata)
         if if_absent:
             extra["IfNoneMatch"] = "*"
+        if if_match is not None:
+            extra["IfMatch"] = f'"{if_match}"'
         with s3_errors(place, "s3:PutObject"):
             answer = self.client.put_object(Bucket=place.bucket, Key=place.key, Body=data, **extra)
         return str(answer["ETag"]).strip('"')
@@ -306,17 +320,17 @@ def connection_error(exc: Exception, subject: str) -> StorageError:
     if isinstance(
         exc, (known.NoCredentialsError, known.PartialCredentialsError, known.CredentialRetrievalError)
     ):
-        return StorageDenied(
+        return StorageLogin(
             f"{subject}: no usable AWS credentials ({exc}); log in with `aws configure` or `aws sso login`, "
             "or set AWS_PROFILE"
         )
     if type(exc).__name__ in {"UnauthorizedSSOTokenError", "SSOTokenLoadError", "TokenRetrievalError"}:
-        return StorageDenied(f"{subject}: the AWS login has ended; run `aws sso login` and try again")
+        return StorageLogin(f"{subject}: the AWS login has ended; run `aws sso login` and try again")
     if isinstance(exc, known.EndpointConnectionError):
-        return StorageError(f"{subject}: the service cannot be reached ({exc}); check network and region")
+        return StorageLost(f"{subject}: the service cannot be reached ({exc}); check network and region")
     if isinstance(exc, known.ParamValidationError):
         return StorageError(f"{subject}: {str(exc).splitlines()[-1]}")
-    return StorageError(f"{subject}: {exc}")
+    return StorageLost(f"{subject}: {exc}")
 
 
 def _from_client_error(exc: Any, place: S3Location | str, action: str) -> StorageError:
@@ -329,17 +343,17 @@ def _from_client_error(exc: Any, place: S3Location | str, action: str) -> Storag
     if code in _DENIED:
         return StorageDenied(f"{place}: access denied; the caller needs {action} on it")
     if code in _LOGIN:
-        return StorageDenied(f"{place}: the AWS login has expired ({code}); log in and run again")
+        return StorageLogin(f"{place}: the AWS login has expired ({code}); log in and run again")
     if code in _BAD_KEYS:
-        return StorageDenied(f"{place}: AWS does not accept these credentials ({code})")
+        return StorageLogin(f"{place}: AWS does not accept these credentials ({code})")
     if code == "RequestTimeTooSkewed":
-        return StorageDenied(f"{place}: this machine's clock is wrong by more than AWS allows; set it right")
+        return StorageLogin(f"{place}: this machine's clock is wrong by more than AWS allows; set it right")
     if code in _REGION:
         return StorageError(f"{place}: the bucket lives in another region than the one in use; set region=")
-    if code == "PreconditionFailed":
-        return StorageError(f"{place}: an object is there already")
+    if code in {"PreconditionFailed", "ConditionalRequestConflict"}:
+        return StorageConflict(f"{place}: somebody else wrote it, or it is there already")
     if code in {"SlowDown", "503", "RequestLimitExceeded"}:
-        return StorageError(f"{place}: S3 asks to slow down; use fewer workers and run again")
+        return StorageLost(f"{place}: S3 asks to slow down; use fewer workers and run again")
     return StorageError(f"{place}: {error.get('Message') or code} ({code})")
 
 

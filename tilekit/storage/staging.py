@@ -6,15 +6,20 @@ import contextlib
 import os
 import shutil
 import tempfile
+import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from tilekit.errors import StorageError, StorageFull, StorageNotFound
+from tilekit.errors import LedgerError, StorageError, StorageFull, StorageNotFound
 from tilekit.storage.local import storage_errors
+from tilekit.storage.locking import FolderLock
 from tilekit.storage.s3 import Access, S3Store, is_s3, parse_s3
 
 _PREFIX = "tilekit-staging-"
+_LOCK = ".lock"
 _SPARE = 64 * 1024 * 1024
+_FOREIGN_SECONDS = 7 * 86400.0
 
 
 @contextlib.contextmanager
@@ -34,7 +39,7 @@ def staged(
     left is removed by the next staging. Disk: the object's size; one that is larger than
     `max_bytes`, or than the free disk, is refused before a byte is fetched. `etag`: what the object
     must be, before and after the download; StorageError where it has changed.
-    Raises StorageNotFound, StorageDenied, StorageFull, StorageError.
+    Raises StorageNotFound, StorageDenied, StorageFull, StorageLost, StorageError.
     """
     if not is_s3(uri):
         path = Path(uri)
@@ -56,15 +61,31 @@ def staged(
         free = shutil.disk_usage(root).free
     if size + _SPARE > free:
         raise StorageFull(f"{place}: {size} bytes do not fit on the disk of {root}, where {free} are free")
-    with storage_errors(root):
-        own = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=root))
-    try:
+    with staging_folder(root) as own:
         path = source.download(place, own / (PurePosixPath(place.key).name or "object"))
         if etag is not None:
             _check_etag(place, source.head(place).etag if path.stat().st_size == size else "", etag)
         yield path
+
+
+@contextlib.contextmanager
+def staging_folder(root: Path) -> Iterator[Path]:
+    """A fresh folder below `root`, known as ours by a lock that is held while it is used.
+
+    Its name has the machine's boot, so that nobody asks for a lock of another kernel: process ids mean nothing
+    between containers that share the folder.
+    """
+    own = root / f"{_PREFIX}{boot_id()}-{uuid.uuid4().hex[:12]}"
+    with storage_errors(root):
+        own.mkdir(mode=0o700)
+    lock: FolderLock | None = None
+    try:
+        lock = FolderLock(own / _LOCK, str(own), wait=5.0)
+        yield own
     finally:
         shutil.rmtree(own, ignore_errors=True)
+        if lock is not None:
+            lock.close()
 
 
 def _check_etag(place: object, found: str, wanted: str | None) -> None:
@@ -73,21 +94,35 @@ def _check_etag(place: object, found: str, wanted: str | None) -> None:
 
 
 def remove_abandoned(root: Path) -> int:
-    """Remove staging folders of this user whose process is gone; returns how many."""
+    """Remove staging folders that nobody holds any more; returns how many.
+
+    Those of another boot (an earlier one, or another machine on a shared folder) only after a week: whether
+    somebody holds them cannot be known here.
+    """
     removed = 0
     for entry in root.glob(f"{_PREFIX}*"):
-        number = entry.name[len(_PREFIX) :].split("-")[0]
-        if number.isdigit() and entry.is_dir() and not _alive(int(number)):
-            shutil.rmtree(entry, ignore_errors=True)
-            removed += not entry.exists()
+        try:
+            age = time.time() - entry.stat().st_mtime
+        except OSError:
+            continue
+        boot = entry.name[len(_PREFIX) :].split("-")[0]
+        if boot != boot_id() and age < _FOREIGN_SECONDS:
+            continue
+        if not (entry / _LOCK).exists() and age < 60.0:  # just being made
+            continue
+        try:
+            lock = FolderLock(entry / _LOCK, str(entry))
+        except (LedgerError, StorageError):
+            continue
+        shutil.rmtree(entry, ignore_errors=True)
+        lock.close()
+        removed += not entry.exists()
     return removed
 
 
-def _alive(process: int) -> bool:
+def boot_id() -> str:
+    """This run of this machine's kernel, shared by all its containers."""
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # another user's process, or none of ours to judge
-        return True
-    return True
+        return Path("/proc/sys/kernel/random/boot_id").read_text().replace("-", "")[:12].strip()
+    except OSError:
+        return f"{uuid.getnode():012x}"

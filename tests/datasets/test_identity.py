@@ -1,0 +1,38 @@
+"""A dataset's page is made again when the object it was cut from has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from moto.server import ThreadedMotoServer
+
+from tilekit.datasets.sources import Page
+from tilekit.datasets.writing import Encoding, PageTask
+from tilekit.grid import Tiling
+from tilekit.pages import PageKey
+from tilekit.storage.s3 import S3Store
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Store]:
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://{}:{}".format(*server.get_host_and_port()))
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    yield S3Store()
+    server.stop()
+
+
+def test_the_etag_is_part_of_a_pages_fingerprint(store: S3Store) -> None:
+    store.client.create_bucket(Bucket="pages")
+    page = Page(PageKey("s3://pages/a.tif"), 100, 100)
+    task = PageTask(page, Tiling(50), (), "a", Encoding())
+    prints = set()
+    for data in (b"one", b"two"):  # the same size
+        store.put("s3://pages/a.tif", data)
+        assert task.fingerprint() == task.fingerprint()
+        prints.add(task.fingerprint())
+    assert len(prints) == 2

@@ -1,0 +1,119 @@
+"""Identity: a short text that changes when the bytes of an input may have changed.
+
+| how | text | notices |
+| --- | --- | --- |
+| `sample` (the default) | size:mtime:hash of the first, middle and last 4 KB | also a file put in place with the old one's time |
+| `full` | size:#hash of every byte | everything; nothing else, so a copy or a touch is the same |
+| `stat` | size:mtime | what `make` notices; opens no file |
+| of an object on S3 | size:ETag | everything |
+
+The text says how it was made, so a later look compares in the same way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from tilekit.storage.s3 import S3Store
+
+How = Literal["sample", "full", "stat"]
+HOWS: tuple[How, ...] = ("sample", "full", "stat")
+MISSING = "missing"
+_PIECE = 4096
+_CHUNK = 1 << 20
+
+
+def file_identity(path: str | os.PathLike[str], how: How = "sample") -> str:
+    """The identity of a local file; `MISSING` where there is none, or it cannot be read."""
+    try:
+        status = os.stat(path)
+        stamp = f"{status.st_size}:{status.st_mtime_ns}"
+        if how == "stat":
+            return stamp
+        with open(path, "rb", buffering=0) as file:
+            if how == "full":
+                return f"{status.st_size}:#{_whole(file)}"
+            return f"{stamp}:{_sample(file.fileno(), status.st_size)}"
+    except (OSError, ValueError):  # ValueError: a null character in the name
+        return MISSING
+
+
+def object_identity(size: int, etag: str) -> str:
+    """The identity of an object on S3."""
+    return f"{size}:{etag}"
+
+
+def data_identity(data: bytes | memoryview) -> str:
+    """The identity of bytes in memory."""
+    return f"{len(data)}:#{hashlib.blake2b(data, digest_size=16).hexdigest()}"
+
+
+def source_identity(uri: str, *, how: How = "sample", store: S3Store | None = None) -> str:
+    """The identity of a local file or an `s3://` object (one request); MISSING where there is none.
+
+    Raises StorageDenied or StorageLost where S3 does not say.
+    """
+    if not uri.startswith("s3://"):
+        return file_identity(uri, how)
+    from tilekit.errors import StorageNotFound
+    from tilekit.storage.s3 import S3Store
+
+    try:
+        found = (store or S3Store()).head(uri)
+    except StorageNotFound:
+        return MISSING
+    return object_identity(found.size, found.etag)
+
+
+def how_made(identity: str) -> How:
+    """How the identity of a local file was made."""
+    parts = identity.split(":")
+    if len(parts) == 2:
+        return "full" if parts[1].startswith("#") else "stat"
+    return "sample"
+
+
+def is_unchanged(uri: str, identity: str, *, quick: bool = False) -> bool:
+    """Whether a local file or object still has this identity.
+
+    `quick`: by size and time alone, where the identity has them. Errors as in `source_identity`.
+    """
+    if uri.startswith("s3://"):
+        return source_identity(uri) == identity
+    how = how_made(identity)
+    if quick and how == "sample":
+        return file_identity(uri, "stat") == identity.rpartition(":")[0]
+    return file_identity(uri, how) == identity
+
+
+def size_of(identity: str) -> int:
+    """Bytes of a source, as its identity has them; 0 where it is missing."""
+    size = identity.partition(":")[0]
+    return int(size) if size.isdigit() else 0
+
+
+def etag_of(identity: str) -> str:
+    """The ETag in the identity of an object on S3."""
+    return identity.partition(":")[2]
+
+
+def _sample(descriptor: int, size: int) -> str:
+    digest = hashlib.blake2b(digest_size=8)
+    if size <= 3 * _PIECE:
+        places = [(0, size)]
+    else:
+        places = [(0, _PIECE), (size // 2, _PIECE), (size - _PIECE, _PIECE)]
+    for place, count in places:
+        os.lseek(descriptor, place, os.SEEK_SET)
+        digest.update(os.read(descriptor, count))
+    return digest.hexdigest()
+
+
+def _whole(file: object) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    while chunk := file.read(_CHUNK):  # type: ignore[attr-defined]
+        digest.update(chunk)
+    return digest.hexdigest()
