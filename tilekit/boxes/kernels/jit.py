@@ -19,8 +19,8 @@ def kernel(signature: str, nogil: bool = True) -> Callable[[_F], _F]:
     numba looks for a writable place itself: beside the module, else the user's cache folder. Where
     there is none (read-only install, no home) or it is full, the kernel is compiled in memory.
     `nogil=False` is for what ends within a microsecond: giving the lock away and waiting for it costs as much.
-    In signatures `RF`, `RI`, `RB`, `R2` are read-only contiguous float64, int64, uint8, and (n, 4)
-    float64; `F`, `I`, `S`, `B`, `F2`, `S2` are writable float64, int64,
+    In signatures `RF`, `RI`, `RB`, `RH`, `R2` are read-only contiguous float64, int64, uint8, uint16,
+    and (n, 4) float64; `F`, `I`, `S`, `B`, `F2`, `S2` are writable float64, int64,
     int32, uint8, and (n, m) float64 and int32.
     """
     types = _signature(signature)
@@ -48,6 +48,7 @@ def _signature(text: str) -> Any:
         "RI": array(types.int64, 1, "C", readonly=True),
         "RS": array(types.int32, 1, "C", readonly=True),
         "RB": array(types.uint8, 1, "C", readonly=True),
+        "RH": array(types.uint16, 1, "C", readonly=True),
         "R2": array(types.float64, 2, "C", readonly=True),
         "F": array(types.float64, 1, "C"),
         "I": array(types.int64, 1, "C"),

@@ -1,0 +1,77 @@
+"""JPEG files of windows of a JPEG, made of its own bits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilekit.jpeg.index import McuIndex, Runs
+from tilekit.jpeg.markers import CannotCut, Header, header_bytes
+from tilekit.jpeg.tables import Lookups
+
+Bytes = NDArray[np.uint8]
+_EOI = b"\xff\xd9"
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Bytes of a file from byte `base` on."""
+
+    data: Bytes
+    base: int
+
+    def holds(self, runs: Runs) -> bool:
+        """Whether all the runs lie in it."""
+        first, last = byte_span(runs)
+        return self.base <= first and last <= self.base + len(self.data)
+
+
+def byte_span(runs: Runs) -> tuple[int, int]:
+    """The bytes from the first to the last run, and two more for what may be stuffed at its end."""
+    return int(runs.starts.min()) >> 3, (int(runs.ends.max()) >> 3) + 2
+
+
+def reason_against(header: Header, x0: int, y0: int) -> str | None:
+    """Why a window that begins at this pixel cannot be made of the bits; None where it can."""
+    across, down = header.mcu
+    if x0 % across or y0 % down:
+        return f"it begins at {x0}, {y0}, off the grid of {across} x {down} px blocks"
+    return None
+
+
+def window_runs(index: McuIndex, x0: int, y0: int, x1: int, y1: int) -> Runs:
+    """The runs that make up a window in pixels, which begins on the grid of MCUs."""
+    across, down = index.header.mcu
+    return index.runs(x0 // across, y0 // down, -(-x1 // across), -(-y1 // down))
+
+
+def cut_runs(stretch: Stretch, runs: Runs, header: Header, look: Lookups, width: int, height: int) -> bytes:
+    """A JPEG of `width` x `height` px whose MCUs are the runs', one behind the other.
+
+    Its coefficients are those of the file the bits are from. Raises CannotCut where a DC difference
+    between two runs has no code in the file's tables, and where the bytes are not the ones parsed.
+    """
+    from tilekit.jpeg.kernels.streams import copy_runs
+
+    head = np.frombuffer(header_bytes(header.sized(width, height), look.written), np.uint8)
+    shift = 8 * stretch.base
+    starts, ends = runs.starts - shift, runs.ends - shift
+    before, after = (
+        np.ascontiguousarray(runs.before).reshape(-1),
+        np.ascontiguousarray(runs.after).reshape(-1),
+    )
+    needed = len(head) + runs.bytes * 9 // 8 + 16 * len(starts) + 64
+    for _ in range(2):
+        out = np.empty(needed, np.uint8)
+        out[: len(head)] = head
+        stop = copy_runs(
+            stretch.data, starts, ends, before, after, look.plan, look.tables, look.codes, out, len(head)
+        )
+        if stop < 0:
+            raise CannotCut("a DC difference has no code in its tables")
+        if stop + 8 <= needed:
+            return out[:stop].tobytes() + _EOI
+        needed = int(stop) + 64
+    raise CannotCut("its bits changed while they were copied")

@@ -1,0 +1,136 @@
+"""Huffman tables as the kernels look them up, and the codes DC differences are coded anew with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+Codes = tuple[bytes, bytes]  # as in a DHT: how many codes of each length 1 to 16, and their symbols
+_ALL = 65536
+_END = 64  # an end of block is told by this many places more
+_CATEGORIES = 12
+
+
+@dataclass(frozen=True)
+class Lookups:
+    """`tables` and `plan` of `kernels.streams.parse`, `codes` of `copy_runs`, and the DC tables to write."""
+
+    tables: NDArray[np.uint16]
+    plan: NDArray[np.int64]
+    codes: NDArray[np.int64]
+    written: tuple[Codes, ...]
+
+
+def is_complete(table: Codes) -> bool:
+    """Whether the lengths leave every code its own place (a stream could not be read otherwise)."""
+    counts, symbols = table
+    used = sum(count << (16 - length) for length, count in enumerate(counts, 1))
+    return len(counts) == 16 and sum(counts) == len(symbols) <= 256 and 0 < used <= _ALL
+
+
+def lookups(
+    sampling: Sequence[tuple[int, int]], dc: Sequence[Codes], ac: Sequence[Codes], restart: int
+) -> Lookups:
+    """Of a scan whose components have these samplings (h, v) and tables; each one is made once."""
+    written = tuple(widened(table) for table in dc)
+    parts: list[NDArray[np.uint16]] = []
+    dc_at: dict[Codes, int] = {}
+    ac_at: dict[Codes, int] = {}
+    for table in dict.fromkeys(written):
+        dc_at[table] = sum(map(len, parts))
+        parts.append(_dc(table))
+    for table in dict.fromkeys(ac):
+        ac_at[table] = sum(map(len, parts))
+        parts += [_several(table), _single(table)]
+    plan = np.zeros(40, np.int64)
+    order = [which for which, (h, v) in enumerate(sampling) for _ in range(h * v)]
+    plan[0], plan[1], plan[2] = len(order), len(sampling), restart
+    for block, which in enumerate(order):
+        plan[8 + block], plan[18 + block], plan[28 + block] = which, dc_at[written[which]], ac_at[ac[which]]
+    codes = np.zeros(16 * len(sampling), np.int64)
+    for which, table in enumerate(written):
+        for code, length, symbol in _codes(table):
+            if symbol < _CATEGORIES:
+                codes[16 * which + symbol] = code | length << 16
+    return Lookups(np.concatenate(parts), plan, codes, written)
+
+
+@lru_cache(64)
+def widened(table: Codes) -> Codes:
+    """The DC table with a code for each category, where there is room behind its longest code.
+
+    Optimized tables lack the categories a scan does not use, and a tile may need them at a jump. The code
+    of ones only, which no table uses, makes room for longer ones; all others stay as they are.
+    """
+    counts, symbols = list(table[0]), table[1]
+    missing = bytes(category for category in range(_CATEGORIES) if category not in symbols)
+    if not missing:
+        return table
+    longest = max(length for length, count in enumerate(counts, 1) if count)
+    free = _ALL - sum(count << (16 - length) for length, count in enumerate(counts, 1))
+    for length in range(longest, 17):
+        room = free >> (16 - length)
+        if room > len(missing):  # one code more stays unused: that of ones only
+            counts[length - 1] += len(missing)
+            return bytes(counts), symbols + missing
+    return table
+
+
+def _codes(table: Codes) -> list[tuple[int, int, int]]:
+    """(code, length, symbol), in the order of T.81, annex C."""
+    found, code, place = [], 0, 0
+    for length, count in enumerate(table[0], 1):
+        for _ in range(count):
+            found.append((code, length, table[1][place]))
+            code, place = code + 1, place + 1
+        code <<= 1
+    return found
+
+
+@lru_cache(16)
+def _dc(table: Codes) -> NDArray[np.uint16]:
+    made = np.zeros(_ALL, np.uint16)
+    for code, length, symbol in _codes(table):
+        first = code << (16 - length)
+        if symbol < 16:
+            made[first : first + (1 << (16 - length))] = length + 32 * symbol
+    return made
+
+
+@lru_cache(16)
+def _single(table: Codes) -> NDArray[np.uint16]:
+    made = np.zeros(_ALL, np.uint16)
+    for code, length, symbol in _codes(table):
+        first, run, size = code << (16 - length), symbol >> 4, symbol & 15
+        if size == 0 and run not in (0, 15):
+            continue
+        places = _END if symbol == 0 else run + 1
+        made[first : first + (1 << (16 - length))] = length + size + 32 * places
+    return made
+
+
+@lru_cache(16)
+def _several(table: Codes) -> NDArray[np.uint16]:
+    """As many whole symbols as 16 bits hold; the first one even where its value reaches beyond."""
+    single = _single(table)
+    stream = np.arange(_ALL, dtype=np.int64)
+    bits = (single & 31).astype(np.int64)
+    places = (single >> 5).astype(np.int64)
+    wrong = single == 0
+    growing = np.flatnonzero(~wrong & (places < _END) & (bits < 15))
+    while growing.size:
+        following = single[(stream[growing] << bits[growing]) & 0xFFFF].astype(np.int64)
+        more_bits, more_places = following & 31, following >> 5
+        there = places[growing] + (more_places & 63)
+        fits = (following > 0) & (bits[growing] + more_bits <= 16) & (there < _END)
+        growing, more_bits, more_places = growing[fits], more_bits[fits], more_places[fits]
+        bits[growing] += more_bits
+        places[growing] += more_places
+        growing = growing[(places[growing] < _END) & (bits[growing] < 15)]
+    made = (bits + 32 * places).astype(np.uint16)
+    made[wrong] = 32 * 127
+    return made
