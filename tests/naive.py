@@ -158,3 +158,21 @@ def merge(boxes, scores, class_ids, tile_index, grid, policy):
             others, label = kept[best], pieces[i][2]
             others[label] = max(others.get(label, 0.0), pieces[i][1])
     return [(*pieces[i], kept[i]) for i in sorted(kept)]
+
+
+def carry_shapes(geometries, boxes, grid, min_visible):
+    """Rows of (tile, source, box, visible, clipped geometry): every outline against every tile, one by one."""
+    import shapely
+
+    rows = []
+    for tile, window in enumerate(grid):
+        x1, y1 = min(window.x1, grid.width), min(window.y1, grid.height)
+        frame = shapely.box(window.x0, window.y0, x1, y1)
+        for source, outline in enumerate(geometries):
+            shown = shapely.intersection(outline, frame)
+            visible = shown.area / outline.area
+            if visible > 0 and visible >= min_visible:
+                left, top, right, bottom = shown.bounds
+                box = [left - window.x0, top - window.y0, right - window.x0, bottom - window.y0]
+                rows.append((tile, source, box, visible, shown))
+    return rows

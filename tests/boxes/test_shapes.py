@@ -41,8 +41,8 @@ def test_structs_carry_their_shapes(column, data):
     for struct in (found, truth):
         assert struct[::-1].shapes == column[::-1]
         assert pickle.loads(pickle.dumps(struct)) == struct
-        assert struct.with_shapes(None) != struct
-        both = type(struct).concat([struct, struct.with_shapes(None)])
+        assert struct.replaced(shapes=None) != struct
+        both = type(struct).concat([struct, struct.replaced(shapes=None)])
         assert both.shapes[:count] == column
         if column.kind == "oriented":
             assert np.array_equal(both.shapes[count:].boxes, boxes)
@@ -195,4 +195,4 @@ def test_predictions_keep_their_shapes_on_disk(column, tmp_path_factory):
     if column.given.any() or any(row is not None for row in column.to_json()):
         assert page.detections == found
     else:
-        assert page.detections == found.with_shapes(None)
+        assert page.detections == found.replaced(shapes=None)

@@ -112,11 +112,10 @@ class Detections:
         """Shapes with the boxes around them; every row must have a shape."""
         return cls(column.hulls(shapes), scores, class_ids, names, tile_index, None, shapes)
 
-    def with_shapes(self, shapes: Shapes | None) -> Self:
-        """The same boxes with other shapes, or none."""
-        return type(self)(
-            self.boxes, self.scores, self.class_ids, self.names, self.tile_index, self.cut, shapes
-        )
+    def replaced(self, **fields: Any) -> Self:
+        """The same rows with some fields given anew: every other field, shapes too, stays with its row."""
+        given = {name: getattr(self, name) for name in self.__slots__} | fields
+        return type(self)(**given)
 
     @classmethod
     def empty(cls, names: Sequence[str] = ()) -> Self:

@@ -1,6 +1,7 @@
 """Carrying: which tiles of a page go into a dataset, with which boxes, and what is painted over in them.
 
-A box is a positive of every tile that shows at least `min_visible` of it. Less is a sliver: neither
+A box is a positive of every tile that shows at least `min_visible` of it (of its polygon or mask, where it has
+one; its box is then the one around what is visible). Less is a sliver: neither
 a positive nor background, so in training tiles it is painted over, or the tile is left out. Every
 object that is not ignored is a positive of at least one tile, or the plan says why it is of none.
 """
@@ -18,7 +19,8 @@ from numpy.typing import NDArray
 
 from tilekit.boxes import checks
 from tilekit.boxes.annotations import Annotations
-from tilekit.boxes.remap import remap_to_tiles
+from tilekit.boxes.remap import remap_to_tiles, shapes_in, shown_through
+from tilekit.boxes.shapes import Shapes
 from tilekit.datasets.crowding import groups_of, shifts_around, windows_around
 from tilekit.errors import InvalidArgument
 from tilekit.grid import TileGrid, Window
@@ -79,7 +81,7 @@ class TilePlan:
     `index`: its place in the grid, or SHIFTED for a window beside the grid. `copy`: 0, or 1, 2, ...
     for further copies of the same window with other objects painted over. `boxes` (n, 4) float64,
     clipped to tile and page; `source` (n,) int64: rows of the page's annotations; `masks` (m, 4)
-    float64: rectangles to paint over, save where they overlap `boxes`.
+    float64: rectangles to paint over, save where they overlap `boxes`; `shapes`: those of `boxes`, clipped.
     """
 
     window: Window
@@ -88,6 +90,7 @@ class TilePlan:
     boxes: NDArray[np.float64]
     source: NDArray[np.int64]
     masks: NDArray[np.float64]
+    shapes: Shapes | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +148,7 @@ class _Page:
     """The work on one page: boxes on the reduced scan, tiles taken so far."""
 
     def __init__(self, annotations: Annotations, grid: TileGrid, rules: CarryingRules) -> None:
-        self.grid, self.rules = grid, rules
+        self.grid, self.rules, self.annotations = grid, rules, annotations
         limit = np.array([grid.width, grid.height] * 2, dtype=np.float64)
         base = np.array([grid.base_width, grid.base_height] * 2, dtype=np.float64)
         self.base = np.clip(annotations.boxes, 0, base)
@@ -170,7 +173,7 @@ class _Page:
     def take_grid_tiles(self) -> None:
         """Every grid tile that shows an object well enough and nothing that keeps it out."""
         inside = np.flatnonzero(self.inside)
-        carried = remap_to_tiles(self.base[inside], self.grid, 0.0)
+        carried = remap_to_tiles(self.annotations.replaced(boxes=self.base)[inside], self.grid, 0.0)
         rows, tiles, clipped = inside[carried.source_index], carried.tile_index, carried.boxes
         share = carried.visible
         positive = ~self.ignore[rows] & (share >= self.rules.min_visible)
@@ -220,9 +223,9 @@ class _Page:
             masked = masked | self.ignore[view.rows]
         self.slivers += int(view.sliver.sum())
         self.windows.add(window)
-        self.tiles.append(
-            TilePlan(window, index, copy, view.boxes[shown], view.rows[shown], view.boxes[masked])
-        )
+        shapes, rows = self.annotations.shapes, view.rows[shown]
+        drawn = None if shapes is None else shapes_in(shapes[rows], window, self.grid)
+        self.tiles.append(TilePlan(window, index, copy, view.boxes[shown], rows, view.boxes[masked], drawn))
 
     def replace_crowded(self) -> None:
         """For a window with too many boxes: shifted windows, then copies with the others painted over."""
@@ -336,6 +339,11 @@ class _Page:
         share = areas / self.area[rows]
         positive = ~self.ignore[rows] & (share >= self.rules.min_visible)
         clipped -= np.array([window.x0, window.y0] * 2, dtype=np.float64)
+        if self.annotations.shapes is not None:
+            clipped, share = shown_through(self.annotations.shapes[rows], clipped, share, window, self.grid)
+            seen = share > 0
+            rows, clipped, share = rows[seen], clipped[seen], share[seen]
+            positive = ~self.ignore[rows] & (share >= self.rules.min_visible)
         return _View(rows, clipped, share, positive, ~self.ignore[rows] & ~positive)
 
 

@@ -107,7 +107,8 @@ def _side_labels(
         for tile in item.plan.tiles:
             name = tile_path(stems[item.page.key.source], item.page.key.page, tile, extension)
             key = PageKey(place(name))
-            pages[key] = Annotations(tile.boxes, found.class_ids[tile.source], found.names)
+            ids = found.class_ids[tile.source]
+            pages[key] = Annotations(tile.boxes, ids, found.names, None, tile.shapes)
             sizes[key] = (tile.window.width, tile.window.height)
     return LabelSet(pages, sizes=sizes, names=names)
 

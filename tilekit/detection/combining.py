@@ -31,9 +31,7 @@ def unite_passes(passes: Sequence[Detections], policy: MergePolicy) -> Detection
         nms(every.boxes[rows], priority[rows], held, threshold=policy.threshold, metric="ios"), len(rows)
     )
     kept[rows[cut[rows] & ~contained]] = False
-    return Detections(
-        every.boxes[kept], every.scores[kept], every.class_ids[kept], every.names, None, cut[kept]
-    )
+    return every.replaced(tile_index=None, cut=cut)[kept]
 
 
 def drop_decoys(found: Detections, decoys: Sequence[str], threshold: float) -> Detections:
@@ -55,9 +53,7 @@ def select(found: Detections, keep: NDArray[np.bool_], names: Sequence[str]) -> 
     """Rows of a mask, under fewer names."""
     rows = found[keep]
     places = np.array([names.index(name) if name in names else 0 for name in found.names] or [0])
-    return Detections(
-        rows.boxes, rows.scores, places[rows.class_ids], tuple(names), rows.tile_index, rows.cut
-    )
+    return rows.replaced(class_ids=places[rows.class_ids], names=tuple(names))
 
 
 def _mask(kept: NDArray[np.int64], count: int) -> NDArray[np.bool_]:

@@ -194,7 +194,7 @@ def _row(answers: Sequence[Answer], names: tuple[str, ...]) -> Detections:
     parts = [answer.found for answer in answers if answer.found is not None]
     every = Detections.concat([Detections.empty(names), *parts])
     index = np.repeat([answer.index for answer in answers], [len(part) for part in parts]).astype(np.int64)
-    return Detections(every.boxes, every.scores, every.class_ids, every.names, index)
+    return every.replaced(tile_index=index)
 
 
 def _hopeless(failed: Sequence[FailedTile]) -> str:

@@ -163,7 +163,7 @@ class LabelSet(Mapping[PageKey, Annotations]):
         pages = {}
         for key, page in self._pages.items():
             marked = np.array([name in wanted for name in page.labels], dtype=np.bool_)
-            pages[key] = Annotations(page.boxes, page.class_ids, page.names, page.ignore | marked)
+            pages[key] = page.replaced(ignore=page.ignore | marked)
         return self.replace(pages=pages)
 
 
@@ -174,7 +174,7 @@ def renamed(page: Annotations, names: tuple[str, ...]) -> Annotations:
     places = {name: place for place, name in enumerate(names)}
     mapping: NDArray[np.int64] = np.array([places.get(name, -1) for name in page.names], dtype=np.int64)
     ids = mapping[page.class_ids] if len(page) else page.class_ids
-    return Annotations(page.boxes, ids, names, page.ignore)
+    return page.replaced(class_ids=ids, names=names)
 
 
 def _united(pages: Mapping[PageKey, Annotations], names: tuple[str, ...] | list[str]) -> tuple[str, ...]:

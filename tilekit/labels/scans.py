@@ -111,7 +111,8 @@ def _fitted(
     alike = abs(across / down - 1) <= _SAME_SHAPE
     if rescale and alike:
         scale = np.array([across, down, across, down])
-        return true, Annotations(page.boxes * scale, page.class_ids, page.names, page.ignore)
+        shapes = None if page.shapes is None else page.shapes.scaled(across, down)
+        return true, page.replaced(boxes=page.boxes * scale, shapes=shapes)
     hint = "the labels are of another scan"
     if alike:
         hint = f"the labels were drawn at {1 / across:.4g} times its size; rescale them with rescale=True"

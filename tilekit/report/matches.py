@@ -110,7 +110,7 @@ def _named(page: Annotations, names: tuple[str, ...]) -> Annotations:
     wanted = (*names, *(name for name in page.names if name not in names))
     to_names = np.array([wanted.index(name) for name in page.names], dtype=np.int64)
     ids = to_names[page.class_ids] if len(page) else page.class_ids
-    return Annotations(page.boxes, ids, wanted, page.ignore)
+    return page.replaced(class_ids=ids, names=wanted)
 
 
 def page_json(page: PageBoxes, names: tuple[str, ...]) -> dict[str, Any]:
