@@ -7,11 +7,13 @@ import io
 import numpy as np
 import pytest
 import tifffile
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 import tilekit as tk
+from tilekit.scans.encoding import encode_image
+from tilekit.scans.resampling import box_reduced
 from tilekit.scans.scan import Scan
 
 
@@ -65,3 +67,58 @@ def test_tiff_strips_and_tiles(tmp_path, tile, compression):
         assert scan.info.access == ("block" if tile else "scanline")
         assert np.array_equal(whole(scan, cut(333, 100)), pixels)
         assert np.array_equal(scan.read(10, 20, 200, 300), pixels[20:300, 10:200])
+
+
+def waves(height: int, width: int) -> np.ndarray:
+    """A smooth page, so steep that a shift of a quarter of a reduced pixel would show."""
+    y, x = np.mgrid[0:height, 0:width] + 0.5
+    wave = 128 + 60 * np.sin(x / 23) + 60 * np.cos(y / 19)
+    return np.repeat(wave.astype(np.uint8)[..., None], 3, axis=2)
+
+
+def means(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The mean over each reduced pixel's own area, by the exact reduction that slides use."""
+    height, width = pixels.shape[:2]
+    read = lambda x0, y0, x1, y1: pixels[y0:y1, x0:x1]  # noqa: E731
+    return box_reduced(read, (width, height), size, (0, 0, *size)).astype(int)
+
+
+@settings(max_examples=25)
+@given(
+    height=st.integers(180, 420),
+    width=st.integers(180, 420),
+    scale=st.sampled_from([1 / 8, 1 / 4, 1 / 2, 0.3, 0.11]),
+)
+@example(height=401, width=399, scale=1 / 8)
+def test_a_jpeg_reduced_while_decoding_lies_where_the_reduced_page_lies(height, width, scale):
+    pixels = waves(height, width)
+    data = encode_image(pixels, quality=98).data
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    with tk.open_scan(data) as scan:
+        page = whole(scan, [size[1]], size)
+        assert np.array_equal(
+            scan.read(3, 5, size[0] - 2, size[1] - 1, scale=size), page[5 : size[1] - 1, 3 : size[0] - 2]
+        )
+    inner = np.s_[1:-1, 1:-1]
+    assert (
+        np.abs(page.astype(int) - means(pixels, size))[inner].max() <= 8
+    )  # an eighth of a pixel on either axis
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("size", [(160, 240), (163, 245)])
+def test_a_turned_jpeg_is_reduced_as_its_upright_copy(orientation, size):
+    picture = Image.fromarray(waves(*size))
+    exif = picture.getexif()
+    exif[274] = orientation
+    data, upright = io.BytesIO(), io.BytesIO()
+    picture.save(data, "JPEG", quality=98, exif=exif)
+    ImageOps.exif_transpose(picture_of(data)).save(upright, "PNG")
+    with tk.open_scan(data.getvalue()) as scan, tk.open_scan(upright.getvalue()) as plain:
+        target = (scan.width // 4, scan.height // 4)
+        one, other = (whole(each, [target[1]], target).astype(int) for each in (scan, plain))
+    assert np.abs(one - other)[1:-1, 1:-1].max() <= 4
+
+
+def picture_of(data: io.BytesIO) -> Image.Image:
+    return Image.open(io.BytesIO(data.getvalue()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
@@ -29,10 +30,12 @@ _FAIL_ON = {"jpegload": "warning", "tiffload": "warning"}
 
 
 _PLACES = 1 << 24
+_DCT_SHRINKS = (8, 4, 2)
+_MOST_SHIFT = 1 / 8
 # Up to here a page is decoded whole, which spares small scans a thread and half their time.
 SMALL_BYTES = 1 << 24
 _PULLED = {"png", "tiff"}  # cheaper by regions than pushed; see pushing.py
-Loader = Callable[[str], Any]
+Loader = Callable[..., Any]
 
 
 class VipsScan(Scan):
@@ -129,17 +132,32 @@ class VipsScan(Scan):
             return None
 
     def _page(self, access: str, size: tuple[int, int]) -> Any:
-        image = None
-        if access == "sequential":  # the image that was opened for its header serves the first pass
+        image, shrink = None, self._shrink(size)
+        if access == "sequential" and shrink == 1:  # the image opened for its header serves the first pass
             with self._lock:
                 image, self._first = self._first, None
         if image is None:
-            image = to_page(self._loader(access), str(self.key))
-        if (image.width, image.height) != (self.width, self.height):
+            loaded = self._loader(access) if shrink == 1 else self._loader(access, shrink=shrink)
+            image = to_page(loaded, str(self.key))
+        if (image.width, image.height) != (self.width // shrink, self.height // shrink):
             raise ScanCorrupt(f"{self.key}: changed while it was open")
         if size != (self.width, self.height):
-            image = reduced(image, size)
+            image = reduced(image, size, (self.width / shrink, self.height / shrink))
         return calm(image)
+
+    def _shrink(self, size: tuple[int, int]) -> int:
+        """How many base pixels a side the decoder itself may make one of: 8, 4 or 2 in a JPEG's DCT, else 1.
+
+        libvips leaves out the part of such a pixel in which sides that are no multiple end, on the right and
+        below as stored; where the page is then turned it would be missing elsewhere, so it is decoded whole.
+        """
+        if self.info.kind != "jpeg":
+            return 1
+        for shrink in _DCT_SHRINKS:
+            shift = max(_shift(self.width, shrink, size[0]), _shift(self.height, shrink, size[1]))
+            if shift <= _MOST_SHIFT and not (self._turned and (self.width % shrink or self.height % shrink)):
+                return shrink
+        return 1
 
 
 def _whole(image: Any) -> NDArray[np.uint8]:
@@ -153,32 +171,46 @@ def _slices(page: NDArray[np.uint8], spans: Sequence[Span]) -> Iterator[NDArray[
         yield page[start:stop]
 
 
-def reduced(image: Any, size: tuple[int, int]) -> Any:
+def _shift(base: int, shrink: int, wanted: int) -> float:
+    """How far, in reduced pixels, an axis decoded at 1 / shrink would lie from its place; infinite where too small.
+
+    libvips' reduce leaves what does not divide out in equal parts on both sides.
+    """
+    if base < shrink * wanted:
+        return math.inf
+    missing = base / shrink % 1
+    return min(missing, 1 - missing) / 2 * wanted * shrink / base
+
+
+def reduced(image: Any, size: tuple[int, int], extent: tuple[float, float] | None = None) -> Any:
     """The image resampled to `size` (width, height): a box by whole pixels, then Lanczos 3.
 
+    `extent`: how large the page is in the image's pixels, where less than one is missing on the right or below.
     libvips adds up positions from the left edge of whatever region it computes, and rounding
     then depends on the region. Factors rounded to 24 binary places make those sums exact, so a
     rectangle read alone has the very pixels of the whole.
     """
-    for axis, (now, wanted) in enumerate(zip((image.width, image.height), size, strict=True)):
+    for axis, wanted in enumerate(size):
+        now = extent[axis] if extent else (image.width, image.height)[axis]
+        if now - (image.width, image.height)[axis] > 0.5:
+            image = image.embed(0, 0, image.width + (axis == 0), image.height + (axis == 1), extend="copy")
         if wanted > now:
-            times = -(-wanted // now)
-            image = image.zoom(times, 1) if axis == 0 else image.zoom(1, times)
-        box = now // wanted // 2
+            times = math.ceil(wanted / now)
+            image, now = image.zoom(times, 1) if axis == 0 else image.zoom(1, times), now * times
+        box = int(now // wanted // 2)
         if box > 1:
             image = image.shrinkh(box, ceil=True) if axis == 0 else image.shrinkv(box, ceil=True)
-        image = _reduced_axis(image, axis, wanted)
+            now /= box
+        factor = round(now / wanted * _PLACES) / _PLACES
+        if factor != 1:
+            image = (
+                image.reduceh(factor, kernel="lanczos3")
+                if axis == 0
+                else image.reducev(factor, kernel="lanczos3")
+            )
     if (image.width, image.height) != size:
         image = image.gravity("north-west", size[0], size[1], extend="copy")
     return image
-
-
-def _reduced_axis(image: Any, axis: int, wanted: int) -> Any:
-    now = image.height if axis else image.width
-    factor = round(now / wanted * _PLACES) / _PLACES
-    if now == wanted:
-        return image
-    return image.reducev(factor, kernel="lanczos3") if axis else image.reduceh(factor, kernel="lanczos3")
 
 
 def calm(image: Any) -> Any:
@@ -230,10 +262,10 @@ def open_vips(
     if form.kind == "svg" and dpi is not None:
         options["dpi"] = dpi
 
-    def load(access: str) -> Any:
+    def load(access: str, **more: Any) -> Any:
         if source.path is not None:
-            return pyvips.Operation.call(form.loader, str(source.path), access=access, **options)
-        return pyvips.Operation.call(form.loader + "_buffer", source.data, access=access, **options)
+            return pyvips.Operation.call(form.loader, str(source.path), access=access, **options, **more)
+        return pyvips.Operation.call(form.loader + "_buffer", source.data, access=access, **options, **more)
 
     key = PageKey(source.name, page)
     return scan_of(load, key, kind=form.kind, pages=pages, dpi=dpi, source=source, max_pixels=max_pixels)
@@ -250,7 +282,7 @@ def scan_of(
     source: Source | None = None,
     max_pixels: int | None = None,
 ) -> VipsScan:
-    """A scan of what `load(access)` gives; what is not told is read from the image."""
+    """A scan of what `load(access)` gives (of a JPEG also `load(access, shrink=8)`); what is not told is read from it."""
     with vips_errors(key):
         image = load("sequential")
         check_size(key, image.width, image.height, max_pixels or image.width * image.height)
