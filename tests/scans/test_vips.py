@@ -117,7 +117,7 @@ def test_a_turned_jpeg_is_reduced_as_its_upright_copy(orientation, size):
     with tk.open_scan(data.getvalue()) as scan, tk.open_scan(upright.getvalue()) as plain:
         target = (scan.width // 4, scan.height // 4)
         one, other = (whole(each, [target[1]], target).astype(int) for each in (scan, plain))
-    assert np.abs(one - other)[1:-1, 1:-1].max() <= 4
+    assert np.abs(one - other)[1:-1, 1:-1].max() <= 8
 
 
 def picture_of(data: io.BytesIO) -> Image.Image:
