@@ -21,9 +21,9 @@ Box = tuple[str, int, int, int, int]
 class Clients:
     """S3 and the service on one URL, with a fresh bucket."""
 
-    def __init__(self, url: str, region: str = "us-east-1") -> None:
+    def __init__(self, url: str, region: str = "us-east-1", key: str = "key", secret: str = "secret") -> None:
         config = Config(retries={"total_max_attempts": 1})
-        keys = {"aws_access_key_id": "key", "aws_secret_access_key": "secret", "region_name": region}
+        keys = {"aws_access_key_id": key, "aws_secret_access_key": secret, "region_name": region}
         self.url = url
         self.s3 = boto3.client("s3", endpoint_url=url, config=config, **keys)
         self.service = boto3.client("rekognition", endpoint_url=url, config=config, **keys)

@@ -58,7 +58,7 @@ def ask(
         ("DescribeProjects", b'{"NextToken": "abc"}', {}, "InvalidPaginationTokenException"),
         ("CreateProject", b"{}", {}, "ValidationException"),
         ("CreateProject", b'{"ProjectName": "two words"}', {}, "ValidationException"),
-        ("DetectText", b'{"Image": {"Bytes": "AAAA"}}', {}, "InvalidParameterException"),
+        ("DetectText", b'{"Image": {"Bytes": "AAAA"}}', {}, "AccessDeniedException"),
     ],
 )
 def test_refuses_as_the_service_does(

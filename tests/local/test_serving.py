@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import urllib.request
 
-from tests.local.clients import Clients
+from tests.local.clients import Clients, wait
 from tilekit.local.usage import USAGE_PATH
 
 
@@ -27,4 +27,12 @@ def test_the_whole_flow_in_canned_mode(canned: Clients) -> None:
     with urllib.request.urlopen(canned.url + USAGE_PATH) as answer:
         assert json.load(answer)["unit_minutes"] >= 1
     canned.service.delete_project_version(ProjectVersionArn=arn)
+    for dataset in datasets(canned, project):
+        canned.service.delete_dataset(DatasetArn=dataset["DatasetArn"])
+    wait(lambda: not datasets(canned, project))
     canned.service.delete_project(ProjectArn=project)
+
+
+def datasets(clients: Clients, project: str) -> list[dict[str, str]]:
+    found = clients.service.describe_projects(ProjectNames=[project.split("/")[1]])
+    return found["ProjectDescriptions"][0]["Datasets"]  # type: ignore[no-any-return]

@@ -1,6 +1,7 @@
 """A local Rekognition Custom Labels: the service's protocol, states, limits and files, and real training.
 
-`running()` gives a server's URL for tests and demos; `serve()` runs one until interrupted.
+`running()` gives a server's URL for tests and demos; `serve()` runs one until interrupted. `cli` and `demo` call it,
+and users' own tests do; it never calls AWS, and nothing of it is imported by the rooms below.
 """
 
 from __future__ import annotations
@@ -9,5 +10,6 @@ from tilekit.local.faults import FaultRule as FaultRule
 from tilekit.local.launch import serve as serve
 from tilekit.local.running import running as running
 from tilekit.local.settings import ServerSettings as ServerSettings
+from tilekit.local.signing import Key as Key
 
-__all__ = ["FaultRule", "ServerSettings", "running", "serve"]
+__all__ = ["FaultRule", "Key", "ServerSettings", "running", "serve"]

@@ -11,8 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from tilekit.local.accounts import ACCOUNT
 from tilekit.local.clock import Clock
-from tilekit.local.objects import ACCOUNT, Buckets
+from tilekit.local.faults import FaultPlan
+from tilekit.local.objects import Buckets
 from tilekit.local.protocol import ServiceFault
 from tilekit.local.settings import ServerSettings
 from tilekit.local.state import State
@@ -47,10 +49,14 @@ class Ingester(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls: the Region of the signature and the account of the ARNs."""
+    """Who calls: the Region of the signature and the account of the access key."""
 
     region: str
     account: str = ACCOUNT
+
+    def arn(self, rest: str) -> str:
+        """The ARN of a resource of this caller."""
+        return f"arn:aws:rekognition:{self.region}:{self.account}:{rest}"
 
 
 @dataclass(slots=True)
@@ -64,6 +70,7 @@ class Service:
     trainer: Trainer
     models: ModelStore
     ingester: Ingester
+    faults: FaultPlan
 
 
 Operation = Callable[[Service, Caller, dict[str, Any]], dict[str, Any]]
@@ -106,20 +113,35 @@ def settle(service: Service) -> None:
 
 
 def forget(db: sqlite3.Connection, table: str, arn: str, *, entries: bool = False) -> None:
-    """Remove a row with its tags, and a dataset's entries."""
+    """Remove a row with its tags, a dataset's entries, a project's policies."""
     db.execute(f"DELETE FROM {table} WHERE arn = ?", (arn,))
     db.execute("DELETE FROM tags WHERE arn = ?", (arn,))
+    db.execute("DELETE FROM policies WHERE project = ?", (arn,))
     if entries:
         db.execute("DELETE FROM entries WHERE dataset = ?", (arn,))
 
 
-def need(service: Service, table: str, arn: str, what: str) -> sqlite3.Row:
-    """The row of an ARN; ResourceNotFoundException where there is none."""
-    settle(service)
-    found = service.state.row(f"SELECT * FROM {table} WHERE arn = ?", arn)
-    if found is None:
+def need(service: Service, caller: Caller, table: str, arn: str, what: str) -> sqlite3.Row:
+    """The row of an ARN of the caller's; AccessDeniedException for another account's.
+
+    ResourceNotFoundException where there is none, or none in the Region of the call.
+    """
+    region, account = arn.split(":")[3:5]
+    if account != caller.account:
+        raise ServiceFault(
+            "AccessDeniedException",
+            f"Account {caller.account} is not authorized to use {arn}, which is of account {account}.",
+        )
+    found = find(service, table, arn)
+    if found is None or region != caller.region:
         raise ServiceFault("ResourceNotFoundException", f"The requested {what} was not found: {arn}")
     return found
+
+
+def find(service: Service, table: str, arn: str) -> sqlite3.Row | None:
+    """The row of an ARN, whoever owns it, or None."""
+    settle(service)
+    return service.state.row(f"SELECT * FROM {table} WHERE arn = ?", arn)
 
 
 def write_tags(db: sqlite3.Connection, arn: str, tags: Mapping[str, str] | None) -> None:
@@ -130,15 +152,17 @@ def write_tags(db: sqlite3.Connection, arn: str, tags: Mapping[str, str] | None)
     )
 
 
-def page(rows: Sequence[Any], request: Mapping[str, Any], operation: str) -> tuple[list[Any], dict[str, str]]:
-    """One page of `rows` (MaxResults, NextToken) and the answer's NextToken where more follow.
+def page(
+    rows: Sequence[Any], request: Mapping[str, Any], operation: str, most: int = 100
+) -> tuple[list[Any], dict[str, str]]:
+    """One page of `rows` (MaxResults, or `most`; NextToken) and the answer's NextToken where more follow.
 
     InvalidPaginationTokenException for a token that this operation did not give.
     """
     start = 0
-    if "NextToken" in request:
+    if request.get("NextToken"):  # an empty token asks for the first page
         start = _offset(request["NextToken"], operation)
-    stop = start + int(request.get("MaxResults", 100))
+    stop = start + int(request.get("MaxResults", most))
     rest = {"NextToken": _token(operation, stop)} if stop < len(rows) else {}
     return list(rows[start:stop]), rest
 

@@ -1,20 +1,17 @@
-"""Operations on datasets, and the worker that reads manifests into them."""
+"""Operations on datasets; what takes time is done by the worker."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-import threading
 from collections import Counter
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tilekit.local.context import Caller, Service, need, page, settle, write_tags
-from tilekit.local.entries import Entry, read_entries, shown_entry
-from tilekit.local.preparation import manifest_lines
+from tilekit.local.dataset_messages import dataset_message
+from tilekit.local.entries import shown_entry
+from tilekit.local.manifests import manifest_text
 from tilekit.local.protocol import ServiceFault
-from tilekit.rekognition.codes import CODES
 from tilekit.rekognition.limits import LIMITS
 
 _READY = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_FAILED")
@@ -22,18 +19,15 @@ _READY = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_FAILED")
 
 def create_dataset(service: Service, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
     """CreateDataset: from a manifest, as a copy, or empty."""
-    project = need(service, "projects", request["ProjectArn"], "project")
+    project = need(service, caller, "projects", request["ProjectArn"], "project")
     kind = request["DatasetType"]
     source = request.get("DatasetSource", {})
     if len(source) > 1:
         raise ServiceFault(
             "InvalidParameterException", "DatasetSource takes GroundTruthManifest or DatasetArn, not both."
         )
-    pending = _pending_source(service, source)
-    arn = (
-        f"arn:aws:rekognition:{caller.region}:{caller.account}:project/{project['name']}"
-        f"/dataset/{kind.lower()}/{service.clock.stamp()}"
-    )
+    pending = _pending_source(service, caller, source)
+    arn = caller.arn(f"project/{project['name']}/dataset/{kind.lower()}/{service.clock.stamp()}")
     now = service.clock.now()
     with service.state.change() as db:
         try:
@@ -51,7 +45,7 @@ def create_dataset(service: Service, caller: Caller, request: dict[str, Any]) ->
     return {"DatasetArn": arn}
 
 
-def _pending_source(service: Service, source: dict[str, Any]) -> dict[str, Any]:
+def _pending_source(service: Service, caller: Caller, source: dict[str, Any]) -> dict[str, Any]:
     if "GroundTruthManifest" in source:
         where = source["GroundTruthManifest"].get("S3Object", {})
         if "Bucket" not in where or "Name" not in where:
@@ -67,17 +61,16 @@ def _pending_source(service: Service, source: dict[str, Any]) -> dict[str, Any]:
         if size > LIMITS.max_manifest_bytes:
             raise ServiceFault("LimitExceededException", "The manifest is larger than 1 GB.")
         data = service.buckets.read(where["Bucket"], where["Name"], where.get("Version"))
-        text = data.decode("utf-8", errors="replace")
-        return {"kind": "manifest", "name": where["Name"], "text": text}
+        return {"kind": "manifest", "name": where["Name"], "text": manifest_text(data)}
     if "DatasetArn" in source:
-        dataset = need(service, "datasets", source["DatasetArn"], "dataset")
+        dataset = need(service, caller, "datasets", source["DatasetArn"], "dataset")
         return {"kind": "copy", "dataset": dataset["arn"]}
     return {"kind": "empty"}
 
 
 def describe_dataset(service: Service, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
     """DescribeDataset: status and counts."""
-    row = need(service, "datasets", request["DatasetArn"], "dataset")
+    row = need(service, caller, "datasets", request["DatasetArn"], "dataset")
     counts = service.state.row(
         "SELECT COUNT(*) AS total, SUM(labeled) AS labeled, SUM(errors) AS errors FROM entries WHERE dataset = ?",
         row["arn"],
@@ -90,7 +83,7 @@ def describe_dataset(service: Service, caller: Caller, request: dict[str, Any]) 
         "CreationTimestamp": row["created"],
         "LastUpdatedTimestamp": row["updated"],
         "Status": row["status"],
-        "StatusMessage": row["message"] or _status_message(row["status"]),
+        "StatusMessage": dataset_message(row),
         "DatasetStats": {
             "TotalEntries": counts["total"],
             "LabeledEntries": counts["labeled"] or 0,
@@ -98,21 +91,15 @@ def describe_dataset(service: Service, caller: Caller, request: dict[str, Any]) 
             "ErrorEntries": counts["errors"] or 0,
         },
     }
-    if row["message_code"]:
+    if row["message_code"] and row["until"] is None:
         shown["StatusMessageCode"] = row["message_code"]
     return {"DatasetDescription": shown}
 
 
-def _status_message(status: str) -> str:
-    phase, _, outcome = status.partition("_")
-    doing = {"CREATE": "created", "UPDATE": "updated", "DELETE": "deleted"}[phase]
-    return f"The dataset is being {doing}." if outcome == "IN_PROGRESS" else f"The dataset was {doing}."
-
-
 def update_dataset_entries(service: Service, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
     """UpdateDatasetEntries: `source-ref` is the key; replaces or adds, in the background."""
-    row = _idle(service, request["DatasetArn"])
-    text = request["Changes"]["GroundTruth"].decode("utf-8", errors="replace")
+    row = _idle(service, caller, request["DatasetArn"])
+    text = manifest_text(request["Changes"]["GroundTruth"])
     with service.state.change() as db:
         db.execute(
             "UPDATE datasets SET status = 'UPDATE_IN_PROGRESS', message = NULL, message_code = NULL, pending = ? "
@@ -125,7 +112,7 @@ def update_dataset_entries(service: Service, caller: Caller, request: dict[str, 
 
 def list_dataset_entries(service: Service, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
     """ListDatasetEntries with every filter; entries are JSON lines."""
-    row = _readable(service, request["DatasetArn"])
+    row = _readable(service, caller, request["DatasetArn"])
     query = "SELECT line, labeled FROM entries WHERE dataset = ?"
     values: list[Any] = [row["arn"]]
     for field, column in (("Labeled", "labeled"), ("HasErrors", "errors")):
@@ -145,7 +132,7 @@ def list_dataset_entries(service: Service, caller: Caller, request: dict[str, An
 
 def list_dataset_labels(service: Service, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
     """ListDatasetLabels: how many images have each label."""
-    row = _readable(service, request["DatasetArn"])
+    row = _readable(service, caller, request["DatasetArn"])
     counts: Counter[str] = Counter()
     boxed: Counter[str] = Counter()
     for entry in service.state.rows("SELECT labels, line FROM entries WHERE dataset = ?", row["arn"]):
@@ -163,7 +150,7 @@ def list_dataset_labels(service: Service, caller: Caller, request: dict[str, Any
 
 def distribute_dataset_entries(service: Service, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
     """DistributeDatasetEntries: moves 20 % of the training entries to an empty test dataset."""
-    rows = [_idle(service, item["Arn"], not_ready=True) for item in request["Datasets"]]
+    rows = [_idle(service, caller, item["Arn"], not_ready=True) for item in request["Datasets"]]
     kinds = {row["type"]: row for row in rows}
     if set(kinds) != {"TRAIN", "TEST"} or rows[0]["project"] != rows[1]["project"]:
         raise ServiceFault(
@@ -185,7 +172,7 @@ def distribute_dataset_entries(service: Service, caller: Caller, request: dict[s
 
 def delete_dataset(service: Service, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
     """DeleteDataset: not while it is being created or updated."""
-    row = need(service, "datasets", request["DatasetArn"], "dataset")
+    row = need(service, caller, "datasets", request["DatasetArn"], "dataset")
     if row["status"].endswith("IN_PROGRESS"):
         raise ServiceFault("ResourceInUseException", f"The dataset is in state {row['status']}.")
     with service.state.change() as db:
@@ -197,170 +184,18 @@ def delete_dataset(service: Service, caller: Caller, request: dict[str, Any]) ->
     return {}
 
 
-def _idle(service: Service, arn: str, *, not_ready: bool = False) -> sqlite3.Row:
-    row = need(service, "datasets", arn, "dataset")
+def _idle(service: Service, caller: Caller, arn: str, *, not_ready: bool = False) -> sqlite3.Row:
+    row = need(service, caller, "datasets", arn, "dataset")
     if row["status"] not in _READY:
         code = "ResourceNotReadyException" if not_ready else "ResourceInUseException"
         raise ServiceFault(code, f"The dataset is in state {row['status']}.")
     return row
 
 
-def _readable(service: Service, arn: str) -> sqlite3.Row:
-    row = need(service, "datasets", arn, "dataset")
+def _readable(service: Service, caller: Caller, arn: str) -> sqlite3.Row:
+    row = need(service, caller, "datasets", arn, "dataset")
     if row["status"] in ("CREATE_IN_PROGRESS", "CREATE_FAILED"):
         raise ServiceFault("ResourceNotReadyException", f"The dataset is in state {row['status']}.")
     if row["status"].endswith("IN_PROGRESS"):
         raise ServiceFault("ResourceInUseException", f"The dataset is in state {row['status']}.")
     return row
-
-
-class DatasetWorker:
-    """Reads what is pending for datasets, one thread; what a killed server left is taken up again."""
-
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="datasets")
-        self._service: Service | None = None
-        self._ready = threading.Event()
-
-    def begin(self, service: Service) -> None:
-        """Bind the server's parts and take up what an earlier run left."""
-        self._service = service
-        self._ready.set()
-        for row in service.state.rows("SELECT arn FROM datasets WHERE pending IS NOT NULL AND until IS NULL"):
-            self.submit(row["arn"])
-
-    def submit(self, dataset_arn: str) -> None:
-        """Begin what is pending for a dataset."""
-        self._pool.submit(self._run, dataset_arn)
-
-    def close(self) -> None:
-        """Finish what runs and stop."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
-
-    def _run(self, arn: str) -> None:
-        self._ready.wait()
-        service = self._service
-        assert service is not None
-        row = service.state.row("SELECT * FROM datasets WHERE arn = ?", arn)
-        if row is None or not row["pending"]:
-            return
-        pending = json.loads(row["pending"])
-        phase = row["status"].split("_")[0]
-        try:
-            _WORK[pending["kind"]](service, arn, pending)
-        except ServiceFault as fault:
-            _finish(service, [arn], phase, "FAILED", fault.message, "CLIENT_ERROR")
-        except Exception as exc:  # noqa: BLE001 - the service answers any failure of its own with a state
-            _finish(service, [arn], phase, "FAILED", f"Internal error: {exc}", "SERVICE_ERROR")
-
-
-def _finish(
-    service: Service, arns: list[str], phase: str, outcome: str, message: str | None, code: str
-) -> None:
-    with service.state.change() as db:
-        until = service.clock.until("create" if phase == "CREATE" else "update")
-        for arn in arns:
-            db.execute(
-                "UPDATE datasets SET until = ?, next_status = ?, message = ?, message_code = ?, pending = NULL, "
-                "updated = ? WHERE arn = ? AND status LIKE ?",
-                (
-                    until,
-                    f"{phase}_{outcome}",
-                    message,
-                    code,
-                    service.clock.now(),
-                    arn,
-                    f"{phase}_IN_PROGRESS",
-                ),
-            )
-
-
-def _store(db: sqlite3.Connection, arn: str, entries: list[Entry], *, replace: bool) -> None:
-    verb = (
-        "INSERT INTO entries (dataset, source_ref, line, labeled, errors, labels) VALUES (?, ?, ?, ?, ?, ?) "
-        "ON CONFLICT (dataset, source_ref) DO "
-    )
-    verb += (
-        "UPDATE SET line = excluded.line, labeled = excluded.labeled, errors = excluded.errors, labels = excluded.labels"
-        if replace
-        else "NOTHING"
-    )
-    rows = [
-        (arn, entry.source_ref, entry.line, int(entry.labeled), int(entry.errors), json.dumps(entry.labels))
-        for entry in entries
-    ]
-    db.executemany(verb, rows)
-
-
-def _from_manifest(service: Service, arn: str, pending: dict[str, Any]) -> None:
-    if "." not in pending["name"].rsplit("/", 1)[-1]:
-        raise _import_error("ERROR_MANIFEST_INACCESSIBLE_OR_UNSUPPORTED_FORMAT")
-    lines = manifest_lines(pending["text"].encode())
-    if not lines:
-        raise _import_error("ERROR_EMPTY_MANIFEST")
-    entries = list(read_entries(lines))
-    bad = len(lines) - sum(not entry.errors for entry in entries)
-    if bad > LIMITS.max_invalid_share * len(lines):
-        raise _import_error("ERROR_TOO_MANY_RECORDS_IN_ERROR")
-    if len(entries) > LIMITS.max_images:
-        raise _import_error("ERROR_MANIFEST_ROWS_EXCEEDS_MAXIMUM")
-    with service.state.change() as db:
-        db.execute("DELETE FROM entries WHERE dataset = ?", (arn,))
-        _store(db, arn, entries, replace=False)
-    _finish(service, [arn], "CREATE", "COMPLETE", None, "SUCCESS")
-
-
-def _import_error(code: str) -> ServiceFault:
-    return ServiceFault(code, CODES[code].message)
-
-
-def _from_copy(service: Service, arn: str, pending: dict[str, Any]) -> None:
-    with service.state.change() as db:
-        db.execute("DELETE FROM entries WHERE dataset = ?", (arn,))
-        db.execute(
-            "INSERT INTO entries (dataset, source_ref, line, labeled, errors, labels) "
-            "SELECT ?, source_ref, line, labeled, errors, labels FROM entries WHERE dataset = ? ORDER BY id",
-            (arn, pending["dataset"]),
-        )
-    _finish(service, [arn], "CREATE", "COMPLETE", None, "SUCCESS")
-
-
-def _empty(service: Service, arn: str, pending: dict[str, Any]) -> None:
-    _finish(service, [arn], "CREATE", "COMPLETE", None, "SUCCESS")
-
-
-def _update(service: Service, arn: str, pending: dict[str, Any]) -> None:
-    entries = list(read_entries(manifest_lines(pending["text"].encode())))
-    with service.state.change() as db:
-        _store(db, arn, entries, replace=True)
-    _finish(service, [arn], "UPDATE", "COMPLETE", None, "SUCCESS")
-
-
-def _distribute(service: Service, arn: str, pending: dict[str, Any]) -> None:
-    with service.state.change() as db:
-        rows = db.execute(
-            "SELECT id, labels FROM entries WHERE dataset = ? AND labeled ORDER BY id", (arn,)
-        ).fetchall()
-        per_label: Counter[str] = Counter(label for row in rows for label in json.loads(row["labels"]))
-        if any(count < 2 for count in per_label.values()) or not rows:
-            _finish(
-                service,
-                [arn, pending["test"]],
-                "UPDATE",
-                "FAILED",
-                "There are not enough images for each label to distribute: every label needs at least 2.",
-                "CLIENT_ERROR",
-            )
-            return
-        moved = [(pending["test"], row["id"]) for row in rows[::5]]
-        db.executemany("UPDATE entries SET dataset = ? WHERE id = ?", moved)
-    _finish(service, [arn, pending["test"]], "UPDATE", "COMPLETE", None, "SUCCESS")
-
-
-_WORK: dict[str, Callable[[Service, str, dict[str, Any]], None]] = {
-    "manifest": _from_manifest,
-    "copy": _from_copy,
-    "empty": _empty,
-    "update": _update,
-    "distribute": _distribute,
-}

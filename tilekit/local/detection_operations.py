@@ -21,7 +21,7 @@ class DetectionOperation:
     def __call__(self, service: Service, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """Everything the model finds, highest confidence first, filtered and capped as asked."""
         arn = request["ProjectVersionArn"]
-        row = need(service, "versions", arn, "model")
+        row = need(service, caller, "versions", arn, "model")
         if row["status"] != "RUNNING":
             raise ServiceFault(
                 "ResourceNotReadyException",

@@ -1,8 +1,11 @@
 """Faults on demand: a file or a list of rules that make calls fail as the service's calls do.
 
-A rule: `operation` (a name, or "*"), then when: `every` n-th call, calls after the first `after`,
-at most `times` times, or with `probability` (drawn from `seed`); and what: `error` (a code) with
-`status` and `message`, `delay` seconds before answering, or `drop` the connection without an answer.
+A rule has a place, a time and a fault. The place, `operation`: a name of the service ("DetectCustomLabels"), "*" for
+each of them, "S3.GET", "S3.PUT" and so on for the bucket beside it, or work in the background: "Training",
+"Starting", "Copying", "Dataset" and "Update" (of a dataset). The time: `every` n-th call, calls after the first
+`after`, at most `times` times, or with `probability` (drawn from `seed`). The fault: `error` (a code) with `status`
+and `message`, `delay` seconds, or `drop` the connection without an answer. A call that fails is not done, unless
+`late`: it is done, and its answer is lost, or half of it where the rule also drops.
 """
 
 from __future__ import annotations
@@ -16,13 +19,21 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from tilekit.errors import InvalidArgument, StorageError
+from tilekit.rekognition.codes import CODES
 
-_DEFAULT_STATUS = {"InternalServerError": 500, "ServiceUnavailable": 503}
+WORK = ("Training", "Starting", "Copying", "Dataset", "Update")
+"""What goes on in the background, and can fail there."""
+_DEFAULT_STATUS = {
+    "InternalServerError": 500,
+    "InternalError": 500,
+    "ServiceUnavailable": 503,
+    "SlowDown": 503,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class FaultRule:
-    """When a call fails, and how."""
+    """Where and when a call fails, and how."""
 
     operation: str = "*"
     error: str | None = None
@@ -30,6 +41,7 @@ class FaultRule:
     message: str | None = None
     delay: float = 0.0
     drop: bool = False
+    late: bool = False
     every: int = 1
     after: int = 0
     times: int | None = None
@@ -41,13 +53,40 @@ class FaultRule:
             raise InvalidArgument(f"every={self.every}: a fault rule fires each n-th call, n >= 1")
         if not 0 <= self.probability <= 1:
             raise InvalidArgument(f"probability={self.probability}: must lie in 0..1")
-        if self.error is None and not self.drop and self.delay <= 0:
+        if not self.fails and self.delay <= 0:
             raise InvalidArgument(f"fault rule for {self.operation!r}: give it an error, a delay or drop")
+        if self.late and not self.fails:
+            raise InvalidArgument(f"fault rule for {self.operation!r}: late needs an error or drop")
+        _check_place(self.operation)
+
+    @property
+    def fails(self) -> bool:
+        """Whether it does more than delay."""
+        return self.error is not None or self.drop
 
     @property
     def http_status(self) -> int:
         """The HTTP status of the error."""
         return self.status or _DEFAULT_STATUS.get(self.error or "", 400)
+
+    @property
+    def reason(self) -> str:
+        """The status message of work that fails: its own, or the one documented for its code."""
+        known = CODES.get(self.error or "")
+        return self.message or (known.message if known else "A fault on demand.")
+
+
+def _check_place(operation: str) -> None:
+    from tilekit.local.protocol import operation_names
+
+    methods = {f"S3.{method}" for method in ("GET", "PUT", "POST", "DELETE", "HEAD", "*")}
+    if operation != "*" and operation not in methods and operation not in WORK:
+        if operation in operation_names():
+            return
+        raise InvalidArgument(
+            f"fault rule for {operation!r}: no operation of the service, S3.GET, S3.PUT, ..., or one of "
+            f"{', '.join(WORK)}"
+        )
 
 
 class FaultPlan:
@@ -64,9 +103,10 @@ class FaultPlan:
         """The first rule that this call of `operation` meets, or None."""
         if not self._rules:
             return None
+        names = {operation, "S3.*" if operation.startswith("S3.") else "" if operation in WORK else "*"}
         with self._lock:
             for place, rule in enumerate(self._rules):
-                if rule.operation in ("*", operation) and self._fires(place, rule):
+                if rule.operation in names and self._fires(place, rule):
                     return rule
         return None
 
@@ -116,4 +156,7 @@ def _rule(rule: Mapping[str, Any] | FaultRule, place: int) -> FaultRule:
         raise InvalidArgument(
             f"fault rule {place}: unknown field {unknown[0]!r}; known are {', '.join(sorted(known))}"
         )
-    return FaultRule(**rule)
+    try:
+        return FaultRule(**rule)
+    except TypeError as exc:
+        raise InvalidArgument(f"fault rule {place}: a field has a value of the wrong kind: {exc}") from exc

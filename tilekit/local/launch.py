@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tilekit.errors import MissingExtra, StorageError, TilekitError
 from tilekit.local.faults import FaultRule, read_faults
 from tilekit.local.settings import ServerSettings
+from tilekit.local.signing import KeySource, read_keys
 
 if TYPE_CHECKING:
     from tilekit.local.context import ModelStore
@@ -25,7 +26,12 @@ Faults = str | os.PathLike[str] | Sequence[Mapping[str, Any] | FaultRule] | None
 
 @contextlib.contextmanager
 def server_at(
-    folder: Path, host: str, port: int, settings: ServerSettings, faults: Faults = None
+    folder: Path,
+    host: str,
+    port: int,
+    settings: ServerSettings,
+    faults: Faults = None,
+    keys: KeySource | None = None,
 ) -> Iterator[tuple[Any, str]]:
     """A bound server and its URL; `serve_forever` answers, and leaving closes all.
 
@@ -38,27 +44,30 @@ def server_at(
     from tilekit.local.application import Application
     from tilekit.local.clock import Clock
     from tilekit.local.context import Service
-    from tilekit.local.dataset_operations import DatasetWorker
+    from tilekit.local.dataset_worker import DatasetWorker
     from tilekit.local.objects import Buckets
     from tilekit.local.state import State
     from tilekit.local.trainer import TrainingQueue
 
     quiet_moto()
-    plan = read_faults(faults)
+    plan, ring = read_faults(faults), read_keys(keys)
     state = State(folder)
     ingester = DatasetWorker()
     models, fit, end = _detector(folder / "models", canned=settings.canned)
     trainer = TrainingQueue(fit, settings.max_training, end)
-    service = Service(settings, state, Clock(settings.time_scale), Buckets(state), trainer, models, ingester)
+    buckets = Buckets(state)
+    service = Service(settings, state, Clock(settings.time_scale), buckets, trainer, models, ingester, plan)
+    if settings.bucket:
+        buckets.make(settings.bucket)
     try:
-        server = LocalServer(host, port, Application(service, plan))
+        server = LocalServer(host, port, Application(service, ring))
     except (OSError, OverflowError, SystemExit) as exc:
         state.close()
         raise StorageError(f"{host}:{port}: the port cannot be used; pick another --port") from exc
     ingester.begin(service)
     trainer.begin(service)
     try:
-        yield server, f"http://{host}:{server.server_port}"
+        yield server, f"http://{f'[{host}]' if ':' in host else host}:{server.server_port}"
     finally:
         server.server_close()
         trainer.close()
@@ -89,16 +98,24 @@ def serve(
     host: str = "127.0.0.1",
     settings: ServerSettings | None = None,
     faults: Faults = None,
+    keys: KeySource | None = None,
     ready: Callable[[str], None] | None = None,
 ) -> None:
     """Run a server in this process until interrupted; `ready(url)` is called once it listens."""
-    with server_at(Path(state), host, port, settings or ServerSettings(), faults) as (server, url):
+    with server_at(Path(state), host, port, settings or ServerSettings(), faults, keys) as (server, url):
         if ready is not None:
             ready(url)
         server.serve_forever(poll_interval=0.1)
 
 
-def launch_text(folder: Path, host: str, port: int, settings: ServerSettings, faults: Faults) -> str:
+def launch_text(
+    folder: Path,
+    host: str,
+    port: int,
+    settings: ServerSettings,
+    faults: Faults,
+    keys: KeySource | None,
+) -> str:
     """What `run_launched` reads: one line of JSON."""
     rules: Any = faults
     if isinstance(faults, os.PathLike):
@@ -112,6 +129,7 @@ def launch_text(folder: Path, host: str, port: int, settings: ServerSettings, fa
             "port": port,
             "settings": dataclasses.asdict(settings),
             "faults": rules,
+            "keys": {name: dataclasses.asdict(key) for name, key in read_keys(keys).known.items()} or None,
         }
     )
 
@@ -124,8 +142,9 @@ def run_launched() -> int:
             Path(launch["folder"]),
             launch["host"],
             launch["port"],
-            ServerSettings(**launch["settings"]),
+            ServerSettings.read(launch["settings"]),
             launch["faults"],
+            launch["keys"],
         ) as (server, url):
             _tell({"endpoint": url})
             answering = threading.Thread(

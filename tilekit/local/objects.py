@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
+from tilekit.local.accounts import ACCOUNT
 from tilekit.local.protocol import ServiceFault
 from tilekit.local.state import State
 from tilekit.storage.local import write_bytes
-
-ACCOUNT = "123456789012"  # moto's own default account
 
 
 class Buckets:
@@ -32,6 +31,12 @@ class Buckets:
             path = state.folder / "objects" / row["file"]
             if self.has_bucket(row["bucket"]) and path.exists():
                 self._backend.put_object(row["bucket"], row["key"], path.read_bytes())
+
+    def make(self, bucket: str) -> None:
+        """Make a bucket where there is none of this name."""
+        if not self.has_bucket(bucket):
+            self._backend.create_bucket(bucket, "us-east-1")
+        self.remember(f"/{bucket}")
 
     def has_bucket(self, bucket: str) -> bool:
         """Whether there is such a bucket."""
@@ -60,8 +65,8 @@ class Buckets:
 
     def remember(self, path: str) -> None:
         """Keep what a request on `path` (`/bucket/key`, quoted, with its query) has changed."""
-        parts = urlsplit(path)
-        bucket, _, key = unquote(parts.path).lstrip("/").partition("/")
+        place, _, query = path.partition("?")
+        bucket, _, key = unquote(place).lstrip("/").partition("/")
         if not bucket:
             return
         known = self._state.row("SELECT 1 FROM buckets WHERE name = ?", bucket)
@@ -75,7 +80,7 @@ class Buckets:
                 db.execute("INSERT OR IGNORE INTO buckets (name, region) VALUES (?, ?)", (bucket, region))
         if key:
             self._keep(bucket, key)
-        elif parts.query:
+        elif query:
             self._compare(bucket)
 
     def _keep(self, bucket: str, key: str) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tilekit.local.context import Service
+from tilekit.local.manifests import manifest_lines, manifest_text
 from tilekit.local.protocol import ServiceFault
 from tilekit.local.training_lines import TrainingLine, check_lines
 from tilekit.rekognition.aggregate import Tally, Verdict, judge
@@ -114,14 +115,8 @@ def _manifest_lines(service: Service, assets: Sequence[dict[str, Any]]) -> list[
             raise TrainingRefused(
                 CODES["ERROR_MANIFEST_INACCESSIBLE_OR_UNSUPPORTED_FORMAT"].message
             ) from fault
-        lines += manifest_lines(data)
+        lines += manifest_lines(manifest_text(data))
     return lines
-
-
-def manifest_lines(data: bytes) -> list[str]:
-    """The lines of a manifest; a line end after the last one makes no further line."""
-    lines = data.decode("utf-8", errors="replace").split("\n")
-    return lines[:-1] if not lines[-1] else lines
 
 
 def _tally(lines: Sequence[TrainingLine]) -> Tally:

@@ -18,6 +18,7 @@ from tilekit.rekognition.evaluation_files import (
     LabelMetrics,
     SnapshotBox,
     SnapshotLine,
+    line_numbers,
     validation_line,
     write_manifest_summary,
     write_snapshot,
@@ -56,34 +57,28 @@ class _Output:
         prefix = output.get("S3KeyPrefix", "").strip("/")
         return cls(service, output["S3Bucket"], prefix, project, version["name"])
 
-    def write(self, name: str, data: bytes, *, top: bool = False) -> dict[str, Any]:
-        """Put a file and give its S3Object structure."""
-        parts = (self.prefix, name) if top else (self.prefix, self.project, self.version, name)
-        key = "/".join(part for part in parts if part)
+    def write(self, kind: str, data: bytes) -> dict[str, Any]:
+        """Put the file of a kind, named as the service names it, and give its S3Object structure."""
+        key = "/".join(part for part in (self.prefix, f"{kind}-{self.project}-{self.version}.json") if part)
         self.service.buckets.write(self.bucket, key, data)
         return s3_object(self.bucket, key)
 
-    def assets(self, name: str, data: bytes) -> dict[str, Any]:
+    def assets(self, kind: str, data: bytes) -> dict[str, Any]:
         """Put a manifest and give its Assets structure."""
-        return {"Assets": [{"GroundTruthManifest": self.write(name, data)}]}
+        return {"Assets": [{"GroundTruthManifest": self.write(kind, data)}]}
 
 
 def publish_checks(service: Service, version: Any, material: Material) -> dict[str, Any]:
     """Write the manifest summary and the validation manifests; gives the fields that point to them."""
     output = _Output.of(service, version)
     summary = write_manifest_summary(manifest_summary(material.training, material.testing, material.verdict))
-    result: dict[str, Any] = {"ManifestSummary": output.write("validation/manifest_summary.json", summary)}
-    for field, name, lines in (
-        ("TrainingDataResult", "training", material.train),
-        ("TestingDataResult", "testing", material.test),
-    ):
-        raw = b"".join(line.raw + b"\n" for line in lines)
+    result: dict[str, Any] = {"ManifestSummary": output.write("ManifestSummary", summary)}
+    for split, lines in (("Training", material.train), ("Testing", material.test)):
         checked = "".join(
             json.dumps(validation_line(line.raw, line.checked), ensure_ascii=False) + "\n" for line in lines
         )
-        result[field] = {
-            "Input": output.assets(f"manifests/{name}_input.manifest", raw),
-            "Validation": output.assets(f"validation/{name}_manifest_with_validation.json", checked.encode()),
+        result[f"{split}DataResult"] = {
+            "Validation": output.assets(f"{split}ManifestWithValidation", checked.encode())
         }
     return result
 
@@ -98,23 +93,29 @@ def publish_results(
     write_text(folder / THRESHOLDS_FILE, json.dumps(evaluation.thresholds), durable=True)
     ended = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
     summary = write_summary(_summary(version["arn"], material, evaluation, ended))
-    name = f"EvaluationResultSummary-{output.project}-{output.version}.json"
     snapshot = b"".join(write_snapshot(line, ended) for line in _snapshot(material, predicted, evaluation))
-    used = b"".join(line.raw + b"\n" for line in material.train if line.usable)
-    training = {
-        **result["TrainingDataResult"],
-        "Output": output.assets("manifests/training_output.manifest", used),
-    }
+    used = b"".join(_training_line(line, number) for number, line in enumerate(material.train) if line.usable)
+    splits = json.loads(version["request"]).get("TestingData", {}).get("AutoCreate", False)
+    training = {**result["TrainingDataResult"], "Output": output.assets("TrainingGroundTruth", used)}
     testing = {
         **result["TestingDataResult"],
-        "Output": output.assets("evaluation/testing_output_snapshot.manifest", snapshot),
+        "Output": {**output.assets("TestingGroundTruth", snapshot), "AutoCreate": splits},
     }
     return {
         **result,
         "TrainingDataResult": training,
         "TestingDataResult": testing,
-        "EvaluationResult": {"F1Score": evaluation.f1, "Summary": output.write(name, summary, top=True)},
+        "EvaluationResult": {
+            "F1Score": evaluation.f1,
+            "Summary": output.write("EvaluationResultSummary", summary),
+        },
     }
+
+
+def _training_line(line: TrainingLine, number: int) -> bytes:
+    """A line of the training's output: as it was given, with the numbers that the service adds."""
+    document = {**json.loads(line.raw), **line_numbers(number)}
+    return json.dumps(document, ensure_ascii=False).encode() + b"\n"
 
 
 def _summary(arn: str, material: Material, evaluation: Evaluation, ended: str) -> EvaluationSummary:
@@ -143,12 +144,12 @@ def _snapshot(
     by_line: dict[int, list[SnapshotBox]] = {}
     for box, hit in zip(predicted, evaluation.matched, strict=True):
         above = box.score >= evaluation.thresholds.get(box.label, 0.5)
-        outcome = ("tp" if hit else "fp") if above else ("fn" if hit else "tn")
-        by_line.setdefault(box.line, []).append(
-            _snapshot_box(box.label, box.corners, box.score, outcome, hit)
-        )
+        if above or hit:  # what is neither said nor there is no box of the snapshot
+            outcome = ("tp" if hit else "fp") if above else "fn"
+            made = _snapshot_box(box.label, box.corners, box.score, outcome, hit)
+            by_line.setdefault(box.line, []).append(made)
     return [
-        SnapshotLine(line.checked.source_ref, _size(line), _truth(line), tuple(by_line.get(place, ())))
+        SnapshotLine(line.checked.source_ref, _size(line), _truth(line), tuple(by_line.get(place, ())), place)
         for place, line in enumerate(material.test)
         if line.usable
     ]
@@ -165,5 +166,5 @@ def _truth(line: TrainingLine) -> tuple[SnapshotBox, ...]:
 def _snapshot_box(
     label: str, corners: tuple[float, float, float, float], score: float, outcome: str, true: bool
 ) -> SnapshotBox:
-    x0, y0, x1, y1 = corners
-    return SnapshotBox(label, x0, y0, x1 - x0, y1 - y0, score, outcome, true)
+    x0, y0, x1, y1 = (round(value) for value in corners)  # the service's boxes are whole px
+    return SnapshotBox(label, x0, y0, max(1, x1 - x0), max(1, y1 - y0), score, outcome, true)

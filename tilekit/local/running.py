@@ -12,9 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tilekit.errors import ServiceError
+from tilekit.errors import InvalidArgument, ServiceError
 from tilekit.local.faults import FaultRule
 from tilekit.local.settings import ServerSettings
+from tilekit.local.signing import KeySource
 
 
 @contextlib.contextmanager
@@ -22,42 +23,29 @@ def running(
     state: str | os.PathLike[str] | None = None,
     port: int = 0,
     *,
-    limit: int = 1280,
-    shrink_inference: bool = True,
-    latency: float = 0.0,
-    tps_per_unit: float | None = None,
-    control_tps: float | None = None,
-    time_scale: float = 0.001,
-    faults: str | os.PathLike[str] | Sequence[Mapping[str, Any] | FaultRule] | None = None,
-    canned: bool = False,
-    seed: int = 0,
-    steps: int = 500,
-    threads: int = 2,
     host: str = "127.0.0.1",
+    faults: str | os.PathLike[str] | Sequence[Mapping[str, Any] | FaultRule] | None = None,
+    keys: KeySource | None = None,
+    **settings: Any,
 ) -> Iterator[str]:
     """A local server in a process of its own; gives its URL, stops it at the end.
 
-    `state`: folder to keep (None: a fresh one, removed at the end); `port` 0: any free one. The rest as
-    in ServerSettings; `faults` as in read_faults. boto3 takes the URL as `endpoint_url=` or from
-    AWS_ENDPOINT_URL; any credentials will do. Raises ServiceError where the server does not start.
+    `state`: folder to keep (None: a fresh one, removed at the end); `port` 0: any free one. `faults` as in
+    read_faults, `keys` as in read_keys (None: any credentials will do); the rest as in ServerSettings. boto3
+    takes the URL as `endpoint_url=` or from AWS_ENDPOINT_URL. Raises InvalidArgument for a setting that is none
+    or is wrong, ServiceError where the server does not start.
     """
-    settings = ServerSettings(
-        limit=limit,
-        shrink_inference=shrink_inference,
-        latency=latency,
-        tps_per_unit=tps_per_unit,
-        control_tps=control_tps,
-        time_scale=time_scale,
-        canned=canned,
-        seed=seed,
-        steps=steps,
-        threads=threads,
-    )
+    unknown = set(settings) - set(ServerSettings.__dataclass_fields__)
+    if unknown:
+        raise InvalidArgument(
+            f"{sorted(unknown)[0]}=: no setting of a local server; there are "
+            f"{', '.join(ServerSettings.__dataclass_fields__)}"
+        )
     with contextlib.ExitStack() as stack:
         folder = (
             Path(state) if state is not None else Path(stack.enter_context(tempfile.TemporaryDirectory()))
         )
-        process = start_process(folder, host, port, settings, faults)
+        process = start_process(folder, host, port, ServerSettings(**settings), faults, keys)
         stack.callback(stop_process, process)
         yield wait_ready(process)
 
@@ -68,10 +56,12 @@ def start_process(
     port: int,
     settings: ServerSettings,
     faults: str | os.PathLike[str] | Sequence[Mapping[str, Any] | FaultRule] | None = None,
+    keys: KeySource | None = None,
 ) -> subprocess.Popen[str]:
     """Start a server process; it ends when its standard input closes, so never outlives its parent."""
     from tilekit.local.launch import launch_text
 
+    text = launch_text(folder, host, port, settings, faults, keys)
     process = subprocess.Popen(
         [sys.executable, "-m", "tilekit.local"],
         stdin=subprocess.PIPE,
@@ -80,7 +70,7 @@ def start_process(
         env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
     )
     assert process.stdin is not None
-    process.stdin.write(launch_text(folder, host, port, settings, faults) + "\n")
+    process.stdin.write(text + "\n")
     process.stdin.flush()
     return process
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from tilekit.errors import InvalidArgument
+from tilekit.local.gate import bucket_problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +21,8 @@ class ServerSettings:
     for each other operation (5 on the service). `time_scale`: wall seconds per second that the service
     takes to start, stop, copy and delete. `canned`: no training; detections are the same box each time.
     `seed`, `steps`, `threads`: of training; fewer steps are quicker and find less.
+    `max_...`: quotas, as the service sets them for a new account. `bucket`: made at the start, "" for none.
+    `hosts`: further names by which clients reach the server, such as a container's.
     """
 
     limit: int = 1280
@@ -33,6 +38,10 @@ class ServerSettings:
     max_running: int = 2
     max_training: int = 2
     max_units: int = 5
+    max_projects: int = 100
+    max_models: int = 100
+    bucket: str = "tilekit-local"
+    hosts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.limit < 64:
@@ -44,6 +53,23 @@ class ServerSettings:
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise InvalidArgument(f"{name}={value}: must be above 0, or None for no limit")
-        for name in ("steps", "threads"):
+        for name in (
+            "steps",
+            "threads",
+            "max_running",
+            "max_training",
+            "max_units",
+            "max_projects",
+            "max_models",
+        ):
             if getattr(self, name) < 1:
                 raise InvalidArgument(f"{name}={getattr(self, name)}: must be at least 1")
+        if self.bucket and bucket_problem(f"/{self.bucket}", None):
+            raise InvalidArgument(
+                f"bucket={self.bucket!r}: 3 to 63 lower-case letters, digits, dots and hyphens make a bucket's name"
+            )
+
+    @classmethod
+    def read(cls, fields: Mapping[str, Any]) -> ServerSettings:
+        """The settings of what `dataclasses.asdict` gave, by way of JSON."""
+        return cls(**{**fields, "hosts": tuple(fields["hosts"])})

@@ -17,11 +17,15 @@ from typing import IO
 from tilekit.errors import StorageError
 from tilekit.storage.local import storage_errors
 
+_VERSION = 2
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS projects (
-    arn TEXT PRIMARY KEY, region TEXT NOT NULL, name TEXT NOT NULL, feature TEXT NOT NULL, auto_update TEXT,
+    arn TEXT PRIMARY KEY, account TEXT NOT NULL, region TEXT NOT NULL, name TEXT NOT NULL, feature TEXT NOT NULL, auto_update TEXT,
     created REAL NOT NULL, status TEXT NOT NULL, until REAL, next_status TEXT,
-    UNIQUE (region, name));
+    UNIQUE (account, region, name));
+CREATE TABLE IF NOT EXISTS policies (
+    project TEXT NOT NULL, name TEXT NOT NULL, revision TEXT NOT NULL, document TEXT NOT NULL,
+    created REAL NOT NULL, updated REAL NOT NULL, PRIMARY KEY (project, name));
 CREATE TABLE IF NOT EXISTS datasets (
     arn TEXT PRIMARY KEY, project TEXT NOT NULL, type TEXT NOT NULL, created REAL NOT NULL, updated REAL NOT NULL,
     status TEXT NOT NULL, until REAL, next_status TEXT, message TEXT, message_code TEXT, pending TEXT,
@@ -59,9 +63,22 @@ class State:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.execute("PRAGMA busy_timeout=10000")
+            self._check_version()
             self._db.executescript(_SCHEMA)
+            self._db.execute(f"PRAGMA user_version={_VERSION}")
         except sqlite3.Error as exc:
+            self._held.close()
             raise StorageError(f"{folder / 'state.sqlite'}: not a state of this server: {exc}") from exc
+
+    def _check_version(self) -> None:
+        written = int(self._db.execute("PRAGMA user_version").fetchone()[0])
+        old = self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'projects'").fetchone()
+        if old and written != _VERSION:
+            self._db.close()
+            self._held.close()
+            raise StorageError(
+                f"{self.folder / 'state.sqlite'}: written by another version of tilekit; give another --state"
+            )
 
     @contextlib.contextmanager
     def change(self) -> Iterator[sqlite3.Connection]:

@@ -10,6 +10,7 @@ import logging
 import math
 import shutil
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -64,8 +65,9 @@ class TrainingQueue:
             self._say(service, arn, "The dataset is being checked and its images copied.")
             material = collect(service, row)
             result = publish_checks(service, row, material)
-            if material.refusal:
-                raise TrainingRefused(material.refusal)
+            refusal = material.refusal or _fault_on_demand(service)
+            if refusal:
+                raise TrainingRefused(refusal)
             folder = service.state.model_folder(row["folder"])
             write_job(service, folder, material)
             predicted = self._fit(folder, lambda message: self._say(service, arn, message))
@@ -114,3 +116,12 @@ class TrainingQueue:
                     arn,
                 ),
             )
+
+
+def _fault_on_demand(service: Service) -> str | None:
+    """The status message of a training that is to fail, or None."""
+    rule = service.faults.next_fault("Training")
+    if rule is None:
+        return None
+    time.sleep(rule.delay)
+    return rule.reason if rule.fails else None

@@ -6,16 +6,16 @@ import json
 import sqlite3
 from typing import Any
 
-from tilekit.local.context import Caller, Service, need, page, settle, write_tags
+from tilekit.local.context import Caller, Service, find, need, page, settle, write_tags
+from tilekit.local.policy_operations import check_copy
 from tilekit.local.protocol import ServiceFault
 
 _STARTABLE = ("TRAINING_COMPLETED", "STOPPED", "COPYING_COMPLETED", "FAILED")
-_MAX_MODELS = 100
 
 
 def create_project_version(service: Service, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
     """CreateProjectVersion: training starts."""
-    project = need(service, "projects", request["ProjectArn"], "project")
+    project = need(service, caller, "projects", request["ProjectArn"], "project")
     if "FeatureConfig" in request:
         raise ServiceFault(
             "InvalidParameterException", "FeatureConfig is for content moderation adapters only."
@@ -24,7 +24,7 @@ def create_project_version(service: Service, caller: Caller, request: dict[str, 
     _check_data(service, project, request)
     arn = _version_arn(service, caller, project["name"], request["VersionName"])
     with service.state.change() as db:
-        _check_room(db, project["arn"])
+        _check_room(service, db, project["arn"])
         training = db.execute(
             "SELECT COUNT(*) FROM versions WHERE status = 'TRAINING_IN_PROGRESS'"
         ).fetchone()[0]
@@ -39,8 +39,7 @@ def create_project_version(service: Service, caller: Caller, request: dict[str, 
 
 
 def _version_arn(service: Service, caller: Caller, project: str, name: str) -> str:
-    stamp = service.clock.stamp()
-    return f"arn:aws:rekognition:{caller.region}:{caller.account}:project/{project}/version/{name}/{stamp}"
+    return caller.arn(f"project/{project}/version/{name}/{service.clock.stamp()}")
 
 
 def _check_output(service: Service, output: dict[str, Any]) -> None:
@@ -87,10 +86,11 @@ def _check_data(service: Service, project: sqlite3.Row, request: dict[str, Any])
             )
 
 
-def _check_room(db: sqlite3.Connection, project: str) -> None:
-    if db.execute("SELECT COUNT(*) FROM versions WHERE project = ?", (project,)).fetchone()[0] >= _MAX_MODELS:
+def _check_room(service: Service, db: sqlite3.Connection, project: str) -> None:
+    most = service.settings.max_models
+    if db.execute("SELECT COUNT(*) FROM versions WHERE project = ?", (project,)).fetchone()[0] >= most:
         raise ServiceFault(
-            "ServiceQuotaExceededException", f"The limit of {_MAX_MODELS} models in a project is reached."
+            "ServiceQuotaExceededException", f"The limit of {most} models in a project is reached."
         )
 
 
@@ -128,16 +128,12 @@ def _insert(
 
 def describe_project_versions(service: Service, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
     """DescribeProjectVersions: newest first."""
-    need(service, "projects", request["ProjectArn"], "project")
+    need(service, caller, "projects", request["ProjectArn"], "project")
     rows = service.state.rows(
         "SELECT * FROM versions WHERE project = ? ORDER BY id DESC", request["ProjectArn"]
     )
     names = request.get("VersionNames")
     rows = [row for row in rows if not names or row["name"] in names]
-    if names and not rows:
-        raise ServiceFault(
-            "ResourceNotFoundException", f"No version of the project is named {', '.join(names)}."
-        )
     shown, rest = page(rows, request, "DescribeProjectVersions")
     return {"ProjectVersionDescriptions": [_description(row) for row in shown], **rest}
 
@@ -148,7 +144,8 @@ def _description(row: sqlite3.Row) -> dict[str, Any]:
         "ProjectVersionArn": row["arn"],
         "CreationTimestamp": row["created"],
         "Status": row["status"],
-        "StatusMessage": row["message"] or _MESSAGES.get(row["status"], ""),
+        "StatusMessage": (row["message"] if row["until"] is None else None)
+        or _MESSAGES.get(row["status"], ""),
         "OutputConfig": request["OutputConfig"],
         "Feature": "CUSTOM_LABELS",
     }
@@ -162,9 +159,22 @@ def _description(row: sqlite3.Row) -> dict[str, Any]:
         "SourceProjectVersionArn": row["source_arn"],
     }
     shown.update({name: value for name, value in optional.items() if value is not None})
-    if row["result"]:
-        shown.update(json.loads(row["result"]))
-    return shown
+    given = {} if row["source_arn"] else _given(request)
+    result = json.loads(row["result"] or "{}")
+    return {
+        **shown,
+        **result,
+        **{field: {**value, **result.get(field, {})} for field, value in given.items()},
+    }
+
+
+def _given(request: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Input of the training's results: what the caller gave, nothing where it gave none."""
+    testing = {"AutoCreate": False, **request.get("TestingData", {})}
+    return {
+        "TrainingDataResult": {"Input": request.get("TrainingData", {})},
+        "TestingDataResult": {"Input": testing},
+    }
 
 
 _MESSAGES = {
@@ -177,12 +187,14 @@ _MESSAGES = {
     "DELETING": "The model is being deleted.",
     "COPYING_IN_PROGRESS": "The model version copy is in progress.",
     "COPYING_COMPLETED": "The model version copy is complete.",
+    "COPYING_FAILED": "The model version copy failed.",
+    "FAILED": "The model failed to start.",
 }
 
 
 def start_project_version(service: Service, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
     """StartProjectVersion: at most two models run at once, each with at most five units."""
-    row = need(service, "versions", request["ProjectVersionArn"], "model")
+    row = need(service, caller, "versions", request["ProjectVersionArn"], "model")
     low, high = request["MinInferenceUnits"], request.get("MaxInferenceUnits")
     if high is not None and high < low:
         raise ServiceFault(
@@ -197,6 +209,7 @@ def start_project_version(service: Service, caller: Caller, request: dict[str, A
         raise ServiceFault("InvalidParameterException", "The model's training failed; it cannot be started.")
     if row["status"] not in _STARTABLE:
         raise ServiceFault("ResourceInUseException", f"The model is in state {row['status']}.")
+    outcome, message, delay = _outcome(service, "Starting", "RUNNING", "FAILED")
     with service.state.change() as db:
         running = db.execute(
             "SELECT COUNT(*) FROM versions WHERE status IN ('STARTING', 'RUNNING', 'STOPPING')"
@@ -207,9 +220,9 @@ def start_project_version(service: Service, caller: Caller, request: dict[str, A
                 f"The limit of {service.settings.max_running} running models is reached.",
             )
         changed = db.execute(
-            "UPDATE versions SET status = 'STARTING', until = ?, next_status = 'RUNNING', min_units = ?, max_units = ?, "
-            "message = NULL WHERE arn = ? AND status = ?",
-            (service.clock.until("start"), low, high, row["arn"], row["status"]),
+            "UPDATE versions SET status = 'STARTING', until = ?, next_status = ?, min_units = ?, max_units = ?, "
+            "message = ? WHERE arn = ? AND status = ?",
+            (service.clock.until("start") + delay, outcome, low, high, message, row["arn"], row["status"]),
         ).rowcount
         if not changed:
             raise ServiceFault("ResourceInUseException", "The model's state is changing.")
@@ -217,9 +230,17 @@ def start_project_version(service: Service, caller: Caller, request: dict[str, A
     return {"Status": "STARTING"}
 
 
+def _outcome(service: Service, work: str, good: str, bad: str) -> tuple[str, str | None, float]:
+    """The state that work in the background ends in, its message, and seconds it takes longer."""
+    rule = service.faults.next_fault(work)
+    if rule is None:
+        return good, None, 0.0
+    return (bad, rule.reason, rule.delay) if rule.fails else (good, None, rule.delay)
+
+
 def stop_project_version(service: Service, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
     """StopProjectVersion: a running model only."""
-    row = need(service, "versions", request["ProjectVersionArn"], "model")
+    row = need(service, caller, "versions", request["ProjectVersionArn"], "model")
     with service.state.change() as db:
         changed = db.execute(
             "UPDATE versions SET status = 'STOPPING', until = ?, next_status = 'STOPPED' WHERE arn = ? AND status = 'RUNNING'",
@@ -237,10 +258,17 @@ def stop_project_version(service: Service, caller: Caller, request: dict[str, An
 
 
 def copy_project_version(service: Service, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
-    """CopyProjectVersion: a trained model into another project of the same Region."""
-    source_project = need(service, "projects", request["SourceProjectArn"], "project")
-    source = need(service, "versions", request["SourceProjectVersionArn"], "model")
-    target = need(service, "projects", request["DestinationProjectArn"], "project")
+    """CopyProjectVersion: a trained model into a project of the same Region, of the same account or another's.
+
+    From another account only where a policy of the source project allows it.
+    """
+    target = need(service, caller, "projects", request["DestinationProjectArn"], "project")
+    check_copy(service, caller, request["SourceProjectArn"], request["SourceProjectVersionArn"])
+    source_project = find(service, "projects", request["SourceProjectArn"])
+    source = find(service, "versions", request["SourceProjectVersionArn"])
+    if source_project is None or source is None:
+        what = "project" if source_project is None else "model"
+        raise ServiceFault("ResourceNotFoundException", f"The requested source {what} was not found.")
     if source["project"] != source_project["arn"]:
         raise ServiceFault("InvalidParameterException", "The source model is not of the source project.")
     if target["region"] != source_project["region"]:
@@ -251,19 +279,27 @@ def copy_project_version(service: Service, caller: Caller, request: dict[str, An
         )
     _check_output(service, request["OutputConfig"])
     arn = _version_arn(service, caller, target["name"], request["VersionName"])
+    outcome, message, delay = _outcome(service, "Copying", "COPYING_COMPLETED", "COPYING_FAILED")
     with service.state.change() as db:
-        _check_room(db, target["arn"])
+        _check_room(service, db, target["arn"])
         _insert(service, db, arn, target["arn"], request, "COPYING_IN_PROGRESS", source)
         db.execute(
-            "UPDATE versions SET until = ?, next_status = 'COPYING_COMPLETED', result = ?, f1 = ? WHERE arn = ?",
-            (service.clock.until("copy"), source["result"], source["f1"], arn),
+            "UPDATE versions SET until = ?, next_status = ?, message = ?, result = ?, f1 = ? WHERE arn = ?",
+            (
+                service.clock.until("copy") + delay,
+                outcome,
+                message,
+                None if message else source["result"],
+                None if message else source["f1"],
+                arn,
+            ),
         )
     return {"ProjectVersionArn": arn}
 
 
 def delete_project_version(service: Service, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
     """DeleteProjectVersion: not while it trains, starts, runs, stops or is copied."""
-    row = need(service, "versions", request["ProjectVersionArn"], "model")
+    row = need(service, caller, "versions", request["ProjectVersionArn"], "model")
     busy = ("TRAINING_IN_PROGRESS", "STARTING", "RUNNING", "STOPPING", "COPYING_IN_PROGRESS", "DELETING")
     if row["status"] in busy:
         raise ServiceFault("ResourceInUseException", f"The model is in state {row['status']}.")

@@ -163,12 +163,21 @@ class SnapshotBox:
 
 @dataclass(frozen=True)
 class SnapshotLine:
-    """A test image: what was there and what the model said, `size` (width, height) px."""
+    """A test image: what was there and what the model said, `size` (width, height) px.
+
+    `number`: place of its line in the test manifest, from zero.
+    """
 
     source_ref: str
     size: tuple[int, int]
     truth: tuple[SnapshotBox, ...] = ()
     predicted: tuple[SnapshotBox, ...] = ()
+    number: int = 0
+
+
+def line_numbers(number: int) -> dict[str, int]:
+    """What the service adds to each line it gives back: its image counted from one, its line from zero."""
+    return {"rekognition-custom-labels-object-id": number + 1, "line-idx": number}
 
 
 _OUTCOMES = {
@@ -189,7 +198,8 @@ def read_snapshot(lines: Iterable[bytes | str]) -> Iterable[SnapshotLine]:
             line = decode_plain(data)
             truth, size = _read_boxes(line, TRUTH)
             predicted, other = _read_boxes(line, PREDICTED)
-            yield SnapshotLine(str(line["source-ref"]), size or other or (0, 0), truth, predicted)
+            place = int(line.get("line-idx", number - 1))
+            yield SnapshotLine(str(line["source-ref"]), size or other or (0, 0), truth, predicted, place)
         except (KeyError, TypeError, AttributeError, ValueError, IndexError) as exc:
             raise LabelError(
                 f"evaluation snapshot, line {number}: not as the guide describes it: {exc}"
@@ -223,6 +233,9 @@ def write_snapshot(line: SnapshotLine, created: str) -> bytes:
             "creation-date": created,
             "job-name": f"rekognition-custom-labels-{job}-job",
         }
+    scores = [box.confidence for box in line.predicted]
+    document[PREDICTED + METADATA]["confidence"] = max(scores, default=0.0)
+    document |= line_numbers(line.number)
     return json.dumps(document, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 

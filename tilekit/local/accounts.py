@@ -1,0 +1,5 @@
+"""The account of whoever says nothing else."""
+
+from __future__ import annotations
+
+ACCOUNT = "123456789012"  # moto's own default account
