@@ -44,6 +44,7 @@ _HOME = {
     "RekognitionDetector": "tilekit.aws.detector",
     "RekognitionProject": "tilekit.aws.project",
     "Report": "tilekit.report.building",
+    "Scales": "tilekit.scales",
     "Split": "tilekit.datasets.splitting",
     "StreamingMerge": "tilekit.boxes.merging",
     "TextDetector": "tilekit.aws.text",
@@ -197,6 +198,7 @@ if TYPE_CHECKING:
     from tilekit.pages import PageKey as PageKey
     from tilekit.report.building import Report as Report
     from tilekit.report.building import write_report as write_report
+    from tilekit.scales import Scales as Scales
     from tilekit.scans.opening import open_scan as open_scan
     from tilekit.scans.opening import scan_info as scan_info
     from tilekit.scans.opening import scan_pages as scan_pages

@@ -116,7 +116,8 @@ class Tiling:
     (float, 0 <= r < 1), one or (horizontal, vertical). `edge`: what happens at the right and
     bottom: "shift" moves the last tile inward so all are full size, "clip" lets it be smaller,
     "pad" fills it with the page's background. `scale` tiles a reduced (or enlarged) scan;
-    `dpi` does so to a physical resolution, for archives of mixed resolution.
+    `dpi` does so to a physical resolution, for archives of mixed resolution; `fit` so that no side of
+    the reduced scan is longer than that many px, whatever the page (see `whole`).
 
     Raises InvalidArgument naming the value that makes no sense.
     """
@@ -127,6 +128,7 @@ class Tiling:
     scale: float = 1.0
     dpi: float | None = None
     division: int | tuple[int, int] | None = None  # set by parts(): a count, or (cols, rows)
+    fit: int | None = None  # set by whole(): px of the longer side, at most
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tile", _plain(self.tile))
@@ -139,6 +141,11 @@ class Tiling:
             raise InvalidArgument(f"dpi={self.dpi!r} must be a number above 0, up to a million")
         if self.dpi is not None and self.scale != 1.0:
             raise InvalidArgument("scale= and dpi= both set the size of the scan; give one of them")
+        if self.fit is not None:
+            if not _is_int(self.fit) or self.fit < 1:
+                raise InvalidArgument(f"fit={self.fit!r} must be a whole number of at least 1 px")
+            if self.dpi is not None or self.scale != 1.0:
+                raise InvalidArgument("fit= sets the size of the scan; scale= and dpi= cannot beside it")
         if self.division is None:
             for name, tile, overlap in zip(("width", "height"), self.tile_size, self.overlap_px, strict=True):
                 if overlap >= tile:
@@ -172,6 +179,16 @@ class Tiling:
             return cls(overlap=overlap, scale=scale, dpi=dpi, division=(cols, rows))
         raise InvalidArgument("parts() takes either a count, or both rows= and cols=")
 
+    @classmethod
+    def whole(cls, fit: int) -> Tiling:
+        """The whole page as one tile, reduced where a side is longer than `fit` px; never enlarged."""
+        return cls(division=1, fit=fit)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is one tile, whatever the page."""
+        return self.division in (1, (1, 1))
+
     @property
     def tile_size(self) -> tuple[int, int]:
         """(width, height) of a full tile in px; not meaningful for parts()."""
@@ -193,7 +210,7 @@ class Tiling:
             if not _is_int(value) or not 1 <= value <= _MAX_SIZE:
                 raise InvalidArgument(f"{name}={value!r} must be a whole number of at least 1 px")
         width, height = int(width), int(height)
-        scale = self._scale_for(dpi)
+        scale = self._scale_for(dpi) if self.fit is None else min(1.0, self.fit / max(width, height))
         reduced = (max(1, round(width * scale)), max(1, round(height * scale)))
         if self.division is not None:
             cols, rows = _layout(self.division, *reduced)
@@ -230,6 +247,7 @@ class Tiling:
             "scale": self.scale,
             "dpi": self.dpi,
             "division": plain(self.division),
+            **({} if self.fit is None else {"fit": self.fit}),
         }
 
     @classmethod
@@ -237,7 +255,7 @@ class Tiling:
         """Read what `to_json` wrote; raises InvalidArgument on anything else."""
         if not isinstance(value, dict):
             raise InvalidArgument(f"a tiling must be a JSON object, not {type(value).__name__}")
-        known = {"tile", "overlap", "edge", "scale", "dpi", "division"}
+        known = {"tile", "overlap", "edge", "scale", "dpi", "division", "fit"}
         if unknown := sorted(set(value) - known):
             raise InvalidArgument(
                 f"unknown field {unknown[0]!r} in a tiling; known are {', '.join(sorted(known))}"

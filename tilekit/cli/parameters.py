@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from tilekit.grid import Tiling
+    from tilekit.scales import Scales
 
 
 class Overlap(click.ParamType[Any]):
@@ -31,3 +36,88 @@ class Dpi(click.ParamType[Any]):
             return value if value == "native" else float(value)
         except ValueError:
             self.fail(f"{value!r} is neither a number nor native", param, ctx)
+
+
+class Scale(click.ParamType[Any]):
+    """`TILE/OVERLAP@SCALE`, overlap and scale left out where 0 and 1; `page@SIDE` for the whole page."""
+
+    name = "tile/overlap@scale"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """A Tiling; it checks its numbers itself."""
+        from tilekit.errors import InvalidArgument
+        from tilekit.grid import Tiling
+        from tilekit.rekognition.limits import LIMITS
+
+        if not isinstance(value, str):
+            return value
+        text, _, scale = value.partition("@")
+        try:
+            if text == "page":
+                return Tiling.whole(int(scale) if scale else LIMITS.shrink_side)
+            tile, _, overlap = text.partition("/")
+            shared = float(overlap) if "." in overlap else int(overlap or 0)
+            return Tiling(int(tile), shared, scale=float(scale or 1))
+        except InvalidArgument as exc:
+            self.fail(f"{value}: {exc}", param, ctx)
+        except ValueError:
+            self.fail(
+                f"{value!r} is no scale: write TILE/OVERLAP@SCALE, such as 2560/96 or 1280/96@0.25, or page@1280",
+                param,
+                ctx,
+            )
+
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def scale_options(function: _F) -> _F:
+    """`--scales auto|FILE` and repeated `--at`, which `chosen_scales` reads."""
+    function = click.option(
+        "--at",
+        "at",
+        type=Scale(),
+        multiple=True,
+        metavar="TILE/OVERLAP@SCALE",
+        help="One scale, the finest first; may be repeated: 2560/96, 1280/96@0.25, page@1280 for the whole page.",
+    )(function)
+    return click.option(
+        "--scales",
+        "scales",
+        metavar="auto|FILE",
+        help="Scales from a file (the JSON of `tilekit plan`, or a dataset's tiling.json); auto: as planned or trained.",
+    )(function)
+
+
+def chosen_scales(
+    scales: str | None, at: Sequence[Tiling], others: Mapping[str, Any], auto: Callable[[], Scales | None]
+) -> Scales | None:
+    """What was asked for by `--scales` and `--at`; None where by neither. `others`: what they exclude, by option.
+
+    Raises InvalidArgument naming the options where they do not go together, or a file that holds no scales.
+    """
+    import json
+
+    from tilekit.errors import InvalidArgument
+    from tilekit.scales import Scales
+    from tilekit.storage.local import storage_errors
+
+    if not scales and not at:
+        return None
+    asked = "--scales" if scales else "--at"
+    if scales and at:
+        raise InvalidArgument("--scales and --at both say the scales; give one of them")
+    if clash := [name for name, value in others.items() if value not in (None, False)]:
+        raise InvalidArgument(
+            f"{asked} says how pages are cut, so {' and '.join(clash)} cannot; leave one out"
+        )
+    if at:
+        return Scales(at)
+    if scales == "auto":
+        return auto()
+    with storage_errors(scales or ""), open(scales or "", "rb") as file:
+        data = file.read()
+    try:
+        return Scales.from_json(json.loads(data))
+    except (ValueError, TypeError) as exc:
+        raise InvalidArgument(f"--scales {scales}: holds no scales ({exc})") from exc

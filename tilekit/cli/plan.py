@@ -28,6 +28,7 @@ def plan(
     from tilekit.datasets.planning import recommend_tiling
     from tilekit.labels.reading import read_labels
     from tilekit.rekognition.pricing import PRICES, TPS_PER_UNIT
+    from tilekit.scales import words_of
 
     found = recommend_tiling(
         read_labels(labels, images=images),
@@ -41,12 +42,19 @@ def plan(
         print_json(found.to_json())
         return
     print_table(*found.table(), title=f"{found.pages} pages, {found.objects.count} objects")
-    print_table(*found.overlap_table(), title=f"Overlaps at {found.chosen.tile} px tiles")
+    if len(found.at) > 1:
+        print_table(
+            *found.scale_table(), title="Scales, and the share of each label's objects that they show"
+        )
+    if found.needed:
+        print_table(*found.overlap_table(), title=f"Overlaps at {found.chosen.tile} px tiles")
     say(str(found))
     say(
         f"Costs: US$ {found.price:g} per unit-hour, {found.rate:g} tiles a second (--price, --rate; "
         f"defaults as of {found.prices_as_of}); starting and stopping the model not counted."
     )
-    next_step(
-        f"tilekit dataset {quoted(labels)} OUT --tile {found.chosen.tile} --overlap {found.chosen.overlap}"
-    )
+    if found.needed and len(found.scales) == 1:
+        how = f"--tile {found.chosen.tile} --overlap {found.chosen.overlap}"
+    else:
+        how = " ".join(f"--at {words_of(one)}" for one in found.scales)
+    next_step(f"tilekit dataset {quoted(labels)} OUT {how}")

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tilekit.datasets.outliers import Outlier
 from tilekit.errors import MissingExtra
 from tilekit.grid import Tiling
 from tilekit.labels.stats import save_figure
+from tilekit.scales import Scales, words_of
+
+Reason = Literal["size", "boxes"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class TileOption:
     pages. `limits`: limits of the service that it meets.
     """
 
+    tiling: Tiling
     tile: int
     overlap: int
     tiles_a_page: float
@@ -66,18 +71,46 @@ class OverlapCost:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A recommended tiling. `needed`: whether tiling pays at all, and `reason` why.
-
-    `whole`: whole pages in the same figures; `chosen`: the recommendation; `options`: every tile size
-    looked at; `overlaps`: what smaller overlaps would cost. `objects`: sizes (square root of the
-    area), `longest`: longest sides. `price` US$ per unit-hour and `rate` tiles a second per unit are
-    what the costs follow from; the defaults were read on `prices_as_of`. `on_page`, `in_tile`: px of
-    every object as training sees it, on whole pages and in tiles.
-    """
+class ScaleOption:
+    """What one scale of the plan means. `tile`, `overlap` px of the scan at `scale`; the whole page is a tile of
+    1280 px at the scale that fits the largest page. `tiles_a_page`: mean. `small_object`: px as trained on of the
+    small objects there (10th percentile, of the label where it is least). `labels`: share of each label's objects
+    that belong to the scale and are whole in a tile. `cut`: share of objects of its size that are whole on no scale.
+    `cost`: US$ for detection on 1,000 pages."""
 
     tiling: Tiling
-    needed: bool
+    tile: int
+    overlap: int
+    scale: float
+    tiles_a_page: float
+    small_object: float
+    labels: dict[str, float]
+    cut: float
+    cost: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self) | {"tiling": self.tiling.to_json()}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A recommendation: `scales` to cut at, finest first; one where one is enough, the page where tiles do not pay.
+
+    `reasons` why tiling pays: "size" (pixels lost to the service's shrink), "boxes" (more than an image may
+    have), both or none; `reason` says it in words. `at`: each scale in figures; `cost` of all. `whole`: whole
+    pages in figures; `chosen`: the tile size of the finest scale, and `tiling` it (of the best tiles where
+    none pay); `options`: every tile size looked at; `overlaps`: what smaller overlaps would cost.
+    `outliers`: objects of a size that nothing else has; `nowhere`: how many objects are whole on no scale.
+    `objects`: sizes (square root of the area), `longest`: longest sides. `price` US$ per unit-hour
+    and `rate` tiles a second per unit are what the costs follow from; the defaults were read on
+    `prices_as_of`. `on_page`, `in_tile`: px of every object as training sees it, on whole pages and in tiles.
+    """
+
+    scales: Scales
+    at: tuple[ScaleOption, ...]
+    tiling: Tiling
+    reasons: tuple[Reason, ...]
     reason: str
     whole: TileOption
     chosen: TileOption
@@ -91,22 +124,65 @@ class Plan:
     prices_as_of: str
     budget: float | None
     notes: tuple[str, ...]
-    on_page: tuple[float, ...]
-    in_tile: tuple[float, ...]
+    outliers: tuple[Outlier, ...]
+    nowhere: int
+    on_page: NDArray[np.float64] = field(repr=False, compare=False)
+    in_tile: NDArray[np.float64] = field(repr=False, compare=False)
+
+    @property
+    def needed(self) -> bool:
+        """Whether tiling pays at all."""
+        return bool(self.reasons)
+
+    @property
+    def cost(self) -> float:
+        """US$ for detection on 1,000 pages, at all scales."""
+        return sum(one.cost for one in self.at)
 
     def __str__(self) -> str:
-        verdict = "Tiling pays" if self.needed else "Tiling is not needed"
+        if not self.needed:
+            words = [f"Tiling is not needed: {self.reason}."]
+            words.append(f"Whole pages: US$ {self.cost:.2f} per 1,000 pages.")
+        elif len(self.at) == 1:
+            words = [f"Tiling pays: {self.reason}.", self._one()]
+        else:
+            words = [f"Tiling pays: {self.reason}.", self._several()]
+        words += [f"Whole pages: {limit}." for limit in self.whole.limits]
+        if self.needed:
+            words += [f"{self.chosen.tile} px tiles: {limit}." for limit in self.chosen.limits]
+        return "\n".join([*words, *(f"{note[0].upper()}{note[1:]}." for note in self.notes)])
+
+    def _one(self) -> str:
         chosen = self.chosen
-        lines = [
-            f"{verdict}: {self.reason}.",
+        return (
             f"Tiling(tile={chosen.tile}, overlap={chosen.overlap}): {chosen.tiles_a_page:.1f} tiles a page, "
             f"US$ {chosen.cost:.2f} per 1,000 pages; the small objects have {chosen.small_object:.1f} px as "
             f"trained on (whole pages: {self.whole.small_object:.1f}); {chosen.cut:.1%} of the objects are "
-            "whole in no tile.",
+            "whole in no tile."
+        )
+
+    def _several(self) -> str:
+        calls = sum(one.tiles_a_page for one in self.at)
+        return (
+            f"{self.scales!r}: no one tile shows both small and large objects well; {len(self.at)} scales, "
+            f"{calls:.1f} calls a page, US$ {self.cost:.2f} per 1,000 pages; the small objects have "
+            f"{self.at[0].small_object:.1f} px as trained on (whole pages: {self.whole.small_object:.1f})."
+        )
+
+    def scale_table(self) -> tuple[list[str], list[list[Any]]]:
+        """Column names and rows of the scales: what each costs, and the share of every label that it shows whole."""
+        names = list(self.at[0].labels)
+        rows: list[list[Any]] = [
+            [
+                words_of(one.tiling),
+                f"{one.tiles_a_page:.1f}",
+                f"{one.small_object:.1f}",
+                f"{one.cost:.2f}",
+                *(f"{one.labels[name]:.0%}" for name in names),
+            ]
+            for one in self.at
         ]
-        lines += [f"Whole pages: {limit}." for limit in self.whole.limits]
-        lines += [f"{chosen.tile} px tiles: {limit}." for limit in chosen.limits]
-        return "\n".join([*lines, *self.notes])
+        return ["scale", "tiles", "small px", "US$", *names], rows
 
     def table(self) -> tuple[list[str], list[list[Any]]]:
         """Column names and rows: whole pages, then every tile size; the recommended one is marked.
@@ -132,7 +208,7 @@ class Plan:
     def _row(self, option: TileOption) -> list[Any]:
         name = str(option.tile) if option.tile else "page"
         return [
-            name + (" *" if option is self.chosen else ""),
+            name + (" *" if option is (self.chosen if self.needed else self.whole) else ""),
             option.overlap,
             f"{option.tiles_a_page:.1f}",
             f"{option.small_object:.1f}",
@@ -155,11 +231,33 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
-        values = asdict(self)
-        for name in ("on_page", "in_tile"):
-            del values[name]
-        values["tiling"] = self.tiling.to_json()
-        return values
+        values = {
+            name: getattr(self, name)
+            for name in (
+                "reason",
+                "pages",
+                "price",
+                "rate",
+                "prices_as_of",
+                "budget",
+                "nowhere",
+                "needed",
+                "cost",
+            )
+        }
+        return values | {
+            "scales": [one.to_json() for one in self.at],
+            "reasons": list(self.reasons),
+            "tiling": self.tiling.to_json(),
+            "whole": _option_json(self.whole),
+            "chosen": _option_json(self.chosen),
+            "options": [_option_json(one) for one in self.options],
+            "overlaps": [asdict(one) for one in self.overlaps],
+            "objects": asdict(self.objects),
+            "longest": asdict(self.longest),
+            "notes": list(self.notes),
+            "outliers": [one.to_json() for one in self.outliers],
+        }
 
     def plot(self, path: str | os.PathLike[str]) -> None:
         """Draw object sizes as trained on, and what each tile size costs; format by the file's ending.
@@ -179,6 +277,7 @@ class Plan:
     def _draw_sizes(self, axes: Any) -> None:
         top = max(40.0, float(np.quantile(self.in_tile, 0.98)))
         bins = np.linspace(0, top, 41)
+        last = f"object size as trained on, px (the last bar: {top:.0f} px and above)"
         axes.hist(np.minimum(self.on_page, top), bins, alpha=0.65, label="whole pages", color="#d55e00")
         axes.hist(
             np.minimum(self.in_tile, top),
@@ -187,8 +286,8 @@ class Plan:
             label=f"{self.chosen.tile} px tiles",
             color="#0072b2",
         )
-        axes.axvline(10, color="black", linestyle="--", linewidth=1, label="10 px: smaller is missed")
-        axes.set(xlabel="object size as trained on, px", ylabel="objects", title="After the service's shrink")
+        axes.axvline(10, color="black", linestyle="--", linewidth=1, label="10 px: smaller is often missed")
+        axes.set(xlabel=last, ylabel="objects", title="After the service's shrink")
         axes.legend(frameon=False)
 
     def _draw_costs(self, axes: Any) -> None:
@@ -201,3 +300,7 @@ class Plan:
             axes.annotate(
                 f"{option.small_object:.0f} px", (place, option.cost), ha="center", va="bottom", fontsize=8
             )
+
+
+def _option_json(option: TileOption) -> dict[str, Any]:
+    return asdict(option) | {"tiling": option.tiling.to_json(), "limits": list(option.limits)}

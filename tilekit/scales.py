@@ -1,0 +1,197 @@
+"""Scales: one scan cut at several sizes, the finest first, the whole page last.
+
+A `Tiling` is the case of one. What takes a recipe takes either: `as_scales` makes both one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, overload
+
+from tilekit.errors import InvalidArgument
+from tilekit.grid import TileGrid, Tiling
+
+_ONE_MORE = (
+    "give each scale once, the finest first (Scales(fine, coarse, Tiling.whole(1280)); --at, --scales)"
+)
+
+
+@dataclass(frozen=True, init=False, eq=True)
+class Scales(Sequence[Tiling]):
+    """How a scan is cut at several scales: an ordered set of tilings, finest first, the whole page last.
+
+    `Scales(Tiling(1024, 96), Tiling(1280, 96, scale=0.25), Tiling.whole(1280))`, or any iterable of them.
+    A finer scale shows less of the page in a tile. Of several, none may enlarge the scan.
+
+    Raises InvalidArgument where two are the same, or the order is another.
+    """
+
+    tilings: tuple[Tiling, ...]
+
+    def __init__(self, *tilings: Tiling | Iterable[Tiling]) -> None:
+        found: list[Any] = []
+        for item in tilings:
+            found += [item] if isinstance(item, Tiling) or not isinstance(item, Iterable) else list(item)
+        object.__setattr__(self, "tilings", tuple(found))
+        _check(self.tilings)
+
+    def __len__(self) -> int:
+        return len(self.tilings)
+
+    @overload
+    def __getitem__(self, index: int) -> Tiling: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Tiling, ...]: ...
+    def __getitem__(self, index: int | slice) -> Tiling | tuple[Tiling, ...]:
+        return self.tilings[index]
+
+    def __iter__(self) -> Iterator[Tiling]:
+        return iter(self.tilings)
+
+    def __repr__(self) -> str:
+        return f"Scales({', '.join(words_of(one) for one in self.tilings)})"
+
+    def grids(self, width: int, height: int, *, dpi: float | None = None) -> tuple[TileGrid, ...]:
+        """The grid of each scale on a page of `width` x `height` base pixels.
+
+        Raises InvalidArgument where a scale beside another makes no sense on this page: finer than the
+        scan, or so coarse that the page does not fill half a tile.
+        """
+        grids = tuple(one.grid(width, height, dpi=dpi) for one in self.tilings)
+        for place, grid in enumerate(grids[1:], 1):
+            if reason := _unfit(grid):
+                raise InvalidArgument(
+                    f"scale {place + 1}, {words_of(grid.tiling)}: {reason}; leave it out (--at, --scales)"
+                )
+        return grids
+
+    def on(self, width: int, height: int, *, dpi: float | None = None) -> tuple[int, ...]:
+        """Places of the scales that a page of this size is cut at: the first always.
+
+        On a small page a coarse scale may repeat what a finer one shows, or be coarser than the page.
+        """
+        kept: list[int] = []
+        grids: list[TileGrid] = []
+        for place, one in enumerate(self.tilings):
+            grid = one.grid(width, height, dpi=dpi)
+            if not grids or not (_unfit(grid) or _repeats(grids, grid)):
+                kept.append(place)
+                grids.append(grid)
+        return tuple(kept)
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Plain JSON values, a list of tilings; `from_json` reads them back."""
+        return [one.to_json() for one in self.tilings]
+
+    @classmethod
+    def from_json(cls, value: Any) -> Scales:
+        """Read what `to_json` wrote; also a tiling's JSON, the JSON of a plan, or a dataset's tiling.json."""
+        if isinstance(value, dict):
+            if "scales" in value:
+                return cls.from_json(value["scales"])
+            if "tiling" in value:
+                return cls.from_json(value["tiling"])
+            value = [value]
+        if not isinstance(value, list) or not value:
+            raise InvalidArgument("scales must be a JSON list of tilings, finest first")
+        return cls(_tiling_of(item) for item in value)
+
+
+AnyTiling = Tiling | Scales | Sequence[Tiling]
+
+
+def as_scales(tiling: AnyTiling, name: str = "tiling") -> Scales:
+    """One recipe or several as Scales; raises InvalidArgument for anything else."""
+    if isinstance(tiling, Scales):
+        return tiling
+    if isinstance(tiling, Tiling):
+        return Scales(tiling)
+    if isinstance(tiling, (list, tuple)) and all(isinstance(one, Tiling) for one in tiling):
+        return Scales(tiling)
+    raise InvalidArgument(f"{name}={tiling!r} must be a Tiling, such as Tiling(1024, 128), or Scales of them")
+
+
+def words_of(tiling: Tiling) -> str:
+    """A scale as the command line writes it: `1024/128`, `1280/96@0.25`, `page@1280`."""
+    if tiling.is_whole:
+        at = tiling.fit if tiling.fit is not None else f"{tiling.scale:g}x" if tiling.scale != 1 else "full"
+        return f"page@{at}"
+    at = f"@{tiling.scale:g}" if tiling.scale != 1 else f"@{tiling.dpi:g}dpi" if tiling.dpi else ""
+    if tiling.division is not None:
+        return f"parts {tiling.division}{at}"
+    (width, height), (across, down) = tiling.tile_size, tiling.overlap_px
+    tile = str(width) if width == height else f"{width}x{height}"
+    return f"{tile}/{across if across == down else f'{across}x{down}'}{at}"
+
+
+def _check(tilings: tuple[Any, ...]) -> None:
+    if not tilings:
+        raise InvalidArgument(f"Scales() holds no tiling; {_ONE_MORE}")
+    for one in tilings:
+        if not isinstance(one, Tiling):
+            raise InvalidArgument(f"Scales: {one!r} must be a Tiling, such as Tiling(1024, 128)")
+    if len(tilings) == 1:
+        return
+    for place, one in enumerate(tilings):
+        if one.scale > 1:
+            raise InvalidArgument(
+                f"scale {place + 1}, {words_of(one)}, is finer than the scan: it only enlarges it; "
+                "use scale 1 or below (--at TILE/OVERLAP@SCALE)"
+            )
+        if place == 0:
+            continue
+        before = tilings[place - 1]
+        if any(_look(one) == _look(other) for other in tilings[:place]):
+            raise InvalidArgument(f"scale {place + 1}, {words_of(one)}, is given twice; {_ONE_MORE}")
+        if before.is_whole or (_comparable(before, one) and _view(before) > _view(one)):
+            raise InvalidArgument(
+                f"scale {place + 1}, {words_of(one)}, is finer than {words_of(before)} before it; {_ONE_MORE}"
+            )
+
+
+def _look(tiling: Tiling) -> tuple[Any, ...]:
+    """What a detector sees of it: overlap and edge do not count."""
+    size = tiling.tile_size if tiling.division is None else None
+    return size, tiling.division, tiling.scale, tiling.dpi, tiling.fit
+
+
+def _comparable(one: Tiling, other: Tiling) -> bool:
+    """Whether the order shows before a page is known."""
+    both = one, other
+    return all(item.division is None and item.fit is None for item in both) and (
+        (one.dpi is None) == (other.dpi is None)
+    )
+
+
+def _view(tiling: Tiling) -> float:
+    """Side of what a tile shows: base px, or inches where the recipe says dpi."""
+    return max(tiling.tile_size) / (tiling.dpi or tiling.scale)
+
+
+def _repeats(finer: Sequence[TileGrid], grid: TileGrid) -> bool:
+    """Whether it shows the whole page as a finer scale does already."""
+    size = grid.width, grid.height
+    return len(grid) == 1 and any(len(other) == 1 and (other.width, other.height) == size for other in finer)
+
+
+def _unfit(grid: TileGrid) -> str:
+    """Why a scale beside others makes no sense on this page, or nothing."""
+    if grid.width > grid.base_width or grid.height > grid.base_height:
+        return f"is finer than the scan of {grid.base_width} x {grid.base_height} px"
+    tiling = grid.tiling
+    if tiling.division is None and max(grid.width, grid.height) <= max(tiling.tile_size) / 2:
+        return (
+            f"is coarser than the page, which would be {grid.width} x {grid.height} px in a tile "
+            f"of {max(tiling.tile_size)}"
+        )
+    return ""
+
+
+def _tiling_of(value: Any) -> Tiling:
+    """A scale of a list: a tiling's JSON, or tile, overlap and scale as a plan writes them."""
+    if isinstance(value, dict) and isinstance(value.get("tiling"), dict):
+        return Tiling.from_json(value["tiling"])
+    if isinstance(value, dict) and "tiles_a_page" in value:
+        value = {name: value[name] for name in ("tile", "overlap", "scale") if name in value}
+    return Tiling.from_json(value)
