@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 import tilekit as tk
 from tilekit.errors import InvalidArgument, ScanCorrupt
-from tilekit.tiles.segments import open_segments
 
 FORMATS = {
     "jpeg": ("jpg", {"Q": 90}),
@@ -79,10 +78,9 @@ def test_tiles_equal_the_decoded_page(scans, name, bands):
 @pytest.mark.parametrize("name", FORMATS)
 def test_segments_are_used_where_they_can_be(scans, name, bands):
     with tk.open_scan(scans[name, bands][0]) as scan:
-        found = open_segments(scan)
-        assert (found is not None) == (name in SEGMENTED)
-        if found is not None:
-            found[1]()
+        blocks = scan.blocks()
+        usable = blocks is not None and blocks.decodes and blocks.layout.tiled
+        assert (scan.identity and usable) == (name in SEGMENTED)
 
 
 @given(
@@ -150,7 +148,7 @@ def test_padding_of_a_rectangle_is_the_pages(monkeypatch, tmp_path):
     image = pyvips.Image.new_from_array(page)
     image.write_to_file(str(path), tile=True, compression="lzw", tile_width=32, tile_height=32)
     with tk.open_scan(path) as scan:
-        assert open_segments(scan) is None
+        assert not scan.blocks().decodes
         (tile,) = tk.read_tiles(scan, tk.Tiling(60, edge="pad"), only=[8])
     assert (tile.pixels[30:] == 200).all()
     assert (tile.pixels[:30, :50] == 30).all()
@@ -160,9 +158,7 @@ def test_a_broken_segment_is_named(scans, tmp_path):
     path, _ = scans["tiled-jpeg", 3]
     data = bytearray(path.read_bytes())
     with tk.open_scan(path) as scan:
-        segments, close = open_segments(scan)
-        place = int(segments._offsets[7])
-        close()
+        place = int(scan.blocks().layout.offsets[7])
     data[place : place + 40] = bytes(40)
     bad = tmp_path / "bad.tif"
     bad.write_bytes(data)

@@ -9,6 +9,23 @@ from tilekit.errors import ScanUnsupported
 
 _GRAY = {"b-w", "grey16", "multiband", "matrix", "histogram", "fourier"}
 _WHITE = 255
+_ASSOCIATED, _ALPHA = 1, 2
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a file says of its samples, where libvips does not tell.
+
+    `colors`: how many of the first samples are color, None where it is as libvips has it.
+    `extra`: what each sample after those is: 0 unspecified, 1 associated (premultiplied) alpha,
+    2 unassociated alpha. Unspecified is no alpha; the sample is left out.
+    """
+
+    colors: int | None = None
+    extra: tuple[int, ...] = ()
+
+
+AS_LOADED = Meaning()
 
 
 @dataclass(frozen=True)
@@ -19,9 +36,10 @@ class Look:
     turned: bool
 
 
-def look_at(image: Any) -> Look:
-    """Whether an image as loaded is already upright uint8 gray or sRGB."""
+def look_at(image: Any, meaning: Meaning = AS_LOADED) -> Look:
+    """Whether an image as loaded is already upright uint8 gray or sRGB, unspecified samples left out."""
     orientation = _orientation(image)
+    image = _without_unspecified(image, meaning)
     plain = (
         image.format == "uchar"
         and (image.bands, image.interpretation) in {(1, "b-w"), (3, "srgb")}
@@ -30,18 +48,19 @@ def look_at(image: Any) -> Look:
     return Look(plain and orientation == 1, orientation > 2)
 
 
-def to_page(image: Any, name: str) -> Any:
+def to_page(image: Any, name: str, meaning: Meaning = AS_LOADED) -> Any:
     """Upright, uint8, 1 band (gray) or 3 (sRGB).
 
     ICC profiles are followed (relative colorimetric), CMYK without one goes through libvips' own
     CMYK profile, 16 bits keep their upper eight, float is linear light from 0 to 1 (RGB) or
     0 to 255 (gray), alpha is laid over white. Raises ScanUnsupported for what has no color meaning.
     """
+    image = _without_unspecified(image, meaning)
     if look_at(image).identity:
         return image
     image = _to_8_bit(_with_meaning(image, name))
     if image.bands in (2, 4):
-        image = image.flatten(background=[_WHITE] * (image.bands - 1))
+        image = _over_white(image, premultiplied=meaning.extra[:1] == (_ASSOCIATED,))
     if _orientation(image) > 1:
         image = image.autorot()
     return image
@@ -64,6 +83,22 @@ def _with_meaning(image: Any, name: str) -> Any:
     raise ScanUnsupported(
         f"{name}: has {bands} bands that are not gray, RGB, CMYK or Lab; write the bands to be seen to a file of their own"
     )
+
+
+def _without_unspecified(image: Any, meaning: Meaning) -> Any:
+    """Color, and alpha where the file says that there is some; no other sample."""
+    if meaning.colors is None or image.bands <= meaning.colors or image.interpretation == "multiband":
+        return image
+    alpha = next((place for place, kind in enumerate(meaning.extra) if kind in (_ASSOCIATED, _ALPHA)), None)
+    color = image.extract_band(0, n=meaning.colors)
+    return color if alpha is None else color.bandjoin(image[meaning.colors + alpha])
+
+
+def _over_white(image: Any, *, premultiplied: bool) -> Any:
+    if not premultiplied:
+        return image.flatten(background=[_WHITE] * (image.bands - 1))
+    color, alpha = image.extract_band(0, n=image.bands - 1), image[image.bands - 1]
+    return (color + (_WHITE - alpha)).cast("uchar")
 
 
 def _to_8_bit(image: Any) -> Any:

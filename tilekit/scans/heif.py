@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from tilekit.errors import MissingExtra, ScanCorrupt, ScanError, ScanNotFound
-from tilekit.pages import PageKey
 from tilekit.scans.faults import one_line
 from tilekit.scans.memory import scan_of_array
-from tilekit.scans.source import Source
+from tilekit.scans.request import Request
 from tilekit.scans.vips import VipsScan, check_size
 
 try:
@@ -17,19 +16,19 @@ except ImportError as _exc:
     raise MissingExtra("reading HEIC needs pillow-heif", "heif") from _exc
 
 
-def open_heif(source: Source, *, page: int, dpi: float | None, max_pixels: int) -> VipsScan:
+def open_heif(ask: Request) -> VipsScan:
     """Open a picture; it is decoded whole (memory: its pixels, twice while opening).
 
     libheif turns it upright itself. Raises ScanCorrupt, ScanNotFound, ScanTooLarge.
     """
-    key = PageKey(source.name, page)
+    key = ask.key
     try:
-        with source.open() as stream:
+        with ask.source.open() as stream:
             file = pillow_heif.open_heif(stream, convert_hdr_to_8bit=True)
-            if page >= len(file):
+            if ask.page >= len(file):
                 raise ScanNotFound(f"{key}: the file has {len(file)} page(s)")
-            picture = file[page]
-            check_size(key, picture.size[0], picture.size[1], max_pixels)
+            picture = file[ask.page]
+            check_size(key, picture.size[0], picture.size[1], ask.max_pixels)
             profile = picture.info.get("icc_profile")
             pixels = np.array(np.asarray(picture), dtype=np.uint8, copy=True)
             pages = len(file)
@@ -39,4 +38,4 @@ def open_heif(source: Source, *, page: int, dpi: float | None, max_pixels: int) 
         raise ScanCorrupt(f"{key}: is damaged or cut short ({one_line(exc)})") from exc
     if pixels.ndim == 2:
         pixels = pixels[..., None]
-    return scan_of_array(pixels, key, kind="heif", dpi=dpi, pages=pages, profile=profile)
+    return scan_of_array(pixels, ask, pages=pages, profile=profile)

@@ -16,11 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilekit.errors import MissingExtra, ScanCorrupt, ScanError, ScanNotFound, ScanUnsupported
-from tilekit.pages import PageKey
 from tilekit.scans.faults import one_line
+from tilekit.scans.request import Request
 from tilekit.scans.resampling import box_reduced
 from tilekit.scans.scan import ScanInfo
-from tilekit.scans.source import Source
 from tilekit.scans.strips import STRIP_PIXELS, Size, StripScan
 from tilekit.scans.vips import check_size
 
@@ -72,14 +71,14 @@ class Jp2Scan(StripScan):
         return _to_page(pixels, self._shift)
 
 
-def open_jp2(source: Source, *, page: int, dpi: float | None, max_pixels: int) -> Jp2Scan:
+def open_jp2(ask: Request) -> Jp2Scan:
     """Open a JP2 or raw codestream of 1 to 4 components, 8 to 16 bits.
 
     More than eight bits keep their upper eight; alpha is laid over white; sRGB, sYCC and gray only.
     Raises ScanCorrupt, ScanNotFound, ScanTooLarge, ScanUnsupported (other components or signs).
     """
-    key = PageKey(source.name, page)
-    if page:
+    key, source = ask.key, ask.source
+    if ask.page:
         raise ScanNotFound(f"{key}: the file has 1 page")
     path = Path(source.path or source.name)
     try:
@@ -88,7 +87,7 @@ def open_jp2(source: Source, *, page: int, dpi: float | None, max_pixels: int) -
             picture = glymur.Jp2k(path)
             height, width = (int(side) for side in picture.shape[:2])
             components = int(picture.shape[2]) if len(picture.shape) > 2 else 1
-            check_size(key, width, height, max_pixels)
+            check_size(key, width, height, ask.max_pixels)
             siz = next(part for part in picture.get_codestream().segment if part.marker_id == "SIZ")
             depth, signed, tile_rows = max(siz.bitdepth), any(siz.signed), int(siz.ytsiz)
             subsampled = set(siz.xrsiz) | set(siz.yrsiz) != {1}
@@ -106,7 +105,7 @@ def open_jp2(source: Source, *, page: int, dpi: float | None, max_pixels: int) -
         height=height,
         bands=1 if components < 3 else 3,
         kind="jp2",
-        dpi=dpi,
+        dpi=ask.number,
         access="block" if tile_rows < height else "scanline",
     )
     scan = Jp2Scan(info, picture, tile_rows, depth - 8)

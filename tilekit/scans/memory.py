@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
-from tilekit.pages import PageKey
+from tilekit.scans.request import Request
 from tilekit.scans.vips import VipsScan, scan_of
 
 
 def scan_of_array(
     pixels: NDArray[np.uint8],
-    key: PageKey,
+    ask: Request,
     *,
-    kind: str,
     turn: int = 1,
     dpi: float | None = None,
     pages: int = 1,
@@ -37,12 +37,10 @@ def scan_of_array(
             image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
         return turned(image, turn)
 
-    return scan_of(load, key, kind=kind, pages=pages, dpi=dpi, access="whole")
+    return scan_of(load, _at(ask, dpi), pages=pages, access="whole")
 
 
-def scan_of_jpeg(
-    data: bytes, key: PageKey, *, turn: int, dpi: float | None, pages: int, max_pixels: int
-) -> VipsScan:
+def scan_of_jpeg(data: bytes, ask: Request, *, turn: int, dpi: float | None, pages: int) -> VipsScan:
     """A scan of a JPEG inside a PDF: its own orientation and profile do not count there."""
 
     def load(access: str) -> Any:
@@ -52,7 +50,11 @@ def scan_of_jpeg(
                 image.remove(name)
         return turned(image, turn)
 
-    return scan_of(load, key, kind="pdf", pages=pages, dpi=dpi, access="scanline", max_pixels=max_pixels)
+    return scan_of(load, _at(ask, dpi), pages=pages, access="scanline")
+
+
+def _at(ask: Request, dpi: float | None) -> Request:
+    return ask if dpi is None else replace(ask, dpi=dpi)
 
 
 def turned(image: Any, turn: int) -> Any:

@@ -8,20 +8,19 @@ from typing import Any
 import pyvips
 
 from tilekit.errors import ScanCorrupt, ScanUnsupported
-from tilekit.pages import PageKey
-from tilekit.scans.source import Source
+from tilekit.scans.request import Request
 from tilekit.scans.vips import VipsScan, check_size, scan_of
 
 _GAP = rb"(?:\s*#[^\n]*\n\s*|\s+)"
 _HEADER = re.compile(rb"P([56])" + (_GAP + rb"([0-9]{1,9})") * 3 + rb"\s")
 
 
-def open_netpbm(source: Source, *, dpi: float | None, max_pixels: int) -> VipsScan:
+def open_netpbm(ask: Request) -> VipsScan:
     """Open a P5 or P6 file of maxval 255 or 65535.
 
     Raises ScanUnsupported for other kinds, ScanCorrupt where the header or the length is wrong.
     """
-    key = PageKey(source.name)
+    key, source = ask.key, ask.source
     if source.head[1:2] == b"4":
         raise ScanUnsupported(f"{key}: is a 1-bit PBM; write it as PGM, PNG or TIFF")
     header = _HEADER.match(source.head)
@@ -29,7 +28,7 @@ def open_netpbm(source: Source, *, dpi: float | None, max_pixels: int) -> VipsSc
         raise ScanCorrupt(f"{key}: its Netpbm header makes no sense")
     bands = 1 if header[1] == b"5" else 3
     width, height, largest = (int(header[number]) for number in (2, 3, 4))
-    check_size(key, width, height, max_pixels)
+    check_size(key, width, height, ask.max_pixels)
     if largest not in (255, 65535):
         raise ScanUnsupported(f"{key}: has a maxval of {largest}; 255 and 65535 can be read")
     depth = 2 if largest > 255 else 1
@@ -53,4 +52,4 @@ def open_netpbm(source: Source, *, dpi: float | None, max_pixels: int) -> VipsSc
         meaning = {(1, 1): "b-w", (1, 2): "grey16", (3, 1): "srgb", (3, 2): "rgb16"}[bands, depth]
         return image.copy(interpretation=meaning)
 
-    return scan_of(load, key, kind="ppm", pages=1, dpi=dpi, access="block", source=source)
+    return scan_of(load, ask, pages=1, access="block")

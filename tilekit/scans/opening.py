@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import replace
 
 from tilekit.errors import InvalidArgument, ScanNotFound, ScanUnsupported
-from tilekit.pages import PageKey
+from tilekit.scans.request import Dpi, Request
 from tilekit.scans.scan import Scan, ScanInfo
 from tilekit.scans.sniffing import Format, sniff
 from tilekit.scans.source import ScanSource, Source, on_disk, resolve_source
 
-Dpi = float | Literal["native"] | None
 DEFAULT_MAX_PIXELS = 20_000_000_000
 
 
@@ -84,117 +82,64 @@ def _open(
             f"{source.name}: its reader ({form.kind}) is not hardened against hostile files; "
             "pass untrusted=True if you trust where it is from"
         )
-    scan = _READERS.get(form.kind, _open_vips)(_Request(source, form, page, dpi, max_pixels))
+    scan = _READERS.get(form.kind, _open_vips)(Request(source, form, page, dpi, max_pixels))
     if page >= scan.pages:
         scan.close()
         raise ScanNotFound(f"{scan.key}: the file has {scan.pages} page(s)")
     return scan
 
 
-@dataclass(frozen=True)
-class _Request:
-    """What a caller asked for, checked."""
-
-    source: Source
-    form: Format
-    page: int
-    dpi: Dpi
-    max_pixels: int
-
-    @property
-    def number(self) -> float | None:
-        """The resolution as a number; "native" means nothing to a raster."""
-        return None if isinstance(self.dpi, str) else self.dpi
-
-
-def _open_vips(ask: _Request) -> Scan:
+def _open_vips(ask: Request) -> Scan:
     if ask.form.kind == "jpeg" and _is_mirax(ask.source):
         return _open_slide(ask)
     from tilekit.scans.vips import open_vips
 
-    return open_vips(ask.source, ask.form, page=ask.page, dpi=ask.number, max_pixels=ask.max_pixels)
+    return open_vips(ask)
 
 
-def _open_tiff(ask: _Request) -> Scan:
-    from tilekit.scans.tiffdir import (
-        READ_STORED,
-        check_compression,
-        check_tiles,
-        is_vendor_slide,
-        pages_of,
-        read_directories,
-    )
-    from tilekit.scans.vips import open_vips, scan_of
+def _open_tiff(ask: Request) -> Scan:
+    from tilekit.scans.tiff.opening import open_tiff
 
-    directories = read_directories(ask.source)
-    if is_vendor_slide(directories) and ask.source.path is not None:
-        from tilekit.scans.slide import is_slide
-
-        check_tiles(directories, ask.source.name)
-        if is_slide(ask.source):
-            return _open_slide(ask)
-    pages = pages_of(directories)
-    key = PageKey(ask.source.name, ask.page)
-    if ask.page >= len(pages):
-        raise ScanNotFound(f"{key}: the file has {len(pages)} page(s)")
-    check_compression(pages[ask.page], str(key))
-    if pages[ask.page].compression in READ_STORED:
-        from tilekit.scans.tiffstored import stored_loader
-
-        load = stored_loader(ask.source, pages[ask.page])
-        return scan_of(
-            load, key, kind="tiff", pages=len(pages), dpi=ask.number, source=ask.source,
-            max_pixels=ask.max_pixels,
-        )  # fmt: skip
-    return open_vips(
-        ask.source,
-        ask.form,
-        page=ask.page,
-        dpi=ask.number,
-        max_pixels=ask.max_pixels,
-        place=pages[ask.page].index,
-        pages=len(pages),
-    )
+    return open_tiff(ask, _open_slide)
 
 
-def _open_netpbm(ask: _Request) -> Scan:
+def _open_netpbm(ask: Request) -> Scan:
     from tilekit.scans.netpbm import open_netpbm
 
-    return open_netpbm(ask.source, dpi=ask.number, max_pixels=ask.max_pixels)
+    return open_netpbm(ask)
 
 
-def _open_pdf(ask: _Request) -> Scan:
+def _open_pdf(ask: Request) -> Scan:
     from tilekit.scans.pdf import open_pdf
 
-    return open_pdf(ask.source, page=ask.page, dpi=ask.dpi, max_pixels=ask.max_pixels)
+    return open_pdf(ask)
 
 
-def _open_bmp(ask: _Request) -> Scan:
+def _open_bmp(ask: Request) -> Scan:
     from tilekit.scans.bmp import open_bmp
 
-    return open_bmp(ask.source, page=ask.page, dpi=ask.number, max_pixels=ask.max_pixels)
+    return open_bmp(ask)
 
 
-def _open_heif(ask: _Request) -> Scan:
+def _open_heif(ask: Request) -> Scan:
     from tilekit.scans.heif import open_heif
 
-    return open_heif(ask.source, page=ask.page, dpi=ask.number, max_pixels=ask.max_pixels)
+    return open_heif(ask)
 
 
-def _open_jp2(ask: _Request) -> Scan:
+def _open_jp2(ask: Request) -> Scan:
     from tilekit.scans.jp2 import open_jp2
 
     with contextlib.ExitStack() as stack:
-        local = on_disk(ask.source, stack)
-        scan = open_jp2(local, page=ask.page, dpi=ask.number, max_pixels=ask.max_pixels)
+        scan = open_jp2(replace(ask, source=on_disk(ask.source, stack)))
         scan.on_close(stack.pop_all().close)
     return scan
 
 
-def _open_slide(ask: _Request) -> Scan:
+def _open_slide(ask: Request) -> Scan:
     from tilekit.scans.slide import open_slide
 
-    return open_slide(ask.source, page=ask.page, dpi=ask.number, max_pixels=ask.max_pixels)
+    return open_slide(ask)
 
 
 def _is_mirax(source: Source) -> bool:
@@ -203,7 +148,7 @@ def _is_mirax(source: Source) -> bool:
     return path is not None and path.suffix.lower() == ".mrxs" and path.with_suffix("").is_dir()
 
 
-_READERS: dict[str, Callable[[_Request], Scan]] = {
+_READERS: dict[str, Callable[[Request], Scan]] = {
     "bmp": _open_bmp,
     "heif": _open_heif,
     "jp2": _open_jp2,

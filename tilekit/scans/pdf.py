@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tilekit.errors import MissingExtra, ScanCorrupt, ScanNotFound
 from tilekit.pages import PageKey
 from tilekit.scans.faults import one_line
+from tilekit.scans.request import Request
 from tilekit.scans.scan import Scan, ScanInfo
 from tilekit.scans.source import Source
 from tilekit.scans.strips import Size, StripScan
@@ -62,31 +63,31 @@ class PdfScan(StripScan):
         return pixels
 
 
-def open_pdf(source: Source, *, page: int, dpi: float | Literal["native"] | None, max_pixels: int) -> Scan:
+def open_pdf(ask: Request) -> Scan:
     """Open a page, to be rendered at `dpi` (150 unless told).
 
     "native": a page that is nothing but one upright image (and invisible text, as text recognition
     leaves it) gives that image at its own size; any other page is rendered at 150 dpi.
     Raises ScanCorrupt (damaged, encrypted), ScanNotFound (no such page), ScanTooLarge.
     """
-    key = PageKey(source.name, page)
+    key, source, dpi = ask.key, ask.source, ask.dpi
     _check_end(source)
     with contextlib.ExitStack() as stack, _PDFIUM:
         document = _document(source, stack)
         pages = len(document)
-        if page >= pages:
+        if ask.page >= pages:
             raise ScanNotFound(f"{key}: the file has {pages} page(s)")
         forms = _forms(document, stack)
         found = _page(document, key, stack)
         points = found.get_size()
         if dpi == "native":
-            native = _native(found, key, points, pages, source, max_pixels)
+            native = _native(found, ask, points, pages)
             if native is not None:
                 return native
             dpi = None
         dpi = dpi or DEFAULT_DPI
         width, height = (max(1, round(side * dpi / 72)) for side in points)
-        check_size(key, width, height, max_pixels)
+        check_size(key, width, height, ask.max_pixels)
         info = ScanInfo(
             key=key, width=width, height=height, bands=3, kind="pdf", pages=pages, dpi=dpi, access="scanline"
         )
@@ -138,19 +139,18 @@ def _locked(close: Any) -> None:
         close()
 
 
-def _native(
-    page: Any, key: PageKey, points: tuple[float, float], pages: int, source: Source, max_pixels: int
-) -> Scan | None:
+def _native(page: Any, ask: Request, points: tuple[float, float], pages: int) -> Scan | None:
     """The one image the page is, or None."""
+    key = ask.key
     image = _only_image(page)
     if image is None:
         return None
     try:
         width, height = image.get_px_size()
-        check_size(key, width, height, max_pixels)
+        check_size(key, width, height, ask.max_pixels)
         turn = _TURNED[page.get_rotation()]
         wide = points[1] if turn in (6, 8) else points[0]
-        return _image_scan(image, key, turn, round(width / wide * 72, 4), pages, source, max_pixels)
+        return _image_scan(image, ask, turn, round(width / wide * 72, 4), pages)
     except pdfium.PdfiumError as exc:
         raise ScanCorrupt(f"{key}: its image is damaged ({one_line(exc)})") from exc
 
@@ -184,9 +184,7 @@ def _fills(image: Any, page: Any) -> bool:
     return all(abs(p - q) <= slack for p, q in zip((left, bottom, right, top), (x0, y0, x1, y1), strict=True))
 
 
-def _image_scan(
-    image: Any, key: PageKey, turn: int, dpi: float, pages: int, source: Source, max_pixels: int
-) -> Scan:
+def _image_scan(image: Any, ask: Request, turn: int, dpi: float, pages: int) -> Scan:
     from tilekit.scans.memory import scan_of_array, scan_of_jpeg
 
     meta = image.get_metadata()
@@ -194,9 +192,9 @@ def _image_scan(
     bands = meta.bits_per_pixel // 8
     if image.get_filters() == ["DCTDecode"] and plain.get(bands) == meta.colorspace:
         data = bytes(image.get_data(decode_simple=True))
-        return scan_of_jpeg(data, key, turn=turn, dpi=dpi, pages=pages, max_pixels=max_pixels)
+        return scan_of_jpeg(data, ask, turn=turn, dpi=dpi, pages=pages)
     pixels = _pixels(image.get_bitmap(render=False))  # the bitmap goes here, while the lock is held
-    return scan_of_array(pixels, key, kind="pdf", turn=turn, dpi=dpi, pages=pages)
+    return scan_of_array(pixels, ask, turn=turn, dpi=dpi, pages=pages)
 
 
 def _pixels(bitmap: Any) -> NDArray[np.uint8]:

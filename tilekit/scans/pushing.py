@@ -20,6 +20,7 @@ from tilekit.scans.spans import Lender, Span, SpanFiller
 
 Pixels = NDArray[np.uint8]
 _PULL_BYTES = 1 << 20
+_PULL_ROWS = 1024  # libvips waits forever for a region taller than it keeps of a sequential image
 _LARGEST_LEARNED = (1 << 25) - (1 << 16)
 
 
@@ -87,7 +88,7 @@ def _push(image: Any, sink: _Sink, channel: _Channel) -> None:
 def _pull(image: Any, sink: _Sink, channel: _Channel) -> None:
     try:
         region = pyvips.Region.new(image)
-        rows = max(1, _PULL_BYTES // (image.width * image.bands))
+        rows = min(max(1, _PULL_BYTES // (image.width * image.bands)), _PULL_ROWS)
         for top in range(0, image.height, rows):
             data = region.fetch(0, top, image.width, min(rows, image.height - top))
             if sink.write(data) < 0:

@@ -18,6 +18,7 @@ from tilekit.grid import TileGrid, Tiling
 from tilekit.pages import PageKey
 from tilekit.scans.source import Source
 from tilekit.scans.spans import Span, spans_of_bands
+from tilekit.scans.tiff.blocks import StoredBlocks
 
 Access = Literal["scanline", "block", "whole"]
 _SPAN_ROWS = 128
@@ -130,6 +131,14 @@ class Scan(ABC):
 
         `scale` as in `bands_of_rows`; the rectangle is then in pixels of the reduced scan.
         """
+
+    def blocks(self) -> StoredBlocks | None:
+        """The page's stored blocks (tiles or strips of a TIFF), or None where it has none.
+
+        They are as stored, not turned upright, and usable while the scan is open. Their `decode` gives the
+        scan's pixels where `identity` and `decodes` hold.
+        """
+        return None
 
     def on_close(self, closer: Callable[[], None]) -> None:
         """Call `closer` when the scan is closed, last added first."""

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilekit.errors import MissingExtra, ScanCorrupt, ScanNotFound, ScanUnsupported
-from tilekit.pages import PageKey
 from tilekit.scans.faults import one_line
+from tilekit.scans.request import Request
 from tilekit.scans.resampling import box_reduced
 from tilekit.scans.scan import Scan, ScanInfo
 from tilekit.scans.source import Source
@@ -91,10 +91,10 @@ def is_slide(source: Source) -> bool:
     return vendor is not None and vendor != "generic-tiff"
 
 
-def open_slide(source: Source, *, page: int, dpi: float | None, max_pixels: int) -> SlideScan:
+def open_slide(ask: Request) -> SlideScan:
     """Open a slide. Raises ScanCorrupt, ScanNotFound (a slide has one page), ScanTooLarge."""
-    key = PageKey(source.name, page)
-    if page:
+    key, source = ask.key, ask.source
+    if ask.page:
         raise ScanNotFound(f"{key}: the file has 1 page")
     try:
         slide = openslide.OpenSlide(str(source.path))
@@ -103,7 +103,7 @@ def open_slide(source: Source, *, page: int, dpi: float | None, max_pixels: int)
     except (openslide.OpenSlideError, OSError) as exc:
         raise ScanCorrupt(f"{key}: is damaged ({one_line(exc)})") from exc
     width, height = slide.dimensions
-    check_size(key, width, height, max_pixels)
+    check_size(key, width, height, ask.max_pixels)
     mpp = _mpp(slide)
     info = ScanInfo(
         key=key,
@@ -113,7 +113,7 @@ def open_slide(source: Source, *, page: int, dpi: float | None, max_pixels: int)
         kind="slide",
         access="block",
         mpp=mpp,
-        dpi=dpi or (round(_MICRONS_PER_INCH / mpp, 4) if mpp else None),
+        dpi=ask.number or (round(_MICRONS_PER_INCH / mpp, 4) if mpp else None),
     )
     scan = SlideScan(info, slide)
     scan.source = source

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import reprlib
 import shutil
 import stat
 import tempfile
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -44,11 +46,40 @@ class Source:
 
     def open(self) -> BinaryIO:
         """A fresh binary stream over the bytes."""
-        if self.path is not None:
-            return self.path.open("rb")
-        import io
+        return self.path.open("rb") if self.path is not None else io.BytesIO(self.data or b"")
 
-        return io.BytesIO(self.data or b"")
+    def reader(self) -> ByteReader:
+        """The bytes by place, from any thread, until it is closed."""
+        return ByteReader(self)
+
+
+class ByteReader:
+    """A source's bytes by place. Safe from any number of threads; closing twice is harmless."""
+
+    def __init__(self, source: Source) -> None:
+        self._data = source.data
+        self._file = None if source.data is not None else source.open()
+        self._lock = threading.Lock()
+        self.size = source.size
+
+    def at(self, place: int, count: int) -> bytes:
+        """`count` bytes from a place, fewer where the file ends. Raises OSError, ValueError (closed)."""
+        if self._data is not None:
+            return self._data[place : place + count]
+        if self._file is None:
+            raise ValueError("its file is closed")
+        count = max(0, min(count, self.size - place))
+        if hasattr(os, "pread"):
+            return os.pread(self._file.fileno(), count, place)
+        with self._lock:
+            self._file.seek(place)
+            return self._file.read(count)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
 
 
 ScanSource = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Source

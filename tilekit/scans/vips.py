@@ -16,17 +16,18 @@ from numpy.typing import NDArray
 from tilekit.errors import ScanCorrupt, ScanTooLarge
 from tilekit.flow import Gate
 from tilekit.pages import PageKey
-from tilekit.scans.color import look_at, to_page
+from tilekit.scans.color import AS_LOADED, Look, Meaning, look_at, to_page
 from tilekit.scans.faults import one_line
 from tilekit.scans.pushing import decode_spans
+from tilekit.scans.request import Request
 from tilekit.scans.scan import Access, Scan, ScanInfo
-from tilekit.scans.sniffing import Format
 from tilekit.scans.source import Source
 from tilekit.scans.spans import Span
+from tilekit.scans.tiff.blocks import StoredBlocks
 
 # What counts as damage. libjpeg reports broken data as warnings and paints it gray, and libvips paints
 # a broken tile of a TIFF black, unless warnings count; libpng warns about harmless things.
-_FAIL_ON = {"jpegload": "warning", "tiffload": "warning"}
+_FAIL_ON = {"jpegload": "warning"}
 
 
 _PLACES = 1 << 24
@@ -51,18 +52,20 @@ class VipsScan(Scan):
         self,
         info: ScanInfo,
         loader: Loader,
+        meaning: Meaning,
         *,
         source: Source | None,
-        identity: bool,
-        turned: bool,
+        look: Look,
         first: Any,
     ) -> None:
         super().__init__(info)
         self.source = source
-        self.identity = identity
-        self._turned = turned
+        self.identity = look.identity
+        self.stored: StoredBlocks | None = None
+        self._turned = look.turned
         self._first = first
         self._loader = loader
+        self._meaning = meaning
         self._lock = threading.Lock()
         self._random: dict[tuple[int, int], Any] = {}
 
@@ -105,6 +108,10 @@ class VipsScan(Scan):
         pixels.flags.writeable = False
         return pixels
 
+    def blocks(self) -> StoredBlocks | None:
+        """See Scan."""
+        return self.stored
+
     def close(self) -> None:
         """See Scan."""
         self._random = {}
@@ -138,7 +145,7 @@ class VipsScan(Scan):
                 image, self._first = self._first, None
         if image is None:
             loaded = self._loader(access) if shrink == 1 else self._loader(access, shrink=shrink)
-            image = to_page(loaded, str(self.key))
+            image = to_page(loaded, str(self.key), self._meaning)
         if (image.width, image.height) != (self.width // shrink, self.height // shrink):
             raise ScanCorrupt(f"{self.key}: changed while it was open")
         if size != (self.width, self.height):
@@ -239,55 +246,47 @@ def _reason(exc: BaseException) -> str:
     return f"is damaged or cut short ({words})"
 
 
-def open_vips(
-    source: Source,
-    form: Format,
-    *,
-    page: int,
-    dpi: float | None,
-    max_pixels: int,
-    place: int | None = None,
-    pages: int | None = None,
-) -> VipsScan:
+def open_vips(ask: Request) -> VipsScan:
     """Open a page by the loader the format names.
 
-    `place` and `pages`: where libvips finds the page, and how many there are, if not as it counts.
     `dpi` is what a vector picture is rendered at; of a raster it replaces the claimed resolution.
     Raises ScanCorrupt where the header makes no sense, ScanTooLarge above `max_pixels`.
     """
+    form, source = ask.form, ask.source
     options: dict[str, Any] = {"fail_on": _FAIL_ON.get(form.loader, "error")}
     options["revalidate"] = True  # libvips remembers files by name; this one may have changed
-    if form.kind in {"tiff", "gif", "webp", "avif"}:
-        options["page"] = page if place is None else place
-    if form.kind == "svg" and dpi is not None:
-        options["dpi"] = dpi
+    if form.kind in {"gif", "webp", "avif"}:
+        options["page"] = ask.page
+    if form.kind == "svg" and ask.number is not None:
+        options["dpi"] = ask.number
 
     def load(access: str, **more: Any) -> Any:
         if source.path is not None:
             return pyvips.Operation.call(form.loader, str(source.path), access=access, **options, **more)
         return pyvips.Operation.call(form.loader + "_buffer", source.data, access=access, **options, **more)
 
-    key = PageKey(source.name, page)
-    return scan_of(load, key, kind=form.kind, pages=pages, dpi=dpi, source=source, max_pixels=max_pixels)
+    return scan_of(load, ask)
 
 
 def scan_of(
     load: Loader,
-    key: PageKey,
+    ask: Request,
     *,
-    kind: str,
+    meaning: Meaning = AS_LOADED,
+    kind: str | None = None,
     pages: int | None = None,
-    dpi: float | None = None,
     access: Access | None = None,
-    source: Source | None = None,
-    max_pixels: int | None = None,
 ) -> VipsScan:
-    """A scan of what `load(access)` gives (of a JPEG also `load(access, shrink=8)`); what is not told is read from it."""
+    """A scan of what `load(access)` gives (of a JPEG also `load(access, shrink=8)`).
+
+    What is not told is read from the image and the request.
+    """
+    key, kind = ask.key, kind or ask.form.kind
     with vips_errors(key):
         image = load("sequential")
-        check_size(key, image.width, image.height, max_pixels or image.width * image.height)
-        look = look_at(image)
-        final = to_page(image, str(key))
+        check_size(key, image.width, image.height, ask.max_pixels)
+        look = look_at(image, meaning)
+        final = to_page(image, str(key), meaning)
         info = ScanInfo(
             key=key,
             width=final.width,
@@ -295,17 +294,10 @@ def scan_of(
             bands=final.bands,
             kind=kind,
             pages=pages or _pages(image),
-            dpi=dpi or _dpi(image),
+            dpi=ask.number or _dpi(image),
             access=access or _access(image, kind),
         )
-    return VipsScan(
-        info,
-        load,
-        source=source,
-        identity=look.identity,
-        turned=look.turned,
-        first=None if look.turned else final,
-    )
+    return VipsScan(info, load, meaning, source=ask.source, look=look, first=None if look.turned else final)
 
 
 def check_size(key: PageKey, width: int, height: int, max_pixels: int) -> None:

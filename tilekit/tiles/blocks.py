@@ -1,4 +1,4 @@
-"""Tiles out of blocks: segments decoded in the pool, column by column of blocks; width costs no memory."""
+"""Tiles out of stored blocks: decoded in the pool, column by column; width costs no memory."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from tilekit.flow import ordered_map
 from tilekit.grid import TileGrid
 from tilekit.scans.blank import background
+from tilekit.scans.tiff.blocks import StoredBlocks
 from tilekit.tiles.pieces import WHITE, Paper, Piece, RawTile
 from tilekit.tiles.rows import corner_of, is_padded
-from tilekit.tiles.segments import Segments
 
 Pixels = NDArray[np.uint8]
 _KEPT_BYTES = 24 * 1024 * 1024
@@ -46,7 +46,7 @@ class _Decoded:
 
 
 def tiles_of_blocks(
-    segments: Segments, grid: TileGrid, rows: dict[int, Collection[int]], *, workers: int
+    blocks: StoredBlocks, grid: TileGrid, rows: dict[int, Collection[int]], *, workers: int
 ) -> Iterator[RawTile]:
     """Tiles of a scan stored in blocks, in grid order, at the stored size.
 
@@ -54,18 +54,18 @@ def tiles_of_blocks(
     Memory: 24 MB + (tile width + (4 x workers + 2) x block width) x (tile height + block height)
     x bands bytes, whatever the scan's size.
     """
-    paper = _paper(segments, grid) if is_padded(grid) else WHITE
-    columns = _columns(segments, grid, rows)
-    size = segments.block[0] * segments.block[1] * segments.bands
+    paper = _paper(blocks, grid) if is_padded(grid) else WHITE
+    columns = _columns(blocks, grid, rows)
+    size = blocks.block[0] * blocks.block[1] * blocks.bands
     decoded = ordered_map(
-        lambda column: _decode(segments, column),
+        lambda column: _decode(blocks, column),
         columns,
         workers=workers,
         cost=lambda column: size * (column.stop - column.top),
     )
     try:
         for row in sorted(rows):
-            yield from _tiles_of_row(segments, grid, row, rows[row], decoded, paper)
+            yield from _tiles_of_row(blocks, grid, row, rows[row], decoded, paper)
     finally:
         close = getattr(decoded, "close", None)
         if close is not None:
@@ -73,14 +73,14 @@ def tiles_of_blocks(
 
 
 def _tiles_of_row(
-    segments: Segments,
+    blocks: StoredBlocks,
     grid: TileGrid,
     row: int,
     columns: Collection[int],
     decoded: Iterator[_Decoded],
     paper: Paper,
 ) -> Iterator[RawTile]:
-    block_w, block_h = segments.block
+    block_w, block_h = blocks.block
     y0, y1 = grid.lines.start(row), min(grid.lines.stop(row), grid.height)
     live: deque[_Decoded] = deque()
     for col in columns:
@@ -100,23 +100,23 @@ def _tiles_of_row(
                 top = place * block_h
                 down = slice(max(y0 - top, 0), min(y1 - top, block_h))
                 pieces.append(Piece(max(top - y0, 0), max(left - x0, 0), block[down, across]))
-        shape = (y1 - y0, x1 - x0, segments.bands)
+        shape = (y1 - y0, x1 - x0, blocks.bands)
         yield RawTile(row * grid.cols + col, row, col, window, shape, pieces, paper)
 
 
-def _paper(segments: Segments, grid: TileGrid) -> Paper:
+def _paper(blocks: StoredBlocks, grid: TileGrid) -> Paper:
     height, width = corner_of(grid)
-    block_w, block_h = segments.block
+    block_w, block_h = blocks.block
     rows = [
-        np.concatenate([segments.decode(row, col) for col in range(-(-width // block_w))], axis=1)
+        np.concatenate([blocks.decode(row, col) for col in range(-(-width // block_w))], axis=1)
         for row in range(-(-height // block_h))
     ]
     return background(np.concatenate(rows)[:height, :width])
 
 
-def _columns(segments: Segments, grid: TileGrid, rows: dict[int, Collection[int]]) -> Iterator[_Column]:
+def _columns(blocks: StoredBlocks, grid: TileGrid, rows: dict[int, Collection[int]]) -> Iterator[_Column]:
     """The columns of blocks that tiles need, in the order in which tiles need them."""
-    block_w, block_h = segments.block
+    block_w, block_h = blocks.block
     ordered = sorted(rows)
     spans = [
         (grid.lines.start(row) // block_h, -(-min(grid.lines.stop(row), grid.height) // block_h))
@@ -127,7 +127,7 @@ def _columns(segments: Segments, grid: TileGrid, rows: dict[int, Collection[int]
         top, stop = spans[place]
         following = spans[place + 1][0] if place + 1 < len(spans) else stop
         shared = max(0, stop - following)
-        keepable = _KEPT_BYTES // max(1, shared * block_w * block_h * segments.bands) if shared else 0
+        keepable = _KEPT_BYTES // max(1, shared * block_w * block_h * blocks.bands) if shared else 0
         current: dict[int, _Column] = {}
         for col in _needed(grid, rows[row], block_w):
             keep_from = following if len(current) < keepable else stop
@@ -147,17 +147,17 @@ def _needed(grid: TileGrid, columns: Collection[int], block_w: int) -> Iterator[
         following = max(following, stop)
 
 
-def _decode(segments: Segments, column: _Column) -> _Decoded:
+def _decode(blocks: StoredBlocks, column: _Column) -> _Decoded:
     try:
         known: dict[int, Pixels] = {}
         if column.above is not None:
             column.above.done.wait()
             known, column.above.kept, column.above = column.above.kept, {}, None
-        blocks = []
+        found = []
         for row in range(column.top, column.stop):
             block = known.get(row)
-            blocks.append(segments.decode(row, column.col) if block is None else block)
-        column.kept = {row: block for row, block in enumerate(blocks, column.top) if row >= column.keep_from}
+            found.append(blocks.decode(row, column.col) if block is None else block)
+        column.kept = {row: block for row, block in enumerate(found, column.top) if row >= column.keep_from}
     finally:
         column.done.set()
-    return _Decoded(column.col, column.top, blocks)
+    return _Decoded(column.col, column.top, found)

@@ -14,10 +14,10 @@ from tilekit.flow import DEFAULT_BUDGET, Gate, ordered_map
 from tilekit.grid import TileGrid, Tiling, Window
 from tilekit.scans.blank import background
 from tilekit.scans.scan import Scan, check_open
+from tilekit.scans.tiff.blocks import StoredBlocks
 from tilekit.tiles.blocks import tiles_of_blocks
 from tilekit.tiles.pieces import WHITE, Paper, Piece, RawTile
 from tilekit.tiles.rows import corner_of, is_padded, tiles_of_rows
-from tilekit.tiles.segments import open_segments
 from tilekit.tiles.tile import Tile
 
 _ROWS_BYTES = 192 * 1024 * 1024
@@ -74,16 +74,23 @@ def raw_tiles(
     """
     with contextlib.ExitStack() as stack:
         tiles: Iterator[RawTile] | None = None
-        if not grid.is_scaled and (found := open_segments(scan)) is not None:
-            segments, close = found
-            stack.callback(close)
-            tiles = tiles_of_blocks(segments, grid, rows, workers=workers)
+        if not grid.is_scaled and (blocks := _decodable(scan)) is not None:
+            tiles = tiles_of_blocks(blocks, grid, rows, workers=workers)
         elif scan.info.access == "block" and _by_rectangle(scan, grid, rows):
             tiles = _tiles_of_rectangles(scan, grid, rows)
         else:
             tiles = tiles_of_rows(scan, grid, rows, gate)
         stack.callback(_close, tiles)
         yield tiles
+
+
+def _decodable(scan: Scan) -> StoredBlocks | None:
+    """The scan's blocks where decoding them gives its pixels."""
+    if not scan.identity or scan.info.access != "block":
+        return None
+    blocks = scan.blocks()
+    usable = blocks is not None and blocks.decodes and blocks.layout.tiled
+    return blocks if usable else None
 
 
 def _by_rectangle(scan: Scan, grid: TileGrid, rows: dict[int, Collection[int]]) -> bool:

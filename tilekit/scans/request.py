@@ -1,0 +1,33 @@
+"""What a caller of open_scan asked for, checked, as every reader takes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tilekit.pages import PageKey
+from tilekit.scans.sniffing import Format
+from tilekit.scans.source import Source
+
+Dpi = float | Literal["native"] | None
+
+
+@dataclass(frozen=True)
+class Request:
+    """A page of a source, and how it is wanted: see `open_scan`."""
+
+    source: Source
+    form: Format
+    page: int
+    dpi: Dpi
+    max_pixels: int
+
+    @property
+    def key(self) -> PageKey:
+        """The page asked for."""
+        return PageKey(self.source.name, self.page)
+
+    @property
+    def number(self) -> float | None:
+        """The resolution as a number; "native" means nothing to a raster."""
+        return None if isinstance(self.dpi, str) else self.dpi

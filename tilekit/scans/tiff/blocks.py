@@ -1,0 +1,156 @@
+"""The stored blocks of a TIFF page, as bytes or decoded, one by one, so that a pool can do it.
+
+Decoded are only layouts whose pixels come out the same, byte for byte, as libvips gives them: uint8 gray or
+RGB, planes together or apart, by JPEG (with shared tables), deflate or none. Facts: TIFF 6.0; TIFF Technical
+Note 2 (JPEG).
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilekit.errors import ScanCorrupt
+from tilekit.scans.source import ByteReader
+from tilekit.scans.tiff.layout import JPEG, NONE, YCBCR, BlockLayout
+
+Pixels = NDArray[np.uint8]
+Shape = tuple[int, int, int]
+_GRAY, _RGB = 1, 2
+_LARGEST_SIDE = 65_500
+
+
+class StoredBlocks:
+    """The blocks of one page. All methods may be called from any thread while the scan is open.
+
+    `layout`: where they are and what is in them; `bands`: samples given, the first of those stored.
+    `decodes`: whether `decode` gives the page's pixels; else only `data` does.
+    """
+
+    def __init__(self, name: str, layout: BlockLayout, reader: ByteReader, bands: int) -> None:
+        self.name, self.layout, self.bands = name, layout, bands
+        self._reader = reader
+        self._decode = _decoder(layout, bands)
+
+    @property
+    def width(self) -> int:
+        """Width of the page in px."""
+        return self.layout.width
+
+    @property
+    def height(self) -> int:
+        """Height of the page in px."""
+        return self.layout.height
+
+    @property
+    def block(self) -> tuple[int, int]:
+        """Width and height of a block in px."""
+        return self.layout.block
+
+    @property
+    def decodes(self) -> bool:
+        """Whether `decode` may be called."""
+        return self._decode is not None
+
+    def data(self, row: int, col: int, plane: int = 0) -> bytes:
+        """A block as it is stored; raises ScanCorrupt where it is not in the file."""
+        layout = self.layout
+        place = (plane * layout.down + row) * layout.across + col
+        count = int(layout.counts[place])
+        found = self._reader.at(int(layout.offsets[place]), count)
+        if len(found) != count or count == 0:
+            raise self._damaged(row, col, "its bytes are missing")
+        return found
+
+    def decode(self, row: int, col: int) -> Pixels:
+        """(h, w, bands) uint8 of one block, cut to the page; raises ScanCorrupt naming the block."""
+        layout = self.layout
+        assert self._decode is not None
+        rows = layout.rows(row)
+        shape = (rows, layout.block[0], layout.samples if layout.planes == 1 else 1)
+        planes = range(1 if layout.planes == 1 else self.bands)
+        try:
+            parts = [self._decode(self.data(row, col, plane), shape) for plane in planes]
+        except (ValueError, OSError, zlib.error) as exc:
+            if isinstance(exc, ScanCorrupt):
+                raise
+            raise self._damaged(row, col, str(exc)) from exc
+        pixels = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
+        bottom = min(layout.height - row * layout.block[1], rows)
+        right = min(layout.width - col * layout.block[0], layout.block[0])
+        if pixels.shape == (bottom, right, self.bands):
+            return pixels
+        return pixels[:bottom, :right, : self.bands]
+
+    def _damaged(self, row: int, col: int, why: str) -> ScanCorrupt:
+        place = row * self.layout.across + col
+        what = "segment" if self.layout.tiled else "strip"
+        return ScanCorrupt(
+            f"{self.name}: is damaged or cut short ({what} {place} at column {col}, row {row}: {why})"
+        )
+
+
+def _decoder(layout: BlockLayout, bands: int) -> Callable[[bytes, Shape], Pixels] | None:
+    """How a block becomes (h, w, samples) uint8, or None where only libvips may do it."""
+    plain = set(layout.bits) == {8} and layout.form == 1 and layout.colors == bands
+    if not plain or max(layout.block) > _LARGEST_SIDE:
+        return None
+    if layout.compression == JPEG:
+        known = (layout.samples, layout.photometric) in {(1, _GRAY), (3, _RGB), (3, YCBCR)}
+        return _jpeg_decoder(layout) if known and layout.planes == 1 else None
+    if (bands, layout.photometric) not in {(1, _GRAY), (3, _RGB)}:
+        return None
+    if layout.compression == NONE:
+        return _uncompressed
+    if layout.compression in (8, 32946) and layout.predictor in (1, 2):
+        return _deflate_decoder(layout.predictor == 2)
+    return None
+
+
+def _uncompressed(data: bytes, shape: Shape) -> Pixels:
+    size = shape[0] * shape[1] * shape[2]
+    if len(data) < size:
+        raise ValueError(f"{len(data)} of its {size} bytes are there")
+    return np.frombuffer(data, np.uint8)[:size].reshape(shape)
+
+
+def _deflate_decoder(predicted: bool) -> Callable[[bytes, Shape], Pixels]:
+    def decode(data: bytes, shape: Shape) -> Pixels:
+        size = shape[0] * shape[1] * shape[2]
+        pixels = np.frombuffer(zlib.decompressobj().decompress(data, size), np.uint8).reshape(shape)
+        return np.cumsum(pixels, axis=1, dtype=np.uint8) if predicted else pixels
+
+    return decode
+
+
+def jpeg_head(layout: BlockLayout) -> bytes:
+    """What goes before the bytes of a JPEG block, its SOI left out, to make it a stream of its own."""
+    tables = layout.tables
+    middle = tables[2:-2] if tables[:2] == b"\xff\xd8" and tables[-2:] == b"\xff\xd9" else b""
+    adobe = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00" + bytes([layout.photometric == YCBCR])
+    return b"\xff\xd8" + (b"" if layout.photometric == _GRAY else adobe) + middle
+
+
+def _jpeg_decoder(layout: BlockLayout) -> Callable[[bytes, Shape], Pixels]:
+    """Block and shared tables become one stream whose color is what the TIFF says it is."""
+    import simplejpeg
+
+    colorspace = "GRAY" if layout.photometric == _GRAY else "RGB"
+    head = jpeg_head(layout)
+
+    def decode(data: bytes, shape: Shape) -> Pixels:
+        if data[:2] != b"\xff\xd8":
+            raise ValueError("it is not JPEG")
+        if layout.photometric == _RGB and b"JFIF\0" in data[:64]:
+            raise ValueError("it says JFIF, which is YCbCr, and RGB at once")
+        stream = head + data[2:]
+        height, width, _, _ = simplejpeg.decode_jpeg_header(stream)
+        if (height, width) != shape[:2]:
+            raise ValueError(f"it holds {width} x {height} px")
+        pixels: Pixels = simplejpeg.decode_jpeg(stream, colorspace=colorspace)
+        return pixels.reshape(shape)
+
+    return decode
