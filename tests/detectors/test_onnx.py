@@ -9,7 +9,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from tilekit.detectors.onnx import OnnxDetector, center_boxes
+from tilekit.detectors.heads import center_boxes
+from tilekit.detectors.onnx import OnnxDetector, OnnxInput, OnnxRun
 from tilekit.errors import DetectorError, InvalidArgument, StorageNotFound
 from tilekit.grid import Tiling, Window
 from tilekit.tiles.tile import Tile
@@ -97,6 +98,114 @@ def test_center_head(tmp_path):
     assert detector.decoys == ("b",)
 
 
+def inverse(score):
+    """The logit whose sigmoid is `score`."""
+    return np.log(score / (1 - score))
+
+
+def centered(boxes, side=1.0):
+    x0, y0, x1, y1 = np.array(boxes, float).T / side
+    return np.stack([(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0], axis=1)
+
+
+BOXES, SCORES, IDS = [[8, 16, 24, 20], [40, 32, 48, 64]], [0.9, 0.6], [0, 2]
+
+
+def one_head(name):
+    """The two boxes as a model with this head would give them, on an input of 64 x 64 px."""
+    hot = np.zeros((2, 3))
+    hot[[0, 1], IDS] = SCORES
+    rows = np.column_stack([BOXES, SCORES, IDS])
+    shares = np.array(BOXES)[None] / 64
+    return {
+        "end-to-end": {"output0": rows[None]},
+        "rows": {"output": np.column_stack([[0, 0], BOXES, IDS, SCORES])},
+        "queries": {"output0": np.hstack([centered(BOXES, 64), hot])[None]},
+        "detr": {"dets": centered(BOXES, 64)[None], "labels": inverse(np.clip(np.hstack([hot, [[0.99], [0.99]]]), 1e-6, 1))[None]},
+        "hugging face": {"logits": inverse(np.clip(hot, 1e-6, 1))[None], "pred_boxes": centered(BOXES, 64)[None]},
+        "lists": {"labels": [IDS], "boxes": [BOXES], "scores": [SCORES]},
+        "torchvision": {"boxes": BOXES, "scores": SCORES, "labels": IDS},
+        "padded": {"num_dets": [[2]], "det_boxes": [[*BOXES, [0, 0, 9, 9]]], "det_scores": [[*SCORES, 0.9]], "det_classes": [[*IDS, 1]]},
+        "tensorflow": {
+            "detection_boxes": shares[..., [1, 0, 3, 2]], "detection_scores": [SCORES], "detection_classes": [IDS], "num_detections": [2],
+        },
+    }[name]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["end-to-end", "rows", "queries", "detr", "hugging face", "lists", "torchvision", "padded", "tensorflow"],
+)
+def test_every_head_says_the_same(tmp_path, name):
+    detector = OnnxDetector(save(tmp_path / "m.onnx", one_head(name), names=NAMES))
+    (found,) = detector.detect([tile()])
+    assert found.boxes.tolist() == pytest.approx(np.array(BOXES))
+    assert found.scores.tolist() == pytest.approx(SCORES)
+    assert found.labels == ["up", "left"]
+
+
+def test_a_tile_larger_than_the_input_is_shrunk_where_asked_and_its_boxes_put_back(tmp_path):
+    path = save(tmp_path / "m.onnx", one_head("end-to-end"), names=NAMES)
+    detector = OnnxDetector(path, input=OnnxInput(fit="shrink"))
+    assert detector.input_size == (64, 64)
+    (found,) = detector.detect([tile(128, 128)])
+    assert found.boxes.tolist() == pytest.approx(2 * np.array(BOXES))
+    with pytest.raises(InvalidArgument, match="fit="):
+        OnnxInput(fit="grow")
+
+
+def test_more_classes_than_names_is_said(tmp_path):
+    path = save(tmp_path / "m.onnx", one_head("end-to-end"))
+    with pytest.raises(DetectorError, match=r"gave class 2, but has 1 name"):
+        OnnxDetector(path, names=["up"], head="end-to-end").detect([tile()])
+
+
+@pytest.mark.parametrize("head", ["detr", "lists", "padded", "center"])
+def test_a_head_that_the_outputs_do_not_have_is_said(tmp_path, head):
+    path = save(tmp_path / "m.onnx", one_head("end-to-end"), names=NAMES)
+    with pytest.raises(DetectorError, match=r"outputs \['output0'\] lack"):
+        OnnxDetector(path, head=head).detect([tile()])
+
+
+def test_channels_last_sizes_and_normalized_values(tmp_path):
+    """The model gives the greatest value of the first band, the input's size it was told, as a box."""
+    names = {"entry": [1, 64, 32, 3], "orig_target_sizes": ["n", 2]}
+    kinds = {"entry": TensorProto.FLOAT, "orig_target_sizes": TensorProto.INT64}
+    nodes = [
+        helper.make_node("ReduceMax", ["entry"], ["top"], keepdims=0, axes=[1, 2, 3]),
+        helper.make_node("ReduceMin", ["entry"], ["low"], keepdims=0, axes=[1, 2, 3]),
+        helper.make_node("Cast", ["orig_target_sizes"], ["size"], to=TensorProto.FLOAT),
+        helper.make_node("Reshape", ["size", "flat"], ["pair"]),
+        helper.make_node("Concat", ["low", "low", "pair"], ["row"], axis=0),
+        helper.make_node("Reshape", ["row", "rows"], ["boxes"]),
+        helper.make_node("Reshape", ["top", "one"], ["scores"]),
+        helper.make_node("Cast", ["scores"], ["labels"], to=TensorProto.INT64),
+    ]
+    shapes = {"flat": [2], "rows": [1, 1, 4], "one": [1, 1]}
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info(name, kinds[name], shape) for name, shape in names.items()],
+        [
+            helper.make_tensor_value_info("boxes", TensorProto.FLOAT, [1, 1, 4]),
+            helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, 1]),
+            helper.make_tensor_value_info("labels", TensorProto.INT64, [1, 1]),
+        ],
+        initializer=[
+            numpy_helper.from_array(np.array(shape, np.int64), name) for name, shape in shapes.items()
+        ],
+    )
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8),
+        tmp_path / "m.onnx",
+    )
+    detector = OnnxDetector(tmp_path / "m.onnx", input=OnnxInput(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)))
+    assert detector.input_size == (32, 64)
+    (found,) = detector.detect([tile(32, 64, value=204)])
+    assert found.boxes.tolist() == pytest.approx(np.array([[0.6, 0.6, 32, 64]]))
+    assert found.scores.tolist() == pytest.approx([0.6])
+
+
 def test_peaks_of_equal_height_both_count():
     heat = np.zeros((1, 4, 4))
     heat[0, 0, 0] = heat[0, 3, 3] = 0.5
@@ -124,7 +233,7 @@ def test_pixels_arrive_planar_scaled_and_padded(tmp_path):
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.save(model, tmp_path / "m.onnx")
-    detector = OnnxDetector(tmp_path / "m.onnx", head="end-to-end", batch=2)
+    detector = OnnxDetector(tmp_path / "m.onnx", head="end-to-end", run=OnnxRun(batch=2))
     full, narrow = detector.detect([tile(64, 64, value=255), tile(40, 64, bands=1, value=51)])
     assert len(full) == 0  # least and greatest are both 1: a box without area
     assert narrow.boxes[0].tolist() == pytest.approx([0.2, 0.2, 114 / 255, 114 / 255])

@@ -1,16 +1,7 @@
-"""ONNX models as detectors: YOLO-style heads and the head that tilekit's local training exports.
-
-Which head a model has is told from the shapes of its outputs:
-
-| head | outputs | boxes |
-| --- | --- | --- |
-| yolo8 (v8, v9, v11) | (n, 4 + classes, anchors) or (n, anchors, 4 + classes) | center x, y, width, height in input px |
-| yolo5 (v5, v7) | (n, anchors, 5 + classes) | same, with an objectness score |
-| end-to-end (v10, models with NMS inside) | (n, count, 6) | x0, y0, x1, y1, score, class in input px |
-| center | `heat` (n, classes, h, w) and `box` (n, 4, h, w) | distances left, top, right, bottom in px from each cell's center |
+"""ONNX models as detectors: input, layout, names and head are read from the model; `heads` says which heads.
 
 Labels come from the model's metadata `names` (Ultralytics writes a Python dict, tilekit a JSON list).
-Pixels are never resized here: a tile is placed top left on the model's input, the rest is gray 114.
+A tile is placed top left on the model's input, the rest is gray 114; it is never resized unless asked for.
 """
 
 from __future__ import annotations
@@ -19,6 +10,7 @@ import ast
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -26,27 +18,71 @@ from numpy.typing import NDArray
 
 from tilekit.boxes.detections import Detections
 from tilekit.boxes.suppression import nms
+from tilekit.detectors.heads import HEADS, Head, Reading, head_of
 from tilekit.errors import DetectorError, InvalidArgument, MissingExtra, TilekitError
 from tilekit.grid import Tiling
 from tilekit.storage.local import storage_errors
 from tilekit.tiles.tile import Tile
 
-Head = Literal["yolo8", "yolo5", "end-to-end", "center"]
-_HEADS = ("yolo8", "yolo5", "end-to-end", "center")
 _FILL = 114
-CENTER_STRIDE = 4  # input px a cell of the center head
 _MULTIPLE = 32  # inputs of free size are padded to a multiple of this, as strided networks need
+_LEARNS_SIZE = {"orig_target_sizes", "image_shape", "im_shape"}
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+_SUPPRESSED = {
+    "end-to-end",
+    "rows",
+    "queries",
+    "detr",
+    "lists",
+    "padded",
+    "center",
+}  # heads whose boxes are final
+
+
+@dataclass(frozen=True)
+class OnnxInput:
+    """How pixels are given to a model.
+
+    `fit`: tiles larger than a fixed input are refused in words ("refuse"), or reduced to it and the boxes
+    put back ("shrink"); `mean`, `std`: per band, of values 0..1, as `OnnxInput.imagenet()` for RF-DETR.
+    """
+
+    fit: Literal["refuse", "shrink"] = "refuse"
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+
+    def __post_init__(self) -> None:
+        if self.fit not in ("refuse", "shrink"):
+            raise InvalidArgument(f'fit={self.fit!r} must be "refuse" or "shrink"')
+        if min(self.std, default=0) <= 0:
+            raise InvalidArgument(f"std={self.std!r} must be above 0 for each band")
+
+    @classmethod
+    def imagenet(cls, fit: Literal["refuse", "shrink"] = "refuse") -> OnnxInput:
+        """Mean and deviation of ImageNet's photos, which RF-DETR and torchvision's models are trained with."""
+        return cls(fit, *IMAGENET)
+
+
+@dataclass(frozen=True)
+class OnnxRun:
+    """How a model is run: `batch` tiles a call where its input allows, `workers` concurrent calls (a session is
+    safe for them), `threads` of one call (0: all cores), ONNX Runtime's execution `providers`.
+    """
+
+    batch: int = 1
+    workers: int = 1
+    threads: int = 0
+    providers: tuple[str, ...] = ("CPUExecutionProvider",)
 
 
 class OnnxDetector:
     """A detector from an ONNX file, run by ONNX Runtime (extra `onnx`).
 
-    `names`: labels where the model does not say. `head`: where the shapes do not tell. `score`:
-    boxes below are dropped. `iou`: suppression inside a tile, per label (None: none; the merge over
-    tiles comes after in any case). `batch`: tiles a call, where the model's input allows it.
-    `workers`: concurrent calls; a session is safe for them. `threads`: threads of one call (0: all cores).
-    `providers`: ONNX Runtime's execution providers, default CPU. `tiling`: the recipe it was trained
-    on, default what the model's metadata says.
+    `names`: labels where the model does not say. `head`: where names and shapes of its outputs do not tell.
+    `score`: boxes below are dropped. `iou`: suppression inside a tile, per label, for heads that leave
+    it to the caller (None: none; the merge over tiles comes after in any case). `tiling`: the recipe it was
+    trained on, default what the model's metadata says. `input`, `run`: see OnnxInput, OnnxRun.
+    `input_size`: (w, h) px a tile may have, None where any.
     Raises StorageNotFound, MissingExtra, DetectorError where the file is no such model.
     """
 
@@ -58,156 +94,136 @@ class OnnxDetector:
         head: Head | None = None,
         score: float = 0.05,
         iou: float | None = 0.7,
-        batch: int | None = None,
-        workers: int = 1,
-        threads: int = 0,
-        providers: Sequence[str] = ("CPUExecutionProvider",),
         tiling: Tiling | None = None,
+        input: OnnxInput | None = None,
+        run: OnnxRun | None = None,
     ) -> None:
-        if head is not None and head not in _HEADS:
-            raise InvalidArgument(f"head={head!r} is unknown; choose one of {', '.join(_HEADS)}")
+        if head is not None and head not in HEADS:
+            raise InvalidArgument(f"head={head!r} is unknown; choose one of {', '.join(HEADS)}")
         self.path = os.fspath(path)
-        self._session = _session(self.path, threads, list(providers))
-        entry = self._session.get_inputs()[0]
-        if len(entry.shape) != 4:
-            raise DetectorError(f"{self.path}: input {entry.name!r} is {entry.shape}, not (n, bands, h, w)")
-        self._input = entry.name
-        self._dtype = _dtype(entry.type, self.path)
-        fixed = [size if isinstance(size, int) and size > 0 else None for size in entry.shape]
-        self._fixed_batch, self._bands, self._height, self._width = fixed
-        if self._bands not in (None, 1, 3):
-            raise DetectorError(f"{self.path}: the model takes {self._bands} bands; 1 or 3 are possible")
+        self._pixels, run = input or OnnxInput(), run or OnnxRun()
+        self._session = _session(self.path, run.threads, list(run.providers))
+        self._read_input()
         self._outputs = [output.name for output in self._session.get_outputs()]
         meta: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
         self.names = tuple(names) if names is not None else _names(meta.get("names"), self.path)
         self._head = head
         self._score, self._iou = score, iou
-        self.batch = self._fixed_batch or batch or 1
-        self.workers = workers
+        self.batch = self._fixed_batch or run.batch
+        self.workers = run.workers
         self.tiling = tiling if tiling is not None else _tiling(meta.get("tiling"), self.path)
         self.decoys = tuple(json.loads(meta["decoys"])) if "decoys" in meta else ()
+
+    def _read_input(self) -> None:
+        entries = self._session.get_inputs()
+        entry = entries[0]
+        if len(entry.shape) != 4:
+            raise DetectorError(f"{self.path}: input {entry.name!r} is {entry.shape}, not (n, bands, h, w)")
+        self._input = entry.name
+        self._sizes_input = next((other.name for other in entries[1:] if other.name in _LEARNS_SIZE), None)
+        unknown = [other.name for other in entries[1:] if other.name != self._sizes_input]
+        if unknown:
+            raise DetectorError(
+                f"{self.path}: inputs {unknown} are not known here; export the model without them"
+            )
+        self._dtype = _dtype(entry.type, self.path)
+        fixed = [size if isinstance(size, int) and size > 0 else None for size in entry.shape]
+        self._channels_last = fixed[3] in (1, 3) and fixed[1] not in (1, 3)
+        if self._channels_last:
+            self._fixed_batch, self._height, self._width, self._bands = fixed
+        else:
+            self._fixed_batch, self._bands, self._height, self._width = fixed
+        if self._bands not in (None, 1, 3):
+            raise DetectorError(f"{self.path}: the model takes {self._bands} bands; 1 or 3 are possible")
+
+    @property
+    def input_size(self) -> tuple[int, int] | None:
+        """(w, h) px of the model's input, None where it takes any size."""
+        return (self._width, self._height) if self._width and self._height else None
 
     def __repr__(self) -> str:
         return f"<OnnxDetector {os.path.basename(self.path)}, {len(self.names)} labels, batch {self.batch}>"
 
     def detect(self, tiles: Sequence[Tile]) -> list[Detections]:
-        """One Detections per tile, tile-frame px; tiles larger than a fixed input are a DetectorError."""
+        """One Detections per tile, tile-frame px; see OnnxInput for tiles larger than a fixed input."""
         if not tiles:
             return []
-        array = self._stack(tiles)
-        outputs = self._session.run(None, {self._input: array})
-        heads = dict(zip(self._outputs, outputs, strict=True))
-        return [self._decode(heads, place, tile) for place, tile in enumerate(tiles)]
+        fitted = [self._fitted(tile.pixels) for tile in tiles]
+        array = self._stack(fitted)
+        down, across = (1, 2) if self._channels_last else (2, 3)
+        size = (array.shape[across], array.shape[down])
+        given: dict[str, Any] = {self._input: array}
+        if self._sizes_input is not None:
+            given[self._sizes_input] = np.tile(np.array([size], np.int64), (len(array), 1))
+        outputs = dict(zip(self._outputs, self._session.run(None, given), strict=True))
+        how = Reading(
+            self._head or head_of(outputs, len(self.names), self.path), len(self.names), self._score
+        )
+        return [
+            self._found(how, how.boxes(outputs, place, size), pixels.shape, tile)
+            for place, (tile, pixels) in enumerate(zip(tiles, fitted, strict=True))
+        ]
 
-    def _stack(self, tiles: Sequence[Tile]) -> NDArray[Any]:
-        tall = max(tile.pixels.shape[0] for tile in tiles)
-        wide = max(tile.pixels.shape[1] for tile in tiles)
-        height = self._height or -(-tall // _MULTIPLE) * _MULTIPLE
-        width = self._width or -(-wide // _MULTIPLE) * _MULTIPLE
-        if tall > height or wide > width:
+    def _fitted(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The tile as it is, or reduced to the input where that is asked for."""
+        height, width = pixels.shape[:2]
+        share = min(1.0, (self._height or height) / height, (self._width or width) / width)
+        if share == 1.0:
+            return pixels
+        if self._pixels.fit == "refuse":
             raise DetectorError(
-                f"{self.path}: the model takes {width} x {height} px, the tile has {wide} x {tall}; "
-                f"use Tiling(tile=({width}, {height}))"
+                f"{self.path}: the model takes {self._width} x {self._height} px, the tile has {width} x {height}; "
+                f'use Tiling(tile=({self._width}, {self._height})), or OnnxInput(fit="shrink") to reduce each tile'
             )
+        return _shrunk(pixels, (max(1, int(width * share)), max(1, int(height * share))))
+
+    def _stack(self, tiles: Sequence[NDArray[np.uint8]]) -> NDArray[Any]:
+        height = self._height or -(-max(pixels.shape[0] for pixels in tiles) // _MULTIPLE) * _MULTIPLE
+        width = self._width or -(-max(pixels.shape[1] for pixels in tiles) // _MULTIPLE) * _MULTIPLE
         bands = self._bands or 3
         count = self._fixed_batch or len(tiles)
         out = np.full((count, bands, height, width), _FILL, np.uint8)
-        for place, tile in enumerate(tiles):
-            pixels = tile.pixels
+        for place, pixels in enumerate(tiles):
             if pixels.shape[2] != bands:
                 pixels = _gray(pixels) if bands == 1 else np.broadcast_to(pixels, (*pixels.shape[:2], bands))
             out[place, :, : pixels.shape[0], : pixels.shape[1]] = pixels.transpose(2, 0, 1)
-        if self._dtype == np.uint8:
-            return out
-        scaled: NDArray[Any] = out.astype(np.float32)
-        scaled /= 255
-        return scaled.astype(self._dtype, copy=False)
+        values: NDArray[Any] = out
+        if self._dtype != np.uint8:
+            values = out.astype(np.float32)
+            values /= 255
+            if (self._pixels.mean, self._pixels.std) != (OnnxInput.mean, OnnxInput.std):
+                values -= np.array(self._pixels.mean, np.float32)[:, None, None]
+                values /= np.array(self._pixels.std, np.float32)[:, None, None]
+        if self._channels_last:
+            values = np.ascontiguousarray(values.transpose(0, 2, 3, 1))
+        return values.astype(self._dtype, copy=False)
 
-    def _decode(self, heads: Mapping[str, NDArray[Any]], place: int, tile: Tile) -> Detections:
-        rows, scores, labels = self._boxes({name: value[place] for name, value in heads.items()})
+    def _found(self, how: Reading, boxes: Any, shape: tuple[int, ...], tile: Tile) -> Detections:
+        rows, scores, labels = boxes
         height, width = tile.pixels.shape[:2]
+        rows = rows * (width / shape[1], height / shape[0], width / shape[1], height / shape[0])
         rows = np.clip(rows, 0, (width, height, width, height))
         good = (rows[:, 2] > rows[:, 0]) & (rows[:, 3] > rows[:, 1])
         rows, scores, labels = rows[good], np.minimum(scores[good], 1.0), labels[good]
-        if self._iou is not None and self._head_of(heads) != "center":
+        if self._iou is not None and how.head not in _SUPPRESSED:
             kept = nms(rows, scores, labels, threshold=self._iou)
             rows, scores, labels = rows[kept], scores[kept], labels[kept]
         names = self.names
         top = int(labels.max()) if len(labels) else -1
+        if names and top >= len(names):
+            raise DetectorError(
+                f"{self.path}: gave class {top}, but has {len(names)} name(s): {', '.join(names[:5])}; give all names"
+            )
         names += tuple(f"class {number}" for number in range(len(names), top + 1))
         return Detections(rows, scores, labels, names)
 
-    def _boxes(
-        self, heads: Mapping[str, NDArray[Any]]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-        head = self._head_of(heads)
-        if head == "center":
-            return center_boxes(heads["heat"], heads["box"], self._score)
-        first = np.asarray(next(iter(heads.values())), dtype=np.float64)
-        if head == "end-to-end":
-            kept = first[:, 4] >= self._score
-            return first[kept, :4], first[kept, 4], first[kept, 5].round().astype(np.int64)
-        if head == "yolo8" and self._is_upright(first):
-            first = first.T
-        return yolo_boxes(first, self._score, objectness=head == "yolo5")
 
-    def _is_upright(self, output: NDArray[Any]) -> bool:
-        """Whether rows are channels and columns anchors, as Ultralytics exports them."""
-        if self.names and output.shape[1] == 4 + len(self.names):
-            return bool(output.shape[0] == 4 + len(self.names))
-        return bool(output.shape[0] < output.shape[1])
+def _shrunk(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    from PIL import Image
 
-    def _head_of(self, heads: Mapping[str, NDArray[Any]]) -> Head:
-        if self._head is not None:
-            return self._head
-        if {"heat", "box"} <= heads.keys():
-            return "center"
-        shape = next(iter(heads.values())).shape[-2:]
-        if shape[1] == 6 and len(self.names) != 2 and len(self.names) != 1:
-            return "end-to-end"
-        if self.names and shape[1] == 5 + len(self.names):
-            return "yolo5"
-        if self.names and 4 + len(self.names) not in shape:
-            raise DetectorError(
-                f"{self.path}: output of shape {shape} does not fit {len(self.names)} labels; give head= or names="
-            )
-        return "yolo8"
-
-
-def yolo_boxes(
-    rows: NDArray[np.float64], score: float, *, objectness: bool
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-    """Boxes (n, 4) xyxy, scores, labels from anchors (n, 4 [+ 1] + classes), the best label of each."""
-    classes = rows[:, 5:] * rows[:, 4:5] if objectness else rows[:, 4:]
-    if classes.shape[1] == 0:
-        classes = rows[:, 4:5]
-    labels = classes.argmax(axis=1).astype(np.int64)
-    scores = classes[np.arange(len(rows)), labels]
-    kept = scores >= score
-    half = rows[kept, 2:4] / 2
-    boxes = np.hstack([rows[kept, :2] - half, rows[kept, :2] + half])
-    return boxes, scores[kept], labels[kept]
-
-
-def center_boxes(
-    heat: NDArray[Any], distances: NDArray[Any], score: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-    """Boxes from peaks: cells at least `score` and no lower than their 8 neighbors, of each class.
-
-    `heat` (classes, h, w) 0..1; `distances` (4, h, w) input px; a cell is CENTER_STRIDE input px.
-    """
-    classes, height, width = heat.shape
-    padded = np.full((classes, height + 2, width + 2), -1.0, heat.dtype)
-    padded[:, 1:-1, 1:-1] = heat
-    around = np.maximum.reduce(
-        [padded[:, y : y + height, x : x + width] for y in range(3) for x in range(3) if (y, x) != (1, 1)]
-    )
-    labels, ys, xs = np.nonzero((heat >= score) & (heat >= around))
-    scores = heat[labels, ys, xs].astype(np.float64)
-    left, top, right, bottom = distances[:, ys, xs].astype(np.float64)
-    x, y = (xs + 0.5) * CENTER_STRIDE, (ys + 0.5) * CENTER_STRIDE
-    boxes = np.stack([x - left, y - top, x + right, y + bottom], axis=1)
-    return boxes, scores, labels.astype(np.int64)
+    picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    reduced = np.asarray(picture.resize(size, Image.Resampling.BILINEAR))
+    return reduced.reshape(size[1], size[0], pixels.shape[2])
 
 
 def _gray(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
