@@ -20,6 +20,7 @@ TilekitError
 ├── RecipeMismatch        (ValueError)         tiles of another size or scale than the model's
 ├── EvaluationError       (ValueError)         truth and predictions do not fit each other
 ├── DetectorError         (RuntimeError)       a detector failed on a tile
+│   └── DetectorMistake                        what it gives is not what detectors give
 └── ServiceError          (RuntimeError)       the cloud service said no
     ├── ServiceDenied     (PermissionError)    a right is missing
     ├── ServiceThrottled                       calls outran the allowed rate
@@ -117,6 +118,10 @@ class EvaluationError(TilekitError, ValueError):
 
 class DetectorError(TilekitError, RuntimeError):
     """A detector failed on a tile."""
+
+
+class DetectorMistake(DetectorError):
+    """What a detector gives is not what detectors give; the message names the likely mistake."""
 
 
 class ServiceError(TilekitError, RuntimeError):

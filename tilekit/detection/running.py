@@ -14,6 +14,7 @@ from tilekit.boxes.merging import MergePolicy, StreamingMerge, load_kernels
 from tilekit.detectors.protocol import Detector
 from tilekit.errors import (
     DetectorError,
+    DetectorMistake,
     MissingExtra,
     ModelNotReady,
     QuotaExceeded,
@@ -26,7 +27,7 @@ from tilekit.labels.predictions import FailedTile
 from tilekit.tiles.tile import Tile
 
 # Asking again, or for the next tile, cannot help here: the run ends with the error itself.
-FATAL = (ServiceDenied, QuotaExceeded, ModelNotReady, MissingExtra, MemoryError, ScanError)
+FATAL = (ServiceDenied, QuotaExceeded, ModelNotReady, MissingExtra, DetectorMistake, MemoryError, ScanError)
 HOPELESS = 8  # tiles that failed before the first success: then the detector is broken, not the tile
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tilekit.boxes.detections import Detections
+from tilekit.detectors.contract import check_answer, check_boxes, check_rows
 from tilekit.detectors.protocol import Detector
 from tilekit.errors import DetectorError, InvalidArgument
 from tilekit.tiles.tile import Tile
@@ -20,8 +21,10 @@ class CallableDetector:
     `function` takes the pixels of one tile, (h, w, 1 or 3) uint8, read-only; with `batch` over 1 a
     list of them, and gives a sequence. What it returns per tile may be Detections, an object with
     `xyxy`, `confidence`, `class_id` (supervision's Detections), a tuple (boxes, scores[, class_ids]),
-    an array (n, 5 or 6) of x0, y0, x1, y1, score[, class id], or None for nothing.
-    `names`: labels, a class id is the place in it; ids beyond it are named "class 7".
+    an array (n, 5 or 6) of x0, y0, x1, y1, score[, class id]; an empty list for nothing.
+    `names`: labels, a class id is the place in it. `strict`: what looks like a mistake is one (None, shares
+    instead of px, boxes far outside the tile, class ids without a name), with False it is taken as it is:
+    ids beyond the names are named "class 7".
     `workers`: concurrent calls that are safe; 1 unless you know better.
     `tiling`: the recipe it was trained on, if it should refuse others. `decoys`: names it finds only to ignore.
     """
@@ -35,6 +38,7 @@ class CallableDetector:
         workers: int = 1,
         tiling: Any = None,
         decoys: Sequence[str] = (),
+        strict: bool = True,
     ) -> None:
         if not callable(function):
             raise InvalidArgument(f"function={function!r} must be callable: pixels -> detections")
@@ -47,6 +51,7 @@ class CallableDetector:
         self.workers = workers
         self.tiling = tiling
         self.decoys = tuple(decoys)
+        self._strict = strict
 
     def __repr__(self) -> str:
         name = getattr(self._function, "__qualname__", type(self._function).__name__)
@@ -55,11 +60,17 @@ class CallableDetector:
     def detect(self, tiles: Sequence[Tile]) -> list[Detections]:
         """One Detections per tile; raises DetectorError where the function returns something else."""
         if self.batch == 1:
-            return [as_detections(self._function(tile.pixels), self.names) for tile in tiles]
+            return [self._checked(self._function(tile.pixels), tile) for tile in tiles]
         results = list(self._function([tile.pixels for tile in tiles]))
         if len(results) != len(tiles):
             raise DetectorError(f"the detector gave {len(results)} results for a batch of {len(tiles)} tiles")
-        return [as_detections(result, self.names) for result in results]
+        return [self._checked(result, tile) for result, tile in zip(results, tiles, strict=True)]
+
+    def _checked(self, result: Any, tile: Tile) -> Detections:
+        found = as_detections(result, self.names, strict=self._strict)
+        if self._strict:
+            check_boxes(found, tile.pixels.shape[1], tile.pixels.shape[0])
+        return found
 
 
 def as_detector(detector: Any, names: Sequence[str] = ()) -> Detector:
@@ -88,17 +99,22 @@ def import_detector(text: str, names: Sequence[str] = ()) -> Detector:
     return as_detector(value, names)
 
 
-def as_detections(result: Any, names: Sequence[str] = ()) -> Detections:
-    """What a detector function returned, as Detections; the forms are those of CallableDetector."""
+def as_detections(result: Any, names: Sequence[str] = (), *, strict: bool = True) -> Detections:
+    """What a detector function returned, as Detections; the forms are those of CallableDetector.
+
+    Raises DetectorMistake where `strict` and it looks like a mistake, DetectorError where it is none of the forms.
+    """
     if isinstance(result, Detections):
         return result
+    if strict:
+        check_answer(result)
     if result is None:
         return Detections.empty(names)
     if hasattr(result, "xyxy"):
-        return _from_supervision(result, names)
+        return _from_supervision(result, names, strict)
     if isinstance(result, tuple) and len(result) in (2, 3):
         boxes, scores = np.asarray(result[0], dtype=np.float64), np.asarray(result[1])
-        return _named(boxes, scores, result[2] if len(result) == 3 else None, names)
+        return _named(boxes, scores, result[2] if len(result) == 3 else None, names, strict)
     try:
         rows = np.asarray(result, dtype=np.float64)
     except (TypeError, ValueError) as exc:
@@ -107,7 +123,7 @@ def as_detections(result: Any, names: Sequence[str] = ()) -> Detections:
         return Detections.empty(names)
     if rows.ndim != 2 or rows.shape[1] not in (5, 6):
         raise DetectorError(_WHAT.format(f"an array of shape {rows.shape}"))
-    return _named(rows[:, :4], rows[:, 4], rows[:, 5] if rows.shape[1] == 6 else None, names)
+    return _named(rows[:, :4], rows[:, 4], rows[:, 5] if rows.shape[1] == 6 else None, names, strict)
 
 
 _WHAT = (
@@ -116,7 +132,7 @@ _WHAT = (
 )
 
 
-def _from_supervision(result: Any, names: Sequence[str]) -> Detections:
+def _from_supervision(result: Any, names: Sequence[str], strict: bool) -> Detections:
     boxes = np.asarray(result.xyxy, dtype=np.float64).reshape(-1, 4)
     given = getattr(result, "confidence", None)
     scores = np.ones(len(boxes)) if given is None else np.asarray(given, dtype=np.float64)
@@ -125,12 +141,14 @@ def _from_supervision(result: Any, names: Sequence[str]) -> Detections:
         places = {name: place for place, name in enumerate(names)}
         ids = [places.setdefault(str(word), len(places)) for word in words]
         return Detections(boxes, scores, np.array(ids, dtype=np.int64), tuple(places))
-    return _named(boxes, scores, getattr(result, "class_id", None), names)
+    return _named(boxes, scores, getattr(result, "class_id", None), names, strict)
 
 
-def _named(boxes: Any, scores: Any, class_ids: Any, names: Sequence[str]) -> Detections:
+def _named(boxes: Any, scores: Any, class_ids: Any, names: Sequence[str], strict: bool) -> Detections:
     """Detections with names for every class id."""
     ids = np.zeros(len(boxes), np.int64) if class_ids is None else np.asarray(class_ids)
+    if strict:
+        check_rows(np.asarray(boxes), np.asarray(scores), ids, tuple(names))
     if ids.dtype.kind == "f" and np.array_equal(ids, np.round(ids)):
         ids = ids.astype(np.int64)
     known = tuple(names)
