@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tilekit.boxes.kernels.jit import kernel
+from tilekit.compiled import kernel
 from tilekit.boxes.kernels.listing import (
     BASE,
     COLS,

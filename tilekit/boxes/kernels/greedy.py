@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tilekit.boxes.kernels.jit import inlined, kernel
+from tilekit.compiled import inlined, kernel
 
 IOU, IOS, MERGE = 0, 1, 2
 DROPPED, KEPT, OPEN = 0, 1, 2

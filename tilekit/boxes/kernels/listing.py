@@ -14,13 +14,19 @@ from typing import Any
 
 import numpy as np
 
-from tilekit.boxes.kernels.jit import kernel
+from tilekit.compiled import inlined, kernel
 
 # Columns of `plan`, one row a group; a last row holds the number of groups.
 COUNT, WIDE, HIGH, LEFT, RIGHT, TOP, BOTTOM, LONG, SHORT, SIDE_X, SIDE_Y, COLS, ROWS, BASE, INTO = range(15)
 GROUPS = 32
 OCTAVES = 3  # of size in one group, where that does not crowd its cells
 CROWD = 3.0  # boxes in a cell above which sizes are told apart more finely
+
+
+@inlined
+def octave(size: Any) -> Any:
+    """The power of two at or above a size, from its bits."""
+    return np.float64(size).view(np.int64) >> 52
 
 
 @kernel("i(R2,f,F2,B)")
@@ -57,12 +63,12 @@ def survey(boxes: Any, near: float, plan: Any, group: Any) -> int:
         plan[0, LEFT], plan[0, RIGHT], plan[0, TOP], plan[0, BOTTOM] = left, right, top, bottom
         plan[0, LONG], plan[0, SHORT] = longest, min(shortest, longest)
     else:
-        highest = math.frexp(longest)[1]
+        highest = octave(longest)
         for i in range(n):
             x0, y0 = boxes[i, 0], boxes[i, 1]
             w, h = boxes[i, 2] - x0, boxes[i, 3] - y0
             side = max(w, h)
-            g = min(highest - math.frexp(side)[1], GROUPS - 1) if side > 0.0 else GROUPS - 1
+            g = min(highest - octave(side), GROUPS - 1) if side > 0.0 else GROUPS - 1
             group[i] = g
             cx, cy = x0 + 0.5 * w, y0 + 0.5 * h
             plan[g, COUNT] += 1.0

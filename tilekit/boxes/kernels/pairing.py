@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tilekit.boxes.kernels.jit import kernel
+from tilekit.compiled import kernel
 
 
 @kernel("i(S2,i,RF,RI,S,S,S2,B)")

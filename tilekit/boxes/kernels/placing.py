@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tilekit.boxes.kernels.jit import kernel
+from tilekit.compiled import kernel
 
 
 @kernel("void(R2,RI,RI,RI,RI,RI,RI,f,F2,B)")

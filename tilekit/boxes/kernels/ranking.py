@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tilekit.boxes.kernels.jit import kernel
+from tilekit.compiled import kernel
 
 
 @kernel("i(RI,B,I2,S2,S,I)")

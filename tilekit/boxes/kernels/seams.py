@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tilekit.boxes.kernels.jit import inlined, kernel
+from tilekit.compiled import inlined, kernel
 
 
 @inlined

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tilekit.boxes.kernels.greedy import DROPPED, KEPT, MERGE, OPEN, suppresses
-from tilekit.boxes.kernels.jit import kernel
+from tilekit.compiled import kernel
 
 _UNKNOWN = 3
 

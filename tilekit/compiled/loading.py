@@ -1,0 +1,137 @@
+"""From an object to a callable: found or made, linked into the process by llvmlite, called by the interpreter."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import platform
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tilekit.compiled import objects
+from tilekit.compiled.signatures import Signature
+
+_V3 = ("avx", "avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe", "popcnt", "sse4.2", "xsave")
+_linking = threading.Lock()
+_kept: list[Any] = []  # what the interpreter points to for as long as it runs
+
+
+class _Method(ctypes.Structure):
+    """PyMethodDef."""
+
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("address", ctypes.c_void_p),
+        ("flags", ctypes.c_int),
+        ("text", ctypes.c_char_p),
+    )
+
+
+_FASTCALL = 0x80
+
+
+def load(function: Callable[..., Any], text: str, signature: Signature, nogil: bool) -> Callable[..., Any]:
+    """The kernel as machine code: from the wheel, the user's cache, or compiled now and kept for the next process."""
+    wanted = objects.recipe(function, text, nogil, interpreter(), processor()) if portable() else None
+    if wanted is None:
+        from tilekit.compiled.emitting import by_numba
+
+        return by_numba(function, signature, nogil)
+    code = objects.find(wanted, compiler())
+    if code is None:
+        from tilekit.compiled.emitting import NotPortable, by_numba, emit
+
+        try:
+            code = emit(function, signature, wanted.symbol, nogil, wanted.processor)
+        except NotPortable:
+            return by_numba(function, signature, nogil)
+        if (folder := objects.cache_folder()) is not None:
+            with contextlib.suppress(OSError):  # a full disk: compiled again next time
+                objects.keep(folder, wanted, compiler(), code)
+    return link(code, wanted.symbol, function.__doc__)
+
+
+@functools.cache
+def portable() -> bool:
+    """Whether this interpreter is one that objects are made for; checked, not believed."""
+    return (
+        sys.platform == "linux"
+        and platform.machine() == "x86_64"
+        and sys.implementation.name == "cpython"
+        and object.__basicsize__ == 16  # neither without the lock, nor with counted references
+        and int(np.__version__.split(".")[0]) == 2
+        and _arrays_are_as_known()
+    )
+
+
+def interpreter() -> str:
+    """What objects know of the interpreter: the layout of objects and arrays, and the calls of its stable interface."""
+    return "cpython3-numpy2-linux"
+
+
+@functools.cache
+def processor() -> str:
+    """The level of instructions that this processor has; objects are made for a level, not for one processor."""
+    from llvmlite import binding
+
+    features = binding.get_host_cpu_features()
+    return "x86-64-v3" if all(features.get(name) for name in _V3) else "x86-64"
+
+
+def compiler() -> str:
+    """The compiler that is installed; each numba asks for one llvmlite."""
+    import llvmlite
+
+    return f"llvmlite {llvmlite.__version__}"
+
+
+def link(code: bytes, symbol: str, text: str | None) -> Callable[..., Any]:
+    """Put an object into the process and make a function of it."""
+    from llvmlite import binding
+
+    with _linking:
+        engine = _engine()
+        engine.add_object_file(binding.ObjectFileRef.from_data(code))
+        engine.finalize_object()
+        address = engine.get_function_address(symbol)
+    method = _Method(symbol.rpartition(".")[2].encode(), address, _FASTCALL, (text or "").encode())
+    _kept.append(method)
+    make = ctypes.pythonapi.PyCFunction_NewEx
+    make.restype, make.argtypes = ctypes.py_object, (ctypes.POINTER(_Method), ctypes.py_object, ctypes.py_object)
+    made: Callable[..., Any] = make(ctypes.byref(method), np.ndarray, symbol.rpartition(".")[0])
+    return made
+
+
+@functools.cache
+def _engine() -> Any:
+    from llvmlite import binding
+
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+    machine = binding.Target.from_default_triple().create_target_machine()
+    return binding.create_mcjit_compiler(binding.parse_assembly(""), machine)
+
+
+def _arrays_are_as_known() -> bool:
+    """Whether the fields of arrays lie where numpy's headers put them for every extension."""
+    sample = np.zeros((3, 5), np.int32)
+    start, kind = id(sample), id(sample.dtype)
+    shape = ctypes.c_void_p.from_address(start + 32).value or 0
+    sealed = sample.view()
+    sealed.flags.writeable = False
+    return (
+        ctypes.c_void_p.from_address(start + 8).value == id(np.ndarray)
+        and ctypes.c_void_p.from_address(start + 16).value == sample.ctypes.data
+        and ctypes.c_int.from_address(start + 24).value == 2
+        and list((ctypes.c_ssize_t * 2).from_address(shape)) == [3, 5]
+        and ctypes.c_void_p.from_address(start + 56).value == kind
+        and ctypes.c_int.from_address(start + 64).value & 0x501 == 0x501
+        and ctypes.c_int.from_address(id(sealed) + 64).value & 0x501 == 0x101
+        and ctypes.c_char.from_address(kind + 26).value in b"=<"
+        and ctypes.c_int.from_address(kind + 28).value == sample.dtype.num
+    )

@@ -1,0 +1,70 @@
+"""All kernels of a room at once: whether they load without compiling, and making them so, as the wheel does."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import pkgutil
+from pathlib import Path
+
+from tilekit.compiled import objects
+
+
+def is_ready(room: str) -> bool:
+    """Whether every kernel of a room, as `tilekit.jpeg.kernels`, loads in milliseconds; loads nothing of it.
+
+    A caller that has another way may take it while this is False, so that no user waits for a compiler.
+    """
+    from tilekit.compiled.loading import compiler, portable
+
+    if not portable():
+        return False
+    cached = objects.cache_folder()
+    return (objects.SHIPPED / mark(room)).exists() or (
+        cached is not None and (cached / mark(room, compiler())).exists()
+    )
+
+
+def prepare(room: str) -> None:
+    """Load every kernel of a room, compiling what is not there, and note in the user's cache that it is complete."""
+    from tilekit.compiled.loading import compiler
+
+    for module in pkgutil.iter_modules([str(_folder(room))]):
+        importlib.import_module(f"{room}.{module.name}")
+    if (folder := objects.cache_folder()) is not None:
+        objects.write(folder / mark(room, compiler()), b"")
+
+
+def mark(room: str, made_by: str = "wheel") -> str:
+    """Name of the empty file that says: of these sources, for this interpreter and processor, all objects are here."""
+    from tilekit.compiled.loading import interpreter, processor
+
+    sources = objects.fingerprint(_folder(room))[:20]
+    return f"{room}-{sources}-{interpreter()}-{processor()}-{made_by.replace(' ', '-')}.whole"
+
+
+def _folder(room: str) -> Path:
+    found = importlib.util.find_spec(room)
+    if found is None or not found.submodule_search_locations:
+        raise ModuleNotFoundError(f"no room of kernels is called {room}")
+    return Path(next(iter(found.submodule_search_locations))).resolve()
+
+
+def build(folder: Path) -> int:
+    """Compile every kernel of the package for a wheel into an empty folder; gives their number.
+
+    In a process of its own: it points the cache at the folder and loads all rooms of kernels.
+    """
+    os.environ["NUMBA_CACHE_DIR"] = str(folder)
+    top = Path(__file__).parents[1]
+    rooms = [
+        ".".join(found.parent.relative_to(top.parent).parts) for found in sorted(top.rglob("kernels/__init__.py"))
+    ]
+    made = objects.cache_folder()
+    if made is None:
+        raise OSError(f"{folder} cannot be written by its owner alone")
+    for room in rooms:
+        prepare(room)
+        objects.write(made / mark(room), b"")
+    return len(list(made.glob("*.kernel")))
