@@ -19,7 +19,9 @@ class CompileKernels(BuildHookInterface):
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile into a folder that only this build sees, and add what is there to the wheel."""
-        if version != "standard":  # an editable install compiles on first use and keeps it in the user's cache
+        if (
+            version != "standard"
+        ):  # an editable install compiles on first use and keeps it in the user's cache
             return
         self.folder = tempfile.TemporaryDirectory()
         command = "import pathlib, sys; from tilekit.compiled.packages import build; print(build(pathlib.Path(sys.argv[1])))"
@@ -28,9 +30,11 @@ class CompileKernels(BuildHookInterface):
             env={**os.environ, "PYTHONPATH": self.root},
             check=True,
         )
-        made = Path(self.folder.name, "tilekit-kernels")
         build_data["force_include"].update(
-            {str(file): f"tilekit/compiled/objects/{file.name}" for file in sorted(made.iterdir())}
+            {
+                str(file): f"tilekit/compiled/machine_code/{file.name}"
+                for file in sorted(Path(self.folder.name).iterdir())
+            }
         )
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:

@@ -6,11 +6,6 @@ import os
 import subprocess
 import sys
 
-import numba
-import pytest
-
-from tilekit.boxes.kernels import jit
-
 SCRIPT = """
 import sys
 import threading
@@ -58,21 +53,3 @@ def test_importing_the_boxes_does_not_import_numba():
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
     )
-
-
-@pytest.mark.parametrize("error", [RuntimeError("no locator"), OSError("disk full")])
-def test_without_a_place_for_the_cache_kernels_compile_in_memory(monkeypatch, error):
-    real = numba.njit
-
-    def njit(*args, **options):
-        if options.get("cache"):
-            raise error
-        return real(*args, **options)
-
-    monkeypatch.setattr(numba, "njit", njit)
-
-    @jit.kernel("f(f,f)")
-    def add(one, other):
-        return one + other
-
-    assert add(1.0, 2.0) == 3.0

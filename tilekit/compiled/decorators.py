@@ -39,10 +39,12 @@ class Inlined:
     """Stands for the function until a kernel that calls it is compiled."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        self.function, self.compiled = function, None
+        self.function = function
+        self.compiled: Any = None
         functools.update_wrapper(self, function)
 
     def __call__(self, *arguments: Any) -> Any:
+        """As plain Python, with NUMBA_DISABLE_JIT=1."""
         return self.function(*arguments)
 
     @functools.cached_property

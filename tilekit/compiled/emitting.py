@@ -16,17 +16,33 @@ from llvmlite import binding, ir
 from numba.core.compiler_lock import global_compiler_lock
 from numba.np.arrayobj import make_array, populate_array
 
+from tilekit.compiled.objects import MachineCode
 from tilekit.compiled.signatures import Argument, Signature
 
 # Without numba's reference counting, as no kernel makes arrays, and without exceptions for a division.
 _OPTIONS: dict[str, Any] = {"error_model": "numpy", "_nrt": False}
 _OPEN_ENDS = re.compile(
-    r"llvm\.|Py|_Py|mem(cpy|move|set|cmp)$|(exp2?|log2?|log1p|pow|fmod|frexp|floor|ceil|sqrt|sin|cos|tan|atan2?|hypot|round)f?$"
+    r"tilekit\.|Py|_Py|mem(cpy|move|set|cmp)$|(exp2?|log2?|log1p|pow|fmod|frexp|floor|ceil|sqrt|sin|cos|tan|atan2?|hypot|round)f?$"
+)
+# Calls that LLVM may make of its own operations; there in every libc.
+_BEHIND_INTRINSICS = (
+    "memcpy",
+    "memmove",
+    "memset",
+    "pow",
+    "exp",
+    "exp2",
+    "log",
+    "log2",
+    "floor",
+    "ceil",
+    "fmod",
 )
 _BYTE, _INT, _LONG, _DOUBLE = ir.IntType(8), ir.IntType(32), ir.IntType(64), ir.DoubleType()
 _POINTER = _BYTE.as_pointer()
 # Where the headers of CPython and numpy, which every extension compiles in, put an array's fields.
 TYPE, DATA, DIMENSIONS, SHAPE, DESCRIPTION, FLAGS, BYTE_ORDER, TYPE_NUMBER = 8, 16, 24, 32, 56, 64, 26, 28
+TYPE_ERROR, SYSTEM_ERROR = "tilekit.TypeError", "tilekit.SystemError"  # the loader says where these lie
 CONTIGUOUS, ALIGNED, WRITEABLE = 0x1, 0x100, 0x400
 
 
@@ -49,19 +65,19 @@ def for_inlining(function: Callable[..., Any]) -> Any:
     return numba.njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(function)
 
 
-def emit(function: Callable[..., Any], signature: Signature, symbol: str, nogil: bool, processor: str) -> bytes:
+def emit(
+    function: Callable[..., Any], signature: Signature, symbol: str, nogil: bool, processor: str
+) -> MachineCode:
     """Machine code of the kernel and its entry `symbol`, for every processor that has what `processor` names."""
     types = _numba_types(signature)
     with global_compiler_lock:
         dispatcher = numba.njit(types, nogil=nogil, **_OPTIONS)(function)
         compiled = dispatcher.overloads[types.args]
-        library = compiled.target_context.codegen().create_library(symbol)
-        library.add_linking_library(compiled.library)
-        module = library.create_ir_module(symbol)
-        _Entry(compiled, module, symbol).write(signature, nogil)
-        library.add_ir_module(module)
-        library.finalize()
-    return _machine_code(library.get_llvm_str(), symbol, processor)
+        entry = compiled.target_context.create_module(symbol)
+        _Entry(compiled, entry, symbol).write(signature, nogil)
+        module = binding.parse_assembly(compiled.library.get_llvm_str())
+        module.link_in(binding.parse_assembly(str(entry)))
+        return _machine_code(module, symbol, processor)
 
 
 def _numba_types(signature: Signature) -> Any:
@@ -74,8 +90,7 @@ def _numba_types(signature: Signature) -> Any:
     return getattr(numba.types, signature.result)(*(typed(argument) for argument in signature.arguments))
 
 
-def _machine_code(text: str, symbol: str, processor: str) -> bytes:
-    module = binding.parse_assembly(text)
+def _machine_code(module: Any, symbol: str, processor: str) -> MachineCode:
     for function in module.functions:
         if not function.is_declaration and function.name != symbol:
             function.linkage = "internal"
@@ -87,11 +102,11 @@ def _machine_code(text: str, symbol: str, processor: str) -> bytes:
     )
     builder = binding.create_pass_builder(machine, binding.create_pipeline_tuning_options(speed_level=3))
     builder.getModulePassManager().run(module, builder)
-    open_ends = [function.name for function in module.functions if function.is_declaration]
-    foreign = [name for name in open_ends if not _OPEN_ENDS.match(name)]
-    if foreign:
+    outside = [one.name for one in (*module.functions, *module.global_variables) if one.is_declaration]
+    outside = [name for name in outside if not name.startswith("llvm.")]
+    if foreign := [name for name in outside if not _OPEN_ENDS.match(name)]:
         raise NotPortable(f"{symbol} needs {', '.join(foreign)}")
-    return machine.emit_object(module)
+    return MachineCode(machine.emit_object(module), (*outside, *_BEHIND_INTRINSICS))
 
 
 class _Entry:
@@ -110,10 +125,14 @@ class _Entry:
         builder, (array_type, given, count) = self.builder, self.function.args
         self.expect(builder.icmp_signed("==", count, _LONG(len(signature.arguments))))
         values = []
-        for place, (argument, kind) in enumerate(zip(signature.arguments, self.compiled.signature.args, strict=True)):
+        for place, (argument, kind) in enumerate(
+            zip(signature.arguments, self.compiled.signature.args, strict=True)
+        ):
             value = builder.load(builder.gep(given, [_LONG(place)]))
             values.append(
-                self.array(value, array_type, argument, kind) if argument.dimensions else self.number(value, argument)
+                self.array(value, array_type, argument, kind)
+                if argument.dimensions
+                else self.number(value, argument)
             )
         state = builder.call(self.outer("PyEval_SaveThread", _POINTER), []) if nogil else None
         status, result = self.call(values)
@@ -123,8 +142,8 @@ class _Entry:
         builder.cbranch(status.is_ok, right, self.failed)
         builder.position_at_end(right)
         builder.ret(self.given_back(signature.result, result))
-        self.complain(self.refused, "PyExc_TypeError", "a kernel was given other arguments than its signature names")
-        self.complain(self.failed, "PyExc_SystemError", "a kernel failed")
+        self.complain(self.refused, TYPE_ERROR, "a kernel was given other arguments than its signature names")
+        self.complain(self.failed, SYSTEM_ERROR, "a kernel failed")
 
     def outer(self, name: str, result: Any, *arguments: Any) -> ir.Function:
         """A function of the interpreter."""
@@ -214,7 +233,7 @@ class _Entry:
         text = ir.GlobalVariable(self.module, ir.ArrayType(_BYTE, len(data)), f"said.{error}")
         text.linkage, text.global_constant = "internal", True
         text.initializer = ir.Constant(text.type.pointee, data)
-        kind = builder.load(ir.GlobalVariable(self.module, _POINTER, error))
+        kind = ir.GlobalVariable(self.module, _BYTE, error)
         says = self.outer("PyErr_SetString", ir.VoidType(), _POINTER, _POINTER)
         builder.call(says, [kind, builder.bitcast(text, _POINTER)])
         builder.ret(_POINTER(None))

@@ -19,6 +19,7 @@ from tilekit.compiled.signatures import Signature
 _V3 = ("avx", "avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe", "popcnt", "sse4.2", "xsave")
 _linking = threading.Lock()
 _kept: list[Any] = []  # what the interpreter points to for as long as it runs
+loaded: list[objects.Recipe] = []  # what this process runs as objects
 
 
 class _Method(ctypes.Structure):
@@ -42,18 +43,24 @@ def load(function: Callable[..., Any], text: str, signature: Signature, nogil: b
         from tilekit.compiled.emitting import by_numba
 
         return by_numba(function, signature, nogil)
-    code = objects.find(wanted, compiler())
-    if code is None:
+    made = objects.find(wanted, compiler())
+    if made is None:
         from tilekit.compiled.emitting import NotPortable, by_numba, emit
 
         try:
-            code = emit(function, signature, wanted.symbol, nogil, wanted.processor)
+            made = emit(function, signature, wanted.symbol, nogil, wanted.processor)
         except NotPortable:
             return by_numba(function, signature, nogil)
         if (folder := objects.cache_folder()) is not None:
             with contextlib.suppress(OSError):  # a full disk: compiled again next time
-                objects.keep(folder, wanted, compiler(), code)
-    return link(code, wanted.symbol, function.__doc__)
+                objects.keep(folder, wanted, compiler(), made)
+    linked = link(made, wanted.symbol, function.__doc__)
+    if linked is None:
+        from tilekit.compiled.emitting import by_numba
+
+        return by_numba(function, signature, nogil)
+    loaded.append(wanted)
+    return linked
 
 
 @functools.cache
@@ -90,31 +97,41 @@ def compiler() -> str:
     return f"llvmlite {llvmlite.__version__}"
 
 
-def link(code: bytes, symbol: str, text: str | None) -> Callable[..., Any]:
-    """Put an object into the process and make a function of it."""
+def link(made: objects.MachineCode, symbol: str, text: str | None) -> Callable[..., Any] | None:
+    """Put an object into the process and make a function of it; None where the process has not all that it calls."""
     from llvmlite import binding
 
     with _linking:
         engine = _engine()
-        engine.add_object_file(binding.ObjectFileRef.from_data(code))
+        if not all(binding.address_of_symbol(name) for name in made.needs):
+            return None
+        engine.add_object_file(binding.ObjectFileRef.from_data(made.code))
         engine.finalize_object()
         address = engine.get_function_address(symbol)
     method = _Method(symbol.rpartition(".")[2].encode(), address, _FASTCALL, (text or "").encode())
     _kept.append(method)
     make = ctypes.pythonapi.PyCFunction_NewEx
-    make.restype, make.argtypes = ctypes.py_object, (ctypes.POINTER(_Method), ctypes.py_object, ctypes.py_object)
-    made: Callable[..., Any] = make(ctypes.byref(method), np.ndarray, symbol.rpartition(".")[0])
-    return made
+    make.restype, make.argtypes = (
+        ctypes.py_object,
+        (ctypes.POINTER(_Method), ctypes.py_object, ctypes.py_object),
+    )
+    linked: Callable[..., Any] = make(ctypes.byref(method), np.ndarray, symbol.rpartition(".")[0])
+    return linked
 
 
 @functools.cache
 def _engine() -> Any:
     from llvmlite import binding
 
+    for error in (
+        TypeError,
+        SystemError,
+    ):  # under names of ours: numba gives the interpreter's another meaning
+        binding.add_symbol(f"tilekit.{error.__name__}", id(error))
     binding.initialize_native_target()
     binding.initialize_native_asmprinter()
     machine = binding.Target.from_default_triple().create_target_machine()
-    return binding.create_mcjit_compiler(binding.parse_assembly(""), machine)
+    return binding.create_mcjit_compiler(binding.parse_assembly(""), machine, use_lmm=True)
 
 
 def _arrays_are_as_known() -> bool:

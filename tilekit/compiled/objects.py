@@ -6,17 +6,26 @@ import functools
 import hashlib
 import json
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 _FORMAT = 1
+_WORD = re.compile(rb"\w+")
 _HERE = Path(__file__).parent
-SHIPPED = _HERE / "objects"
+SHIPPED = _HERE / "machine_code"
 _SHAPES_CODE = ("decorators.py", "emitting.py", "signatures.py")
+
+
+class MachineCode(NamedTuple):
+    """An object, and what it calls that the process must have; linking aborts the process where that is missing."""
+
+    code: bytes
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,30 +57,54 @@ def recipe(
 ) -> Recipe | None:
     """The recipe of a kernel, or None where its sources cannot be told: typed at a prompt, or in a closure."""
     try:
-        folder = Path(function.__code__.co_filename).resolve(strict=True).parent
-        sources = fingerprint(folder)
-    except OSError:
+        sources = fingerprint(Path(function.__code__.co_filename).resolve(strict=True))
+    except (OSError, KeyError):
         return None
     if function.__closure__ is not None:
         return None
     symbol = f"{function.__module__}.{function.__qualname__}".replace("<locals>.", "")
-    return Recipe(
-        symbol, function.__code__.co_firstlineno, signature, nogil, sources, interpreter, processor
-    )
+    return Recipe(symbol, function.__code__.co_firstlineno, signature, nogil, sources, interpreter, processor)
 
 
-@functools.cache
-def fingerprint(folder: Path) -> str:
-    """Hash of all sources beside a kernel, which are all it may import, and of what makes code of them."""
+def fingerprint(file: Path) -> str:
+    """Hash of a file of kernels, of all files beside it that it names, and those name, and of what makes code of them.
+
+    A kernel may import nothing else (a test holds that), so no change that matters goes unseen.
+    """
+    texts = _sources(file.parent)
+    needed, open_ends = {file.stem}, [file.stem]
+    while open_ends:
+        words = {word.decode() for word in _WORD.findall(texts[open_ends.pop()])}
+        named = words & texts.keys()
+        open_ends += named - needed
+        needed |= named
+    return _hash({stem: texts[stem] for stem in needed} | _shapes_code())
+
+
+def fingerprint_of_all(folder: Path) -> str:
+    """Hash of all files of kernels in a folder."""
+    return _hash(_sources(folder) | _shapes_code())
+
+
+def _hash(texts: dict[str, bytes]) -> str:
     digest = hashlib.sha256()
-    for file in [*sorted(folder.glob("*.py")), *(_HERE / name for name in _SHAPES_CODE)]:
-        text = file.read_bytes()
-        digest.update(f"{file.name} {len(text)}\n".encode())
+    for name, text in sorted(texts.items()):
+        digest.update(f"{name} {len(text)}\n".encode())
         digest.update(text)
     return digest.hexdigest()
 
 
-def find(wanted: Recipe, compiler: str) -> bytes | None:
+@functools.cache
+def _sources(folder: Path) -> dict[str, bytes]:
+    return {file.stem: file.read_bytes() for file in folder.glob("*.py")}
+
+
+@functools.cache
+def _shapes_code() -> dict[str, bytes]:
+    return {name: (_HERE / name).read_bytes() for name in _SHAPES_CODE}
+
+
+def find(wanted: Recipe, compiler: str) -> MachineCode | None:
     """The object made from this very recipe, from the wheel or the user's cache, or None.
 
     One from the cache must come from the present compiler as well; one from the wheel was tested there as it is.
@@ -82,7 +115,7 @@ def find(wanted: Recipe, compiler: str) -> bytes | None:
     return found
 
 
-def read(path: Path, wanted: Recipe, compiler: str | None = None) -> bytes | None:
+def read(path: Path, wanted: Recipe, compiler: str | None = None) -> MachineCode | None:
     """An object's code where the file is whole and its header names this recipe (and compiler)."""
     try:
         header, _, code = path.read_bytes().partition(b"\n")
@@ -93,17 +126,23 @@ def read(path: Path, wanted: Recipe, compiler: str | None = None) -> bytes | Non
         return None
     if compiler is not None and told.get("compiler") != compiler:
         return None
-    return code if told.get("sha256") == hashlib.sha256(code).hexdigest() else None
+    made = MachineCode(code, tuple(told.get("needs", ())))
+    return made if told.get("sha256") == _seal(made) else None
 
 
-def keep(folder: Path, made_from: Recipe, compiler: str, code: bytes) -> None:
+def _seal(made: MachineCode) -> str:
+    return hashlib.sha256(b"\0".join([*(name.encode() for name in made.needs), made.code])).hexdigest()
+
+
+def keep(folder: Path, made_from: Recipe, compiler: str, made: MachineCode) -> None:
     """Write an object beside and rename it; raises OSError where that cannot be."""
     told: dict[str, Any] = {
         "recipe": asdict(made_from),
         "compiler": compiler,
-        "sha256": hashlib.sha256(code).hexdigest(),
+        "needs": made.needs,
+        "sha256": _seal(made),
     }
-    write(folder / made_from.file_name, json.dumps(told, sort_keys=True).encode() + b"\n" + code)
+    write(folder / made_from.file_name, json.dumps(told, sort_keys=True).encode() + b"\n" + made.code)
 
 
 def write(path: Path, data: bytes) -> None:

@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import os
 import pkgutil
+import tempfile
 from pathlib import Path
 
 from tilekit.compiled import objects
@@ -40,7 +41,7 @@ def mark(room: str, made_by: str = "wheel") -> str:
     """Name of the empty file that says: of these sources, for this interpreter and processor, all objects are here."""
     from tilekit.compiled.loading import interpreter, processor
 
-    sources = objects.fingerprint(_folder(room))[:20]
+    sources = objects.fingerprint_of_all(_folder(room))[:20]
     return f"{room}-{sources}-{interpreter()}-{processor()}-{made_by.replace(' ', '-')}.whole"
 
 
@@ -52,19 +53,23 @@ def _folder(room: str) -> Path:
 
 
 def build(folder: Path) -> int:
-    """Compile every kernel of the package for a wheel into an empty folder; gives their number.
+    """Write every kernel of the package into a folder for the wheel, compiling what is not there; gives their number.
 
-    In a process of its own: it points the cache at the folder and loads all rooms of kernels.
+    In a process of its own: it loads all rooms of kernels.
     """
-    os.environ["NUMBA_CACHE_DIR"] = str(folder)
+    from tilekit.compiled.loading import compiler, loaded, portable
+
+    if not portable():
+        return 0
+    if objects.cache_folder() is None:
+        os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp()
     top = Path(__file__).parents[1]
-    rooms = [
-        ".".join(found.parent.relative_to(top.parent).parts) for found in sorted(top.rglob("kernels/__init__.py"))
-    ]
-    made = objects.cache_folder()
-    if made is None:
-        raise OSError(f"{folder} cannot be written by its owner alone")
-    for room in rooms:
+    for found in sorted(top.rglob("kernels/__init__.py")):
+        room = ".".join(found.parent.relative_to(top.parent).parts)
         prepare(room)
-        objects.write(made / mark(room), b"")
-    return len(list(made.glob("*.kernel")))
+        objects.write(folder / mark(room), b"")
+    for recipe in loaded:
+        if (made := objects.find(recipe, compiler())) is None:
+            raise OSError(f"the object of {recipe.symbol} could not be kept")
+        objects.keep(folder, recipe, compiler(), made)
+    return len(loaded)

@@ -11,9 +11,9 @@ _ELEMENTS: dict[str, tuple[str, int, tuple[int, ...]]] = {
     "F": ("float64", 8, (12,)),
     "I": ("int64", 8, (7, 9)),
     "S": ("int32", 4, (5,)),
-    "H": ("int16", 2, (3,)),
+    "H": ("uint16", 2, (4,)),
     "B": ("uint8", 1, (2,)),
-    "W": ("uint16", 2, (4,)),
+    "W": ("int16", 2, (3,)),
     "U": ("uint32", 4, (6,)),
     "Q": ("uint64", 8, (8, 10)),
 }
@@ -43,7 +43,7 @@ class Signature:
 def parse(text: str) -> Signature:
     """Read a signature: `i` and `f` are int64 and float64, `void` gives nothing; capital letters are arrays.
 
-    `F` float64, `I` int64, `S` int32, `H` int16, `B` uint8, `W` uint16, `U` uint32, `Q` uint64; a leading `R` is
+    `F` float64, `I` int64, `S` int32, `H` uint16, `B` uint8, `W` int16, `U` uint32, `Q` uint64; a leading `R` is
     read-only, a trailing 2 or 3 is the number of dimensions; `R2` alone is short for `RF2`, boxes (n, 4).
     """
     result, opening, rest = text.partition("(")

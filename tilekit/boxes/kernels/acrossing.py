@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from tilekit.compiled import kernel
 from tilekit.boxes.kernels.listing import (
     BASE,
     COLS,
@@ -23,6 +22,7 @@ from tilekit.boxes.kernels.listing import (
     TOP,
     WIDE,
 )
+from tilekit.compiled import kernel
 
 
 @kernel("i(F2,f,S,F2,S,f,S2,i,i,i)")

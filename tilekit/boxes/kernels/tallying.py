@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tilekit.boxes.kernels.jit import inlined, kernel
+from tilekit.compiled import inlined, kernel
 
 
 @inlined

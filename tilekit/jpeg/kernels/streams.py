@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tilekit.boxes.kernels.jit import inlined, kernel
+from tilekit.compiled import inlined, kernel
 
 REACHED, FULL, WRONG, ENDED = 0, 1, 2, 3
 # What `plan` holds: see plan_of in tables.py.
