@@ -14,6 +14,7 @@ from tilekit.boxes.merging import MergePolicy
 from tilekit.detection.detecting import detect_tiles, detect_whole, whole_page
 from tilekit.errors import DetectorError, InvalidArgument, ModelNotReady, RecipeMismatch
 from tilekit.grid import Tiling
+from tilekit.scales import Scales
 from tilekit.scans.encoding import encode_image
 from tilekit.scans.opening import open_scan
 
@@ -198,15 +199,16 @@ def test_scaled_tiles_give_boxes_in_base_pixels(page):
 def test_whole_page(page):
     with open_scan(page) as scan:
         result = detect_whole(scan, Perfect(scale=0.5), whole_side=450)
-        assert len(scan.grid(whole_page(scan, 450))) == 1
-        assert len(scan.grid(whole_page(scan, 5000))) == 1
-        assert whole_page(scan, 5000).scale == 1
+        assert len(scan.grid(whole_page(450))) == len(scan.grid(whole_page(5000))) == 1
+        assert not scan.grid(whole_page(5000)).is_scaled
     assert as_set(result.boxes) == as_set(squares())
 
 
-def test_also_whole_adds_what_is_larger_than_a_tile(page):
+def test_the_whole_page_adds_what_is_larger_than_a_tile(page):
     big = [[100.0, 100, 800, 600]]
-    result = run(page, Perfect(), also_whole=Perfect(boxes=big, scale=0.5), whole_side=450)
+    scales = Scales(TILING, Tiling.whole(450))
+    result = run(page, [Perfect(), Perfect(boxes=big, scale=0.5)], scales)
+    assert result.scale.tolist() == [0] * len(squares()) + [1]
     assert as_set(result.boxes) == as_set([*squares(), *big])
     assert len(result.tilings) == 2
 
@@ -214,8 +216,8 @@ def test_also_whole_adds_what_is_larger_than_a_tile(page):
 def test_several_tilings_find_each_object_once(page):
     result = run(page, [Perfect(), Perfect(scale=0.5)], [TILING, Tiling(200, 50, scale=0.5)])
     assert len(result) == len(squares())
-    with pytest.raises(InvalidArgument, match="one detector for each tiling"):
-        run(page, [Perfect()], [TILING, TILING])
+    with pytest.raises(InvalidArgument, match="one detector for each scale"):
+        run(page, [Perfect()], [TILING, Tiling(200, 50, scale=0.5)])
 
 
 class Named(Perfect):

@@ -190,6 +190,12 @@ class Tiling:
         return self.division in (1, (1, 1))
 
     @property
+    def look(self) -> tuple[Any, ...]:
+        """What a detector sees of it, comparable: overlap and edge do not count."""
+        size = self.tile_size if self.division is None else None
+        return size, self.division, self.scale, self.dpi, self.fit
+
+    @property
     def tile_size(self) -> tuple[int, int]:
         """(width, height) of a full tile in px; not meaningful for parts()."""
         return _pair_of(self.tile, "tile", _check_tile)

@@ -142,18 +142,12 @@ def _check(tilings: tuple[Any, ...]) -> None:
         if place == 0:
             continue
         before = tilings[place - 1]
-        if any(_look(one) == _look(other) for other in tilings[:place]):
+        if any(one.look == other.look for other in tilings[:place]):
             raise InvalidArgument(f"scale {place + 1}, {words_of(one)}, is given twice; {_ONE_MORE}")
         if before.is_whole or (_comparable(before, one) and _view(before) > _view(one)):
             raise InvalidArgument(
                 f"scale {place + 1}, {words_of(one)}, is finer than {words_of(before)} before it; {_ONE_MORE}"
             )
-
-
-def _look(tiling: Tiling) -> tuple[Any, ...]:
-    """What a detector sees of it: overlap and edge do not count."""
-    size = tiling.tile_size if tiling.division is None else None
-    return size, tiling.division, tiling.scale, tiling.dpi, tiling.fit
 
 
 def _comparable(one: Tiling, other: Tiling) -> bool:

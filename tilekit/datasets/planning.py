@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tilekit.boxes.annotations import Annotations
 from tilekit.boxes.merging import MergePolicy
 from tilekit.boxes.tallying import PagedBoxes, Tally, tally, tile_counts
-from tilekit.datasets.belonging import Flags, Floats, SizeRule, fitting
+from tilekit.rekognition.belonging import Flags, Floats, SizeRule, fitting
 from tilekit.datasets.outliers import Outlier, usual
 from tilekit.datasets.plan import OverlapCost, Plan, Reason, ScaleOption, Sizes, TileOption
 from tilekit.datasets.scaling import PAGE, SMALL, Objects, Search, candidates, generous, rounded

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tilekit.boxes.merging import MergePolicy
 from tilekit.boxes.tallying import PagedBoxes, reduced_sizes, tile_counts
-from tilekit.datasets.belonging import Flags, Floats, Look, SizeRule
+from tilekit.rekognition.belonging import Flags, Floats, Look, SizeRule
 from tilekit.grid import Tiling
 from tilekit.rekognition.limits import LIMITS
 

@@ -13,7 +13,6 @@ from typing import Any, Literal
 from tilekit.boxes.merging import MergePolicy
 from tilekit.detection.detecting import WHOLE_SIDE, AnyDetector, detect_tiles, whole_page
 from tilekit.errors import DetectorError, InvalidArgument, ScanError
-from tilekit.grid import Tiling
 from tilekit.labels.predictions import (
     PageDetections,
     PredictionWriter,
@@ -22,10 +21,11 @@ from tilekit.labels.predictions import (
 )
 from tilekit.labels.thresholds import Thresholds, check_thresholds
 from tilekit.pages import PageKey
+from tilekit.scales import AnyTiling, Scales, as_scales
 from tilekit.scans.opening import open_scan, scan_info
 from tilekit.scans.scan import Scan
 
-_SHAPING = ("thresholds", "decoy", "policy", "dpi", "also_whole")
+_SHAPING = ("thresholds", "decoy", "policy", "dpi")
 OnPage = Callable[[PageDetections, Scan], None]
 
 
@@ -54,7 +54,7 @@ class ScansResult:
 def detect_scans(
     sources: Iterable[str | PageKey],
     detector: AnyDetector,
-    tiling: Tiling | None,
+    tiling: AnyTiling | None,
     out: str | os.PathLike[str],
     *,
     whole_side: int = WHOLE_SIDE,
@@ -67,7 +67,8 @@ def detect_scans(
 ) -> ScansResult:
     """Detect on every page of every source (or the one page a PageKey names), one line a page in `out`.
 
-    Run it again to go on. `tiling` None sends each page whole, shrunk to `whole_side` px. Pages that `out` holds complete
+    Run it again to go on. `tiling` None sends each page whole, shrunk to `whole_side` px; of several
+    scales a page is cut at those that suit its size (`Scales.on`). Pages that `out` holds complete
     are left alone, incomplete ones are done again; `fresh` starts over. A scan or page that fails is
     listed and the rest goes on. `on_page(result, scan)` sees each page while its scan is open; other
     options are those of `detect_tiles`. `progress` counts the tiles of the page at hand.
@@ -75,8 +76,9 @@ def detect_scans(
     (see `page_options`), and what ends `detect_tiles` at once. A run that wrote no page leaves no file. Memory: that of one page.
     """
     path = Path(out)
-    shaping = page_options(dpi=dpi, whole_side=whole_side, **options)
-    done = set() if fresh else done_pages(path, tiling, whole_side=whole_side, model=model, options=shaping)
+    shaping = page_options(dpi=dpi, **options)
+    scales = as_scales(whole_page(whole_side) if tiling is None else tiling)
+    done = set() if fresh else done_pages(path, scales, model=model, options=shaping)
     if fresh:
         check_replaceable(path)
         path.unlink(missing_ok=True)
@@ -94,16 +96,8 @@ def detect_scans(
                     continue
                 try:
                     with open_scan(key.source, page=key.page, dpi=dpi) as scan:
-                        recipe = whole_page(scan, whole_side) if tiling is None else tiling
-                        page = detect_tiles(
-                            scan,
-                            detector,
-                            recipe,
-                            model=model,
-                            progress=progress,
-                            whole_side=whole_side,
-                            **options,
-                        )
+                        some, who = on_page_of(scan, detector, scales)
+                        page = detect_tiles(scan, who, some, model=model, progress=progress, **options)
                         page = replace(page, options=shaping)
                         if on_page is not None:
                             on_page(page, scan)
@@ -115,14 +109,19 @@ def detect_scans(
     return result
 
 
+def on_page_of(scan: Scan, detector: Any, scales: Scales) -> tuple[Scales, Any]:
+    """The scales that suit a page, and the detectors for them."""
+    places = scales.on(scan.width, scan.height, dpi=scan.dpi)
+    several = isinstance(detector, (list, tuple)) and len(detector) == len(scales)
+    return Scales(scales[place] for place in places), [detector[p] for p in places] if several else detector
+
+
 def page_options(
     *,
     thresholds: Thresholds | None = None,
     decoy: Sequence[str] = (),
     policy: MergePolicy | None = None,
     dpi: float | Literal["native"] | None = None,
-    also_whole: AnyDetector | None = None,
-    whole_side: int = WHOLE_SIDE,
     **_: Any,
 ) -> dict[str, Any]:
     """The options of detecting that shape the boxes beside tiles and model, as JSON values; defaults left out.
@@ -138,8 +137,6 @@ def page_options(
         found["policy"] = asdict(policy)
     if dpi is not None:
         found["dpi"] = dpi
-    if also_whole is not None:
-        found["also_whole"] = whole_side
     return found
 
 
@@ -181,9 +178,8 @@ def _pages_of(source: str | PageKey) -> list[PageKey]:
 
 def done_pages(
     out: str | os.PathLike[str],
-    tiling: Tiling | None,
+    tiling: AnyTiling,
     *,
-    whole_side: int = WHOLE_SIDE,
     model: str = "",
     options: Mapping[str, Any] | None = None,
 ) -> set[PageKey]:
@@ -192,18 +188,17 @@ def done_pages(
     `options`: what `page_options` gives for the run that goes on. Raises InvalidArgument where they
     were made with other tiles, another model or other options.
     """
-    path, asked = Path(out), dict(options or {})
+    path, asked, scales = Path(out), dict(options or {}), as_scales(tiling)
     if not path.exists():
         return set()
     with PredictionWriter(path, append=True):
         pass
     done: set[PageKey] = set()
     for page in iter_predictions(path):
-        recipe = whole_page(page, whole_side) if tiling is None else tiling
-        if recipe not in page.tilings or page.model != model:
+        if page.tilings[:1] != scales[:1] or not set(page.tilings) <= set(scales) or page.model != model:
             raise InvalidArgument(
                 f"{path}: {page.key} was detected by {page.model or 'another model'} on "
-                f"{[one.to_json() for one in page.tilings]}, not by {model or 'this one'} on {recipe.to_json()}; "
+                f"{[one.to_json() for one in page.tilings]}, not by {model or 'this one'} on {scales.to_json()}; "
                 "give another output file, or start over (--fresh)"
             )
         changed = [name for name in _SHAPING if page.options.get(name) != asked.get(name)]
@@ -233,21 +228,23 @@ class TileCount:
 
 
 def count_tiles(
-    sources: Iterable[str | PageKey], tiling: Tiling | None, *, dpi: float | Literal["native"] | None = None
+    sources: Iterable[str | PageKey], tiling: AnyTiling, *, dpi: float | Literal["native"] | None = None
 ) -> TileCount:
-    """Count pages, tiles and their pixels from the headers of scans; None counts a page as one tile."""
-    count = TileCount()
+    """Count pages, tiles and their pixels from the headers of scans."""
+    count, scales = TileCount(), as_scales(tiling)
     for source in sources:
         try:
             for key in _pages_of(source):
                 with open_scan(key.source, page=key.page, dpi=dpi) as scan:
-                    grid = scan.grid(whole_page(scan) if tiling is None else tiling)
+                    places = scales.on(scan.width, scan.height, dpi=scan.dpi)
+                    grids = [scan.grid(scales[place]) for place in places]
                 count.pages += 1
-                count.tiles += len(grid)
-                across, down = (
-                    int((axis.stops() - axis.starts()).sum()) for axis in (grid.columns, grid.lines)
-                )
-                count.pixels += across * down
+                for grid in grids:
+                    count.tiles += len(grid)
+                    across, down = (
+                        int((axis.stops() - axis.starts()).sum()) for axis in (grid.columns, grid.lines)
+                    )
+                    count.pixels += across * down
         except ScanError as exc:
             count.failed.append((str(source), str(exc)))
     return count

@@ -1,37 +1,78 @@
-"""What is done with merged boxes of a page: passes united, decoys and weak boxes dropped."""
+"""What is done with merged boxes of a page: scales united, decoys and weak boxes dropped."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tilekit.boxes.detections import Detections
 from tilekit.boxes.merging import MergePolicy
+from tilekit.boxes.overlap import pairs
 from tilekit.boxes.suppression import nms
+from tilekit.grid import TileGrid
+from tilekit.rekognition.belonging import Look, SizeRule, fitting
 
 
-def unite_passes(passes: Sequence[Detections], policy: MergePolicy) -> Detections:
-    """One box per object from several passes over one page (base pixels), in order of passes.
+def unite_scales(
+    found: Mapping[int, Detections],
+    grids: Mapping[int, TileGrid],
+    policy: MergePolicy,
+    rule: SizeRule | None = None,
+) -> Detections:
+    """One box per object from what every scale of one page found (base pixels), finest scale first.
 
-    As in merging: whole boxes win over cut ones, IoU decides, and a cut box also goes where it lies
-    in a better one. One pass is given back as it is; of several, `tile_index` means nothing and is dropped.
+    One scale is given back as it is. Of several, a box is *sure* where no tile cuts it and it has a size
+    of its scale (`SizeRule`). The finer of two sure boxes wins, a sure one before others, the
+    better score within a scale; IoU decides. A box that is not sure also goes where a kept one of its
+    label covers most of it, or it most of a kept one. The winner takes the best score of those it replaces.
+    Boxes of other labels never suppress each other, unless `policy.class_agnostic`, and then by IoU
+    alone: what lies inside another object stays. `tile_index` of the result is the place of the scale.
     """
-    if len(passes) == 1:
-        return passes[0]
-    every = Detections.concat(passes)
+    places = sorted(found)
+    if len(places) == 1:
+        return found[places[0]]
+    every = Detections.concat([found[place] for place in places])
+    scale = np.repeat(places, [len(found[place]) for place in places]).astype(np.int64)
     cut = np.zeros(len(every), np.bool_) if every.cut is None else every.cut
+    fits = fitting([Look.on(every.boxes, grids[place]) for place in places], rule or SizeRule())
+    sure = ~cut & fits[np.arange(len(every)), np.searchsorted(places, scale)]
+    finer = len(places) - 1 - np.searchsorted(places, scale)
+    top = max(1.0, float(every.scores.max(initial=0)))
+    rank = np.where(sure, 2, np.where(cut, 0, 1)) * len(places) + np.where(cut, 0, finer)
+    priority = (rank + 0.5 * every.scores / top) / (3 * len(places))
     labels = None if policy.class_agnostic else every.class_ids
-    priority = every.scores / 2 + np.where(cut, 0.0, 0.5)
     kept = _mask(nms(every.boxes, priority, labels, threshold=policy.threshold), len(every))
     rows = np.flatnonzero(kept)
-    held = None if labels is None else labels[rows]
-    contained = _mask(
-        nms(every.boxes[rows], priority[rows], held, threshold=policy.threshold, metric="ios"), len(rows)
+    alone = _mask(
+        nms(
+            every.boxes[rows],
+            priority[rows],
+            every.class_ids[rows],
+            threshold=policy.threshold,
+            metric="ios",
+        ),
+        len(rows),
     )
-    kept[rows[cut[rows] & ~contained]] = False
-    return every.replaced(tile_index=None, cut=cut)[kept]
+    kept[rows[~sure[rows] & ~alone]] = False
+    scores = _best_scores(every, kept, policy.threshold)
+    return Detections(
+        every.boxes[kept], scores[kept], every.class_ids[kept], every.names, scale[kept], cut[kept]
+    )
+
+
+def _best_scores(
+    every: Detections, kept: NDArray[np.bool_], threshold: float
+) -> NDArray[np.float64]:
+    """Scores, a kept box with the best of its own label that it shares more than `threshold` with."""
+    scores = every.scores.copy()
+    one, other, _ = pairs(every.boxes, threshold=threshold)
+    same = every.class_ids[one] == every.class_ids[other]
+    for winner, loser in ((one, other), (other, one)):
+        taken = same & kept[winner] & ~kept[loser]
+        np.maximum.at(scores, winner[taken], every.scores[loser[taken]])
+    return scores
 
 
 def drop_decoys(found: Detections, decoys: Sequence[str], threshold: float) -> Detections:

@@ -6,14 +6,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tilekit.boxes.merging import MergePolicy
-from tilekit.detection.combining import drop_decoys, unite_passes
-from tilekit.detection.running import run_pass
+from tilekit.detection.combining import drop_decoys, unite_scales
+from tilekit.detection.running import Pass, run_passes
 from tilekit.detectors.callables import as_detector
 from tilekit.detectors.protocol import Detector
 from tilekit.errors import InvalidArgument, RecipeMismatch
 from tilekit.grid import Tiling
-from tilekit.labels.predictions import FailedTile, PageDetections
+from tilekit.labels.predictions import PageDetections
 from tilekit.labels.thresholds import Thresholds, apply_thresholds, check_thresholds
+from tilekit.scales import AnyTiling, Scales, as_scales
 from tilekit.scans.scan import Scan, check_open
 from tilekit.tiles.reading import read_tiles
 
@@ -28,12 +29,10 @@ WHOLE_SIDE = 4096  # the largest side the service takes in one call; see rekogni
 def detect_tiles(
     scan: Scan,
     detector: AnyDetector | Sequence[AnyDetector],
-    tiling: Tiling | Sequence[Tiling],
+    tiling: AnyTiling,
     policy: MergePolicy | None = None,
     *,
     progress: Progress | None = None,
-    also_whole: AnyDetector | None = None,
-    whole_side: int = WHOLE_SIDE,
     thresholds: Thresholds | None = None,
     decoy: Sequence[str] = (),
     workers: int | None = None,
@@ -42,11 +41,12 @@ def detect_tiles(
     force: bool = False,
     model: str = "",
 ) -> PageDetections:
-    """Run a detector over a scan's tiles; merged boxes on the page, in base pixels and grid order.
+    """Run a detector over a scan's tiles, at one scale or several; merged boxes on the page, in base pixels.
 
-    `detector`: a Detector or any callable pixels -> detections (see CallableDetector); with several
-    tilings, one detector for each. `also_whole`: a second detector, trained for it, that sees the whole
-    page shrunk to `whole_side` px, for objects larger than a tile. `policy`: how tiles are merged.
+    `detector`: a Detector or any callable pixels -> detections (see CallableDetector). Given several
+    scales it serves them all, or is a sequence of one for each. `policy`: how tiles are merged; what
+    several scales found is united by `unite_scales`, and `scale` of the result says which found a box.
+    A scale that repeats a finer one on this page is left out.
     `thresholds`: least score, one number or label -> number, applied after merging. `decoy`: labels that
     take part in merging and are dropped then; a detector's own `decoys` are added.
     `workers`: concurrent calls, never more than the detector says is safe (the default).
@@ -54,48 +54,38 @@ def detect_tiles(
     not `complete`. `force`: use tiles of another size or scale than the detector's `tiling`.
     `progress(done, total)` counts tiles. `model` is written into the result.
 
-    Decoding, detecting and merging overlap; results do not depend on the number of workers.
-    Memory: `read_tiles`' own, plus `look_ahead` bytes of tiles (at least one batch; default 12 tiles and
-    two batches a worker), plus the detections. Raises RecipeMismatch, ScanError, DetectorError where no tile succeeds, and at once what
-    asking again cannot mend: ServiceDenied, QuotaExceeded, ModelNotReady, MissingExtra.
+    Decoding, detecting and merging overlap; results do not depend on the number of workers, and are in grid
+    order, scale by scale. Memory: `read_tiles`' own, plus `look_ahead` bytes of tiles (at least one batch;
+    default 12 tiles and two batches a worker), plus the detections. Raises RecipeMismatch, ScanError,
+    DetectorError where no tile succeeds, and at once what asking again cannot mend: ServiceDenied,
+    QuotaExceeded, ModelNotReady, MissingExtra.
     """
     chosen = MergePolicy() if policy is None else policy
     limits = None if thresholds is None else check_thresholds(thresholds)
-    passes = [(as_detector(one), recipe) for one, recipe in _pairs(detector, tiling)]
-    for one, recipe in passes:
-        check_recipe(one, recipe, force=force)
-    if also_whole is not None:
-        passes.append((as_detector(also_whole), whole_page(scan, whole_side)))
+    scales = as_scales(tiling)
+    detectors = _one_each(detector, scales)
+    check_scales(detectors, scales, force=force)
     if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
         raise InvalidArgument(f"retries={retries!r} must be a whole number of at least 0")
     check_open(scan)
-    grids = [scan.grid(recipe) for _, recipe in passes]
-    total, before = sum(map(len, grids)), 0
-    found, failed = [], list[FailedTile]()
-    for (one, recipe), grid in zip(passes, grids, strict=True):
-
-        def tell(done: int, before: int = before) -> None:
-            if progress is not None:
-                progress(before + done, total)
-
-        threads = _workers(workers, one)
-        tile_bytes = grid.columns.tile * grid.lines.tile * scan.bands
-        ahead = (AHEAD_TILES + 2 * threads * max(1, one.batch)) * tile_bytes
-        boxes, missing = run_pass(
-            read_tiles(scan, recipe, budget=look_ahead or READ_TILES * tile_bytes),
-            one,
-            grid,
-            chosen,
-            workers=threads,
-            retries=retries,
-            budget=look_ahead or ahead,
-            done=tell,
-        )
-        found.append(boxes)
-        failed += missing
-        before += len(grid)
-    united = unite_passes(found, chosen)
-    decoys = [*decoy, *(name for one, _ in passes for name in getattr(one, "decoys", ()))]
+    grids = scales.grids(scan.width, scan.height, dpi=scan.dpi)
+    places = scales.on(scan.width, scan.height, dpi=scan.dpi)
+    passes = {place: Pass(detectors[place], grids[place]) for place in places}
+    total = sum(len(one.grid) for one in passes.values())
+    threads = max(_workers(workers, one.detector) for one in passes.values())
+    tile_bytes = max(one.grid.columns.tile * one.grid.lines.tile for one in passes.values()) * scan.bands
+    batch = max(one.detector.batch for one in passes.values())
+    found, failed = run_passes(
+        read_tiles(scan, scales, budget=look_ahead or READ_TILES * tile_bytes),
+        passes,
+        chosen,
+        workers=threads,
+        retries=retries,
+        budget=look_ahead or (AHEAD_TILES + 2 * threads * max(1, batch)) * tile_bytes,
+        done=lambda done: None if progress is None else _tell(progress, done, total),
+    )
+    united = unite_scales(found, {place: one.grid for place, one in passes.items()}, chosen)
+    decoys = [*decoy, *(name for one in passes.values() for name in getattr(one.detector, "decoys", ()))]
     united = drop_decoys(united, decoys, chosen.threshold)
     if limits is not None:
         united = apply_thresholds(united, limits)
@@ -104,11 +94,16 @@ def detect_tiles(
         scan.width,
         scan.height,
         united,
-        tuple(recipe for _, recipe in passes),
-        tuple(failed),
+        tuple(scales[place] for place in places),
+        tuple(sorted(failed, key=lambda tile: (tile.scale, tile.index))),
         complete=not failed,
         model=model,
+        scale=united.tile_index if len(places) > 1 else None,
     )
+
+
+def _tell(progress: Progress, done: int, total: int) -> None:
+    progress(done, total)
 
 
 def detect_whole(
@@ -131,7 +126,7 @@ def detect_whole(
     return detect_tiles(
         scan,
         detector,
-        whole_page(scan, whole_side),
+        whole_page(whole_side),
         policy,
         thresholds=thresholds,
         decoy=decoy,
@@ -142,52 +137,54 @@ def detect_whole(
     )
 
 
-def whole_page(scan: Scan | PageDetections, side: int = WHOLE_SIDE) -> Tiling:
+def whole_page(side: int = WHOLE_SIDE) -> Tiling:
     """The recipe of one tile that is the whole page, shrunk to at most `side` px."""
     if isinstance(side, bool) or not isinstance(side, int) or side < 1:
         raise InvalidArgument(f"whole_side={side!r} must be a whole number of at least 1 px")
-    return Tiling.parts(1, scale=min(1.0, side / max(scan.width, scan.height)))
+    return Tiling.whole(side)
 
 
-def check_recipe(detector: Any, tiling: Tiling, *, force: bool = False) -> None:
-    """Refuse tiles of another size or scale than a detector's `tiling`; overlap and edge are free.
+def check_scales(detectors: Sequence[Any], scales: Scales, *, force: bool = False) -> None:
+    """Refuse tiles of another size or scale than a detector was trained on; overlap and edge are free.
 
-    Raises RecipeMismatch unless `force`. A detector without `tiling` takes any.
+    A detector's `tiling` is a Tiling or Scales; one without takes any. Raises RecipeMismatch unless `force`.
     """
-    trained = getattr(detector, "tiling", None)
-    if force or not isinstance(trained, Tiling) or _look(trained) == _look(tiling):
-        return
-    raise RecipeMismatch(
-        f"the model was trained on {_words(trained)}, but these are {_words(tiling)}; objects would look "
-        "larger or smaller than it knows. Use the same tiling, or force=True"
-    )
+    for detector, tiling in zip(detectors, scales, strict=True):
+        trained = getattr(detector, "tiling", None)
+        if force or not isinstance(trained, (Tiling, Scales)):
+            continue
+        known = as_scales(trained)
+        if tiling.look not in [one.look for one in known]:
+            extra = (
+                f"; it is given {len(scales)} scales, and knows {len(known)}" if len(scales) != len(known) else ""
+            )
+            raise RecipeMismatch(
+                f"the model was trained on {_words(known)}, but these are {_words(Scales(tiling))}{extra}; objects "
+                "would look larger or smaller than it knows. Use the same tiling, or force=True (--force)"
+            )
 
 
-def _look(tiling: Tiling) -> tuple[Any, ...]:
-    size = tiling.tile_size if tiling.division is None else None
-    return size, tiling.division, tiling.scale, tiling.dpi
+def _words(scales: Scales) -> str:
+    return " and ".join(map(_word, scales))
 
 
-def _words(tiling: Tiling) -> str:
+def _word(tiling: Tiling) -> str:
     at = f" at {tiling.dpi:g} dpi" if tiling.dpi is not None else f" at scale {tiling.scale:g}"
+    if tiling.fit is not None:
+        return f"whole pages of at most {tiling.fit} px"
     if tiling.division is not None:
         return f"pages in {tiling.division} part(s){at}"
     return "tiles of {} x {} px{}".format(*tiling.tile_size, at)
 
 
-def _pairs(
-    detector: AnyDetector | Sequence[AnyDetector], tiling: Tiling | Sequence[Tiling]
-) -> list[tuple[AnyDetector, Tiling]]:
-    detectors: list[Any] = list(detector) if isinstance(detector, (list, tuple)) else [detector]
-    tilings: list[Any] = list(tiling) if isinstance(tiling, (list, tuple)) else [tiling]
-    for one in tilings:
-        if not isinstance(one, Tiling):
-            raise InvalidArgument(f"tiling={one!r} must be a Tiling, such as Tiling(1024, 128)")
-    if not tilings or len(detectors) != len(tilings):
+def _one_each(detector: AnyDetector | Sequence[AnyDetector], scales: Scales) -> list[Detector]:
+    if not isinstance(detector, (list, tuple)):
+        return [as_detector(detector)] * len(scales)
+    if len(detector) != len(scales):
         raise InvalidArgument(
-            f"{len(detectors)} detector(s) for {len(tilings)} tiling(s); give one detector for each tiling"
+            f"{len(detector)} detector(s) for {len(scales)} scale(s); give one for all, or one detector for each scale"
         )
-    return list(zip(detectors, tilings, strict=True))
+    return [as_detector(one) for one in detector]
 
 
 def _workers(asked: int | None, detector: Detector) -> int:

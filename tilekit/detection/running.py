@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,59 +39,69 @@ class Answer:
     row: int
     found: Detections | None
     failed: FailedTile | None = None
+    scale: int = 0
 
 
-def run_pass(
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One scale: who detects on its tiles, and its grid."""
+
+    detector: Detector
+    grid: TileGrid
+
+
+def run_passes(
     tiles: Iterable[Tile],
-    detector: Detector,
-    grid: TileGrid,
+    passes: Mapping[int, Pass],
     policy: MergePolicy,
     *,
     workers: int,
     retries: int,
     budget: int,
     done: Callable[[int], None],
-) -> tuple[Detections, tuple[FailedTile, ...]]:
-    """All tiles through the detector and merged: boxes in base pixels in grid order, and what failed.
+) -> tuple[dict[int, Detections], tuple[FailedTile, ...]]:
+    """All tiles through the detector of their scale and merged there: boxes in base pixels in grid order by
+    scale, and what failed.
 
-    Tiles are pulled here, in the caller's thread, while `workers` threads detect; at most `budget`
-    bytes of tiles (or one batch) are in flight. With the first box the kernels are loaded in a thread
-    of their own, beside detection. `done(n)` is told how many tiles are through.
-    Raises DetectorError where nothing succeeds, and FATAL errors as they are.
+    Tiles are pulled here, in the caller's thread, those of one scale in grid order, while `workers`
+    threads detect; at most `budget` bytes of tiles (or one batch) are in flight. With the first box the
+    kernels are loaded in a thread of their own, beside detection. `done(n)` is told how many tiles
+    are through. Raises DetectorError where nothing succeeds, and FATAL errors as they are.
     """
-    rows = _Rows(StreamingMerge(grid, policy), detector.names)
+    rows = {
+        place: _Rows(StreamingMerge(one.grid, policy), one.detector.names) for place, one in passes.items()
+    }
     failed: list[FailedTile] = []
-    row, waiting, count = 0, list[Answer](), 0
-    for answer in _answers(tiles, detector, workers=workers, retries=retries, budget=budget):
+    count = 0
+    for answer in _answers(tiles, passes, workers=workers, retries=retries, budget=budget):
         count += 1
         if answer.failed is not None:
             failed.append(answer.failed)
             if len(failed) == count and count >= HOPELESS:
                 raise DetectorError(_hopeless(failed))
-        if answer.row != row:
-            rows.add(row, waiting)
-            row, waiting = answer.row, []
-        if answer.found is not None:
-            waiting.append(answer)
-            if len(answer.found):
-                rows.prepare()
+        rows[answer.scale].take(answer)
         done(count)
     if failed and len(failed) == count:
         raise DetectorError(_hopeless(failed))
-    rows.add(row, waiting)
-    return rows.finish(), tuple(failed)
+    return {place: one.finish() for place, one in rows.items()}, tuple(failed)
 
 
 def _answers(
-    tiles: Iterable[Tile], detector: Detector, *, workers: int, retries: int, budget: int
+    tiles: Iterable[Tile], passes: Mapping[int, Pass], *, workers: int, retries: int, budget: int
 ) -> Iterator[Answer]:
-    def ask(batch: list[Tile]) -> list[Answer]:
-        return _ask(detector, batch, retries)
+    detectors = {id(one.detector): one.detector for one in passes.values()}
+    turns = {key: threading.Semaphore(max(1, one.workers)) for key, one in detectors.items()}
 
-    batches = _batches(tiles, max(1, detector.batch))
+    def ask(batch: list[Tile]) -> list[Answer]:
+        detector = passes[batch[0].scale].detector
+        if len(detectors) == 1:
+            return _ask(detector, batch, retries)
+        with turns[id(detector)]:
+            return _ask(detector, batch, retries)
+
     flow = ordered_map(
         ask,
-        batches,
+        _batches(tiles, passes),
         workers=workers,
         cost=lambda batch: sum(tile.pixels.nbytes for tile in batch),
         budget=budget,
@@ -102,15 +112,16 @@ def _answers(
         yield from answers
 
 
-def _batches(tiles: Iterable[Tile], size: int) -> Iterator[list[Tile]]:
-    batch: list[Tile] = []
+def _batches(tiles: Iterable[Tile], passes: Mapping[int, Pass]) -> Iterator[list[Tile]]:
+    """Tiles in batches as their detector likes them; a batch is of one scale."""
+    waiting: dict[int, list[Tile]] = {place: [] for place in passes}
     for tile in tiles:
+        batch = waiting[tile.scale]
         batch.append(tile)
-        if len(batch) == size:
+        if len(batch) >= max(1, passes[tile.scale].detector.batch):
+            waiting[tile.scale] = []
             yield batch
-            batch = []
-    if batch:
-        yield batch
+    yield from (batch for batch in waiting.values() if batch)
 
 
 def _ask(detector: Detector, batch: Sequence[Tile], retries: int) -> list[Answer]:
@@ -133,7 +144,8 @@ def _ask(detector: Detector, batch: Sequence[Tile], retries: int) -> list[Answer
                 error = exc
         else:
             reason = f"{type(error).__name__}: {error}"
-            answers.append(Answer(tile.index, tile.row, None, FailedTile(tile.index, tile.window, reason)))
+            failed = FailedTile(tile.index, tile.window, reason, tile.scale)
+            answers.append(Answer(tile.index, tile.row, None, failed, tile.scale))
     return answers
 
 
@@ -144,7 +156,10 @@ def _call(detector: Detector, batch: Sequence[Tile]) -> list[Answer]:
     for result in results:
         if not isinstance(result, Detections):
             raise DetectorError(f"the detector gave {type(result).__name__}, not Detections, for a tile")
-    return [Answer(tile.index, tile.row, found) for tile, found in zip(batch, results, strict=True)]
+    return [
+        Answer(tile.index, tile.row, found, None, tile.scale)
+        for tile, found in zip(batch, results, strict=True)
+    ]
 
 
 class _Rows:
@@ -158,14 +173,25 @@ class _Rows:
         self._final: list[Detections] = [Detections.empty(names)]
         self._waiting: list[tuple[int, Detections]] = []
         self._loading: threading.Thread | None = None
+        self._row, self._answers = 0, list[Answer]()
 
-    def prepare(self) -> None:
+    def take(self, answer: Answer) -> None:
+        """Take a tile's answer; a row is given to the merge when the next begins."""
+        if answer.row != self._row:
+            self._add(self._row, self._answers)
+            self._row, self._answers = answer.row, []
+        if answer.found is not None:
+            self._answers.append(answer)
+            if len(answer.found):
+                self._prepare()
+
+    def _prepare(self) -> None:
         """Boxes will come: load the kernels, once."""
         if self._loading is None:
             self._loading = threading.Thread(target=_load_kernels, name="tilekit-kernels", daemon=True)
             self._loading.start()
 
-    def add(self, row: int, answers: Sequence[Answer]) -> None:
+    def _add(self, row: int, answers: Sequence[Answer]) -> None:
         """Take a row of tiles, and merge what waits unless the kernels are still being loaded."""
         self._waiting.append((row, _row(answers, self._names)))
         if self._loading is None or not self._loading.is_alive():
@@ -173,6 +199,7 @@ class _Rows:
 
     def finish(self) -> Detections:
         """Everything merged."""
+        self._add(self._row, self._answers)
         if self._loading is not None:
             self._loading.join()
         self._merge()

@@ -12,8 +12,8 @@ One JSON object a line, one line a page, UTF-8. Fields:
 | `complete` | boolean | false where a tile failed: the page may hold more than was found; absent means true |
 | `tiling` | list of objects | the recipes used, as in `tiling.json`; empty or absent: not known |
 | `model` | string | what found them; may be absent |
-| `options` | object | what else shaped the boxes, where it was not the default: `thresholds`, `decoy`, `policy`, `dpi`, `also_whole` |
-| `failed` | list of objects | `index`, `window` [x0, y0, x1, y1] on the reduced scan, `reason`; absent when complete |
+| `options` | object | what else shaped the boxes, where it was not the default: `thresholds`, `decoy`, `policy`, `dpi` |
+| `failed` | list of objects | `index`, `window` [x0, y0, x1, y1] on the reduced scan, `reason`, `scale` where not the first; absent when complete |
 
 Unknown fields are kept out of the way and ignored. Where a page has several lines the last one counts,
 so a page that was incomplete is mended by adding a line. Detections stand in grid order.
@@ -44,11 +44,12 @@ from tilekit.storage.local import part_path, storage_errors
 
 @dataclass(frozen=True, slots=True)
 class FailedTile:
-    """A tile on which the detector failed, also when asked again: place, rectangle, reason."""
+    """A tile on which the detector failed, also when asked again: place, rectangle, reason, scale."""
 
     index: int
     window: Window
     reason: str
+    scale: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +57,7 @@ class PageDetections:
     """What was found on one page, in base pixels.
 
     `complete` is False where a tile failed (`failed` says which): there may be more on the page.
-    `tilings` are the recipes used, `model` names what found it, `options` what else shaped the boxes
+    `tilings` are the recipes used; of several, `scale` (n,) says which found each box. `model` names what found it, `options` what else shaped the boxes
     (see `page_options`).
     """
 
@@ -69,6 +70,7 @@ class PageDetections:
     complete: bool = True
     model: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+    scale: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         if self.failed and self.complete:
@@ -129,6 +131,9 @@ class PageDetections:
         if found.cut is not None:
             for row, cut in zip(rows, found.cut.tolist(), strict=True):
                 row["cut"] = cut
+        if self.scale is not None:
+            for row, scale in zip(rows, self.scale.tolist(), strict=True):
+                row["scale"] = scale
         if found.shapes is not None:
             for row, shape in zip(rows, found.shapes.to_json(), strict=True):
                 if shape is not None:
@@ -149,6 +154,7 @@ class PageDetections:
         if self.failed:
             line["failed"] = [
                 {"index": tile.index, "window": list(tile.window), "reason": tile.reason}
+                | ({"scale": tile.scale} if tile.scale else {})
                 for tile in self.failed
             ]
         line["detections"] = rows
@@ -310,6 +316,7 @@ class _Box(msgspec.Struct):
     score: float
     box: tuple[float, float, float, float]
     cut: bool | None = None
+    scale: int | None = None
     shape: dict[str, Any] | None = None
 
 
@@ -317,6 +324,7 @@ class _Failed(msgspec.Struct):
     index: int
     window: tuple[int, int, int, int]
     reason: str = ""
+    scale: int = 0
 
 
 class _Line(msgspec.Struct):
@@ -368,6 +376,7 @@ def _page(line: _Line) -> PageDetections:
     places = {name: place for place, name in enumerate(dict.fromkeys(line.names))}
     ids = [places.setdefault(row.label, len(places)) for row in line.detections]
     cuts = [row.cut for row in line.detections]
+    places_of = [row.scale for row in line.detections if row.scale is not None]
     found = Detections(
         np.array([row.box for row in line.detections], dtype=np.float64).reshape(-1, 4),
         np.array([row.score for row in line.detections], dtype=np.float64),
@@ -383,10 +392,11 @@ def _page(line: _Line) -> PageDetections:
         line.height,
         found,
         tuple(Tiling.from_json(value) for value in line.tiling),
-        tuple(FailedTile(tile.index, Window(*tile.window), tile.reason) for tile in line.failed),
+        tuple(FailedTile(tile.index, Window(*tile.window), tile.reason, tile.scale) for tile in line.failed),
         line.complete,
         line.model,
         line.options,
+        np.array(places_of, np.int64) if places_of and len(places_of) == len(ids) else None,
     )
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tilekit.errors import InvalidArgument
 from tilekit.flow import DEFAULT_BUDGET, Gate, ordered_map
-from tilekit.grid import TileGrid, Tiling, Window
+from tilekit.grid import TileGrid, Window
+from tilekit.scales import AnyTiling, Scales, as_scales
 from tilekit.scans.blank import background
 from tilekit.scans.scan import Scan, check_open
 from tilekit.scans.tiff.blocks import StoredBlocks
@@ -25,7 +27,7 @@ _ROWS_BYTES = 192 * 1024 * 1024
 
 def read_tiles(
     scan: Scan,
-    tiling: Tiling,
+    tiling: AnyTiling,
     *,
     workers: int | None = None,
     budget: int = DEFAULT_BUDGET,
@@ -35,19 +37,34 @@ def read_tiles(
 
     `workers`: threads that decode and copy (default: one a core; 1 does all in the calling thread).
     `budget`: bytes of finished tiles that may wait for the caller. `only`: indices of the tiles to
-    give, any order and number; they come in grid order.
+    give, any order and number; they come in grid order. Given Scales, each tile says its `scale`,
+    those of one scale come in grid order, and a scale that repeats a finer one on this page is left out.
 
     Memory, beside the budget, for a scan stored in scanlines:
     2 x tile height x width x bands bytes and the decoder's own; for one stored in blocks: what `tiles_of_blocks` says, whatever the width.
     Raises ScanError for damage, naming file and page; InvalidArgument for an index not in the grid.
     """
     check_open(scan)
-    grid = scan.grid(tiling)
+    scales = as_scales(tiling)
+    if len(scales) > 1:
+        return _read_scales(scan, scales, worker_count(workers), budget, only)
+    grid = scan.grid(scales[0])
     threads = worker_count(workers)
     if budget < 1:
         raise InvalidArgument(f"budget={budget!r} must be at least 1 byte")
     rows = chosen_rows(grid, only)
     return _read(scan, grid, rows, threads, budget)
+
+
+def _read_scales(
+    scan: Scan, scales: Scales, threads: int, budget: int, only: Iterable[int] | None
+) -> Iterator[Tile]:
+    if only is not None:
+        raise InvalidArgument("only= is for one tiling; read each of several scales by itself")
+    scales.grids(scan.width, scan.height, dpi=scan.dpi)
+    for place in scales.on(scan.width, scan.height, dpi=scan.dpi):
+        for tile in read_tiles(scan, scales[place], workers=threads, budget=budget):
+            yield replace(tile, scale=place)
 
 
 def _read(

@@ -15,7 +15,8 @@ class Tile:
     """A window with pixels.
 
     `index`: place in grid order; `row`, `col`: place in the grid; `window`: rectangle on the
-    reduced scan; `pixels`: (h, w, 1 or 3) uint8, read-only, the window's size.
+    reduced scan; `pixels`: (h, w, 1 or 3) uint8, read-only, the window's size; `scale`: which of
+    several scales it is of.
     """
 
     index: int
@@ -23,3 +24,4 @@ class Tile:
     col: int
     window: Window
     pixels: NDArray[np.uint8] = field(repr=False)
+    scale: int = 0
