@@ -19,7 +19,9 @@ def objects(rng, width, height, count, low=16, high=8000):
         sides = np.clip(size * np.exp(rng.uniform(-0.3, 0.3, 2)), 4, [width - 1, height - 1])
         at = rng.uniform(0, 1, 2) * ([width, height] - sides)
         box = np.concatenate([at, at + sides])
-        shared = np.maximum(np.minimum(found[:, 2:], box[2:]) - np.maximum(found[:, :2], box[:2]), 0).prod(axis=1)
+        shared = np.maximum(np.minimum(found[:, 2:], box[2:]) - np.maximum(found[:, :2], box[:2]), 0).prod(
+            axis=1
+        )
         other = (found[:, 2:] - found[:, :2]).prod(axis=1)
         union = other + sides.prod() - shared
         if not (shared > 0.1 * union).any():

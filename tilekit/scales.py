@@ -112,6 +112,12 @@ def as_scales(tiling: AnyTiling, name: str = "tiling") -> Scales:
     raise InvalidArgument(f"{name}={tiling!r} must be a Tiling, such as Tiling(1024, 128), or Scales of them")
 
 
+def tiling_from_json(value: Any) -> Tiling | Scales:
+    """What `to_json` of a Tiling or of Scales wrote: a Tiling where it is one, Scales where it is several."""
+    found = Scales.from_json(value)
+    return found[0] if len(found) == 1 else found
+
+
 def words_of(tiling: Tiling) -> str:
     """A scale as the command line writes it: `1024/128`, `1280/96@0.25`, `page@1280`."""
     if tiling.is_whole:

@@ -13,6 +13,7 @@ from tilekit.boxes.detections import Detections
 from tilekit.errors import InvalidArgument
 from tilekit.grid import Tiling
 from tilekit.rekognition.arns import parse_version_arn
+from tilekit.scales import Scales
 from tilekit.storage.s3 import S3Location
 from tilekit.tiles.tile import Tile
 
@@ -42,7 +43,7 @@ class RekognitionDetector(TileCaller):
         format: TileFormat = "jpeg",
         quality: int = 90,
         reference: Callable[[Tile], S3Location | None] | None = None,
-        tiling: Tiling | None = None,
+        tiling: Tiling | Scales | None = None,
         decoys: Sequence[str] = (),
         **options: Any,
     ) -> None:

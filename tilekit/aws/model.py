@@ -19,6 +19,7 @@ from tilekit.errors import InvalidArgument, ServiceError
 from tilekit.grid import Tiling
 from tilekit.rekognition.arns import check_name, parse_version_arn
 from tilekit.rekognition.evaluation_files import EvaluationSummary, read_summary
+from tilekit.scales import Scales
 from tilekit.storage.s3 import Access, S3Location, S3Store
 
 if TYPE_CHECKING:
@@ -153,11 +154,11 @@ class Model:
         return Recipe(tiling_of_tag(tag) if tag else None, labels, project_arn=self.project_arn)
 
     @property
-    def tiling(self) -> Tiling | None:
+    def tiling(self) -> Tiling | Scales | None:
         """The tiling of its training images; None: whole images, or not known."""
         return self.recipe.tiling
 
-    def check_tiling(self, given: Tiling | None, *, force: bool = False) -> None:
+    def check_tiling(self, given: Tiling | Scales | None, *, force: bool = False) -> None:
         """Refuse tiles of another size or scale than it was trained on; RecipeMismatch unless `force`.
 
         A model that was not trained by tilekit takes any.
@@ -180,7 +181,7 @@ class Model:
         units: int = 1,
         max_units: int | None = None,
         *,
-        tiling: Tiling | None = None,
+        tiling: Tiling | Scales | None = None,
         force: bool = False,
         share: bool = True,
         watchdog: bool = True,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tilekit.aws.model import Model
     from tilekit.aws.training import TrainingPlan
     from tilekit.grid import Tiling
+    from tilekit.scales import Scales
 
 
 class RekognitionProject:
@@ -132,7 +133,7 @@ class RekognitionProject:
         test: str | Path,
         *,
         version: str | None = None,
-        tiling: Tiling | None = None,
+        tiling: Tiling | Scales | None = None,
         tags: Mapping[str, str] | None = None,
         description: str | None = None,
         kms_key: str | None = None,
@@ -176,7 +177,7 @@ class RekognitionProject:
         test: str | Path,
         *,
         version: str | None = None,
-        tiling: Tiling | None = None,
+        tiling: Tiling | Scales | None = None,
         state: str | Path | None = None,
     ) -> TrainingPlan:
         """What `train` would do: calls, bytes and estimated cost. Calls and writes nothing for local manifests."""

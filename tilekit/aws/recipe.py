@@ -12,6 +12,7 @@ from typing import Any
 
 from tilekit.errors import InvalidArgument, RecipeMismatch, StorageError, StorageNotFound
 from tilekit.grid import Tiling
+from tilekit.scales import Scales, as_scales, tiling_from_json
 from tilekit.storage.s3 import S3Location, S3Store
 
 TILING_TAG = "tilekit-tiling"
@@ -22,12 +23,12 @@ _FORMAT = 1
 
 @dataclass(frozen=True)
 class Recipe:
-    """`tiling` (None: whole images), `names` of the labels, `digest` of the manifests, `project_arn`.
+    """`tiling` (None: whole images; Scales where it was trained on several), `names` of the labels, `digest` of the manifests, `project_arn`.
 
     `decoys`: labels that teach what to ignore; they take part in merging and are dropped then.
     """
 
-    tiling: Tiling | None = None
+    tiling: Tiling | Scales | None = None
     names: tuple[str, ...] = ()
     digest: str = ""
     project_arn: str = ""
@@ -51,7 +52,7 @@ class Recipe:
             raise InvalidArgument("is not a model recipe of this version of tilekit")
         tiling = value.get("tiling")
         return cls(
-            Tiling.from_json(tiling) if tiling is not None else None,
+            tiling_from_json(tiling) if tiling is not None else None,
             tuple(value.get("names", ())),
             str(value.get("manifests", "")),
             str(value.get("project_arn", "")),
@@ -87,10 +88,15 @@ def read_recipe(store: S3Store, place: S3Location) -> Recipe | None:
         raise StorageError(f"{place}: {exc}") from exc
 
 
-def tiling_tag(tiling: Tiling | None) -> str:
-    """A tiling in the letters a tag may have: `tile=1024:1024 overlap=128:128 edge=shift scale=1.0`."""
+def tiling_tag(tiling: Tiling | Scales | None) -> str:
+    """A tiling in the letters a tag may have: `tile=1024:1024 overlap=128:128 edge=shift scale=1.0`; scales with
+    slashes between them."""
     if tiling is None:
         return "whole"
+    return " / ".join(_tag_of(one) for one in as_scales(tiling))
+
+
+def _tag_of(tiling: Tiling) -> str:
     parts = []
     for key, value in tiling.to_json().items():
         if value is not None:
@@ -99,10 +105,14 @@ def tiling_tag(tiling: Tiling | None) -> str:
     return " ".join(parts)
 
 
-def tiling_of_tag(text: str) -> Tiling | None:
+def tiling_of_tag(text: str) -> Tiling | Scales | None:
     """Read what `tiling_tag` wrote; raises InvalidArgument on anything else."""
     if text == "whole":
         return None
+    return tiling_from_json([_of_tag(part) for part in text.split(" / ")])
+
+
+def _of_tag(text: str) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for part in text.split(" "):
         key, _, value = part.partition("=")
@@ -114,32 +124,35 @@ def tiling_of_tag(text: str) -> Tiling | None:
         except ValueError as exc:
             raise InvalidArgument(f"tag {TILING_TAG}: {part!r} is not part of a tiling") from exc
         fields[key] = numbers if len(numbers) > 1 else numbers[0]
-    return Tiling.from_json(fields)
+    return fields
 
 
-def check_tiling(trained: Tiling | None, given: Tiling | None, model: str, *, force: bool = False) -> None:
-    """Refuse tiles of another size or scale than the model's; the overlap may differ.
+def check_tiling(
+    trained: Tiling | Scales | None, given: Tiling | Scales | None, model: str, *, force: bool = False
+) -> None:
+    """Refuse tiles of another size or scale than the model's; the overlap may differ, and not all scales be used.
 
     Raises RecipeMismatch, unless `force`.
     """
     if force or trained == given:
         return
-    if trained is not None and given is not None and _looks(trained) == _looks(given):
-        return
+    if trained is not None and given is not None:
+        known = [one.look for one in as_scales(trained)]
+        if all(one.look in known for one in as_scales(given)):
+            return
     raise RecipeMismatch(
         f"{model} was trained on {_words(trained)}, not on {_words(given)}; detect with the same tiling, or "
-        "force it if you know that objects have the same size in pixels"
+        "force it (force=True, --force) if you know that objects have the same size in pixels"
     )
 
 
-def _looks(tiling: Tiling) -> tuple[Any, ...]:
-    size = tiling.tile_size if tiling.division is None else tiling.division
-    return size, tiling.scale, tiling.dpi
+def _words(tiling: Tiling | Scales | None) -> str:
+    return "whole pages" if tiling is None else " and ".join(map(_word, as_scales(tiling)))
 
 
-def _words(tiling: Tiling | None) -> str:
-    if tiling is None:
-        return "whole pages"
+def _word(tiling: Tiling) -> str:
+    if tiling.fit is not None:
+        return f"whole pages of at most {tiling.fit} px"
     if tiling.division is not None:
         return f"parts of {tiling.division}"
     width, height = tiling.tile_size

@@ -27,6 +27,7 @@ from tilekit.ledger import Ledger
 from tilekit.rekognition.arns import check_description, check_name, check_tags, parse_version_arn
 from tilekit.rekognition.evaluation_files import ManifestSummary, read_manifest_summary
 from tilekit.rekognition.pricing import PRICES, Prices, dollars, duration
+from tilekit.scales import Scales, tiling_from_json
 from tilekit.storage.local import storage_errors
 from tilekit.storage.s3 import S3Location
 
@@ -73,7 +74,7 @@ class Training:
         test: Path,
         *,
         version: str | None = None,
-        tiling: Tiling | None = None,
+        tiling: Tiling | Scales | None = None,
         state: str | Path | None = None,
         dry: bool = False,
     ) -> None:
@@ -345,7 +346,7 @@ class Training:
 class Beside:
     """What the `tiling.json` beside a manifest says: the tiling, and the decoy label if there is one."""
 
-    tiling: Tiling | None = None
+    tiling: Tiling | Scales | None = None
     decoys: tuple[str, ...] = ()
 
 
@@ -361,7 +362,8 @@ def read_beside(manifest: Path) -> Beside:
         if isinstance(value, dict) and isinstance(value.get("tiling"), dict):
             decoy = value.get("decoy")
             return Beside(
-                Tiling.from_json(value["tiling"]), (decoy,) if isinstance(decoy, str) and decoy else ()
+                tiling_from_json(value.get("scales", value["tiling"])),
+                (decoy,) if isinstance(decoy, str) and decoy else (),
             )
         return Beside(Tiling.from_json(value))
     except ValueError as exc:

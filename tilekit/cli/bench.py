@@ -151,7 +151,7 @@ def detect(
     A model that is started for this is stopped at the end.
     """
     from tilekit.bench.command import DetectPlan, bench_detect
-    from tilekit.cli.detect import named_detector
+    from tilekit.cli.detect import Cut, named_detector
 
     if endpoint and not model:
         raise InvalidArgument("--endpoint needs --model: the model that runs there")
@@ -161,7 +161,7 @@ def detect(
         document = bench_detect(plan)
     else:
         cloud = (region, profile, endpoint)
-        with named_detector(model, None, cloud, 1, tile, overlap, False, True) as (detector, _, title):
+        with named_detector(model, None, cloud, 1, Cut(tile, overlap), True) as (detector, _, title):
             document = bench_detect(plan, detector, title)
     _finish(document, old, html, as_json, _show_detect)
 

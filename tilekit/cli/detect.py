@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +14,14 @@ import click
 
 from tilekit.cli.cloud import cloud_options
 from tilekit.cli.output import json_option, next_step, print_json, print_table, progress_bar, quoted, say
-from tilekit.cli.parameters import Overlap
+from tilekit.cli.parameters import Overlap, chosen_scales, scale_options
 from tilekit.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from tilekit.grid import Tiling
     from tilekit.labels.predictions import PageDetections
     from tilekit.pages import PageKey
+    from tilekit.scales import AnyTiling, Scales
     from tilekit.scans.scan import Scan
 
 EXPORTS = {
@@ -51,6 +53,7 @@ _BYTES_PER_PIXEL = 0.3  # of a JPEG of quality 90; a page of text has less, a ph
     type=Overlap(),
     help="px (128) or a ratio of the tile (0.125); default: the model's, or an eighth of the tile.",
 )
+@scale_options
 @click.option("--whole", is_flag=True, help="The baseline: each page as one image, no tiles.")
 @click.option(
     "--whole-side", type=int, default=4096, show_default=True, help="Pages sent whole are shrunk to this."
@@ -88,6 +91,8 @@ def detect(
     out: str,
     tile: int | None,
     overlap: float | None,
+    scales: str | None,
+    at: tuple[Tiling, ...],
     whole: bool,
     whole_side: int,
     dpi: float | None,
@@ -114,26 +119,27 @@ def detect(
     sources = list(dict.fromkeys(_sources(scans)))
     shaping = page_options(thresholds=limits, decoy=decoy, dpi=dpi)
     rows: list[list[Any]] = []
+    chosen = Cut(tile, overlap, whole_side if whole else None, scales, at)
 
     def seen(page: PageDetections, scan: Scan) -> None:
         rows.append([str(page.key), len(page), "yes" if page.complete else "NO", _counts(page)])
         if pictures:
             _draw(page, scan, Path(pictures))
 
-    def needed(tiling: Tiling | None, title: str) -> bool:
+    def needed(tiling: AnyTiling, title: str) -> bool:
         if fresh:
             return not dry_run and anything_left(sources, ())
-        done = done_pages(out, tiling, whole_side=whole_side, model=title, options=shaping)
+        done = done_pages(out, tiling, model=title, options=shaping)
         return not dry_run and anything_left(sources, done)
 
     cloud = (region, profile, endpoint_url)
     if dry_run:
-        asked = (model, names, cloud, units, tile, overlap, whole, force, needed)
+        asked = (model, names, cloud, units, chosen, force, needed)
         with named_detector(*asked) as (_, tiling, title):
             _show_plan(sources, tiling, dpi, units, title, as_json)
         return
     with (
-        named_detector(model, names, cloud, units, tile, overlap, whole, force, needed) as (
+        named_detector(model, names, cloud, units, chosen, force, needed) as (
             detector,
             tiling,
             title,
@@ -145,7 +151,6 @@ def detect(
             detector,
             tiling,
             out,
-            whole_side=whole_side,
             dpi=dpi,
             model=title,
             fresh=fresh,
@@ -185,19 +190,56 @@ def detect(
         raise click.exceptions.Exit(1)
 
 
+@dataclass(frozen=True)
+class Cut:
+    """How a person asked for pages to be cut: a tile and overlap, scales, or (`whole_side`) not at all."""
+
+    tile: int | None = None
+    overlap: float | None = None
+    whole_side: int | None = None
+    scales: str | None = None
+    at: tuple[Tiling, ...] = ()
+
+    def with_model(self, trained: Tiling | Scales | None) -> Tiling | Scales:
+        """What was asked for, else what the model was trained on, else 1024 px with an eighth shared."""
+        from tilekit.grid import Tiling
+        from tilekit.scales import Scales, as_scales
+
+        others = {"--tile": self.tile, "--overlap": self.overlap, "--whole": self.whole_side}
+        asked = chosen_scales(
+            self.scales, self.at, others, lambda: None if trained is None else as_scales(trained)
+        )
+        if asked is not None:
+            return asked[0] if len(asked) == 1 else asked
+        if self.scales == "auto":
+            raise InvalidArgument(
+                "--scales auto: the model does not say what it was trained on; give --at or --scales FILE"
+            )
+        if self.whole_side is not None:
+            return Tiling.whole(self.whole_side)
+        if self.tile is None and self.overlap is None:
+            return trained if trained is not None else Tiling(1024, 128)
+        if isinstance(trained, Scales) and self.tile is None:
+            raise InvalidArgument(
+                "--overlap is for one tiling, the model has scales; give --at for each of them"
+            )
+        if self.tile is None and isinstance(trained, Tiling) and trained.division is None:
+            return Tiling(trained.tile, self.overlap or 0, trained.edge, trained.scale, trained.dpi)
+        side = self.tile if self.tile is not None else 1024
+        return Tiling(side, self.overlap if self.overlap is not None else side // 8)
+
+
 @contextlib.contextmanager
 def named_detector(
     model: str,
     names: str | None,
     cloud: tuple[str | None, str | None, str | None],
     units: int,
-    tile: int | None,
-    overlap: float | None,
-    whole: bool,
+    cut: Cut,
     force: bool,
-    needed: Callable[[Tiling | None, str], bool] = lambda tiling, title: True,
-) -> Iterator[tuple[Any, Tiling | None, str]]:
-    """The detector a person named, the tiling to use with it (None: whole pages), and its title.
+    needed: Callable[[AnyTiling, str], bool] = lambda tiling, title: True,
+) -> Iterator[tuple[Any, AnyTiling, str]]:
+    """The detector a person named, the tiling or scales to use with it, and its title.
 
     A cloud model is started only where `needed(tiling, title)`.
     """
@@ -215,20 +257,21 @@ def named_detector(
         from tilekit.cli.cloud import find_model, make_service
 
         found = find_model(make_service(*cloud), model)
-        tiling = None if whole else _tiling(tile, overlap, found.tiling)
-        found.check_tiling(tiling, force=force)
+        tiling = cut.with_model(found.tiling)
+        checked = None if cut.whole_side is not None else tiling
+        found.check_tiling(checked, force=force)
         if not needed(tiling, found.arn):  # nothing is started, so nothing is billed
             yield found.detector(), tiling, found.arn
             return
-        with found.running(units, tiling=tiling, force=force) as running:
+        with found.running(units, tiling=checked, force=force) as running:
             yield running, tiling, found.arn
         return
-    yield detector, None if whole else _tiling(tile, overlap, getattr(detector, "tiling", None)), model
+    yield detector, cut.with_model(getattr(detector, "tiling", None)), model
 
 
 def _show_plan(
     sources: Sequence[str | PageKey],
-    tiling: Tiling | None,
+    tiling: AnyTiling,
     dpi: float | None,
     units: int,
     title: str,
@@ -272,18 +315,6 @@ def load_callable(text: str, names: Sequence[str] = ()) -> Any:
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     return import_detector(text, names)
-
-
-def _tiling(tile: int | None, overlap: float | None, trained: Tiling | None) -> Tiling:
-    """What was asked for, else what the model was trained on, else 1024 px with an eighth shared."""
-    from tilekit.grid import Tiling
-
-    if tile is None and overlap is None:
-        return trained if trained is not None else Tiling(1024, 128)
-    if tile is None and trained is not None and trained.division is None:
-        return Tiling(trained.tile, overlap or 0, trained.edge, trained.scale, trained.dpi)
-    side = tile if tile is not None else 1024
-    return Tiling(side, overlap if overlap is not None else side // 8)
 
 
 def _sources(scans: Sequence[str]) -> Iterator[str | PageKey]:

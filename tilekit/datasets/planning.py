@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from tilekit.boxes.annotations import Annotations
 from tilekit.boxes.merging import MergePolicy
 from tilekit.boxes.tallying import PagedBoxes, Tally, tally, tile_counts
-from tilekit.rekognition.belonging import Flags, Floats, SizeRule, fitting
 from tilekit.datasets.outliers import Outlier, usual
 from tilekit.datasets.plan import OverlapCost, Plan, Reason, ScaleOption, Sizes, TileOption
 from tilekit.datasets.scaling import PAGE, SMALL, Objects, Search, candidates, generous, rounded
@@ -24,6 +23,7 @@ from tilekit.grid import Tiling
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.reading import read_labels
 from tilekit.pages import PageKey
+from tilekit.rekognition.belonging import Flags, Floats, SizeRule, fitting
 from tilekit.rekognition.limits import LIMITS
 from tilekit.rekognition.pricing import AS_OF, PRICES, TPS_PER_UNIT
 from tilekit.scales import Scales

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from tilekit.boxes.merging import MergePolicy
 from tilekit.boxes.tallying import PagedBoxes, reduced_sizes, tile_counts
-from tilekit.rekognition.belonging import Flags, Floats, Look, SizeRule
 from tilekit.grid import Tiling
+from tilekit.rekognition.belonging import Flags, Floats, Look, SizeRule
 from tilekit.rekognition.limits import LIMITS
 
 SMALL, LARGE = 0.10, 0.95  # percentiles of a label that must have a scale

@@ -62,9 +62,7 @@ def unite_scales(
     )
 
 
-def _best_scores(
-    every: Detections, kept: NDArray[np.bool_], threshold: float
-) -> NDArray[np.float64]:
+def _best_scores(every: Detections, kept: NDArray[np.bool_], threshold: float) -> NDArray[np.float64]:
     """Scores, a kept box with the best of its own label that it shares more than `threshold` with."""
     scores = every.scores.copy()
     one, other, _ = pairs(every.boxes, threshold=threshold)

@@ -156,7 +156,9 @@ def check_scales(detectors: Sequence[Any], scales: Scales, *, force: bool = Fals
         known = as_scales(trained)
         if tiling.look not in [one.look for one in known]:
             extra = (
-                f"; it is given {len(scales)} scales, and knows {len(known)}" if len(scales) != len(known) else ""
+                f"; it is given {len(scales)} scales, and knows {len(known)}"
+                if len(scales) != len(known)
+                else ""
             )
             raise RecipeMismatch(
                 f"the model was trained on {_words(known)}, but these are {_words(Scales(tiling))}{extra}; objects "

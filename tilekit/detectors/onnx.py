@@ -21,6 +21,7 @@ from tilekit.boxes.suppression import nms
 from tilekit.detectors.heads import HEADS, Head, Reading, head_of
 from tilekit.errors import DetectorError, InvalidArgument, MissingExtra, TilekitError
 from tilekit.grid import Tiling
+from tilekit.scales import Scales
 from tilekit.storage.local import storage_errors
 from tilekit.tiles.tile import Tile
 
@@ -94,7 +95,7 @@ class OnnxDetector:
         head: Head | None = None,
         score: float = 0.05,
         iou: float | None = 0.7,
-        tiling: Tiling | None = None,
+        tiling: Tiling | Scales | None = None,
         input: OnnxInput | None = None,
         run: OnnxRun | None = None,
     ) -> None:
@@ -267,7 +268,7 @@ def _names(text: str | None, path: str) -> tuple[str, ...]:
     return tuple(str(name) for name in value)
 
 
-def _tiling(text: str | None, path: str) -> Tiling | None:
+def _tiling(text: str | None, path: str) -> Tiling | Scales | None:
     if not text:
         return None
     try:

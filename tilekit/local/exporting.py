@@ -19,6 +19,7 @@ from tilekit.errors import InvalidArgument, MissingExtra, StorageNotFound
 from tilekit.grid import Tiling
 from tilekit.local.network import LEVELS, CenterNetwork, load
 from tilekit.rekognition.arns import parse_version_arn
+from tilekit.scales import Scales
 from tilekit.storage.local import write_bytes
 
 OPSET = 17
@@ -67,7 +68,7 @@ def export_network(
     names: Sequence[str],
     path: str | os.PathLike[str],
     *,
-    tiling: Tiling | None = None,
+    tiling: Tiling | Scales | None = None,
     decoys: Sequence[str] = (),
 ) -> None:
     """Write a network (in evaluation mode) with what OnnxDetector reads from the file itself.
@@ -130,7 +131,7 @@ def export_model(
     model: str | os.PathLike[str],
     path: str | os.PathLike[str],
     *,
-    tiling: Tiling | None = None,
+    tiling: Tiling | Scales | None = None,
     decoys: Sequence[str] = (),
 ) -> tuple[str, ...]:
     """Export a `model.pt` that the local server wrote, or the folder that holds it; gives its labels.
