@@ -195,7 +195,7 @@ BROKEN: list[tuple[str, str, str]] = [
         "<annotation><filename>a.jpg</filename><object><name>x</name><bndbox><xmin>q</xmin></bndbox></object></annotation>",
         r"object\[0\]\.bndbox",
     ),
-    ("a.csv", "source,label,x0,y0,x1,y1\na.tif,x,1,2,nan,4\n", "line 2: .*finite"),
+    ("a.csv", "source,label,x0,y0,x1,y1\na.tif,x,1,2,nan,4\n", "line 2: x1: .*numbers are needed"),
     ("a.csv", "source,label,x0,y0,x1,y1\na.tif,x,-9,2,3,4\n", "outside"),
     ("a.csv", "source,page,label,x0,y0,x1,y1\na.pdf,0,x,1,2,3,4\n", "pages count from one"),
 ]

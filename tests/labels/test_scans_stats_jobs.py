@@ -67,7 +67,7 @@ def test_a_missing_scan_and_a_wrong_size_are_told(tmp_path: Path) -> None:
         resolve_scans(no_page)
     bad = resolve_scans(one(str(tmp_path / "none.png"), (60, 40)), strict=False)
     assert (len(bad), len(bad.problems)) == (0, 1)
-    scaled = resolve_scans(one(str(tmp_path / "a.png"), (120, 80)), rescale=True)
+    scaled = resolve_scans(one(str(tmp_path / "a.png"), (120, 80)), scale_to_scan=True)
     assert next(iter(scaled.values())).boxes.tolist() == [[0.5, 1, 15, 20]]
 
 

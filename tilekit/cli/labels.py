@@ -33,7 +33,7 @@ _lenient = click.option(
 )
 @click.option("--scans", metavar="ROOT", help="Look every page up as a scan (below ROOT) and take its size.")
 @click.option(
-    "--rescale", is_flag=True, help="With --scans: fit boxes to a scan of another size, same shape."
+    "--scale-to-scan", is_flag=True, help="With --scans: fit boxes to a scan of another size, same shape."
 )
 @json_option
 def convert(
@@ -45,7 +45,7 @@ def convert(
     lenient: bool,
     ignore_names: tuple[str, ...],
     scans: str | None,
-    rescale: bool,
+    scale_to_scan: bool,
     as_json: bool,
 ) -> None:
     """Convert labels: ground-truth, coco, voc, yolo, labelme, cvat, label-studio, csv, geojson, pdf-points."""
@@ -58,7 +58,9 @@ def convert(
     found = read_labels(source, source_format, strict=not lenient, images=images, ignore_names=ignore_names)
     if scans is not None:
         with progress_bar("scans", quiet=as_json) as progress:
-            found = resolve_scans(found, scans, rescale=rescale, strict=not lenient, progress=progress)
+            found = resolve_scans(
+                found, scans, scale_to_scan=scale_to_scan, strict=not lenient, progress=progress
+            )
     write_labels(found, out, target)
     problems = [str(problem) for problem in found.problems]
     if as_json:

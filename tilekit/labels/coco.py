@@ -1,131 +1,445 @@
 """COCO detection files: one JSON object with images, annotations, categories (cocodataset.org/#format-data).
 
-`iscrowd` regions are ignore regions. Annotations without a bbox take the box around their polygons. Category ids
-may have gaps; names come in their order.
+A file, or a folder of them: `annotations/instances_*.json` beside the images, or `_annotations.coco.json` in a
+folder for each side. `iscrowd` regions are ignore regions. Annotations without a bbox take the box around their
+polygons or mask. Category ids may have gaps; names come in their order. A fast path takes well-formed entries as
+columns; what it cannot take goes through the exact one.
 """
 
 from __future__ import annotations
 
-import json
-from typing import Any
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
-from tilekit.errors import LabelError
-from tilekit.labels.collecting import Collector, hull
+from tilekit.errors import InvalidArgument, LabelError
+from tilekit.labels.collecting import Collector
+from tilekit.labels.entries import (
+    Where,
+    Wrong,
+    a_list,
+    around,
+    as_number,
+    numbers,
+    pairs_of,
+    shown,
+    text,
+    true,
+)
 from tilekit.labels.files import folder_of, read_bytes
 from tilekit.labels.label_set import LabelSet
-from tilekit.labels.sources import PathLike, relative, resolve
+from tilekit.labels.masks import box_of_columns, coco_counts
+from tilekit.labels.options import ReadOptions
+from tilekit.labels.shapes import turned
+from tilekit.labels.sources import PathLike, is_there, is_url, relative, resolve
 from tilekit.pages import PageKey
-from tilekit.storage.local import write_text
+from tilekit.rekognition.lines import decode_plain
+from tilekit.storage.local import write_bytes
 
-
-class _Image(msgspec.Struct):
-    id: int | str
-    file_name: str
-    width: Any = None
-    height: Any = None
-
-
-class _Category(msgspec.Struct):
-    id: int
-    name: str
+Crowd = Literal["ignore", "box"]
+_NONE = msgspec.Raw(b"null")
+_ROBOFLOW = "_annotations.coco.json"
 
 
 class _Annotation(msgspec.Struct, gc=False):
-    image_id: int | str
+    """An entry of the fast path; `segmentation` and `attributes` as bytes, which mostly do not matter."""
+
+    image_id: int
     category_id: int
-    bbox: Any = None
-    segmentation: Any = None
-    iscrowd: int | bool = 0
+    bbox: tuple[float, float, float, float]
+    segmentation: msgspec.Raw = _NONE
+    iscrowd: int | bool | None = 0
+    score: float | None = None
+    attributes: msgspec.Raw = _NONE
 
 
-class _Coco(msgspec.Struct):
-    images: list[_Image]
-    annotations: list[_Annotation] = []
-    categories: list[_Category] = []
+_FAST = msgspec.json.Decoder(list[_Annotation])
+_TOP = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def read_coco(path: PathLike, *, strict: bool = True, images: PathLike | None = None) -> LabelSet:
-    """Read a COCO file; problems name the entry, such as `annotations[3].bbox`. Memory: the whole file."""
-    try:
-        coco = msgspec.json.decode(read_bytes(path), type=_Coco)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-        raise LabelError(f"{path}: not a COCO file: {exc}") from exc
-    folder = folder_of(path)
-    names = {entry.id: entry.name for entry in sorted(coco.categories, key=lambda entry: entry.id)}
-    collector = Collector(path, strict, tuple(dict.fromkeys(names.values())))
-    keys: dict[int | str, PageKey] = {}
-    for place, image in enumerate(coco.images):
-        key = resolve(image.file_name, folder, images)
-        if collector.page(key, image.width, image.height, f"images[{place}]"):
-            keys[image.id] = key
-    for place, entry in enumerate(coco.annotations):
-        _add(collector, f"annotations[{place}]", entry, keys, names)
+@dataclass
+class _File:
+    """A file's images and categories by id; an id that means two things means none."""
+
+    collector: Collector
+    where: Where
+    crowd: Crowd
+    images: dict[Any, int | None] = field(default_factory=dict)
+    names: dict[Any, str | None] = field(default_factory=dict)
+
+
+def read_coco(path: PathLike, options: ReadOptions, *, crowd: Crowd = "ignore") -> LabelSet:
+    """Read a COCO file, or a folder of them; problems name the entry, such as `annotations[3].bbox`.
+
+    `crowd`: "ignore" makes `iscrowd` entries ignore regions; "box" takes them as boxes, for tools that write every
+    brushed object so. Memory: the whole file.
+    """
+    if crowd not in ("ignore", "box"):
+        raise InvalidArgument(f"crowd={crowd!r}: use 'ignore' or 'box'")
+    collector = Collector(path, options)
+    files = coco_files(Path(path)) if os.path.isdir(path) else [path]
+    if not files:
+        raise LabelError(f"{os.fspath(path)}: no COCO file in it")
+    for file in files:
+        _file(
+            collector,
+            file,
+            options,
+            crowd,
+            side_of(Path(file)) if len(files) > 1 or os.path.isdir(path) else "",
+        )
     return collector.finish("coco")
 
 
-def _add(
-    collector: Collector,
-    field: str,
-    entry: _Annotation,
-    keys: dict[int | str, PageKey],
-    names: dict[int, str],
+def coco_files(folder: Path) -> list[Path]:
+    """The COCO files of a folder: one for each side, boxes rather than keypoints where there are both."""
+    found = sorted(
+        [*folder.glob("*.json"), *folder.glob("annotations/*.json"), *folder.glob(f"*/{_ROBOFLOW}")]
+    )
+    files = [file for file in found if _is_coco(file)]
+    boxes = [file for file in files if file.name.startswith("instances_")]
+    return boxes or files
+
+
+def _is_coco(file: Path) -> bool:
+    with file.open("rb") as opened:
+        head = opened.read(1 << 16)
+    if not head.lstrip().startswith(b"{"):
+        return False
+    if b'"images"' not in head and b'"annotations"' not in head and b'"categories"' not in head:
+        return False
+    try:
+        keys = _TOP.decode(file.read_bytes()).keys()
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return b'"images"' in head
+    return "images" in keys and "annotations" in keys and "categories" in keys
+
+
+def side_of(file: Path) -> str:
+    """The side a file is of, by its name (instances_train2017.json) or, Roboflow's way, its folder's."""
+    if file.name == _ROBOFLOW:
+        return file.parent.name
+    return file.stem.removeprefix("instances_").removeprefix("annotations_").rstrip("0123456789") or file.stem
+
+
+def _file(collector: Collector, path: PathLike, options: ReadOptions, crowd: Crowd, side: str) -> None:
+    raw = read_bytes(path)
+    try:
+        top = _TOP.decode(raw)
+        images, categories = (decode_plain(bytes(top.get(key, b"[]"))) for key in ("images", "categories"))
+        entries = bytes(top.get("annotations", b"[]"))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as exc:
+        raise LabelError(f"{os.fspath(path)}: not a COCO file: {exc}") from exc
+    for name, value in (("images", images), ("categories", categories)):
+        if not isinstance(value, list):
+            raise LabelError(f"{os.fspath(path)}: not a COCO file: {name} is no list")
+    file = _File(collector, Where(file=os.fspath(path)), crowd)
+    try:
+        fast: list[_Annotation] | None = _FAST.decode(entries)
+        slow: list[Any] = []
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        fast = None
+        try:
+            slow = a_list(decode_plain(entries))
+        except (ValueError, Wrong) as exc:
+            raise LabelError(f"{os.fspath(path)}: annotations: {exc}") from exc
+    asked = (
+        [entry.image_id for entry in fast] if fast is not None else [_id(entry, "image_id") for entry in slow]
+    )
+    _names(file, categories)
+    _images(file, images, Counter(asked), path, options, side)
+    if fast is not None:
+        _columns(file, fast)
+        return
+    for place, entry in enumerate(slow):
+        _one(file, entry, place)
+
+
+def _id(entry: Any, name: str) -> Any:
+    """An id as number or text, the key of a lookup; None where it is neither."""
+    value = entry.get(name) if isinstance(entry, dict) else None
+    return value if isinstance(value, (int, str)) and not isinstance(value, bool) else None
+
+
+def _both(value: Any) -> list[Any]:
+    """An id as number and as text: some tools write 1, others "1"."""
+    if isinstance(value, int):
+        return [value, str(value)]
+    return (
+        [value, int(value)] if isinstance(value, str) and value.isdecimal() and len(value) < 19 else [value]
+    )
+
+
+def _names(file: _File, categories: list[Any]) -> None:
+    for place, entry in enumerate(categories):
+        where = file.where.at(f"categories[{place}]")
+        number, name = _id(entry, "id"), entry.get("name") if isinstance(entry, dict) else None
+        if number is None or not isinstance(name, str) or not name:
+            file.collector.refuse(where, f"is {shown(entry)}; an id and a name are needed", 0)
+            continue
+        if file.names.get(number, name) != name:
+            said = (
+                f"is {number!r} for {name!r} and {file.names[number]!r}; give each category an id of its own"
+            )
+            file.collector.refuse(where.at("id"), said, 0)
+            name = None
+        for form in _both(number):
+            file.names[form] = name
+    order = sorted(number for number in file.names if isinstance(number, int))
+    named = [file.names[number] for number in [*order, *(n for n in file.names if isinstance(n, str))]]
+    for found in named:
+        if found is not None:
+            file.collector.declare(found)
+
+
+def _images(
+    file: _File, images: list[Any], counts: Counter[Any], path: PathLike, options: ReadOptions, side: str
 ) -> None:
-    key = keys.get(entry.image_id)
-    if key is None:
-        collector.problem(f"{field}.image_id", f"is {entry.image_id!r}, which no image has; add the image")
+    folder = _folder(path, images, side)
+    first: dict[Any, tuple[int, str]] = {}
+    doubled = set()
+    for place, entry in enumerate(images):
+        number = _id(entry, "id")
+        if number is not None:
+            name = str(entry.get("file_name"))
+            if first.setdefault(str(number), (place, name))[1] != name:
+                doubled.add(str(number))
+    for place, entry in enumerate(images):
+        where = file.where.at(f"images[{place}]")
+        number = _id(entry, "id")
+        if number is None:
+            file.collector.refuse(where.at("id"), f"of {shown(entry)} is no id", 0)
+            continue
+        forms = _both(number)
+        if str(number) in doubled:
+            _doubled(
+                file, entry, forms, first[str(number)], counts, place, resolve_or_none(entry, folder, options)
+            )
+            continue
+        if forms[0] in file.images:
+            continue  # the same image, listed once more
+        entries = sum(counts[form] for form in forms)
+        mention = None
+        try:
+            name = text(entry.get("file_name") or entry.get("path") or entry.get("coco_url"), "file_name")
+            key = resolve(name, folder, options.images)
+        except Wrong as exc:
+            file.collector.expect(entries)
+            file.collector.refuse(where.at(exc.field), str(exc), entries)
+        else:
+            size = (entry.get("width"), entry.get("height"))
+            mention = file.collector.page(key, size, where, entries)
+            if side and mention is not None:
+                file.collector.splits.setdefault(key, side)
+        for form in forms:
+            file.images[form] = mention
+
+
+def resolve_or_none(entry: Any, folder: str, options: ReadOptions) -> PageKey | None:
+    """The page of an image entry, where it names one."""
+    try:
+        return resolve(text(entry.get("file_name"), "file_name"), folder, options.images)
+    except Wrong:
+        return None
+
+
+def _doubled(
+    file: _File,
+    entry: Any,
+    forms: list[Any],
+    first: tuple[int, str],
+    counts: Counter[Any],
+    place: int,
+    key: PageKey | None,
+) -> None:
+    """Two images of one id: nobody knows on which of them its boxes are."""
+    where = file.where.at(f"images[{place}].id")
+    entries = 0
+    if forms[0] not in file.images:
+        entries = sum(counts[form] for form in forms)
+        file.collector.expect(entries)
+        for form in forms:
+            file.images[form] = None
+    said = f"is {forms[0]!r} for {entry.get('file_name')!r} too, which other images have; give each image an id of its own"
+    if place == first[0]:
+        said = f"is {forms[0]!r} for {first[1]!r} and for another image; its boxes cannot be told apart"
+    file.collector.refuse(where, said, entries, key)
+
+
+def _columns(file: _File, entries: list[_Annotation]) -> None:
+    """Entries of the fast path in their order: runs of plain ones as columns, the others between them one by one."""
+    if not entries:
         return
-    label = names.get(entry.category_id)
+    missing = -2
+    lookup = {key: -1 if value is None else value for key, value in file.images.items()}
+    labels = {key: file.collector.label(name) for key, name in file.names.items() if name is not None}
+    mention = np.array([lookup.get(entry.image_id, missing) for entry in entries], dtype=np.int64)
+    label = np.array([labels.get(entry.category_id, missing) for entry in entries], dtype=np.int64)
+    crowd = np.array([bool(entry.iscrowd) for entry in entries], dtype=np.bool_)
+    score = np.array([np.nan if entry.score is None else entry.score for entry in entries], dtype=np.float64)
+    drawn = [bytes(entry.segmentation) for entry in entries]
+    masks = np.array([data[:1] == b"{" for data in drawn], dtype=np.bool_)
+    polygons = np.array([data[:1] == b"[" and len(data) > 2 for data in drawn], dtype=np.bool_)
+    turned_ones = np.array([b'"rotation"' in bytes(entry.attributes) for entry in entries], dtype=np.bool_)
+    known = ~np.isnan(score)
+    odd = (mention == missing) | (label == missing) | turned_ones | (crowd & masks)
+    odd |= known & ~((score >= 0) & (score <= 1))
+    odd &= mention != -1  # those are accounted for with their image
+    plain = (mention >= 0) & ~odd
+    sides = np.array([entry.bbox for entry in entries], dtype=np.float64).reshape(-1, 4)
+    sides[:, 2:] += sides[:, :2]
+    for name, which in (("mask", masks), ("polygon", polygons)):
+        file.collector.count_shapes(name, int((which & plain).sum()))
+    start = 0
+    for stop in [*np.flatnonzero(odd).tolist(), len(entries)]:
+        rows = start + np.flatnonzero(plain[start:stop])
+        if len(rows):
+            ignore = crowd[rows] & (file.crowd == "ignore")
+            file.collector.boxes(
+                mention[rows], label[rows], sides[rows], ignore, score[rows], _places(file, rows)
+            )
+        if stop < len(entries):
+            _one(file, _plain(entries[stop]), stop)
+        start = stop + 1
+
+
+def _places(file: _File, rows: NDArray[np.int64]) -> Callable[[int], Where]:
+    return lambda row: file.where.at(f"annotations[{rows[row]}].bbox")
+
+
+def _plain(entry: _Annotation) -> dict[str, Any]:
+    """An entry of the fast path as the exact one takes it."""
+    value: dict[str, Any] = {**msgspec.structs.asdict(entry), "bbox": list(entry.bbox)}
+    for name in ("segmentation", "attributes"):
+        try:
+            value[name] = decode_plain(bytes(value[name]))
+        except ValueError:  # a number that is none of ours: the box does not need it
+            value[name] = None
+    return value
+
+
+def _one(file: _File, entry: Any, place: int) -> None:
+    """An entry by the exact rules."""
+    where = file.where.at(f"annotations[{place}]")
+    number = _id(entry, "image_id")
+    if number is None or number not in file.images:
+        file.collector.expect(1)
+        said = f"is {shown(entry.get('image_id') if isinstance(entry, dict) else entry)}, which no image has; add the image"
+        file.collector.refuse(where.at("image_id"), said)
+        return
+    mention = file.images[number]
+    if mention is None:
+        return  # accounted for with its image
+    file.collector.each([entry], lambda _: where, lambda item, spot: _box(file, mention, item, spot), mention)
+
+
+def _box(file: _File, mention: int, entry: Any, where: Where) -> None:
+    label = file.names.get(_id(entry, "category_id"))
     if label is None:
-        collector.problem(f"{field}.category_id", f"is {entry.category_id}, which no category has; add it")
-        return
-    sides = _sides(entry)
-    if sides is None:
-        collector.problem(f"{field}.bbox", f"is {entry.bbox!r:.100}; [x, y, width, height] is needed")
-        return
-    collector.box(key, label, sides, ignore=bool(entry.iscrowd), field=f"{field}.bbox")
+        raise Wrong(
+            f"is {shown(entry.get('category_id'))}, which no category has (or two have); add it",
+            "category_id",
+        )
+    sides, shape = _sides(entry)
+    crowd = true(entry.get("iscrowd"))
+    if crowd and isinstance(entry.get("segmentation"), dict):
+        taken = "an ignore region" if file.crowd == "ignore" else "a box"
+        other = "crowd='box' (--crowd box) takes it as a box" if file.crowd == "ignore" else ""
+        many = f"{{count}} objects are brushed (run lengths are always written with iscrowd 1); each is taken as {taken}"
+        one = f"1 object is brushed (run lengths are always written with iscrowd 1); it is taken as {taken}"
+        end = f"; {other.replace('takes it as a box', 'takes such as boxes')}" if other else ""
+        file.collector.note(one + end, many + end)
+    ignore = crowd and file.crowd == "ignore"
+    file.collector.box(
+        mention, label, sides, where.at("bbox"), ignore=ignore, score=entry.get("score"), shape=shape
+    )
 
 
-def _sides(entry: _Annotation) -> tuple[float, float, float, float] | None:
-    if entry.bbox is None and isinstance(entry.segmentation, list):
-        points = [
-            part[place : place + 2]
-            for part in entry.segmentation
-            if isinstance(part, list)
-            for place in range(0, len(part) - 1, 2)
-        ]
-        return hull(points)
-    if not isinstance(entry.bbox, list) or len(entry.bbox) != 4:
-        return None
-    if not all(isinstance(side, (int, float)) for side in entry.bbox):
-        return None
-    left, top, width, height = entry.bbox
-    return left, top, left + width, top + height
+def _sides(entry: Mapping[str, Any]) -> tuple[list[float], str]:
+    """x0, y0, x1, y1, and what they are the hull of."""
+    bbox, drawn = entry.get("bbox"), entry.get("segmentation")
+    shape = "polygon" if isinstance(drawn, list) and drawn else "mask" if isinstance(drawn, dict) else "box"
+    if not bbox and shape == "polygon":
+        points = [point for part in drawn or [] for point in pairs_of(part, "segmentation")]
+        return around(points, "segmentation"), shape
+    if not bbox and shape == "mask":
+        runs, size = coco_counts(drawn)
+        return box_of_columns(runs, size), shape
+    left, top, width, height = numbers(bbox, 4, "bbox")
+    sides = [left, top, left + width, top + height]
+    more = entry.get("attributes")
+    degrees = as_number(more.get("rotation")) if isinstance(more, dict) else None
+    if degrees and not (isinstance(drawn, list) and drawn):
+        return turned(sides, degrees, (left + width / 2, top + height / 2)), "rotated box"
+    return sides, shape
+
+
+def _folder(path: PathLike, images: list[Any], side: str) -> str:
+    """Where the images are: beside the file, or where the tools that write `annotations/` put them."""
+    folder = folder_of(path)
+    if is_url(folder):
+        return folder
+    names = [entry.get("file_name") for entry in images[:1] if isinstance(entry, dict)]
+    name = names[0] if names and isinstance(names[0], str) else ""
+    here, root = Path(folder), Path(folder).parent
+    stem = side or side_of(Path(path))
+    year = Path(path).stem.removeprefix("instances_")
+    for place in (
+        here,
+        root,
+        root / "images",
+        root / stem,
+        root / "images" / stem,
+        root / year,
+        here / "images",
+    ):
+        if name and "\0" not in name and is_there(place / name):
+            return str(place)
+    return folder
+
+
+class _WImage(msgspec.Struct):
+    id: int
+    file_name: str
+    width: int
+    height: int
+
+
+class _WBox(msgspec.Struct, gc=False, omit_defaults=True):
+    id: int
+    image_id: int
+    category_id: int
+    bbox: tuple[float, float, float, float]
+    area: float
+    iscrowd: int | msgspec.UnsetType = msgspec.UNSET
+    score: float | msgspec.UnsetType = msgspec.UNSET
 
 
 def write_coco(labels: LabelSet, path: PathLike) -> None:
     """Write a COCO file; category ids count from one, in the order of names. Every page needs its size."""
     folder = folder_of(path)
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
+    images: list[_WImage] = []
+    entries: list[_WBox] = []
     for place, (key, page) in enumerate(labels.items(), 1):
         width, height = labels.size(key)
-        images.append({"id": place, "file_name": relative(key, folder), "width": width, "height": height})
-        for box, number, ignored in zip(
-            page.boxes.tolist(), page.class_ids.tolist(), page.ignore.tolist(), strict=True
-        ):
-            wide, tall = box[2] - box[0], box[3] - box[1]
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": place,
-                    "category_id": number + 1,
-                    "bbox": [box[0], box[1], wide, tall],
-                    "area": wide * tall,
-                    "iscrowd": int(ignored),
-                }
-            )
+        images.append(_WImage(place, relative(key, folder), width, height))
+        if not len(page):
+            continue
+        boxes = page.boxes
+        wide = boxes[:, 2:] - boxes[:, :2]
+        rows = np.concatenate([boxes[:, :2], wide], axis=1).tolist()
+        areas = (wide[:, 0] * wide[:, 1]).tolist()
+        scores = labels.scores[key].tolist() if key in labels.scores else [msgspec.UNSET] * len(page)
+        columns = (rows, areas, page.class_ids.tolist(), page.ignore.tolist(), scores)
+        for row, area, number, ignored, score in zip(*columns, strict=True):
+            entries.append(_WBox(len(entries) + 1, place, number + 1, row, area, int(ignored), score))
     categories = [{"id": place, "name": name} for place, name in enumerate(labels.names, 1)]
-    document = {"images": images, "annotations": annotations, "categories": categories}
-    write_text(path, json.dumps(document, ensure_ascii=False, allow_nan=False))
+    document = {"images": images, "annotations": entries, "categories": categories}
+    write_bytes(path, msgspec.json.encode(document))

@@ -1,167 +1,531 @@
-"""Collector: what every reader fills: pages, boxes, names; and says what is wrong with file, line and field."""
+"""Collector: what every reader fills with entries, pages, boxes; it accounts for each entry and names what is wrong.
+
+A reader says how many entries there are before it looks at any (`expect`, or `page(entries=)`), and each then gets
+one outcome: `box`, `refuse`, `passed`, `unlabeled` or `image_label`. `finish` builds the LabelSet, whose Tally holds
+that the two agree.
+"""
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Sequence
-from typing import Any
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tilekit.boxes.annotations import Annotations
-from tilekit.labels.label_set import BadLabel, ImageLabel, LabelSet, Problem, Size
+from tilekit.labels.duplicates import agreed
+from tilekit.labels.entries import NOWHERE, Where, Wrong, as_number, number, shown
+from tilekit.labels.label_set import BadLabel, ImageLabel, LabelSet, Problem, Reading, Size
+from tilekit.labels.options import ReadOptions
+from tilekit.labels.page_sizes import size_of_image
 from tilekit.labels.sources import PathLike
+from tilekit.labels.tally import Tally, counted
 from tilekit.pages import PageKey
 
 OVERHANG = 1.0
 """Px by which a box may pass the edge of its page, as rounding does; it is clipped. More is an error."""
+_DIGITS = 6  # px from shares are rounded to a millionth, so that whole px come back whole
 
 
-class Collector:
-    """Gathers pages and boxes. `strict`: the first problem raises BadLabel; else it is kept and the box left out.
+class _Row(NamedTuple):
+    """A box as it came: which naming of a page, which label, sides in px or shares of the page."""
 
-    `names` given first keep their order; others follow as they come.
-    """
+    mention: int
+    label: int
+    sides: Sequence[float]
+    ignore: bool
+    share: bool
+    score: float
+    where: Where
 
-    def __init__(self, file: PathLike, strict: bool, names: Sequence[str] = ()) -> None:
-        self.file = os.fspath(file)
-        self.strict = strict
-        self.problems: list[Problem] = []
-        self._names: dict[str, int] = {}
-        self._rows: dict[PageKey, list[tuple[float, float, float, float]]] = {}
-        self._ids: dict[PageKey, list[int]] = {}
-        self._ignore: dict[PageKey, list[bool]] = {}
-        self._sizes: dict[PageKey, Size] = {}
-        self._labels: dict[PageKey, list[ImageLabel]] = {}
-        self._unlabeled: dict[PageKey, str] = {}
-        for name in names:
-            self.name(name)
 
-    def problem(self, field: str, message: str, line: int = 0, file: PathLike | None = None) -> None:
-        """Something is wrong: raise it, or keep it."""
-        problem = Problem(self.file if file is None else os.fspath(file), line, field, message)
-        if self.strict:
-            raise BadLabel(problem)
-        self.problems.append(problem)
+@dataclass(frozen=True)
+class Rows:
+    """Boxes as columns; `origin`: where each came, as a number in the order of arrival."""
 
-    def name(self, label: str) -> int:
-        """The place of a label among the names."""
-        return self._names.setdefault(label, len(self._names))
+    mention: NDArray[np.int64]
+    label: NDArray[np.int64]
+    sides: NDArray[np.float64]
+    ignore: NDArray[np.bool_]
+    share: NDArray[np.bool_]
+    score: NDArray[np.float64]
+    origin: NDArray[np.int64]
 
-    def page(
-        self, key: PageKey, width: Any = None, height: Any = None, field: str = "", line: int = 0
-    ) -> bool:
-        """A labeled page; its size where it is known. False where the size makes no sense."""
-        self._unlabeled.pop(key, None)
-        if width is not None or height is not None:
-            size = _sides(width, height)
-            if size is None:
-                self.problem(field, f"width and height are {width!r}, {height!r}; whole px are needed", line)
-                return False
-            if self._sizes.setdefault(key, size) != size:
-                self.problem(field, f"{key} is {size} px here but {self._sizes[key]} px before", line)
-                return False
-        self._rows.setdefault(key, [])
-        self._ids.setdefault(key, [])
-        self._ignore.setdefault(key, [])
-        return True
+    def __len__(self) -> int:
+        return len(self.mention)
 
-    def unlabeled(self, key: PageKey, reason: str) -> None:
-        """A page that nobody labeled."""
-        if key not in self._rows:
-            self._unlabeled[key] = reason
-
-    def image_label(self, key: PageKey, label: str, confidence: float = 1.0) -> None:
-        """A label of the page as a whole."""
-        self._labels.setdefault(key, []).append(ImageLabel(label, confidence))
-
-    def box(
-        self,
-        key: PageKey,
-        label: Any,
-        sides: Sequence[Any],
-        *,
-        ignore: bool = False,
-        field: str = "",
-        line: int = 0,
-        file: PathLike | None = None,
-    ) -> None:
-        """A box x0, y0, x1, y1 in px of its page."""
-        wrong = self._wrong(key, label, sides)
-        if wrong:
-            self.problem(field, wrong, line, file)
-            return
-        x0, y0, x1, y1 = (float(side) for side in sides)
-        size = self._sizes.get(key)
-        if size is not None:
-            x0, y0, x1, y1 = max(x0, 0.0), max(y0, 0.0), min(x1, float(size[0])), min(y1, float(size[1]))
-        self._rows[key].append((x0, y0, x1, y1))
-        self._ids[key].append(self.name(label))
-        self._ignore[key].append(ignore)
-
-    def _wrong(self, key: PageKey, label: Any, sides: Sequence[Any]) -> str:
-        if not isinstance(label, str) or not label:
-            return f"has the label {label!r}; a text is needed"
-        try:
-            numbers = [float(side) for side in sides]
-        except (TypeError, ValueError):
-            return f"has the sides {list(sides)!r:.100}; four numbers are needed"
-        if len(numbers) != 4 or not all(math.isfinite(number) for number in numbers):
-            return f"has the sides {numbers}; four finite numbers are needed"
-        x0, y0, x1, y1 = numbers
-        if x1 <= x0 or y1 <= y0:
-            return f"is {x1 - x0:g} x {y1 - y0:g} px; both sides must be greater than 0"
-        size = self._sizes.get(key, (math.inf, math.inf))
-        over = max(-x0, -y0, x1 - size[0], y1 - size[1])
-        if over > OVERHANG or min(size[0] - x0, size[1] - y0, x1, y1) <= 0:
-            where = "the page" if key not in self._sizes else f"the page of {size[0]} x {size[1]} px"
-            return (
-                f"is {x0:g}, {y0:g} to {x1:g}, {y1:g}, outside {where}; clip it, or correct the page's size"
+    def kept(self, keep: NDArray[Any]) -> Rows:
+        """Some of the rows, by mask or places."""
+        return Rows(
+            *(
+                getattr(self, name)[keep]
+                for name in ("mention", "label", "sides", "ignore", "share", "score", "origin")
             )
-        return ""
-
-    def finish(self, format: str) -> LabelSet:
-        """Everything gathered."""
-        names = tuple(self._names)
-        pages = {
-            key: Annotations(rows, self._ids[key], names, self._ignore[key])
-            if rows
-            else Annotations.empty(names)
-            for key, rows in self._rows.items()
-        }
-        return LabelSet(
-            pages,
-            sizes={key: size for key, size in self._sizes.items() if key in pages},
-            names=names,
-            image_labels={key: tuple(value) for key, value in self._labels.items()},
-            unlabeled=self._unlabeled,
-            problems=tuple(self.problems),
-            format=format,
         )
 
 
-def hull(points: Any) -> tuple[float, float, float, float] | None:
-    """The box around points [[x, y], ...]; None where they are none."""
-    try:
-        xs, ys = [float(point[0]) for point in points], [float(point[1]) for point in points]
-    except (TypeError, ValueError, IndexError, KeyError):
+class Collector:
+    """Gathers the entries of a file; `names` given first keep their order, others follow as they come.
+
+    In strict mode the first problem raises BadLabel; else it is kept, and what it takes is left out.
+    Memory: about 100 bytes a box.
+    """
+
+    def __init__(self, path: PathLike, options: ReadOptions, names: Sequence[str] = ()) -> None:
+        self.file = os.fspath(path)
+        self.options = options
+        self.splits: dict[PageKey, str] = {}
+        self._problems: list[Problem] = []
+        self._notes: Counter[tuple[str, str]] = Counter()
+        self._declared = dict.fromkeys(names)
+        self._labels: dict[str, int] = {}
+        self._pending: list[_Row] = []
+        self._chunks: list[Rows] = []
+        self._where: list[Callable[[int], Where]] = []
+        self._starts: list[int] = []
+        self._count = 0
+        self._mentions: list[PageKey] = []
+        self._named: dict[PageKey, list[int]] = {}
+        self._first: dict[PageKey, Where] = {}
+        self._sizes: dict[PageKey, Size] = {}
+        self._marks: dict[PageKey, list[ImageLabel]] = {}
+        self._unlabeled: dict[PageKey, str] = {}
+        self._extra: dict[PageKey, dict[str, Any]] = {}
+        self._refused: Counter[PageKey] = Counter()
+        self._expected = 0
+        self._waiting = 0
+        self._passed: Counter[str] = Counter()
+        self._shapes: Counter[str] = Counter()
+
+    # -- entries ------------------------------------------------------------------------------------------------
+    def expect(self, entries: int) -> None:
+        """There are so many entries (more) in the file, each of which gets an outcome."""
+        self._expected += entries
+
+    def refuse(
+        self,
+        where: Where,
+        message: str,
+        entries: int = 1,
+        key: PageKey | None = None,
+        mention: int | None = None,
+    ) -> None:
+        """A problem, which takes so many entries with it; the page is not background for that."""
+        problem = Problem(where.file or self.file, where.line, where.field, message, entries)
+        if self.options.strict:
+            raise BadLabel(problem)
+        self._problems.append(problem)
+        place = key if mention is None else self._mentions[mention]
+        if place is not None:
+            self._refused[place] += max(entries, 1)
+
+    def passed(self, why: str, entries: int = 1) -> None:
+        """Entries that the file itself takes back, or a policy leaves out."""
+        if entries:
+            self._passed[why] += entries
+
+    def note(self, one: str, many: str = "", count: int = 1) -> None:
+        """Something a person should know; the same notes are counted: `{count}` in `many` says how many."""
+        self._notes[one, many or one] += count
+
+    def each(
+        self,
+        items: Iterable[Any],
+        where: Callable[[int], Where],
+        take: Callable[[Any, Where], None],
+        mention: int | None = None,
+    ) -> None:
+        """Entries that are expected already, one by one: what `take(item, where)` raises as Wrong is a problem."""
+        for place, item in enumerate(items):
+            spot = where(place)
+            try:
+                take(item, spot)
+            except Wrong as exc:
+                self.refuse(spot.at(exc.field), str(exc), mention=mention)
+
+    def declare(self, name: str) -> None:
+        """A label that the file names, used or not."""
+        self._declared.setdefault(name)
+
+    # -- pages --------------------------------------------------------------------------------------------------
+    def page(
+        self,
+        key: PageKey,
+        size: tuple[Any, Any] = (None, None),
+        where: Where = NOWHERE,
+        entries: int = 0,
+        again: bool = False,
+    ) -> int | None:
+        """A labeled page with so many entries; the number to give to `box`, or None where all are refused.
+
+        Each call names the page anew, which twice is a conflict, but for `again`: formats that list boxes row
+        by row name it in each.
+        """
+        self.expect(entries)
+        try:
+            known = page_size(*size)
+        except Wrong as exc:
+            self.refuse(where.at(exc.field), str(exc), entries, key)
+            return None
+        before = self._sizes.get(key)
+        if known is not None and before is not None and before != known:
+            said = f"{key} is {known[0]} x {known[1]} px here but {before[0]} x {before[1]} px before; write its true size in both"
+            self.refuse(where, said, entries, key)
+            return None
+        earlier = self._named.get(key)
+        if earlier is not None and not again and not self._again(key, where, entries):
+            return None
+        if known is not None:
+            self._sizes[key] = known
+        if earlier is not None and again:
+            return earlier[-1]
+        self._named.setdefault(key, []).append(len(self._mentions))
+        self._first.setdefault(key, where)
+        self._mentions.append(key)
+        return len(self._mentions) - 1
+
+    def _again(self, key: PageKey, where: Where, entries: int) -> bool:
+        """A page is named once more: whether its entries are taken."""
+        policy = self.options.duplicates
+        if policy == "refuse":
+            first = self._first[key]
+            place = first.field or (f"line {first.line}" if first.line else first.file)
+            said = (
+                f"{key} is named twice, first in {place or 'an earlier entry'}; take duplicates='union', 'first' or "
+                "'consensus' (--duplicates), or name each page once"
+            )
+            self.refuse(where, said, entries, key)
+        elif policy == "first":
+            self.passed("of pages named before (duplicates='first')", entries)
+        return policy not in ("refuse", "first")
+
+    def key_of(self, mention: int) -> PageKey:
+        """The page of a mention."""
+        return self._mentions[mention]
+
+    def unlabeled(self, key: PageKey, reason: str) -> None:
+        """A page that is listed, and nobody labeled: an entry."""
+        self._waiting += 1
+        self._unlabeled.setdefault(key, reason)
+
+    def image_label(self, mention: int, label: Any, confidence: float = 1.0) -> None:
+        """An entry that is a label of the page as a whole."""
+        self._marks.setdefault(self._mentions[mention], []).append(
+            ImageLabel(checked_label(label), confidence)
+        )
+
+    def extra(self, key: PageKey, more: dict[str, Any]) -> None:
+        """What else the file says of a page."""
+        self._extra.setdefault(key, {}).update(more)
+
+    # -- boxes --------------------------------------------------------------------------------------------------
+    def label(self, name: str) -> int:
+        """The number of a label."""
+        return self._labels.setdefault(name, len(self._labels))
+
+    def box(
+        self,
+        mention: int,
+        label: Any,
+        sides: Sequence[Any],
+        where: Where,
+        *,
+        ignore: bool = False,
+        share: bool | None = None,
+        score: float | None = None,
+        shape: str = "box",
+    ) -> None:
+        """An entry that is a box x0, y0, x1, y1, in px of its page or shares of its sides.
+
+        `shape`: what it is the hull of. Raises Wrong for what is no label or no numbers.
+        """
+        name = checked_label(label)
+        values = [side if type(side) is float else number(side, "") for side in sides]
+        if shape != "box":
+            self._shapes[shape] += 1
+        self._pending.append(
+            _Row(
+                mention,
+                self.label(name),
+                values,
+                ignore,
+                self.options.units == "share" if share is None else share,
+                np.nan if score is None else checked_score(score),
+                where,
+            )
+        )
+
+    def count_shapes(self, kind: str, count: int) -> None:
+        """So many boxes are the hulls of shapes of a kind."""
+        if count:
+            self._shapes[kind] += count
+
+    def boxes(
+        self,
+        mention: NDArray[np.int64],
+        label: NDArray[np.int64],
+        sides: NDArray[np.float64],
+        ignore: NDArray[np.bool_],
+        score: NDArray[np.float64],
+        where: Callable[[int], Where],
+    ) -> None:
+        """Many boxes at once, as columns; `where(row)` says where a row came from."""
+        self._flush()
+        count = len(mention)
+        share = np.full(count, self.options.units == "share")
+        origin = np.arange(self._count, self._count + count)
+        self._add(Rows(mention, label, sides, ignore, share, score, origin), where)
+
+    def _add(self, rows: Rows, where: Callable[[int], Where]) -> None:
+        self._starts.append(self._count)
+        self._where.append(where)
+        self._chunks.append(rows)
+        self._count += len(rows)
+
+    def _flush(self) -> None:
+        rows, self._pending = self._pending, []
+        if not rows:
+            return
+        columns = list(zip(*rows, strict=True))
+        places: tuple[Where, ...] = columns[6]
+        self._add(
+            Rows(
+                np.array(columns[0], dtype=np.int64),
+                np.array(columns[1], dtype=np.int64),
+                np.array(columns[2], dtype=np.float64).reshape(-1, 4),
+                np.array(columns[3], dtype=np.bool_),
+                np.array(columns[4], dtype=np.bool_),
+                np.array(columns[5], dtype=np.float64),
+                np.arange(self._count, self._count + len(rows)),
+            ),
+            places.__getitem__,
+        )
+
+    # -- the result ---------------------------------------------------------------------------------------------
+    def finish(self, format: str) -> LabelSet:
+        """Everything gathered; problems that only show with all boxes at hand come here."""
+        self._flush()
+        rows = self._gathered()
+        rows = self._in_pixels(rows)
+        rows = self._sound(rows)
+        rows = self._once(rows)
+        pages, names, scores = self._pages(rows)
+        marks = {key: tuple(found) for key, found in self._marks.items()}
+        tally = Tally(
+            self._expected,
+            int(len(rows) - rows.ignore.sum()),
+            int(rows.ignore.sum()),
+            sum(problem.entries for problem in self._problems),
+            self._waiting,
+            sum(map(len, marks.values())),
+            dict(self._passed),
+        )
+        return LabelSet(
+            pages,
+            sizes=self._sizes,
+            names=names,
+            image_labels=marks,
+            unlabeled={key: why for key, why in self._unlabeled.items() if key not in pages},
+            extra=self._extra,
+            scores=scores,
+            reading=Reading(
+                format,
+                tally,
+                tuple(self._problems),
+                tuple(
+                    (one if count == 1 else many).replace("{count}", f"{count:,}")
+                    for (one, many), count in self._notes.items()
+                ),
+                dict(self.splits),
+                dict(self._shapes),
+            ),
+        )
+
+    def _gathered(self) -> Rows:
+        chunks = self._chunks
+        if len(chunks) == 1:
+            return chunks[0]
+        empty = Rows(
+            np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, 4)), np.empty(0, np.bool_),
+            np.empty(0, np.bool_), np.empty(0), np.empty(0, np.int64),
+        )  # fmt: skip
+        names = ("mention", "label", "sides", "ignore", "share", "score", "origin")
+        return Rows(*(np.concatenate([getattr(chunk, name) for chunk in (empty, *chunks)]) for name in names))
+
+    def _spot(self, origin: int) -> Where:
+        chunk = bisect_right(self._starts, origin) - 1
+        return self._where[chunk](origin - self._starts[chunk])
+
+    def _in_pixels(self, rows: Rows) -> Rows:
+        """Shares to px; boxes that were taken for px and cannot be are a problem."""
+        if self.options.units is None and not rows.share.all():
+            plain = ~rows.share
+            sides = rows.sides[plain]
+            with np.errstate(invalid="ignore"):
+                if ((sides >= 0) & (sides <= 1)).all() and (sides != np.floor(sides)).any():
+                    return self._without_units(rows, plain)
+        if not rows.share.any():
+            return rows
+        pages = [self._mentions[mention] for mention in np.unique(rows.mention[rows.share])]
+        lost: dict[PageKey, str] = {}
+        for key in dict.fromkeys(pages):
+            if key not in self._sizes:
+                try:
+                    self._sizes[key] = size_of_image(key)
+                except Wrong as exc:
+                    lost[key] = str(exc)
+        sized = np.array([self._sizes.get(key, (0, 0)) for key in self._mentions], dtype=np.float64).reshape(
+            -1, 2
+        )
+        scale = np.tile(sized[rows.mention], 2)
+        sides = np.where(rows.share[:, None], np.round(rows.sides * scale, _DIGITS), rows.sides)
+        rows = replace(rows, sides=sides)
+        if not lost:
+            return rows
+        gone = rows.share & np.isin(rows.mention, [n for n, key in enumerate(self._mentions) if key in lost])
+        for mention in dict.fromkeys(rows.mention[gone].tolist()):
+            mine = gone & (rows.mention == mention)
+            where = replace(self._spot(int(rows.origin[mine][0])), field="")
+            said = f"{lost[self._mentions[mention]]}, so shares of the page cannot become px; give images= (--images) where the scans are"
+            self.refuse(where, said, int(mine.sum()), mention=mention)
+        return rows.kept(~gone)
+
+    def _without_units(self, rows: Rows, plain: NDArray[np.bool_]) -> Rows:
+        count = int(plain.sum())
+        where = self._spot(int(rows.origin[plain][0]))
+        for mention in np.unique(rows.mention[plain]).tolist():
+            self._refused[self._mentions[mention]] += 1
+        said = (
+            f"{'the only box lies' if count == 1 else f'all {count:,} boxes lie'} within 0..1: shares of the page, not px? "
+            "Read them with units='share' (--units share), or with units='px' where they are px"
+        )
+        self.refuse(where, said, count)
+        return rows.kept(~plain)
+
+    def _sound(self, rows: Rows) -> Rows:
+        """Only boxes that lie on their page, clipped where rounding let them pass its edge."""
+        if not len(rows):
+            return rows
+        sized = np.array(
+            [self._sizes.get(key, (np.inf, np.inf)) for key in self._mentions], dtype=np.float64
+        ).reshape(-1, 2)[rows.mention]
+        low, high = rows.sides[:, :2], rows.sides[:, 2:]
+        with np.errstate(invalid="ignore"):
+            over = np.maximum(-low, high - sized).max(axis=1)
+            inside = (np.minimum(sized - low, high).min(axis=1) > 0) & (over <= OVERHANG)
+            good = np.isfinite(rows.sides).all(axis=1) & (high > low).all(axis=1) & inside
+        for row in np.flatnonzero(~good).tolist():
+            key = self._mentions[rows.mention[row]]
+            said = _fault(rows.sides[row].tolist(), self._sizes.get(key))
+            self.refuse(self._spot(int(rows.origin[row])), said, key=key)
+        if not good.all():
+            rows, sized = rows.kept(good), sized[good]
+        if (rows.sides[:, :2] < 0).any() or (rows.sides[:, 2:] > sized).any():
+            clipped = np.concatenate(
+                [np.maximum(rows.sides[:, :2], 0.0), np.minimum(rows.sides[:, 2:], sized)], axis=1
+            )
+            rows = replace(rows, sides=clipped)
+        return rows
+
+    def _once(self, rows: Rows) -> Rows:
+        """What the policy takes of pages named more than once."""
+        if len(self._named) == len(self._mentions):
+            return rows
+        order = np.argsort(rows.mention, kind="stable")
+        rows = rows.kept(order)
+        edges = np.searchsorted(rows.mention, np.arange(len(self._mentions) + 1))
+        keep = np.ones(len(rows), dtype=np.bool_)
+        sides = rows.sides.copy()
+        for mentions in self._named.values():
+            if len(mentions) < 2:
+                continue
+            parts = [np.arange(edges[mention], edges[mention + 1]) for mention in mentions]
+            found = agreed(rows.sides, rows.label * 2 + rows.ignore, parts, self.options.duplicates)
+            taken = np.concatenate(parts)
+            keep[taken] = False
+            keep[found.rows] = True
+            sides[found.rows] = found.sides
+            if len(taken) != len(found.rows):
+                self.passed(found.why, len(taken) - len(found.rows))
+        return replace(rows, sides=sides).kept(keep)
+
+    def _pages(
+        self, rows: Rows
+    ) -> tuple[dict[PageKey, Annotations], tuple[str, ...], dict[PageKey, NDArray[np.float64]]]:
+        used = [list(self._labels)[place] for place in dict.fromkeys(rows.label.tolist())]
+        names = tuple(dict.fromkeys([*self._declared, *used]))
+        places = {name: place for place, name in enumerate(names)}
+        ids = np.array([places.get(name, 0) for name in self._labels] or [0], dtype=np.int64)[rows.label]
+        ordinal = {key: place for place, key in enumerate(self._named)}
+        page_of = (
+            np.array([ordinal[key] for key in self._mentions], dtype=np.int64)[rows.mention]
+            if len(rows)
+            else ids
+        )
+        if len(page_of) and (page_of[1:] < page_of[:-1]).any():
+            order = np.argsort(page_of, kind="stable")
+            rows, page_of, ids = rows.kept(order), page_of[order], ids[order]
+        counts = np.bincount(page_of, minlength=len(ordinal)).tolist() if len(ordinal) else []
+        whole = Annotations(rows.sides, ids, names, rows.ignore) if len(rows) else Annotations.empty(names)
+        pages = dict(zip(self._named, whole.split(counts), strict=True))
+        scores = {}
+        if len(rows) and not np.isnan(rows.score).all():
+            ends = np.cumsum(counts)[:-1]
+            parts = np.split(np.where(np.isnan(rows.score), 1.0, rows.score), ends)
+            scores = {key: part for key, part in zip(self._named, parts, strict=True) if len(part)}
+        for key, refused in self._refused.items():
+            if not len(pages.get(key, ())):
+                pages.pop(key, None)
+                self._unlabeled.setdefault(
+                    key, f"{counted(refused, 'entry', 'entries')} of it refused, none left"
+                )
+        return pages, names, scores
+
+
+def checked_label(label: Any) -> str:
+    """A label as text; Wrong for none."""
+    if not isinstance(label, str) or not label:
+        raise Wrong(f"has the label {shown(label)}; a text is needed")
+    return label
+
+
+def checked_score(score: Any) -> float:
+    """A confidence 0..1."""
+    found = as_number(score)
+    if found is None or not 0 <= found <= 1:
+        raise Wrong(f"has the score {shown(score)}; 0 to 1 is needed")
+    return found
+
+
+def page_size(width: Any, height: Any) -> Size | None:
+    """(width, height) px of a page as its file says; None where it does not, or says 0."""
+    if _unknown(width) and _unknown(height):
         return None
-    return (min(xs), min(ys), max(xs), max(ys)) if xs else None
+    sides = as_number(width), as_number(height)
+    if any(side is None or side < 1 or side != int(side) for side in sides):
+        raise Wrong(f"width and height are {shown(width)}, {shown(height)}; whole px are needed")
+    return int(sides[0] or 0), int(sides[1] or 0)
 
 
-def snapped(sides: Sequence[float]) -> list[float]:
-    """Sides from ratios or points: to a millionth of a px, so that whole px come back whole."""
-    return [round(side, 6) for side in sides]
+def _unknown(side: Any) -> bool:
+    return side is None or side == "" or as_number(side) == 0
+
+
+def _fault(sides: list[float], size: Size | None) -> str:
+    x0, y0, x1, y1 = sides
+    if not np.isfinite(sides).all():
+        return f"has the sides {sides}; four finite numbers are needed"
+    if x1 <= x0 or y1 <= y0:
+        return f"is {x1 - x0:g} x {y1 - y0:g} px; both sides must be greater than 0"
+    where = "the page" if size is None else f"the page of {size[0]} x {size[1]} px"
+    return f"is {x0:g}, {y0:g} to {x1:g}, {y1:g}, outside {where}; clip it, or correct the page's size"
 
 
 def number_text(value: float) -> str:
     """A number as text: whole where it is, else with every digit."""
     return str(int(value)) if value == int(value) else repr(float(value))
-
-
-def _sides(width: Any, height: Any) -> Size | None:
-    try:
-        size = float(width), float(height)
-    except (TypeError, ValueError):
-        return None
-    whole = all(math.isfinite(side) and side >= 1 and side == int(side) for side in size)
-    return (int(size[0]), int(size[1])) if whole else None

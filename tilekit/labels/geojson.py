@@ -1,79 +1,112 @@
-"""GeoJSON in pixels, as QuPath exports it: a FeatureCollection (RFC 7946), y pointing down.
+"""GeoJSON in image pixels, as QuPath exports it: a FeatureCollection (RFC 7946), y pointing down.
 
 A feature's label is `properties.classification.name`, or `label`, `name` or `class`; its box is the one around its
 geometry. Its page is `properties.source`, or the collection's own `source`, or the image of the file's name. Where
-`properties.ignore` does not say, QuPath's ignored classes, whose names end in `*`, make ignore regions.
+`properties.ignore` does not say, QuPath's ignored classes, whose names end in `*`, make ignore regions. Coordinates on
+the earth, in degrees or meters, are no pixels and are refused.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
 from pathlib import Path
 from typing import Any
 
 from tilekit.errors import LabelError
-from tilekit.labels.collecting import Collector, hull
-from tilekit.labels.files import folder_of, read_bytes
+from tilekit.labels.collecting import Collector
+from tilekit.labels.entries import Where, Wrong, an_object, around, as_number, numbers, text
+from tilekit.labels.files import folder_of
+from tilekit.labels.json_files import read_json
 from tilekit.labels.label_set import LabelSet
+from tilekit.labels.options import ReadOptions
 from tilekit.labels.sources import PathLike, relative, resolve
 from tilekit.pages import PageKey
-from tilekit.rekognition.lines import decode_plain
 from tilekit.storage.local import write_text
 
 _LABELS = ("label", "name", "class")
 
 
-def read_geojson(path: PathLike, *, strict: bool = True, images: PathLike | None = None) -> LabelSet:
+def read_geojson(path: PathLike, options: ReadOptions) -> LabelSet:
     """Read a GeoJSON file; problems name the feature, such as `features[3].geometry`."""
-    try:
-        document = decode_plain(read_bytes(path))
-    except ValueError as exc:
-        raise LabelError(f"{path}: {exc}") from exc
+    document = read_json(path)
     features = document.get("features") if isinstance(document, dict) else document
     if not isinstance(features, list):
-        raise LabelError(f"{path}: not a GeoJSON FeatureCollection: features is missing")
-    collector, folder = Collector(path, strict), folder_of(path)
-    whole = document if isinstance(document, dict) else {}
-    for page in whole.get("pages", ()) if isinstance(whole.get("pages"), list) else ():
-        if isinstance(page, dict) and isinstance(page.get("source"), str):
-            key = resolve(page["source"], folder, images)
-            collector.page(key, page.get("width"), page.get("height"), "pages")
+        raise LabelError(f"{os.fspath(path)}: not a GeoJSON FeatureCollection: features is missing")
+    collector, folder = Collector(path, options), folder_of(path)
+    whole: dict[str, Any] = document if isinstance(document, dict) else {}
+    for place, page in enumerate(whole.get("pages", ()) if isinstance(whole.get("pages"), list) else ()):
+        where = Where(f"pages[{place}]")
+        try:
+            key = resolve(text(an_object(page).get("source"), "source"), folder, options.images)
+        except Wrong as exc:
+            collector.refuse(where.at(exc.field), str(exc), 0)
+            continue
+        collector.page(key, (page.get("width"), page.get("height")), where, again=True)
+    collector.expect(len(features))
+    if _on_earth(whole, features):
+        said = (
+            "are places on the earth (degrees or meters), not pixels; export them in pixel coordinates, "
+            "or bring them onto the raster with its transform first"
+        )
+        collector.refuse(Where("features"), said, len(features))
+        return collector.finish("geojson")
     default = whole.get("source") if isinstance(whole.get("source"), str) else None
-    for place, feature in enumerate(features):
-        _feature(collector, feature, f"features[{place}]", default, path, images)
+    collector.each(
+        features,
+        lambda place: Where(f"features[{place}]"),
+        lambda feature, where: _feature(collector, an_object(feature), where, default, path, options),
+    )
     return collector.finish("geojson")
+
+
+def _on_earth(whole: dict[str, Any], features: list[Any]) -> bool:
+    """Whether a file is a map: it says so by `crs`, or everything lies within degrees and is under a unit in size."""
+    if whole.get("crs") is not None:
+        return True
+    boxes = []
+    for feature in features:
+        geometry = feature.get("geometry") if isinstance(feature, dict) else None
+        try:
+            boxes.append(
+                around(_points(geometry.get("coordinates") if isinstance(geometry, dict) else None), "")
+            )
+        except Wrong:
+            continue
+    small = all(x1 - x0 < 1 and y1 - y0 < 1 for x0, y0, x1, y1 in boxes)
+    near = all(abs(x) <= 180 and abs(y) <= 90 for x0, y0, x1, y1 in boxes for x, y in ((x0, y0), (x1, y1)))
+    return bool(boxes) and small and near and any(side > 1 or side < 0 for box in boxes for side in box)
 
 
 def _feature(
     collector: Collector,
-    feature: Any,
-    field: str,
+    feature: dict[str, Any],
+    where: Where,
     default: str | None,
     path: PathLike,
-    images: PathLike | None,
+    options: ReadOptions,
 ) -> None:
-    if not isinstance(feature, dict):
-        collector.problem(field, "is not an object")
-        return
-    properties = feature.get("properties")
-    properties = properties if isinstance(properties, dict) else {}
+    found = feature.get("properties")
+    properties: dict[str, Any] = found if isinstance(found, dict) else {}
     label = _label(properties)
     if label is None:
-        collector.problem(f"{field}.properties", "has no classification.name, label, name or class")
-        return
+        raise Wrong("has no classification.name, label, name or class", "properties")
     source = properties.get("source", default)
-    key = resolve(source, folder_of(path), images) if isinstance(source, str) else _beside(path, images)
+    key = (
+        resolve(source, folder_of(path), options.images)
+        if isinstance(source, str)
+        else _beside(path, options.images)
+    )
     geometry = feature.get("geometry")
-    points = list(_points(geometry.get("coordinates"))) if isinstance(geometry, dict) else []
-    sides = hull(points)
-    if sides is None:
-        collector.problem(f"{field}.geometry", "has no coordinates that are numbers")
-        return
-    if not collector.page(key):
-        return
+    sides = around(_points(geometry.get("coordinates") if isinstance(geometry, dict) else None), "geometry")
+    kind = str(geometry.get("type") if isinstance(geometry, dict) else "")
+    score = as_number(properties.get("score"))
     ignore = properties.get("ignore", label.endswith("*")) is True
-    collector.box(key, label, sides, ignore=ignore, field=f"{field}.geometry")
+    collector.expect(-1)  # page() counts it again, so that a page that is refused takes it along
+    mention = collector.page(key, where=where, entries=1, again=True)
+    if mention is not None:
+        shape = "box" if properties.get("shape") == "box" else kind.lower() or "polygon"
+        collector.box(mention, label, sides, where.at("geometry"), ignore=ignore, score=score, shape=shape)
 
 
 def _label(properties: dict[str, Any]) -> str | None:
@@ -83,13 +116,19 @@ def _label(properties: dict[str, Any]) -> str | None:
     return next((properties[name] for name in _LABELS if isinstance(properties.get(name), str)), None)
 
 
-def _points(value: Any) -> Iterator[Any]:
+def _points(value: Any) -> list[tuple[float, float]]:
     """Positions of any geometry, however deep."""
-    if isinstance(value, list) and value and not isinstance(value[0], list):
-        yield value
-    elif isinstance(value, list):
-        for part in value:
-            yield from _points(part)
+    found, todo = [], [value]
+    while todo:
+        part = todo.pop()
+        if isinstance(part, list) and part and not isinstance(part[0], list):
+            x, y = numbers(part[:2], 2, "geometry")
+            found.append((x, y))
+        elif isinstance(part, list):
+            todo.extend(part)
+        elif part is not None:
+            raise Wrong("has no coordinates that are numbers", "geometry")
+    return found
 
 
 def _beside(path: PathLike, images: PathLike | None) -> PageKey:
@@ -112,15 +151,18 @@ def write_geojson(labels: LabelSet, path: PathLike) -> None:
         source = relative(key, folder)
         width, height = labels.sizes.get(key, (None, None))
         pages.append({"source": source, "width": width, "height": height})
-        for (x0, y0, x1, y1), label, ignored in zip(
-            page.boxes.tolist(), page.labels, page.ignore.tolist(), strict=True
+        scores = labels.scores[key].tolist() if key in labels.scores else [None] * len(page)
+        for (x0, y0, x1, y1), label, ignored, score in zip(
+            page.boxes.tolist(), page.labels, page.ignore.tolist(), scores, strict=True
         ):
             ring = [[x0, y0], [x1, y0], [x1, y1], [x0, y1], [x0, y0]]
             properties = {
-                "objectType": "annotation",
+                "objectType": "annotation" if score is None else "detection",
                 "classification": {"name": label},
                 "source": source,
                 "ignore": ignored,
+                "shape": "box",
+                **({} if score is None else {"score": score}),
             }
             features.append(
                 {

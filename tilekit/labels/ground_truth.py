@@ -11,7 +11,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any, Self
 
 import msgspec
@@ -20,12 +20,23 @@ from numpy.typing import NDArray
 
 from tilekit.boxes.annotations import Annotations
 from tilekit.errors import LabelError
+from tilekit.labels.collecting import Collector
+from tilekit.labels.entries import Where, Wrong
 from tilekit.labels.files import folder_of, open_bytes
 from tilekit.labels.label_set import BadLabel, ImageLabel, LabelSet, Problem, Size
 from tilekit.labels.manifest_lines import IGNORE_KEY, ManifestLine, parse_line
+from tilekit.labels.options import ReadOptions
 from tilekit.labels.sources import PathLike, relative, resolve
 from tilekit.pages import PageKey
-from tilekit.rekognition.lines import CLASSIFICATION, DETECTION, METADATA, LineBox, LineObject, iter_lines
+from tilekit.rekognition.lines import (
+    CLASSIFICATION,
+    DETECTION,
+    METADATA,
+    LineBox,
+    LineObject,
+    decode_plain,
+    iter_lines,
+)
 from tilekit.storage.local import atomic_file, storage_errors
 
 CREATED = "2000-01-01T00:00:00"
@@ -45,6 +56,41 @@ def iter_manifest(
     A bad line raises LabelError naming file, line and field; with `strict=False` it is left out and put into
     `problems`. Memory: one line.
     """
+    for line in _lines(path):
+        if isinstance(line, ManifestLine):
+            yield line
+        elif strict:
+            raise BadLabel(line)
+        elif problems is not None:
+            problems.append(line)
+
+
+def read_ground_truth(
+    path: PathLike, options: ReadOptions, *, attributes: Sequence[str] | None = None
+) -> LabelSet:
+    """A manifest as a LabelSet. `attributes`: take only these box attributes (None: see `ManifestLine.chosen`).
+
+    Memory: the labels themselves, not the file.
+    """
+    folder, name = folder_of(path), os.fspath(path)
+    collector = Collector(path, options)
+    ids: dict[str, set[int]] = {}
+    for line in _lines(path):
+        if isinstance(line, Problem):
+            collector.expect(line.entries)
+            collector.refuse(Where(line.field, line.line, name), line.message, line.entries)
+            continue
+        _take(collector, line, folder, attributes)
+        for attribute in line.boxes:
+            for number, label in attribute.class_map.items():
+                ids.setdefault(label, set()).add(number)
+    for label in _names(ids):
+        collector.declare(label)
+    return collector.finish("ground-truth")
+
+
+def _lines(path: PathLike) -> Iterator[ManifestLine | Problem]:
+    """The lines of a manifest, or what is wrong with them."""
     name = os.fspath(path)
     with open_bytes(path) as file, storage_errors(path):
         for number, raw in iter_lines(file, MAX_LINE):
@@ -53,92 +99,73 @@ def iter_manifest(
             if not raw.strip():
                 continue
             try:
-                line = parse_line(raw, number, name)
+                yield parse_line(raw, number, name)
             except BadLabel as exc:
-                if strict:
-                    raise
-                if problems is not None:
-                    problems.append(exc.problem)
-                continue
-            yield line
+                yield replace(exc.problem, entries=_entries(raw))
 
 
-def read_ground_truth(
-    path: PathLike,
-    *,
-    strict: bool = True,
-    images: PathLike | None = None,
-    attributes: Sequence[str] | None = None,
-) -> LabelSet:
-    """A manifest as a LabelSet. `attributes`: take only these box attributes (None: see `ManifestLine.chosen`).
-
-    Lines of the same page are put together. Memory: the labels themselves, not the file.
-    """
-    folder = folder_of(path)
-    problems: list[Problem] = []
-    reading = _Reading()
-    for line in iter_manifest(path, strict=strict, problems=problems):
-        key = resolve(line.source, folder, images)
-        if wrong := reading.add(key, line, attributes):
-            problem = Problem(os.fspath(path), line.number, "image_size", wrong)
-            if strict:
-                raise BadLabel(problem)
-            problems.append(problem)
-    return reading.finish(tuple(problems))
+def _entries(raw: bytes) -> int:
+    """How many annotations a line has that cannot be read as a whole; at least one."""
+    try:
+        line = decode_plain(raw)
+    except ValueError:
+        return 1
+    parts = line.values() if isinstance(line, dict) else ()
+    lists = [part.get("annotations") for part in parts if isinstance(part, dict)]
+    return max(1, sum(len(found) for found in lists if isinstance(found, list)))
 
 
-@dataclass
-class _Reading:
-    boxes: dict[PageKey, list[Annotations]] = field(default_factory=dict)
-    sizes: dict[PageKey, Size] = field(default_factory=dict)
-    image_labels: dict[PageKey, list[ImageLabel]] = field(default_factory=dict)
-    unlabeled: dict[PageKey, str] = field(default_factory=dict)
-    extra: dict[PageKey, dict[str, Any]] = field(default_factory=dict)
-    ids: dict[str, set[int]] = field(default_factory=dict)
-
-    def add(self, key: PageKey, line: ManifestLine, attributes: Sequence[str] | None) -> str:
-        """Take a line in; says what is wrong with it, in which case it is left out."""
-        size = line.size
-        if size is not None and self.sizes.setdefault(key, size) != size:
-            return (
-                f"{key} is {size[0]} x {size[1]} px here but {self.sizes[key][0]} x {self.sizes[key][1]} px "
-                "in an earlier line; write its true size in both"
+def _take(collector: Collector, line: ManifestLine, folder: str, attributes: Sequence[str] | None) -> None:
+    where, chosen = Where("", line.number), line.chosen(attributes)
+    page = line.annotations(attributes) if line.labeled else Annotations.empty()
+    total = sum(len(attribute.boxes) for attribute in line.boxes) + len(line.ignored)
+    entries = total + len(line.image_labels) + len(line.masks)
+    try:
+        key = resolve(line.source, folder, collector.options.images)
+    except Wrong as exc:
+        collector.expect(max(entries, 1))
+        collector.refuse(where.at("source-ref"), str(exc), max(entries, 1))
+        return
+    if line.extra:
+        collector.extra(key, dict(line.extra))
+    if line.masks:
+        collector.expect(len(line.masks))
+        for name, labels in line.masks.items():
+            said = (
+                f"labels {key} by a mask image ({', '.join(labels) or 'semantic segmentation'}), which says no boxes; "
+                "draw boxes, or read with strict=False (--lenient) to leave the page out"
             )
-        for attribute in line.boxes:
-            for number, name in attribute.class_map.items():
-                self.ids.setdefault(name, set()).add(number)
-        if line.extra:
-            self.extra.setdefault(key, {}).update(line.extra)
-        if line.labeled:
-            self.boxes.setdefault(key, []).append(line.annotations(attributes))
-            self.image_labels.setdefault(key, []).extend(line.image_labels)
-            self.unlabeled.pop(key, None)
-        elif key not in self.boxes:
-            self.unlabeled[key] = line.reason
-        return ""
+            collector.refuse(where.at(name), said, key=key)
+        entries -= len(line.masks)
+    if not line.labeled:
+        if not line.masks:
+            collector.expect(1)
+            collector.unlabeled(key, line.reason)
+        return
+    mention = collector.page(key, line.size or (None, None), where.at("image_size"), entries)
+    if mention is None:
+        return
+    older = total - len(line.ignored) - sum(len(attribute.boxes) for attribute in chosen)
+    if older and attributes is None:
+        gone = ", ".join(attribute.name for attribute in line.boxes if attribute not in chosen)
+        say = f"of {gone}, which an adjustment superseded (attributes= or --attribute NAME reads it)"
+        collector.note(f"1 box {say}", f"{{count}} boxes {say}", older)
+    collector.passed(
+        "superseded by an adjustment" if attributes is None else "of attributes not asked for", older
+    )
+    collector.passed("repeated exactly by another attribute", total - older - len(page))
+    for mark in line.image_labels:
+        collector.image_label(mention, mark.name, mark.confidence)
+    for box, label, ignored in zip(page.boxes.tolist(), page.labels, page.ignore.tolist(), strict=True):
+        collector.box(mention, label, box, where, ignore=ignored)
 
-    def finish(self, problems: tuple[Problem, ...]) -> LabelSet:
-        pages = {
-            key: parts[0] if len(parts) == 1 else Annotations.concat(parts)
-            for key, parts in self.boxes.items()
-        }
-        return LabelSet(
-            pages,
-            sizes=self.sizes,
-            names=self._names(),
-            image_labels={key: tuple(value) for key, value in self.image_labels.items()},
-            unlabeled=self.unlabeled,
-            extra=self.extra,
-            problems=problems,
-            format="ground-truth",
-        )
 
-    def _names(self) -> tuple[str, ...]:
-        """In the order of their ids where every line agrees on those; else as they first came."""
-        taken = [number for numbers in self.ids.values() for number in numbers]
-        if all(len(numbers) == 1 for numbers in self.ids.values()) and len(set(taken)) == len(taken):
-            return tuple(sorted(self.ids, key=lambda name: min(self.ids[name])))
-        return tuple(self.ids)
+def _names(ids: Mapping[str, set[int]]) -> tuple[str, ...]:
+    """In the order of their ids where every line agrees on those; else as they first came."""
+    taken = [number for numbers in ids.values() for number in numbers]
+    if all(len(numbers) == 1 for numbers in ids.values()) and len(set(taken)) == len(taken):
+        return tuple(sorted(ids, key=lambda name: min(ids[name])))
+    return tuple(ids)
 
 
 def whole_boxes(boxes: NDArray[np.float64], size: Size | None) -> NDArray[np.int64]:
@@ -298,6 +325,7 @@ def write_ground_truth(labels: LabelSet, path: PathLike, **options: Any) -> int:
                 relative(key, folder),
                 labels.sizes.get(key),
                 page,
+                confidences=labels.scores.get(key),  # type: ignore[arg-type]
                 image_labels=labels.image_labels.get(key, ()),
                 extra=labels.extra.get(key),
                 declare=declare,
@@ -318,4 +346,4 @@ def copy_lines(lines: Iterable[Mapping[str, Any]], path: PathLike) -> int:
 
 def _confidence(value: float) -> float:
     number = float(value)
-    return round(number, 6) if math.isfinite(number) else 0.0
+    return number if math.isfinite(number) else 0.0

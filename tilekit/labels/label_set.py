@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from tilekit.boxes import checks
 from tilekit.boxes.annotations import Annotations
 from tilekit.boxes.checks import unite
 from tilekit.errors import InvalidArgument, LabelError
+from tilekit.labels.tally import Tally
 from tilekit.pages import PageKey
 
 Size = tuple[int, int]
@@ -27,12 +29,16 @@ class ImageLabel:
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong in a label file: which file, line (from one, 0 = none), field, what, and the fix."""
+    """One thing wrong in a label file: which file, line (from one, 0 = none), field, what, and the fix.
+
+    `entries`: how many entries of the file it takes with it (see `Tally`).
+    """
 
     file: str
     line: int
     field: str
     message: str
+    entries: int = 1
 
     def __str__(self) -> str:
         where = f"{self.file}, line {self.line}" if self.line else self.file
@@ -50,14 +56,32 @@ class BadLabel(LabelError):
         return type(self), (self.problem,)
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What reading a label file came to.
+
+    `tally`: every entry accounted for (None: the pages were changed since). `problems`: what was left out, by
+    `strict=False`. `notes`: what a person should know and nothing is wrong with. `splits`: page -> the side the
+    file puts it on, as the file calls it (train, val, test). `shapes`: kind -> how many were drawn so.
+    """
+
+    format: str = ""
+    tally: Tally | None = None
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+    splits: Mapping[PageKey, str] = field(default_factory=dict)
+    shapes: Mapping[str, int] = field(default_factory=dict)
+
+
 class LabelSet(Mapping[PageKey, Annotations]):
     """Pages and their annotations, all of them with the same `names`; a read-only mapping.
 
     `pages`: PageKey -> Annotations, boxes in base pixels of the upright page. `names` comes first in the
     united names. `sizes`: (width, height) px where known. `image_labels`: labels of whole pages. `unlabeled`:
     pages that were listed but nobody labeled (failed or waiting), with the reason; they are not in the mapping,
-    since no boxes there does not mean nothing to see. `extra`: what else the file said of a page.
-    `problems`: what `read_labels(strict=False)` left out. Order of pages is kept.
+    since no boxes there does not mean nothing to see. `extra`: what else the file said of a page. `scores`:
+    0..1 of each box of a page, where a detector found them. `reading`: what reading the file came to, of which
+    `problems`, `notes`, `format` and `tally` are at hand here too. Order of pages is kept.
     """
 
     def __init__(
@@ -69,8 +93,8 @@ class LabelSet(Mapping[PageKey, Annotations]):
         image_labels: Mapping[PageKey, tuple[ImageLabel, ...]] | None = None,
         unlabeled: Mapping[PageKey, str] | None = None,
         extra: Mapping[PageKey, Mapping[str, Any]] | None = None,
-        problems: tuple[Problem, ...] = (),
-        format: str = "",
+        scores: Mapping[PageKey, ArrayLike] | None = None,
+        reading: Reading | None = None,
     ) -> None:
         for key in pages:
             if not isinstance(key, PageKey):
@@ -83,8 +107,47 @@ class LabelSet(Mapping[PageKey, Annotations]):
         self.image_labels = {key: tuple(value) for key, value in (image_labels or {}).items() if value}
         self.unlabeled = dict(unlabeled or {})
         self.extra = {key: dict(value) for key, value in (extra or {}).items() if value}
-        self.problems = problems
-        self.format = format
+        self.scores = {
+            key: checks.scores(value, len(self._pages[key]), f"scores[{key}]")
+            for key, value in (scores or {}).items()
+            if key in self._pages
+        }
+        self.reading = reading if reading is not None else Reading()
+        if self.tally is not None:
+            self._hold(self.tally)
+
+    def _hold(self, tally: Tally) -> None:
+        """The tally says what is here, or there is no LabelSet."""
+        boxes = self.boxes
+        ignored = (
+            sum(int(np.count_nonzero(page.ignore)) for page in self._pages.values()) if tally.ignored else 0
+        )
+        said = sum(problem.entries for problem in self.problems)
+        marks = sum(map(len, self.image_labels.values()))
+        found = (boxes, ignored, said, marks)
+        told = (tally.boxes + tally.ignored, tally.ignored, tally.problems, tally.page_labels)
+        if found != told or tally.unlabeled > len(self.unlabeled):
+            raise InvalidArgument(f"{tally}, but the labels hold {found}; this is a fault of tilekit")
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What reading left out (`strict=False`)."""
+        return self.reading.problems
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of the file, and nothing is wrong with."""
+        return self.reading.notes
+
+    @property
+    def format(self) -> str:
+        """The format it was read from."""
+        return self.reading.format
+
+    @property
+    def tally(self) -> Tally | None:
+        """Every entry of the file accounted for; None where the pages were changed since it was read."""
+        return self.reading.tally
 
     def __getitem__(self, key: PageKey) -> Annotations:
         return self._pages[key]
@@ -131,7 +194,7 @@ class LabelSet(Mapping[PageKey, Annotations]):
             ) from None
 
     def replace(self, **changes: Any) -> LabelSet:
-        """A copy with some of the constructor's arguments changed."""
+        """A copy with some of the constructor's arguments changed; a change of what was counted ends the tally."""
         values: dict[str, Any] = {
             "pages": self._pages,
             "sizes": self.sizes,
@@ -139,9 +202,16 @@ class LabelSet(Mapping[PageKey, Annotations]):
             "image_labels": self.image_labels,
             "unlabeled": self.unlabeled,
             "extra": self.extra,
-            "problems": self.problems,
-            "format": self.format,
+            "scores": self.scores,
+            "reading": self.reading,
         }
+        if "reading" not in changes and {"pages", "image_labels", "unlabeled"} & changes.keys():
+            values["reading"] = replace(self.reading, tally=None)
+        if "pages" in changes and "scores" not in changes:
+            pages = changes["pages"]
+            values["scores"] = {
+                key: value for key, value in self.scores.items() if len(pages.get(key, ())) == len(value)
+            }
         return LabelSet(**{**values, **changes})
 
     def subset(self, keys: list[PageKey] | tuple[PageKey, ...]) -> LabelSet:
@@ -153,6 +223,7 @@ class LabelSet(Mapping[PageKey, Annotations]):
             image_labels={key: self.image_labels[key] for key in chosen if key in self.image_labels},
             unlabeled={key: self.unlabeled[key] for key in chosen if key in self.unlabeled},
             extra={key: self.extra[key] for key in chosen if key in self.extra},
+            scores={key: self.scores[key] for key in chosen if key in self.scores},
         )
 
     def ignoring(self, names: tuple[str, ...] | list[str]) -> LabelSet:
@@ -160,11 +231,14 @@ class LabelSet(Mapping[PageKey, Annotations]):
         wanted = set(names)
         if not wanted:
             return self
-        pages = {}
+        pages, moved = {}, 0
         for key, page in self._pages.items():
-            marked = np.array([name in wanted for name in page.labels], dtype=np.bool_)
-            pages[key] = page.replaced(ignore=page.ignore | marked)
-        return self.replace(pages=pages)
+            marked = np.array([name in wanted for name in page.names], dtype=np.bool_)
+            ignore = page.ignore | marked[page.class_ids] if len(page) else page.ignore
+            moved += int((ignore & ~page.ignore).sum())
+            pages[key] = page.replaced(ignore=ignore)
+        tally = None if self.tally is None else self.tally.changed(boxes=-moved, ignored=moved)
+        return self.replace(pages=pages, reading=replace(self.reading, tally=tally))
 
 
 def renamed(page: Annotations, names: tuple[str, ...]) -> Annotations:

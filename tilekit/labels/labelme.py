@@ -1,7 +1,8 @@
 """LabelMe: a JSON file for each page, beside its image (github.com/wkentaro/labelme).
 
-Rectangles; polygons, circles, masks and line strips as the box around them. A flag `ignore` set to true makes an
-ignore region. Flags of the file that are true are labels of the whole page.
+Rectangles; polygons, circles, masks, lines and line strips as the box around them; points have none and are
+problems. A flag `ignore` set to true makes an ignore region. Flags of the file that are true are labels of the whole
+page.
 """
 
 from __future__ import annotations
@@ -12,71 +13,81 @@ from pathlib import Path
 from typing import Any
 
 from tilekit.errors import LabelError
-from tilekit.labels.collecting import Collector, hull
+from tilekit.labels.collecting import Collector
+from tilekit.labels.entries import Where, Wrong, an_object, around, points_of, text
 from tilekit.labels.files import read_bytes
 from tilekit.labels.label_set import LabelSet
+from tilekit.labels.options import ReadOptions
 from tilekit.labels.sources import PathLike, relative, resolve
 from tilekit.labels.voc import page_files
 from tilekit.rekognition.lines import decode_plain
 from tilekit.storage.local import write_text
 
 
-def read_labelme(path: PathLike, *, strict: bool = True, images: PathLike | None = None) -> LabelSet:
+def read_labelme(path: PathLike, options: ReadOptions) -> LabelSet:
     """Read one JSON file or a folder of them, subfolders too; JSON files of other kinds are passed over."""
     alone = Path(path).is_file()
-    collector = Collector(path, strict)
+    collector = Collector(path, options)
     for file in [Path(path)] if alone else sorted(Path(path).rglob("*.json")):
         try:
             document = decode_plain(read_bytes(file))
         except ValueError as exc:
-            collector.problem("", str(exc), file=file)
+            collector.expect(1)
+            collector.refuse(Where(file=str(file)), str(exc))
             continue
         if isinstance(document, dict) and isinstance(document.get("shapes"), list):
-            _page(collector, file, document, images)
+            _page(collector, file, document, options)
         elif alone:
             raise LabelError(f"{file}: not a LabelMe file: it has no list of shapes")
     return collector.finish("labelme")
 
 
-def _page(collector: Collector, file: Path, document: dict[str, Any], images: PathLike | None) -> None:
-    name = document.get("imagePath")
-    if not isinstance(name, str) or not name:
-        collector.problem("imagePath", "is missing", file=file)
-        return
-    key = resolve(name, file.parent, images)
-    if not collector.page(
-        key, document.get("imageWidth"), document.get("imageHeight"), f"{file}: imageWidth"
-    ):
-        return
+def _page(collector: Collector, file: Path, document: dict[str, Any], options: ReadOptions) -> None:
+    where = Where(file=str(file))
     flags = document.get("flags")
-    for flag, raised in (flags if isinstance(flags, dict) else {}).items():
-        if raised is True:
-            collector.image_label(key, flag)
-    for place, shape in enumerate(document["shapes"]):
-        field = f"shapes[{place}]"
-        if not isinstance(shape, dict):
-            collector.problem(field, "is not an object", file=file)
-            continue
-        sides = _sides(shape)
-        if sides is None:
-            kind = shape.get("shape_type", "polygon")
-            collector.problem(f"{field}.points", f"of a {kind!r} give no box; remove it", file=file)
-            continue
-        marks = shape.get("flags")
-        ignore = isinstance(marks, dict) and marks.get("ignore") is True
-        collector.box(key, shape.get("label"), sides, ignore=ignore, field=f"{field}.points", file=file)
+    raised = [flag for flag, value in (flags if isinstance(flags, dict) else {}).items() if value is True]
+    shapes = document["shapes"]
+    entries = len(shapes) + len(raised)
+    try:
+        key = resolve(text(document.get("imagePath"), "imagePath"), file.parent, options.images)
+    except Wrong as exc:
+        collector.expect(entries)
+        collector.refuse(where.at(exc.field), str(exc), entries)
+        return
+    size = (document.get("imageWidth"), document.get("imageHeight"))
+    mention = collector.page(key, size, where.at("imageWidth"), entries)
+    if mention is None:
+        return
+    collector.each(
+        raised, lambda _: where.at("flags"), lambda flag, _: collector.image_label(mention, flag), mention
+    )
+    collector.each(
+        shapes,
+        lambda place: where.at(f"shapes[{place}]"),
+        lambda shape, spot: _shape(collector, mention, an_object(shape), spot),
+        mention,
+    )
 
 
-def _sides(shape: dict[str, Any]) -> tuple[float, float, float, float] | None:
-    points, kind = shape.get("points"), shape.get("shape_type", "polygon")
-    sides = hull(points)
-    if sides is None or kind in ("point", "points") or not isinstance(points, list) or len(points) < 2:
-        return None
+def _shape(collector: Collector, mention: int, shape: dict[str, Any], where: Where) -> None:
+    kind = shape.get("shape_type") or "polygon"
+    points = points_of(shape.get("points"), "points")
+    if kind in ("point", "points"):
+        raise Wrong(f"of a {kind!r} give no box; remove it", "points")
     if kind == "circle":
-        (cx, cy), (ex, ey) = points[0][:2], points[1][:2]
+        if len(points) != 2:
+            raise Wrong(f"of a circle are {len(points)}; its center and a point on it are needed", "points")
+        (cx, cy), (ex, ey) = points
         radius = math.hypot(ex - cx, ey - cy)
-        return cx - radius, cy - radius, cx + radius, cy + radius
-    return sides
+        sides = [cx - radius, cy - radius, cx + radius, cy + radius]
+    else:
+        sides = around(points, "points")
+    if kind == "mask":  # its corners are pixels, the last one within
+        sides[2:] = sides[2] + 1, sides[3] + 1
+    marks = shape.get("flags")
+    ignore = isinstance(marks, dict) and marks.get("ignore") is True
+    named = "box" if kind == "rectangle" else str(kind)
+    collector.box(mention, shape.get("label"), sides, where.at("points"), ignore=ignore, shape=named)
 
 
 def write_labelme(labels: LabelSet, path: PathLike) -> None:

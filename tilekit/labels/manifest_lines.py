@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import numpy as np
@@ -17,6 +17,7 @@ from tilekit.rekognition.lines import (
     DETECTION,
     METADATA,
     MULTILABEL,
+    SEGMENTATION,
     VERIFICATION,
     LinePart,
     class_map_of,
@@ -60,6 +61,8 @@ class ManifestLine:
     image_labels: tuple[ImageLabel, ...] = ()
     failures: Mapping[str, str] | None = None
     ignored: tuple[tuple[str, tuple[float, float, float, float]], ...] = ()
+    masks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Attributes that label the page by a mask image (semantic segmentation) -> the labels in it."""
     extra: Mapping[str, Any] | None = None
     """Every other top-level key: verification results, keys of other tools."""
 
@@ -163,6 +166,7 @@ def _quick(line: Mapping[str, LinePart | str | int], number: int) -> ManifestLin
         first == "source-ref"
         and isinstance(source, str)
         and source
+        and "\0" not in source
         and isinstance(part, LinePart)
         and isinstance(meta, LinePart)
         and other == name + METADATA
@@ -217,9 +221,12 @@ class _Parser:
         source = line.get("source-ref")
         if not isinstance(source, str) or not source.strip():
             self.fail("source-ref", "is missing; give the image's path or s3:// address as text")
+        if "\0" in source:
+            self.fail("source-ref", "holds a NUL, which no file name and no S3 key can; correct the name")
         boxes: list[BoxAttribute] = []
         labels: list[ImageLabel] = []
         failures: dict[str, str] = {}
+        masks: dict[str, tuple[str, ...]] = {}
         used = {"source-ref", IGNORE_KEY}
         for key, meta in line.items():
             if not key.endswith(METADATA) or not isinstance(meta, dict):
@@ -234,6 +241,8 @@ class _Parser:
                 labels.append(self.image_label(name, meta))
             elif kind == MULTILABEL:
                 labels.extend(self.many_labels(name, line.get(name), meta))
+            elif kind == SEGMENTATION:
+                masks[name] = _mask_labels(meta)
             elif kind == VERIFICATION or kind is not None or name not in line:
                 continue
             else:
@@ -250,6 +259,7 @@ class _Parser:
             tuple(labels),
             failures or None,
             self.ignored(line.get(IGNORE_KEY)),
+            masks,
             extra or None,
         )
 
@@ -263,7 +273,7 @@ class _Parser:
             field = f"{name}.annotations[{place}]"
             rows.append(self.box(field, box, size))
             number = box.get("class_id")
-            if isinstance(number, str) and number.isdecimal():
+            if isinstance(number, str) and number.isdecimal() and len(number) < 19:
                 number = int(number)
             if not isinstance(number, int) or isinstance(number, bool) or number not in mapping:
                 self.fail(
@@ -295,7 +305,7 @@ class _Parser:
             self.fail(field, 'is missing; it is an object such as {"0": "arrow"}')
         found = {}
         for key, label in mapping.items():
-            if not key.isdecimal() or not isinstance(label, str) or not label:
+            if not key.isdecimal() or len(key) > 18 or not isinstance(label, str) or not label:
                 self.fail(field, f"has {key!r}: {label!r}; its keys are numbers as text, its values labels")
             found[int(key)] = label
         return found
@@ -366,6 +376,14 @@ class _Parser:
                 self.fail(f"{IGNORE_KEY}[{place}]", "must be {label, box: [x0, y0, x1, y1]}")
             found.append((str(entry.get("label", "")), (box[0], box[1], box[2], box[3])))
         return tuple(found)
+
+
+def _mask_labels(meta: Mapping[str, Any]) -> tuple[str, ...]:
+    """The labels that a color map names, background left out."""
+    colors = meta.get("internal-color-map")
+    entries = colors.values() if isinstance(colors, dict) else ()
+    names = [entry.get("class-name") for entry in entries if isinstance(entry, dict)]
+    return tuple(name for name in names if isinstance(name, str) and name.upper() != "BACKGROUND")
 
 
 def _looks_like_boxes(value: Any) -> bool:

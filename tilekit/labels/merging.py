@@ -43,7 +43,7 @@ def merge_labels(base: LabelSet, *reviewed: LabelSet) -> MergedLabels:
             if size is not None and other is not None and size != other:
                 raise LabelError(
                     f"{key}: was reviewed on {other[0]} x {other[1]} px, but its labels are on {size[0]} x {size[1]} px; "
-                    "convert the review with --scans --rescale first"
+                    "convert the review with --scans ROOT --scale-to-scan first"
                 )
             (replaced if place in pages else added).append(place)
             pages[place] = boxes

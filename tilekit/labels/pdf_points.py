@@ -8,18 +8,22 @@ One JSON object: `{"format": "pdf-points", "dpi": 150, "names": [...], "pages": 
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tilekit.errors import InvalidArgument, LabelError
-from tilekit.labels.collecting import Collector, snapped
-from tilekit.labels.files import folder_of, read_bytes
+from tilekit.labels.collecting import Collector
+from tilekit.labels.entries import Where, Wrong, an_object, number, numbers, text, whole
+from tilekit.labels.files import folder_of
+from tilekit.labels.json_files import read_json_object
 from tilekit.labels.label_set import LabelSet
+from tilekit.labels.options import ReadOptions
 from tilekit.labels.sources import PathLike, relative, resolve
 from tilekit.pages import PageKey
-from tilekit.rekognition.lines import decode_plain, is_number
+from tilekit.rekognition.lines import is_number
 from tilekit.storage.local import write_text
 
 FORMAT = "pdf-points"
@@ -68,50 +72,51 @@ def pixels_to_points(
     )
 
 
-def read_pdf_points(
-    path: PathLike, *, strict: bool = True, images: PathLike | None = None, dpi: float | None = None
-) -> LabelSet:
+def read_pdf_points(path: PathLike, options: ReadOptions, *, dpi: float | None = None) -> LabelSet:
     """Read a file of boxes in points, into px at `dpi` (None: the file's own)."""
-    try:
-        document = decode_plain(read_bytes(path))
-    except ValueError as exc:
-        raise LabelError(f"{path}: {exc}") from exc
-    if not isinstance(document, dict) or not isinstance(document.get("pages"), list):
-        raise LabelError(f"{path}: not a file of PDF points: pages is missing")
+    document = read_json_object(path, "pages")
+    pages = document["pages"]
+    if not isinstance(pages, list):
+        raise LabelError(f"{os.fspath(path)}: not a file of PDF points: pages is no list")
     dots = dpi if dpi is not None else document.get("dpi", DEFAULT_DPI)
     if not is_number(dots) or dots <= 0:
-        raise LabelError(f"{path}: dpi is {dots!r}; a number greater than 0 is needed")
-    collector = Collector(path, strict, [str(name) for name in document.get("names") or ()])
-    for place, page in enumerate(document["pages"]):
-        _page(collector, page, f"pages[{place}]", float(dots), folder_of(path), images)
+        raise LabelError(f"{os.fspath(path)}: dpi is {dots!r}; a number greater than 0 is needed")
+    names = document.get("names")
+    collector = Collector(path, options, [str(name) for name in names] if isinstance(names, list) else ())
+    for place, page in enumerate(pages):
+        _page(collector, page, Where(f"pages[{place}]"), float(dots), folder_of(path))
     return collector.finish(FORMAT)
 
 
-def _page(
-    collector: Collector, page: Any, field: str, dpi: float, folder: str, images: PathLike | None
-) -> None:
-    source = page.get("source") if isinstance(page, dict) else None
-    if not isinstance(source, str) or not source:
-        collector.problem(f"{field}.source", "is missing")
+def _page(collector: Collector, page: Any, where: Where, dpi: float, folder: str) -> None:
+    found = page.get("boxes") if isinstance(page, dict) else None
+    boxes = found if isinstance(found, list) else []
+    try:
+        entry = an_object(page)
+        source = text(entry.get("source"), "source")
+        first = whole(entry.get("page", 1), "page")
+        points = number(entry.get("width"), "width"), number(entry.get("height"), "height")
+        if first < 1 or not all(0 < side < 1e9 for side in points):
+            raise Wrong(f"has page {first!r}, width and height {points!r}; pages count from one")
+        key = PageKey(resolve(source, folder, collector.options.images).source, first - 1)
+    except Wrong as exc:
+        collector.expect(len(boxes))
+        collector.refuse(where.at(exc.field), str(exc), len(boxes))
         return
-    number, points = page.get("page", 1), (page.get("width"), page.get("height"))
-    if not isinstance(number, int) or number < 1 or not all(is_number(side) and side > 0 for side in points):
-        collector.problem(field, f"has page {number!r}, width and height {points!r}; pages count from one")
-        return
-    key = PageKey(resolve(source, folder, images).source, number - 1)
     pixels = page_pixels(*points, dpi)
-    collector.page(key, *pixels, field)
-    boxes = page.get("boxes")
-    for place, box in enumerate(boxes if isinstance(boxes, list) else []):
-        where = f"{field}.boxes[{place}]"
-        sides = [box.get(side) for side in ("x0", "y0", "x1", "y1")] if isinstance(box, dict) else [None]
-        if not all(is_number(side) for side in sides):
-            collector.problem(where, f"has the sides {sides}; four numbers are needed")
-            continue
+    mention = collector.page(key, pixels, where, len(boxes))
+    if mention is None:
+        return
+
+    def take(box: Any, spot: Where) -> None:
+        value = an_object(box)
+        sides = numbers([value.get(side) for side in ("x0", "y0", "x1", "y1")], 4, "")
         moved = points_to_pixels(np.array(sides, dtype=np.float64), points, pixels)[0]
-        collector.box(
-            key, box.get("label"), snapped(moved.tolist()), ignore=box.get("ignore") is True, field=where
-        )
+        rounded = np.round(moved, 6).tolist()
+        ignore, score = value.get("ignore") is True, value.get("score")
+        collector.box(mention, value.get("label"), rounded, spot, ignore=ignore, share=False, score=score)
+
+    collector.each(boxes, lambda place: where.at(f"boxes[{place}]"), take, mention)
 
 
 def write_pdf_points(labels: LabelSet, path: PathLike, *, dpi: float = DEFAULT_DPI) -> None:
@@ -123,10 +128,14 @@ def write_pdf_points(labels: LabelSet, path: PathLike, *, dpi: float = DEFAULT_D
         pixels = labels.size(key)
         points = pixels[0] * 72 / dpi, pixels[1] * 72 / dpi
         rows = pixels_to_points(page.boxes, points, pixels).tolist()
-        boxes = [
+        boxes: list[dict[str, Any]] = [
             {"label": label, "x0": x0, "y0": y0, "x1": x1, "y1": y1, **({"ignore": True} if ignored else {})}
             for (x0, y0, x1, y1), label, ignored in zip(rows, page.labels, page.ignore.tolist(), strict=True)
         ]
+        for box, score in zip(
+            boxes, labels.scores[key].tolist() if key in labels.scores else (), strict=False
+        ):
+            box["score"] = score
         pages.append(
             {
                 "source": relative(PageKey(key.source), folder),

@@ -233,7 +233,7 @@ class PredictionSet(Mapping[PageKey, Detections]):
         return tuple(dict.fromkeys(page.model for page in self._pages.values() if page.model))
 
     def to_labels(self) -> LabelSet:
-        """The boxes as labels, for review and correction or any label format; scores are left behind."""
+        """The boxes as labels with their scores, for review and correction, or any label format."""
         names = self.names
         pages = {
             key: Annotations(
@@ -247,7 +247,8 @@ class PredictionSet(Mapping[PageKey, Detections]):
             )
             for key, page in self._pages.items()
         }
-        return LabelSet(pages, sizes=self.sizes, names=names)
+        scores = {key: page.scores for key, page in self._pages.items() if len(page)}
+        return LabelSet(pages, sizes=self.sizes, names=names, scores=scores)
 
 
 class PredictionWriter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -12,7 +13,15 @@ import msgspec
 
 from tilekit.errors import InvalidArgument, LabelError
 from tilekit.labels.coco import read_coco, write_coco
-from tilekit.labels.csv_table import columns, read_csv, write_csv
+from tilekit.labels.csv_table import (
+    OPEN_IMAGES,
+    columns,
+    delimiter_of,
+    read_csv,
+    read_open_images,
+    write_csv,
+    write_open_images,
+)
 from tilekit.labels.cvat import read_cvat, write_cvat
 from tilekit.labels.files import open_bytes, read_bytes
 from tilekit.labels.geojson import read_geojson, write_geojson
@@ -20,6 +29,7 @@ from tilekit.labels.ground_truth import read_ground_truth, write_ground_truth
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.label_studio import read_label_studio, write_label_studio
 from tilekit.labels.labelme import read_labelme, write_labelme
+from tilekit.labels.options import Duplicates, ReadOptions, Units
 from tilekit.labels.pdf_points import FORMAT as PDF_POINTS
 from tilekit.labels.pdf_points import read_pdf_points, write_pdf_points
 from tilekit.labels.sources import PathLike
@@ -36,6 +46,7 @@ _READERS: dict[str, Callable[..., LabelSet]] = {
     "cvat": read_cvat,
     "label-studio": read_label_studio,
     "csv": read_csv,
+    "open-images": read_open_images,
     "geojson": read_geojson,
     PDF_POINTS: read_pdf_points,
 }
@@ -48,11 +59,14 @@ _WRITERS: dict[str, Callable[..., Any]] = {
     "cvat": write_cvat,
     "label-studio": write_label_studio,
     "csv": write_csv,
+    "open-images": write_open_images,
     "geojson": write_geojson,
     PDF_POINTS: write_pdf_points,
 }
 FORMATS = tuple(_READERS)
 """Names of the formats, as `format=` takes them."""
+WRITABLE = tuple(_WRITERS)
+"""Those of them that write_labels writes."""
 FOLDERS = ("voc", "yolo", "labelme")
 """Formats that are written as a folder."""
 _HEAD = 64 * 1024
@@ -66,21 +80,29 @@ def read_labels(
     strict: bool = True,
     images: PathLike | None = None,
     ignore_names: Sequence[str] = (),
+    duplicates: Duplicates = "refuse",
+    units: Units | None = None,
     **options: Any,
 ) -> LabelSet:
-    """Read labels from a file or folder; `format` None finds it by content.
+    """Read labels from a file or folder; `format` None finds it by content. Every entry is accounted for in `tally`.
 
     `strict`: the first bad entry raises LabelError; False keeps what is good and lists the rest in
     `LabelSet.problems`. `images`: folder (or URL) the scans are in, where the file's own paths do not say.
-    `ignore_names`: boxes of these labels become ignore regions. `options` go to the format's own reader.
+    `ignore_names`: boxes of these labels become ignore regions. `duplicates`: what becomes of a page that is named
+    twice: "refuse", "union", "first", "consensus". `units`: "px", or "share" of the page's sides; None takes what the
+    format says, and px that all lie within 0..1 are a problem. `options` go to the format's own reader.
     Raises LabelError, StorageNotFound, StorageDenied, InvalidArgument.
     """
     chosen = _known(format) if format is not None else detect_format(path)
     try:
-        found = _READERS[chosen](path, strict=strict, images=images, **options)
+        found = _READERS[chosen](path, ReadOptions(strict, images, duplicates, units), **options)
     except OSError as exc:
         with storage_errors(path):
             raise exc
+    except TypeError as exc:
+        if options and "unexpected keyword" in str(exc):
+            raise InvalidArgument(f"{chosen}: {exc}") from exc
+        raise
     return found.ignoring(list(ignore_names))
 
 
@@ -182,8 +204,10 @@ def _is_json(line: bytes) -> bool:
 
 
 def _table_format(text: bytes) -> str | None:
-    first = text.split(b"\n", 1)[0].decode("utf-8", "replace").strip()
-    header = first.split(max(",;\t", key=first.count))
+    first = text.decode("utf-8", "replace").split("\n", 1)[0].strip()
+    header = next(csv.reader([first], delimiter=delimiter_of(first)), [])
+    if set(OPEN_IMAGES) <= set(header):
+        return "open-images"
     try:
         columns(header)
     except LabelError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ def resolve_scans(
     root: PathLike | None = None,
     *,
     dpi: float | None = None,
-    rescale: bool = False,
+    scale_to_scan: bool = False,
     strict: bool = True,
     size_of: SizeOf | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -31,36 +32,48 @@ def resolve_scans(
     """The labels with every page found as a scan, its size taken from there.
 
     A source that is not where it says is looked for in `root`, under its relative path, then its bare name.
-    Sizes that differ are errors, which name the dpi where the page is a PDF drawn at another; `rescale` moves
-    boxes instead where the shapes agree within 1 %. `dpi`: what PDF pages are opened at (None: open_scan's
+    Sizes that differ are errors, which name the dpi where the page is a PDF drawn at another; `scale_to_scan`
+    moves boxes instead where the shapes agree within 1 %. `dpi`: what PDF pages are opened at (None: open_scan's
     default). `strict=False` leaves bad pages out and adds them to `problems`. `size_of` looks sizes up in place
     of opening the scans. Reads headers only, one scan at a time; `s3://` too.
     """
     look = size_of if size_of is not None else _Opening(dpi)
     problems = list(labels.problems)
+    lost = {"boxes": 0, "ignored": 0, "page_labels": 0}
     moved: dict[PageKey, PageKey] = {}
     pages: dict[PageKey, Annotations] = {}
     sizes: dict[PageKey, Size] = {}
     for done, (key, page) in enumerate(labels.items(), 1):
         try:
             place = _place(key, root)
-            size, page = _fitted(key, page, labels.sizes.get(key), look(place), rescale)
+            size, page = _fitted(key, page, labels.sizes.get(key), look(place), scale_to_scan)
         except (ScanError, StorageError, LabelError) as exc:
-            problem = Problem(str(key), 0, "", _reason(key, exc))
+            ignored, marks = int(page.ignore.sum()), len(labels.image_labels.get(key, ()))
+            problem = Problem(str(key), 0, "", _reason(key, exc), len(page) + marks)
             if strict:
                 raise BadLabel(problem) from exc
             problems.append(problem)
+            for name, count in (("boxes", len(page) - ignored), ("ignored", ignored), ("page_labels", marks)):
+                lost[name] += count
             continue
         moved[key], pages[place], sizes[place] = place, page, size
         if progress is not None:
             progress(done, len(labels))
+    tally = labels.tally
+    if tally is not None:
+        tally = tally.changed(problems=sum(lost.values()), **{name: -count for name, count in lost.items()})
     return labels.replace(
         pages=pages,
         sizes=sizes,
         image_labels={moved[key]: marks for key, marks in labels.image_labels.items() if key in moved},
         extra={moved[key]: more for key, more in labels.extra.items() if key in moved},
-        unlabeled=labels.unlabeled,
-        problems=tuple(problems),
+        scores={moved[key]: scores for key, scores in labels.scores.items() if key in moved},
+        reading=replace(
+            labels.reading,
+            problems=tuple(problems),
+            tally=tally,
+            splits={moved[key]: side for key, side in labels.reading.splits.items() if key in moved},
+        ),
     )
 
 
@@ -95,7 +108,7 @@ def _place(key: PageKey, root: PathLike | None) -> PageKey:
 
 
 def _fitted(
-    key: PageKey, page: Annotations, said: Size | None, true: Size, rescale: bool
+    key: PageKey, page: Annotations, said: Size | None, true: Size, scale_to_scan: bool
 ) -> tuple[Size, Annotations]:
     if said is None:
         over = page.boxes[:, 2:] > np.array(true)
@@ -109,13 +122,13 @@ def _fitted(
         return true, page
     across, down = true[0] / said[0], true[1] / said[1]
     alike = abs(across / down - 1) <= _SAME_SHAPE
-    if rescale and alike:
+    if scale_to_scan and alike:
         scale = np.array([across, down, across, down])
         shapes = None if page.shapes is None else page.shapes.scaled(across, down)
         return true, page.replaced(boxes=page.boxes * scale, shapes=shapes)
     hint = "the labels are of another scan"
     if alike:
-        hint = f"the labels were drawn at {1 / across:.4g} times its size; rescale them with rescale=True"
+        hint = f"the labels were drawn at {1 / across:.4g} times its size; move them with scale_to_scan=True (--scale-to-scan)"
         if key.source.lower().endswith(".pdf"):
             hint += f", or open the page at {1 / across:.4g} times the dpi"
     raise LabelError(

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import posixpath
+import re
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from urllib.parse import unquote
 
+from tilekit.errors import InvalidArgument
+from tilekit.labels.entries import Wrong
 from tilekit.pages import PageKey
 
 PathLike = str | os.PathLike[str]
+_UPLOADED = re.compile("^[0-9a-f]{8}-")  # what Label Studio puts before the names of uploaded files
+_PLAIN = re.compile(r"[\w .,()&+=@~-]+(/[\w .,()&+=@~-]+)*")  # a relative path of nothing special
 
 
 def is_url(text: str) -> bool:
@@ -27,13 +34,31 @@ def base_name(text: str) -> str:
     return PureWindowsPath(text).name if is_windows(text) else PurePosixPath(text).name
 
 
+def is_there(path: PathLike) -> bool:
+    """Whether a file is there; names that no file can have (too long, with a NUL) are not."""
+    try:
+        return os.path.isfile(path)
+    except (OSError, ValueError):
+        return False
+
+
 def resolve(text: str, folder: PathLike, images: PathLike | None = None) -> PageKey:
     """The page a label file in `folder` means by `text` (`scan.tif`, `file.pdf#page=3`, `s3://…`).
 
     A relative path counts from the label file's folder. With `images`, the file is looked for there: under
-    the same relative path where that exists, else under its bare name.
+    the same relative path where that exists, else under its bare name. URLs lose their query; names are tried as
+    they stand, then with %20 and its kin undone. Raises Wrong for what names no file.
     """
-    key = PageKey.parse(text)
+    if images is None and _PLAIN.fullmatch(text) and "./" not in text and not text.endswith("."):
+        start = _start(os.fspath(folder))
+        if start is not None:
+            return PageKey(start + text)
+    if "\0" in text:
+        raise Wrong(f"names the page {text!r}, which holds a NUL; no file has such a name")
+    try:
+        key = PageKey.parse(text)
+    except InvalidArgument as exc:
+        raise Wrong(str(exc)) from exc
     source = key.source
     if images is not None:
         return PageKey(_within(source, images), key.page)
@@ -50,6 +75,41 @@ def resolve(text: str, folder: PathLike, images: PathLike | None = None) -> Page
     if not os.path.isabs(source) and not os.path.isabs(os.fspath(folder)):
         joined = os.path.relpath(joined)
     return PageKey(joined, key.page)
+
+
+@functools.lru_cache(maxsize=64)
+def _start(folder: str) -> str | None:
+    """What a plain relative path follows in a local folder; None where that takes a closer look."""
+    if is_url(folder) or os.name == "nt":
+        return None
+    inside = os.path.normpath(folder)
+    if not os.path.isabs(inside) and inside.startswith(".."):
+        return None  # relpath may shorten it
+    return "" if inside == "." else inside.rstrip("/") + "/"
+
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".jp2", ".heic", ".avif")
+
+
+def image_of(folder: PathLike, stem: str) -> str | None:
+    """The image of a stem in a folder, whatever its ending; None where there is none."""
+    base = os.path.join(os.fspath(folder), stem)
+    for suffix in IMAGE_SUFFIXES:
+        for name in (base + suffix, base + suffix.upper()):
+            if is_there(name):
+                return os.path.normpath(name)
+    return base if is_there(base) else None
+
+
+def find_image(folder: PathLike, stem: str, beside: tuple[str, ...] = ()) -> str:
+    """The image of a stem in a folder or one of `beside`; `<stem>.jpg` in the folder where it is in none."""
+    if "\0" in stem:
+        raise Wrong(f"names the page {stem!r}, which holds a NUL; no file has such a name")
+    for place in (os.fspath(folder), *beside):
+        found = image_of(place, stem)
+        if found is not None:
+            return found
+    return os.path.normpath(os.path.join(os.fspath(folder), f"{stem}.jpg"))
 
 
 def relative(key: PageKey, folder: PathLike) -> str:
@@ -70,13 +130,28 @@ def relative(key: PageKey, folder: PathLike) -> str:
 
 def _within(source: str, images: PathLike) -> str:
     folder = os.fspath(images)
-    if is_url(folder):
-        return f"{folder.rstrip('/')}/{base_name(source)}"
-    tail = source.split("://", 1)[1].split("/", 1)[-1] if is_url(source) else source
+    tail = source
+    if is_url(source):
+        tail = re.split("[?#]", source.split("://", 1)[1].split("/", 1)[-1], maxsplit=1)[0]
     if is_windows(tail):
         tail = PureWindowsPath(tail).as_posix()
-    if not os.path.isabs(tail) and not PureWindowsPath(tail).drive:
-        whole = os.path.normpath(os.path.join(folder, tail))
-        if os.path.exists(whole):
+    plain = unquote(tail)
+    if is_url(folder):
+        return f"{folder.rstrip('/')}/{base_name(plain if is_url(source) else tail)}"
+    for text in dict.fromkeys((tail, plain)):
+        found = _found(folder, [part for part in text.split("/") if part not in ("", "..", ".")])
+        if found is not None:
+            return found
+    return os.path.normpath(os.path.join(folder, base_name(plain if is_url(source) else tail)))
+
+
+def _found(folder: str, parts: list[str]) -> str | None:
+    """The file in `folder` that path parts mean: all of them, or ever fewer; upload names also without their prefix."""
+    for start in range(len(parts)):
+        whole = os.path.normpath(os.path.join(folder, *parts[start:]))
+        if is_there(whole):
             return whole
-    return os.path.normpath(os.path.join(folder, base_name(source)))
+    if not parts:
+        return None
+    bare = os.path.join(folder, _UPLOADED.sub("", parts[-1]))
+    return os.path.normpath(bare) if is_there(bare) else None

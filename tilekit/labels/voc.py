@@ -1,76 +1,136 @@
 """Pascal VOC: an XML file for each page (host.robots.ox.ac.uk/pascal/VOC, devkit documentation).
 
-`difficult` objects are ignore regions. Coordinates are taken as labelImg, CVAT and others write them: x and y of
-the corners, counted from 0. The devkit itself counts pixels from 1: `first_pixel=1` reads and writes that.
+`difficult` objects are ignore regions; the parts of an object are boxes of their own. Coordinates are taken as
+labelImg, CVAT and others write them: x and y of the corners, counted from 0. The devkit itself counts pixels from 1:
+`first_pixel=1` reads and writes that. roLabelImg's turned boxes and the polygons of LabelMe's old XML, which looks
+alike, are read as the box around them.
 """
 
 from __future__ import annotations
 
+import math
 import posixpath
 from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree as ET
 
+from tilekit.errors import LabelError
 from tilekit.labels.collecting import Collector, number_text
+from tilekit.labels.entries import Where, Wrong, around, number, text, true
 from tilekit.labels.label_set import LabelSet
-from tilekit.labels.sources import PathLike, relative, resolve
+from tilekit.labels.options import ReadOptions
+from tilekit.labels.shapes import turned
+from tilekit.labels.sources import PathLike, image_of, is_there, relative, resolve
 from tilekit.labels.xml_files import read_xml, write_xml
 from tilekit.pages import PageKey
 from tilekit.storage.local import write_text
 
-_IMAGE_FOLDERS = ("JPEGImages", "images")
+_IMAGE_FOLDERS = ("JPEGImages", "images", "Images")
+_CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
-def read_voc(
-    path: PathLike, *, strict: bool = True, images: PathLike | None = None, first_pixel: int = 0
-) -> LabelSet:
+def read_voc(path: PathLike, options: ReadOptions, *, first_pixel: int = 0) -> LabelSet:
     """Read one XML file or a folder of them, subfolders too."""
-    files = [Path(path)] if Path(path).is_file() else sorted(Path(path).rglob("*.xml"))
-    collector = Collector(path, strict)
-    for file in files:
-        root = read_xml(file)
+    alone = Path(path).is_file()
+    collector = Collector(path, options)
+    for file in [Path(path)] if alone else sorted(Path(path).rglob("*.xml")):
+        try:
+            root = read_xml(file)
+        except LabelError as exc:
+            if alone:
+                raise
+            collector.expect(1)
+            collector.refuse(Where(file=str(file)), str(exc).removeprefix(f"{file}: "))
+            continue
         if root.tag == "annotation":
-            _page(collector, file, root, images, first_pixel)
+            _page(collector, file, root, options, first_pixel)
     return collector.finish("voc")
 
 
-def _page(
-    collector: Collector, file: Path, root: ET.Element, images: PathLike | None, first_pixel: int
-) -> None:
-    name = (root.findtext("filename") or root.findtext("path") or "").strip()
-    if not name:
-        collector.problem("filename", "is missing", file=file)
+def _page(collector: Collector, file: Path, root: ET.Element, options: ReadOptions, first_pixel: int) -> None:
+    where = Where(file=str(file))
+    objects = root.findall("object")
+    items = [(f"object[{place}]", item) for place, item in enumerate(objects)]
+    items += [
+        (f"object[{place}].part[{number}]", part)
+        for place, item in enumerate(objects)
+        for number, part in enumerate(item.findall("part"))
+    ]
+    try:
+        name = (root.findtext("filename") or root.findtext("path") or "").strip()
+        key = _key(collector, file, text(name, "filename"), options)
+    except Wrong as exc:
+        collector.expect(len(items))
+        collector.refuse(where.at(exc.field), str(exc), len(items))
         return
-    key = _key(file, name, images)
     size = root.find("size")
-    width, height = (None, None) if size is None else (size.findtext("width"), size.findtext("height"))
-    if width in ("0", None) or height in ("0", None):
-        width = height = None
-    if not collector.page(key, width, height, f"{file}: size"):
+    sides = (None, None) if size is None else (size.findtext("width"), size.findtext("height"))
+    old = root.find("imagesize")
+    if size is None and old is not None:
+        sides = (old.findtext("ncols"), old.findtext("nrows"))
+    mention = collector.page(key, sides, where.at("size"), len(items))
+    if mention is None:
         return
-    for place, item in enumerate(root.findall("object")):
-        box = item.find("bndbox")
-        texts = [None if box is None else box.findtext(side) for side in ("xmin", "ymin", "xmax", "ymax")]
-        try:
-            sides = [float(text or "") for text in texts]
-        except ValueError:
-            collector.problem(
-                f"object[{place}].bndbox", f"has the sides {texts}; numbers are needed", file=file
-            )
-            continue
-        sides[0] -= first_pixel
-        sides[1] -= first_pixel
-        ignore = (item.findtext("difficult") or "0").strip() not in ("0", "")
-        label = (item.findtext("name") or "").strip("\n\r\t")
-        collector.box(key, label, sides, ignore=ignore, field=f"object[{place}].bndbox", file=file)
+    collector.each(
+        items,
+        lambda place: where.at(items[place][0]),
+        lambda item, spot: _object(collector, mention, item[1], spot, first_pixel),
+        mention,
+    )
 
 
-def _key(file: Path, name: str, images: PathLike | None) -> PageKey:
+def _object(collector: Collector, mention: int, item: ET.Element, where: Where, first_pixel: int) -> None:
+    if true(item.findtext("deleted") or "0"):
+        collector.passed("deleted in the tool")
+        return
+    label = (item.findtext("name") or "").strip("\n\r\t")
+    difficult = (item.findtext("difficult") or "0").strip()
+    ignore = difficult.lower() not in ("0", "", "unspecified", "false")
+    box, turned_box, polygon = item.find("bndbox"), item.find("robndbox"), item.find("polygon")
+    if box is None and turned_box is not None:
+        cx, cy, w, h, angle = (
+            number(turned_box.findtext(side), "robndbox") for side in ("cx", "cy", "w", "h", "angle")
+        )
+        around_it = turned((cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2), math.degrees(angle), (cx, cy))
+        collector.box(mention, label, around_it, where.at("robndbox"), ignore=ignore, shape="rotated box")
+        return
+    if box is None and polygon is not None:
+        points = [
+            (number(pt.findtext("x"), "polygon"), number(pt.findtext("y"), "polygon"))
+            for pt in polygon.iter("pt")
+        ]
+        collector.box(
+            mention, label, around(points, "polygon"), where.at("polygon"), ignore=ignore, shape="polygon"
+        )
+        return
+    texts = [None if box is None else box.findtext(side) for side in _CORNERS]
+    try:
+        sides = [number(value, "") for value in texts]
+    except Wrong as exc:
+        raise Wrong(f"has the sides {texts}; numbers are needed", "bndbox") from exc
+    sides[0] -= first_pixel
+    sides[1] -= first_pixel
+    collector.box(mention, label, sides, where.at("bndbox"), ignore=ignore)
+
+
+def _key(collector: Collector, file: Path, name: str, options: ReadOptions) -> PageKey:
+    """The page: the image that the file names, or the one of its own stem where both are there."""
     folder = file.parent
-    if images is None:
-        for sibling in _IMAGE_FOLDERS:
-            if (folder.parent / sibling / name).is_file():
-                return resolve(name, folder.parent / sibling)
-    return resolve(name, folder, images)
+    places = [Path(options.images)] if options.images is not None else [folder]
+    places += [folder.parent / sibling for sibling in _IMAGE_FOLDERS]
+    if Path(name.replace("\\", "/")).stem != file.stem:
+        for place in places:
+            own = image_of(place, file.stem)
+            if own is not None:
+                collector.note(
+                    f"{file.name} names {name!r}, but {Path(own).name} lies beside it: its boxes are taken for that one",
+                    "{count} files name another image than the one of their own name beside them: theirs is taken",
+                )
+                return PageKey(own)
+    if options.images is None:
+        for place in places[1:]:
+            if is_there(place / name):
+                return resolve(name, place)
+    return resolve(name, folder, options.images)
 
 
 def page_files(labels: LabelSet, folder: PathLike, suffix: str) -> dict[PageKey, Path]:

@@ -17,7 +17,7 @@ def read_xml(path: PathLike) -> ET.Element:
         raise LabelError(f"{os.fspath(path)}: declares XML entities, which label files have no use for")
     try:
         return ET.fromstring(data)
-    except (ET.ParseError, ValueError) as exc:
+    except (ET.ParseError, ValueError, LookupError, RecursionError) as exc:
         raise LabelError(f"{os.fspath(path)}: not XML: {exc}") from exc
 
 

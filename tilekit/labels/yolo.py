@@ -1,81 +1,179 @@
-"""YOLO: a text file for each page beside a data.yaml (docs.ultralytics.com/datasets/detect).
+"""YOLO: a text file for each page (docs.ultralytics.com/datasets), beside a data.yaml or Darknet's obj.data.
 
-A line is `class x y width height`, center and sides as ratios of the page; `class x1 y1 x2 y2 …` is a polygon, read
-as the box around it. The ratios need the page's size: from `pages.json`, which write_yolo puts beside data.yaml, or
-from the images. YOLO knows no ignore regions; write_yolo keeps those in pages.json.
+A line is `class x y width height`, center and sides as shares of the page, with a sixth number its score;
+`class x1 y1 x2 y2 ...` is a polygon or, of four points, an oriented box, read as the box around it; with `kpt_shape`
+in data.yaml key points follow the box. The page's size comes from `pages.json`, which write_yolo puts beside
+data.yaml, or from the image. Only the folders that data.yaml names are read. An image without a text file is
+unlabeled here, unless `no_file="empty"` says that it shows nothing, as Ultralytics takes it. YOLO knows no ignore
+regions; write_yolo keeps those in pages.json.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from tilekit.errors import LabelError, ScanError
-from tilekit.labels.collecting import Collector, hull, snapped
+from tilekit.errors import InvalidArgument, LabelError
+from tilekit.labels.collecting import Collector, checked_score
+from tilekit.labels.entries import Where, Wrong, around, numbers, pairs_of, text, whole
 from tilekit.labels.files import read_bytes
 from tilekit.labels.label_set import LabelSet
-from tilekit.labels.sources import PathLike, relative, resolve
+from tilekit.labels.options import ReadOptions
+from tilekit.labels.page_sizes import size_of_image
+from tilekit.labels.sources import IMAGE_SUFFIXES, PathLike, image_of, is_there, relative, resolve
 from tilekit.labels.voc import page_files
 from tilekit.pages import PageKey
 from tilekit.rekognition.lines import decode_plain
 from tilekit.storage.local import storage_errors, write_text
 
 PAGES = "pages.json"
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".jp2", ".heic", ".avif")
 _CONFIG = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
+_SIDES = ("train", "val", "valid", "test")
+_NO_LABELS = ("classes.txt", "train.txt", "val.txt", "valid.txt", "test.txt", "trainval.txt", "names.txt")
+NoFile = Literal["unlabeled", "empty"]
+
+
+@dataclass
+class _Set:
+    """What a config says: names by number, (side, folder of images or list of them), numbers of a line's key points."""
+
+    names: dict[int, str]
+    folders: list[tuple[str, Path]] = field(default_factory=list)
+    points: tuple[int, int] | None = None
+    listed: list[tuple[str, Path]] = field(default_factory=list)
 
 
 def find_config(folder: PathLike) -> Path | None:
-    """The data.yaml of a folder, by its usual names, or the only YAML file there."""
+    """The data.yaml of a folder by its usual names, or the only YAML file there; else Darknet's obj.data."""
     for name in _CONFIG:
         if (Path(folder) / name).is_file():
             return Path(folder) / name
     found = [*Path(folder).glob("*.yaml"), *Path(folder).glob("*.yml")]
-    return found[0] if len(found) == 1 else None
+    if len(found) == 1:
+        return found[0]
+    darknet = sorted(Path(folder).glob("*.data"))
+    return darknet[0] if len(darknet) == 1 and is_darknet(darknet[0]) else None
 
 
-def read_yolo(path: PathLike, *, strict: bool = True, images: PathLike | None = None) -> LabelSet:
-    """Read a folder, or its data.yaml. Problems name the text file and line."""
+def is_darknet(file: PathLike) -> bool:
+    """Whether it is Darknet's obj.data: lines of `key = value` with `names`."""
+    try:
+        return "names" in _darknet_values(Path(file))
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def read_yolo(path: PathLike, options: ReadOptions, *, no_file: NoFile = "unlabeled") -> LabelSet:
+    """Read a folder, its data.yaml or obj.data. Problems name the text file and line."""
+    if no_file not in ("unlabeled", "empty"):
+        raise InvalidArgument(f"no_file={no_file!r}: use 'unlabeled' or 'empty'")
     place = Path(path)
     config = place if place.is_file() else find_config(place)
     root = place if place.is_dir() else place.parent
-    names, folders = _config(config, root)
-    collector = Collector(path, strict, [names[number] for number in sorted(names)])
+    found = (
+        _darknet(config, root) if config is not None and config.suffix == ".data" else _config(config, root)
+    )
+    collector = Collector(path, options, [found.names[number] for number in sorted(found.names)])
     known = _pages(root)
-    for file in _label_files(root, folders):
+    files = _label_files(root, found)
+    for file, side in files.items():
         entry = known.get(file.relative_to(root).as_posix()) if file.is_relative_to(root) else None
-        _file(collector, root, file, entry, names, images)
+        _file(collector, root, file, side, entry, found)
+    labeled = {
+        os.path.normpath(image) for file in files if (image := _image_of(file, options.images)) is not None
+    }
+    for side, image in _images(found):
+        if os.path.normpath(image) not in labeled:
+            _without(collector, image, side, no_file)
     return collector.finish("yolo")
 
 
-def _config(config: Path | None, root: Path) -> tuple[dict[int, str], list[Path]]:
+def _config(config: Path | None, root: Path) -> _Set:
     if config is None:
         classes = root / "classes.txt"
         if not classes.is_file():
-            raise LabelError(f"{root}: no data.yaml and no classes.txt, so class numbers have no names")
-        lines = classes.read_text(encoding="utf-8").splitlines()
-        return {place: line.strip() for place, line in enumerate(lines) if line.strip()}, []
+            raise LabelError(f"{root}: no data.yaml, obj.data or classes.txt, so class numbers have no names")
+        return _Set(_names_of(classes))
     document = _yaml(config)
-    found = document.get("names")
-    if isinstance(found, list):
-        found = dict(enumerate(found))
-    if not isinstance(found, dict) or not found:
+    named = document.get("names")
+    if isinstance(named, list):
+        named = dict(enumerate(named))
+    if not isinstance(named, dict) or not named:
         raise LabelError(f"{config}: names is missing; it is a list of labels, or number: label")
     try:
-        names = {int(number): str(label) for number, label in found.items()}
+        names = {int(number): str(label) for number, label in named.items()}
     except (TypeError, ValueError) as exc:
         raise LabelError(f"{config}: names has a key that is no number: {exc}") from exc
-    base = root / str(document.get("path") or ".")
-    base = base if base.is_dir() else root
-    folders = []
-    for split in ("train", "val", "test"):
-        entries = document.get(split) or []
-        folders += [base / str(entry) for entry in (entries if isinstance(entries, list) else [entries])]
-    return names, folders
+    shape = document.get("kpt_shape")
+    points = (shape[0], shape[1]) if isinstance(shape, list) and len(shape) == 2 else None
+    bases = [root / str(document.get("path") or "."), Path(str(document.get("path") or ".")), root]
+    found = _Set(names, points=points)
+    for side in _SIDES:
+        entries = document.get(side) or []
+        for entry in entries if isinstance(entries, list) else [entries]:
+            place = _place(bases, str(entry))
+            if place is not None and not any(place == other for _, other in found.folders):
+                found.folders.append((side, place))
+    return found
+
+
+def _place(bases: list[Path], text: str) -> Path | None:
+    """Where a folder or list of images is; some exports begin with ../ and lie beside their data.yaml."""
+    for base in bases:
+        for name in (text, text.removeprefix("../"), text.removeprefix("./")):
+            try:
+                if (base / name).exists():
+                    return Path(os.path.normpath(base / name))
+            except (OSError, ValueError):
+                continue
+    return None
+
+
+def _names_of(file: Path) -> dict[int, str]:
+    with storage_errors(file):
+        lines = file.read_bytes().decode("utf-8", "replace").splitlines()
+    return {place: line.strip() for place, line in enumerate(lines) if line.strip()}
+
+
+def _darknet_values(file: Path) -> dict[str, str]:
+    lines = file.read_text("utf-8").splitlines()
+    parts = [line.split("=", 1) for line in lines if "=" in line and not line.lstrip().startswith("#")]
+    return {key.strip(): value.strip() for key, value in parts}
+
+
+def _darknet(config: Path, root: Path) -> _Set:
+    """Darknet's obj.data: its paths count from a folder above, often one named data that is not there."""
+    with storage_errors(config):
+        values = _darknet_values(config)
+    names = _below(root, values.get("names", "obj.names"))
+    if names is None:
+        raise LabelError(
+            f"{config}: names is {values.get('names')!r}, which is not there, so class numbers have no names"
+        )
+    found = _Set(_names_of(names))
+    for key in _SIDES:
+        listing = _below(root, values[key]) if key in values else None
+        if listing is None:
+            continue
+        for line in listing.read_bytes().decode("utf-8", "replace").splitlines():
+            if line.strip():
+                image = _below(root, line.strip()) or root / Path(*Path(line.strip()).parts[1:])
+                found.listed.append((key, image))
+    return found
+
+
+def _below(root: Path, text: str) -> Path | None:
+    """A file by ever shorter ends of a path."""
+    parts = Path(text).parts
+    for start in range(len(parts)):
+        if is_there(root.joinpath(*parts[start:])):
+            return root.joinpath(*parts[start:])
+    return None
 
 
 def _yaml(config: Path) -> dict[str, Any]:
@@ -83,7 +181,7 @@ def _yaml(config: Path) -> dict[str, Any]:
 
     try:
         document = yaml.safe_load(read_bytes(config))
-    except (yaml.YAMLError, UnicodeDecodeError) as exc:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as exc:
         raise LabelError(f"{config}: not YAML: {exc}") from exc
     if not isinstance(document, dict):
         raise LabelError(f"{config}: not a YOLO data.yaml: names is missing")
@@ -101,112 +199,157 @@ def _pages(root: Path) -> dict[str, dict[str, Any]]:
         raise LabelError(f"{file}: {exc}; remove it to read sizes from the images") from exc
 
 
-def _label_files(root: Path, folders: list[Path]) -> list[Path]:
-    """Text files of the image folders the data.yaml names, else every one below `labels` or the folder."""
-    found: set[Path] = set()
-    for folder in folders:
-        listed = folder.suffix == ".txt" and folder.is_file()
-        pictures = _listed(folder) if listed else [folder]
-        for picture in pictures:
-            twin = Path(*_swapped(picture.parts, "images", "labels"))
-            found.update([twin.with_suffix(".txt")] if listed else twin.rglob("*.txt"))
-    found = {file for file in found if file.is_file()}
-    if not found:
+def _label_files(root: Path, found: _Set) -> dict[Path, str]:
+    """Text files of the images that the config names, else every one below `labels` or the folder; file -> side."""
+    files: dict[Path, str] = {}
+    for side, folder in found.folders:
+        if folder.suffix == ".txt" and is_there(folder):
+            for picture in _listed(folder):
+                files.setdefault(_twin(picture).with_suffix(".txt"), side)
+        else:
+            for file in sorted(_twin(folder).rglob("*.txt")):
+                files.setdefault(file, side)
+    for side, picture in found.listed:
+        files.setdefault(picture.with_suffix(".txt"), side)
+    files = {file: side for file, side in files.items() if is_there(file) and not _is_list(file, root)}
+    if not files and not found.listed:
         base = root / "labels" if (root / "labels").is_dir() else root
-        found = set(base.rglob("*.txt"))
-    return sorted(
-        file for file in found if file.name not in ("classes.txt", "train.txt", "val.txt", "test.txt")
-    )
+        files = {file: "" for file in sorted(base.rglob("*.txt")) if not _is_list(file, root)}
+    return files
+
+
+def _is_list(file: Path, root: Path) -> bool:
+    """Whether a text file is a list or a README beside the labels, and no page's."""
+    if file.parent != root and "labels" in file.parts[len(root.parts) :]:
+        return False
+    listed = file.name.lower() in _NO_LABELS or file.name.lower().startswith("readme")
+    return listed and _image_of(file, None) is None
+
+
+def _images(found: _Set) -> list[tuple[str, str]]:
+    """(side, image) of the folders and lists that the config names."""
+    images = []
+    for side, folder in found.folders:
+        pictures = _listed(folder) if folder.is_file() else sorted(folder.rglob("*"))
+        images += [
+            (side, str(file)) for file in pictures if file.suffix.lower() in IMAGE_SUFFIXES and is_there(file)
+        ]
+    return images + [(side, str(file)) for side, file in found.listed if is_there(file)]
 
 
 def _listed(file: Path) -> list[Path]:
     with storage_errors(file):
-        return [file.parent / line.strip() for line in file.read_text("utf-8").splitlines() if line.strip()]
+        lines = file.read_bytes().decode("utf-8", "replace").splitlines()
+    return [
+        Path(os.path.normpath(file.parent / line.strip()))
+        for line in lines
+        if line.strip() and "\0" not in line
+    ]
 
 
-def _swapped(parts: tuple[str, ...], old: str, new: str) -> Iterator[str]:
-    """Path parts with the last `old` replaced."""
-    last = max((place for place, part in enumerate(parts) if part == old), default=-1)
-    return (new if place == last else part for place, part in enumerate(parts))
+def _twin(folder: Path) -> Path:
+    """The labels' place of an images' place: the last `images` in the path replaced."""
+    return _swapped(folder, "images", "labels")
+
+
+def _swapped(path: Path, old: str, new: str) -> Path:
+    last = max((place for place, part in enumerate(path.parts) if part == old), default=-1)
+    return Path(*(new if place == last else part for place, part in enumerate(path.parts)))
+
+
+def _without(collector: Collector, image: str, side: str, no_file: NoFile) -> None:
+    key = PageKey(image)
+    if no_file == "unlabeled":
+        collector.expect(1)
+        collector.unlabeled(
+            key, "has no text file; no_file='empty' (--no-file empty) takes it as a page without objects"
+        )
+        return
+    try:
+        size = size_of_image(key)
+    except Wrong as exc:
+        collector.refuse(Where(file=image), str(exc), 0)
+        return
+    if collector.page(key, size, Where(file=image)) is not None:
+        collector.splits[key] = side
 
 
 def _file(
-    collector: Collector,
-    root: Path,
-    file: Path,
-    entry: dict[str, Any] | None,
-    names: dict[int, str],
-    images: PathLike | None,
+    collector: Collector, root: Path, file: Path, side: str, entry: dict[str, Any] | None, found: _Set
 ) -> None:
-    if entry is not None:
-        key = resolve(str(entry.get("source")), root, images)
-        width, height = int(entry.get("width") or 0), int(entry.get("height") or 0)
-    else:
-        picture = _image_of(file, images)
-        if picture is None:
-            collector.problem(
-                "", "has no image beside it or in images/, so ratios cannot become px", file=file
-            )
-            return
-        key = PageKey(str(picture))
-        try:
-            from tilekit.scans.opening import scan_info
-
-            info = scan_info(str(picture))
-        except ScanError as exc:
-            collector.problem("", f"its image cannot be read: {exc}", file=file)
-            return
-        width, height = info.width, info.height
-    if not collector.page(key, width, height, f"{file}: size"):
-        return
-    ignored = set(entry.get("ignore", ())) if entry else set()
+    where = Where(file=str(file))
     with storage_errors(file):
         lines = file.read_bytes().decode("utf-8", "replace").splitlines()
     rows = [(number, line.split()) for number, line in enumerate(lines, 1) if line.strip()]
-    for place, (number, words) in enumerate(rows):
-        _line(collector, key, words, (width, height), names, place in ignored, number, file)
+    images = collector.options.images
+    try:
+        if entry is not None:
+            key = resolve(text(entry.get("source"), "source"), root, images)
+            size = (entry.get("width"), entry.get("height"))
+        else:
+            picture = _image_of(file, images)
+            if picture is None:
+                raise Wrong("has no image beside it or in images/, so shares of the page cannot become px")
+            key = PageKey(picture)
+            size = size_of_image(key)
+    except Wrong as exc:
+        collector.expect(len(rows))
+        collector.refuse(where, str(exc), len(rows))
+        return
+    mention = collector.page(key, size, where.at("size"), len(rows))
+    if mention is None:
+        return
+    if side:
+        collector.splits[key] = side
+    ignored = entry.get("ignore") if entry else None
+    places = set(ignored) if isinstance(ignored, list) else set()
+    collector.each(
+        range(len(rows)),
+        lambda place: Where("", rows[place][0], str(file)),
+        lambda place, spot: _line(collector, mention, rows[place][1], found, place in places, spot),
+        mention,
+    )
 
 
 def _line(
-    collector: Collector,
-    key: PageKey,
-    words: list[str],
-    size: tuple[int, int],
-    names: dict[int, str],
-    ignore: bool,
-    number: int,
-    file: Path,
+    collector: Collector, mention: int, words: list[str], found: _Set, ignore: bool, where: Where
 ) -> None:
     try:
-        values = [float(word) for word in words]
-        label = names[int(words[0])]
-    except ValueError:
-        collector.problem("", f"is {' '.join(words)!r:.100}; numbers are needed", number, file)
-        return
-    except KeyError:
-        collector.problem("class", f"is {words[0]}, which data.yaml has no name for", number, file)
-        return
-    if len(values) in (5, 6):
+        values = numbers(words, len(words), "")
+        number = whole(words[0], "")
+    except Wrong as exc:
+        raise Wrong(f"is {' '.join(words)!r:.100}; numbers are needed") from exc
+    if number not in found.names:
+        raise Wrong(f"is {words[0]}, which data.yaml has no name for", "class")
+    count, shape, score = len(values), "box", None
+    posed = 5 + found.points[0] * found.points[1] if found.points is not None else -1
+    if count in (5, 6) or count in (posed, posed + 1):
         x, y, w, h = values[1:5]
-        ratios: tuple[float, ...] | None = (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
+        sides = [x - w / 2, y - h / 2, x + w / 2, y + h / 2]
+        shape = "box" if count in (5, 6) else "key points"
+        score = checked_score(values[-1]) if count in (6, posed + 1) else None
+    elif count >= 7 and count % 2:
+        sides = around(pairs_of(values[1:], ""), "", 3)
+        shape = "rotated box" if count == 9 else "polygon"
     else:
-        ratios = hull(list(zip(values[1::2], values[2::2], strict=False))) if len(values) >= 7 else None
-    if ratios is None:
-        collector.problem(
-            "", f"has {len(values)} numbers; 5 are needed: class x y width height", number, file
+        raise Wrong(
+            f"has {count} numbers; 5 are needed: class x y width height, or pairs of a polygon; "
+            "for key points data.yaml must have kpt_shape"
         )
-        return
-    sides = snapped([ratio * size[place % 2] for place, ratio in enumerate(ratios)])
-    collector.box(key, label, sides, ignore=ignore, line=number, file=file)
+    collector.box(
+        mention, found.names[number], sides, where, ignore=ignore, share=True, score=score, shape=shape
+    )
 
 
-def _image_of(file: Path, images: PathLike | None) -> Path | None:
-    folders = [Path(*_swapped(file.parent.parts, "labels", "images")), file.parent]
-    for folder in [Path(images)] if images is not None else folders:
-        for suffix in IMAGE_SUFFIXES:
-            for name in (file.with_suffix(suffix).name, file.with_suffix(suffix.upper()).name):
-                if (folder / name).is_file():
-                    return folder / name
+def _image_of(file: Path, images: PathLike | None) -> str | None:
+    folders = (
+        [Path(images)] if images is not None else [_swapped(file.parent, "labels", "images"), file.parent]
+    )
+    for folder in folders:
+        stem = file.name.removesuffix(file.suffix)
+        found = image_of(folder, stem)
+        if found is not None and Path(found) != file:
+            return found
     return None
 
 
@@ -227,9 +370,14 @@ def write_yolo(labels: LabelSet, path: PathLike) -> None:
         page, (width, height) = labels[key], labels.size(key)
         scale = np.array([width, height, width, height], dtype=np.float64)
         ratios = (page.boxes / scale).tolist()
+        scores = (
+            [f" {score!r}" for score in labels.scores[key].tolist()]
+            if key in labels.scores
+            else [""] * len(page)
+        )
         rows = [
-            f"{number} {(x0 + x1) / 2!r} {(y0 + y1) / 2!r} {x1 - x0!r} {y1 - y0!r}\n"
-            for number, (x0, y0, x1, y1) in zip(page.class_ids.tolist(), ratios, strict=True)
+            f"{number} {(x0 + x1) / 2!r} {(y0 + y1) / 2!r} {x1 - x0!r} {y1 - y0!r}{score}\n"
+            for number, (x0, y0, x1, y1), score in zip(page.class_ids.tolist(), ratios, scores, strict=True)
         ]
         write_text(file, "".join(rows))
         entry: dict[str, Any] = {"source": relative(key, root), "width": width, "height": height}

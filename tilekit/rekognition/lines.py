@@ -21,6 +21,7 @@ Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 DETECTION = "groundtruth/object-detection"
 CLASSIFICATION = "groundtruth/image-classification"
 MULTILABEL = "groundtruth/image-classification-multilabel"
+SEGMENTATION = "groundtruth/semantic-segmentation"
 VERIFICATION = "groundtruth/label-verification"
 METADATA = "-metadata"
 
@@ -140,7 +141,7 @@ def decode_plain(raw: bytes) -> Any:
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         raise ValueError(_broken(raw, exc)) from exc
     except RecursionError as exc:
-        raise ValueError("is nested too deeply to be a manifest line") from exc
+        raise ValueError("is nested too deeply to be labels") from exc
 
 
 def iter_batches(file: IO[bytes], limit: int) -> Iterator[tuple[int, int, list[bytes]]]:
@@ -173,7 +174,12 @@ def iter_lines(file: IO[bytes], limit: int) -> Iterator[tuple[int, bytes]]:
 
 def is_number(value: object) -> bool:
     """Whether a JSON value is a finite number (true and false are not)."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # 10**400
+        return False
 
 
 def _broken(raw: bytes, exc: Exception) -> str:
