@@ -21,8 +21,10 @@ SUFFIX = {
     "cvat": "x.xml",
     "csv": "x.csv",
     "geojson": "x.geojson",
+    "datumaro": "x.json",
 }
-SELF_CONTAINED = [name for name in WRITABLE if name not in ("open-images",)]
+SPARE = ("open-images", "createml", "via", "dota", "kitti")
+SELF_CONTAINED = [name for name in WRITABLE if name not in SPARE]
 """Formats that hold sizes, pages without boxes and pages of a PDF; the others have tests of their own."""
 SUFFIX |= {"label-studio": "ls.json", "pdf-points": "points.json"}
 

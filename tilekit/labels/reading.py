@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 
 from tilekit.errors import InvalidArgument, LabelError
-from tilekit.labels.coco import read_coco, write_coco
+from tilekit.labels.coco import coco_files, read_coco, write_coco
+from tilekit.labels.createml import createml_files, read_createml, write_createml
 from tilekit.labels.csv_table import (
     OPEN_IMAGES,
     columns,
@@ -23,18 +24,36 @@ from tilekit.labels.csv_table import (
     write_open_images,
 )
 from tilekit.labels.cvat import read_cvat, write_cvat
+from tilekit.labels.datumaro_json import datumaro_files, read_datumaro, write_datumaro
 from tilekit.labels.files import open_bytes, read_bytes
 from tilekit.labels.geojson import read_geojson, write_geojson
 from tilekit.labels.ground_truth import read_ground_truth, write_ground_truth
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.label_studio import read_label_studio, write_label_studio
+from tilekit.labels.labelbox import read_labelbox
 from tilekit.labels.labelme import read_labelme, write_labelme
 from tilekit.labels.options import Duplicates, ReadOptions, Units
 from tilekit.labels.pdf_points import FORMAT as PDF_POINTS
 from tilekit.labels.pdf_points import read_pdf_points, write_pdf_points
 from tilekit.labels.sources import PathLike
+from tilekit.labels.supervisely import read_supervisely, supervisely_files
+from tilekit.labels.text_files import (
+    dota_files,
+    is_dota,
+    is_kitti,
+    is_wider,
+    kitti_files,
+    read_dota,
+    read_kitti,
+    read_wider,
+    write_dota,
+    write_kitti,
+)
+from tilekit.labels.via import COLUMNS as VIA
+from tilekit.labels.via import read_via, write_via
 from tilekit.labels.voc import read_voc, write_voc
-from tilekit.labels.yolo import find_config, read_yolo, write_yolo
+from tilekit.labels.vott import read_vott
+from tilekit.labels.yolo import find_config, is_darknet, read_yolo, write_yolo
 from tilekit.storage.local import storage_errors
 
 _READERS: dict[str, Callable[..., LabelSet]] = {
@@ -49,6 +68,15 @@ _READERS: dict[str, Callable[..., LabelSet]] = {
     "open-images": read_open_images,
     "geojson": read_geojson,
     PDF_POINTS: read_pdf_points,
+    "createml": read_createml,
+    "via": read_via,
+    "vott": read_vott,
+    "dota": read_dota,
+    "kitti": read_kitti,
+    "wider": read_wider,
+    "datumaro": read_datumaro,
+    "supervisely": read_supervisely,
+    "labelbox": read_labelbox,
 }
 _WRITERS: dict[str, Callable[..., Any]] = {
     "ground-truth": write_ground_truth,
@@ -62,12 +90,17 @@ _WRITERS: dict[str, Callable[..., Any]] = {
     "open-images": write_open_images,
     "geojson": write_geojson,
     PDF_POINTS: write_pdf_points,
+    "createml": write_createml,
+    "via": write_via,
+    "dota": write_dota,
+    "kitti": write_kitti,
+    "datumaro": write_datumaro,
 }
 FORMATS = tuple(_READERS)
 """Names of the formats, as `format=` takes them."""
 WRITABLE = tuple(_WRITERS)
 """Those of them that write_labels writes."""
-FOLDERS = ("voc", "yolo", "labelme")
+FOLDERS = ("voc", "yolo", "labelme", "dota", "kitti")
 """Formats that are written as a folder."""
 _HEAD = 64 * 1024
 _XML_ROOT = re.compile(rb"<([A-Za-z_][\w.-]*)[\s>/]")
@@ -93,6 +126,7 @@ def read_labels(
     format says, and px that all lie within 0..1 are a problem. `options` go to the format's own reader.
     Raises LabelError, StorageNotFound, StorageDenied, InvalidArgument.
     """
+    path = path if format is not None else only_file(path)
     chosen = _known(format) if format is not None else detect_format(path)
     try:
         found = _READERS[chosen](path, ReadOptions(strict, images, duplicates, units), **options)
@@ -131,15 +165,49 @@ def _known(format: str) -> str:
     return format
 
 
+_FOLDER_FILES: dict[str, Callable[[Path], list[Path]]] = {
+    "coco": coco_files,
+    "datumaro": datumaro_files,
+    "supervisely": supervisely_files,
+    "createml": createml_files,
+    "dota": dota_files,
+    "kitti": kitti_files,
+}
+"""Formats of folders -> their files there."""
+
+
 def _folder_format(folder: Path) -> str | None:
     if find_config(folder) is not None or (folder / "classes.txt").is_file():
         return "yolo"
+    for name, files in _FOLDER_FILES.items():
+        if files(folder):
+            return name
     for file in sorted(folder.rglob("*")):
         if file.suffix.lower() in (".xml", ".json") and file.is_file():
-            found = _file_format(file)
+            found = _quietly(file)
             if found in ("voc", "labelme"):
                 return found
     return None
+
+
+def only_file(path: PathLike) -> PathLike:
+    """The one label file in a folder that is no format of folders; else the path as it is."""
+    if not os.path.isdir(path) or _folder_format(Path(path)) is not None:
+        return path
+    endings = (".xml", ".json", ".csv", ".manifest", ".jsonl", ".ndjson", ".geojson")
+    files = [
+        file for file in sorted(Path(path).iterdir()) if file.suffix.lower() in endings and file.is_file()
+    ]
+    found = [file for file in files if _quietly(file) is not None]
+    return found[0] if len(found) == 1 else path
+
+
+def _quietly(file: Path) -> str | None:
+    """The format of a file; None where it has none, or is broken."""
+    try:
+        return _file_format(file)
+    except LabelError:
+        return None
 
 
 def _file_format(path: PathLike) -> str | None:
@@ -155,6 +223,8 @@ def _file_format(path: PathLike) -> str | None:
     if text[:1] in (b"{", b"["):
         return _json_format(path, text)
     if Path(os.fspath(path)).suffix.lower() in (".yaml", ".yml"):
+        return "yolo"
+    if Path(os.fspath(path)).suffix.lower() == ".data" and is_darknet(path):
         return "yolo"
     return _table_format(text)
 
@@ -174,13 +244,15 @@ def _json_format(path: PathLike, text: bytes) -> str | None:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         if b'"source-ref"' in text:
             return "ground-truth"
+        if b'"data_row"' in lines[0]:
+            return "labelbox"
         if b'"detections"' in lines[0]:
             raise LabelError(
                 f"{os.fspath(path)}: holds detections, not labels; use read_predictions"
             ) from exc
         raise LabelError(f"{os.fspath(path)}: not JSON: {exc}") from exc
     if isinstance(document, list):
-        return "geojson" if document and b'"Feature"' in bytes(document[0])[:2000] else "label-studio"
+        return _list_format(document)
     keys = document.keys()
     if "detections" in keys and "source" in keys:
         raise LabelError(f"{os.fspath(path)}: holds detections, not labels; use read_predictions")
@@ -192,7 +264,46 @@ def _json_format(path: PathLike, text: bytes) -> str | None:
         return "coco"
     if "source-ref" in keys:
         return "ground-truth"
-    return PDF_POINTS if "pages" in keys and bytes(document.get("format", b"")) == b'"pdf-points"' else None
+    if "pages" in keys and bytes(document.get("format", b"")) == b'"pdf-points"':
+        return PDF_POINTS
+    return _object_format(document)
+
+
+_OBJECTS: tuple[tuple[str, frozenset[str]], ...] = (
+    ("datumaro", frozenset({"items", "categories"})),
+    ("vott", frozenset({"assets"})),
+    ("vott", frozenset({"asset", "regions"})),
+    ("labelbox", frozenset({"data_row"})),
+    ("supervisely", frozenset({"objects", "size"})),
+    ("via", frozenset({"_via_img_metadata"})),
+    ("via", frozenset({"metadata", "file", "view"})),
+)
+"""Formats of JSON objects, by the keys that make them."""
+
+
+def _object_format(document: dict[str, msgspec.Raw]) -> str | None:
+    for name, keys in _OBJECTS:
+        if keys <= document.keys():
+            return name
+    first = bytes(next(iter(document.values()), b""))
+    return "via" if b'"regions"' in first and b'"filename"' in first else None
+
+
+def _list_format(document: list[msgspec.Raw]) -> str:
+    first = bytes(document[0]) if document else b""
+    if b'"Feature"' in first[:2000]:
+        return "geojson"
+    if b'"Labeled Data"' in first or b'"External ID"' in first or b'"data_row"' in first:
+        return "labelbox"
+    try:
+        entry = msgspec.json.decode(first, type=dict[str, msgspec.Raw]) if document else {}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return "label-studio"
+    named = any(bytes(entry.get(name, b""))[:1] == b'"' for name in ("image", "imagefilename", "filename"))
+    boxes = bytes(entry.get("annotations", entry.get("annotation", b"")))
+    if named and "data" not in entry and boxes[:1] == b"[" and b'"result"' not in boxes:
+        return "createml"
+    return "label-studio"
 
 
 def _is_json(line: bytes) -> bool:
@@ -204,10 +315,16 @@ def _is_json(line: bytes) -> bool:
 
 
 def _table_format(text: bytes) -> str | None:
-    first = text.decode("utf-8", "replace").split("\n", 1)[0].strip()
+    lines = text.decode("utf-8", "replace").splitlines()[:5]
+    for name, fits in (("dota", is_dota), ("kitti", is_kitti), ("wider", is_wider)):
+        if fits(lines):
+            return name
+    first = lines[0].strip()
     header = next(csv.reader([first], delimiter=delimiter_of(first)), [])
     if set(OPEN_IMAGES) <= set(header):
         return "open-images"
+    if set(VIA) <= set(header):
+        return "via"
     try:
         columns(header)
     except LabelError:
