@@ -12,10 +12,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import tilekit
 from tilekit.errors import InvalidArgument, StorageFull
 
 PACKAGES = (
-    "numpy", "pyvips", "pyvips-binary", "numba", "simplejpeg", "boto3", "sahi", "supervision", "image-slicer",
+    "numpy", "pyvips", "pyvips-binary", "numba", "simplejpeg", "imagecodecs", "isal", "boto3", "sahi", "supervision", "image-slicer",
     "opencv-python-headless", "lsnms", "powerboxes", "ensemble-boxes", "pillow", "tifffile", "large-image",
     "tiatoolbox", "torchvision", "globox", "pycocotools", "rasterio", "s3transfer",
 )  # fmt: skip
@@ -36,8 +37,8 @@ def machine() -> dict[str, Any]:
 
 def versions() -> dict[str, str | None]:
     """Versions of tilekit and of every peer; None where it is not installed."""
-    found: dict[str, str | None] = {}
-    for name in ("tilekit", *PACKAGES):
+    found: dict[str, str | None] = {"tilekit": tilekit.__version__}
+    for name in PACKAGES:
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

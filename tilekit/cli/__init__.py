@@ -10,6 +10,7 @@ import click
 
 import tilekit
 from tilekit.cli.output import run_guarded
+from tilekit.cli.speaking import speak_in_options
 
 # name -> (module, attribute, one-line help). The help stands here so that `--help` loads no command.
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -73,12 +74,21 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "Process many scans, resumable, on one machine or a cluster.",
     ),
     "local": ("tilekit.cli.local", "local", "Serve a local Rekognition Custom Labels that really trains."),
+    "doctor": (
+        "tilekit.cli.doctor",
+        "doctor",
+        "Say what is installed, what can be read, and what this machine has.",
+    ),
     "demo": ("tilekit.cli.demo", "demo", "Whole pages against tiles on made or own pages, start to report."),
 }
 
 
 class LazyGroup(click.Group):
     """A group whose commands are imported only when one is called or its own help is asked for."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._prepared: set[str] = set()
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Command names in the order of the work."""
@@ -90,7 +100,10 @@ class LazyGroup(click.Group):
             return None
         module, attribute, _ = COMMANDS[cmd_name]
         command: click.Command = getattr(import_module(module), attribute)
-        _refuse_empty(command)
+        if cmd_name not in self._prepared:
+            self._prepared.add(cmd_name)
+            _refuse_empty(command)
+            speak_in_options(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -109,6 +109,10 @@ class Access:
             raise InvalidArgument(
                 "no AWS region is set; give region=, set AWS_DEFAULT_REGION or put it into the profile"
             ) from exc
+        except botocore.exceptions.InvalidRegionError as exc:
+            raise InvalidArgument(
+                f"region={self.region!r} is no region; write one such as eu-west-1"
+            ) from exc
         except ValueError as exc:
             raise InvalidArgument(f"endpoint_url={self.endpoint_url!r} is not a URL: {exc}") from exc
 

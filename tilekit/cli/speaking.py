@@ -1,0 +1,84 @@
+"""What the library says of its parameters, said of the command's options: `quality=0` becomes `--quality 0`.
+
+The one mapping between the two. A parameter and its option have the same name except for those in `_OTHER_NAMES`;
+what a command has no option for stays in the library's words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import click
+
+from tilekit.errors import TilekitError
+
+_OTHER_NAMES = {
+    "region_name": "--region", "endpoint_url": "--endpoint", "tile_size": "--tile", "whole_side": "--whole",
+    "inputs": "INPUTS", "source": "SCAN", "path": "FILE", "truth": "TRUTH", "predictions": "PREDICTIONS",
+}  # fmt: skip
+_PARAMETER = re.compile(r"\b([a-z_]+)=(?!=)(\"[^\"]*\"|'[^']*'|True\b|False\b|None\b|)")
+_TILING = re.compile(r"Tiling\(tile=\((\d+), (\d+)\)\)|Tiling\((?:tile=)?(\d+)(?:, (?:overlap=)?(\d+))?\)")
+
+
+def speak_in_options(command: click.Command) -> None:
+    """Let errors of the library that leave this command, or those in its group, name its options."""
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            speak_in_options(inner)
+        return
+    names = options_of(command)
+    call: Callable[[click.Context], Any] = command.invoke
+
+    def invoke(ctx: click.Context) -> Any:
+        try:
+            return call(ctx)
+        except TilekitError as exc:
+            exc.args = (in_options(str(exc), names), *exc.args[1:])
+            raise
+
+    command.invoke = invoke  # type: ignore[method-assign]
+
+
+def options_of(command: click.Command) -> dict[str, tuple[str, bool]]:
+    """Parameter -> (the option's longest name, whether it is a flag), as this command has them."""
+    names = {name: (option, False) for name, option in _OTHER_NAMES.items()}
+    every = {option for part in command.params for option in part.opts}
+    names = {name: found for name, found in names.items() if found[0] in every or found[0].isupper()}
+    for part in command.params:
+        if isinstance(part, click.Option):
+            longest = max(
+                (name for name in part.opts if name.startswith("--")), key=len, default=part.opts[0]
+            )
+            for name in (part.name, longest.lstrip("-").replace("-", "_")):
+                names[str(name)] = (longest, bool(part.is_flag))
+    return names
+
+
+def in_options(message: str, names: Mapping[str, tuple[str, bool]]) -> str:
+    """The message with parameters that are options of the command named as such."""
+    if "tile" in names:
+        message = _TILING.sub(_tiling, message)
+    return _PARAMETER.sub(lambda match: _option(match, names), message)
+
+
+def _option(match: re.Match[str], names: Mapping[str, tuple[str, bool]]) -> str:
+    name, value = match.groups()
+    if name not in names:
+        return match.group()
+    option, flag = names[name]
+    if value == "True" and flag:
+        return option
+    if not value and match.end() == len(match.string):
+        return option
+    quoted = value[1:-1] if value[:1] in "\"'" and " " not in value and value[1:-1] else value
+    space = "" if not value and match.string[match.end()] in " ,.;:)" else " "
+    return f"{option}{space}{quoted}"
+
+
+def _tiling(match: re.Match[str]) -> str:
+    width, height, tile, overlap = match.groups()
+    return f"--tile {max(int(width), int(height)) if width else tile}" + (
+        f" --overlap {overlap}" if overlap else ""
+    )
