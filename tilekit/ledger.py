@@ -8,16 +8,18 @@ whole or not at all, also after kill -9; `durable` waits for the disk as well.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from tilekit.errors import LedgerError, StorageError
+from tilekit.errors import LedgerError, StorageError, StorageFull, StorageLost
 
+_BATCH = 1000
 State = Literal["started", "done", "failed"]
 _MARK = 0x74696C65  # "tile", SQLite's application_id
 _SCHEMA = """
@@ -48,6 +50,7 @@ class Ledger:
     def __init__(self, path: str | Path, *, durable: bool = False) -> None:
         self.path = Path(path)
         self._lock = threading.Lock()
+        self._marks: list[tuple[str]] = []
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None, timeout=60)
@@ -59,10 +62,11 @@ class Ledger:
             if mark == 0:
                 self._db.execute(f"PRAGMA application_id = {_MARK}")
             self._db.execute(_SCHEMA)
+            self._db.execute("CREATE TEMP TABLE seen (key TEXT PRIMARY KEY) WITHOUT ROWID")
         except (OSError, sqlite3.Error) as exc:
             raise self._error(exc) from exc
 
-    def __enter__(self) -> Ledger:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -103,6 +107,38 @@ class Ledger:
             self._db.executemany("DELETE FROM task WHERE key = ?", ((key,) for key in keys))
             self._db.execute("COMMIT")
 
+    def mark(self, key: str) -> None:
+        """Remember, until this ledger is closed, that `key` was come across; on disk, so memory does not grow."""
+        self._marks.append((key,))
+        if len(self._marks) >= _BATCH:
+            self._write_marks()
+
+    def is_seen(self, key: str) -> bool:
+        """Whether `key` was marked."""
+        self._write_marks()
+        with self._lock, self._errors():
+            return self._db.execute("SELECT 1 FROM seen WHERE key = ?", (key,)).fetchone() is not None
+
+    def unseen(self) -> Iterator[Record]:
+        """Records that were not marked, in key order, a bounded page at a time."""
+        self._write_marks()
+        last = ""
+        while True:
+            with self._lock, self._errors():
+                rows = self._db.execute(
+                    "SELECT * FROM task WHERE key > ? AND key NOT IN (SELECT key FROM seen) ORDER BY key LIMIT 1000",
+                    (last,),
+                ).fetchall()
+            if not rows:
+                return
+            yield from (Record(row[0], row[1], row[2], json.loads(row[3])) for row in rows)
+            last = rows[-1][0]
+
+    def _write_marks(self) -> None:
+        with self._lock, self._errors():
+            marks, self._marks = self._marks, []
+            self._db.executemany("INSERT OR IGNORE INTO seen VALUES (?)", marks)
+
     def records(self, state: State | None = None) -> Iterator[Record]:
         """All records in key order, a bounded page at a time (memory does not grow with the ledger)."""
         last = ""
@@ -140,6 +176,12 @@ class Ledger:
         if "locked" in text:
             return LedgerError(
                 f"{self.path}: another run is writing this ledger; wait for it or use another output"
+            )
+        if "disk is full" in text or (isinstance(exc, OSError) and exc.errno == errno.ENOSPC):
+            return StorageFull(f"{self.path}: no space is left for the ledger; free some and run again")
+        if "disk I/O error" in text:
+            return StorageLost(
+                f"{self.path}: the ledger's disk cannot be written ({text}); run again when it can"
             )
         if "not a database" in text or "malformed" in text:
             return LedgerError(f"{self.path}: is not a ledger, or is damaged; move it away to start afresh")

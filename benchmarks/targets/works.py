@@ -162,9 +162,12 @@ def archived(source, out, workers):
 def rerun(source, out, state):
     """A rerun over a ledger in which all is done."""
     from tilekit import TileJob, Tiling, process_archive
+    from tilekit.archive import ArchiveOptions
 
     def work():
-        done = process_archive(source, out, TileJob(Tiling(1024, 128)), workers=1, state=state)
+        done = process_archive(
+            source, out, TileJob(Tiling(1024, 128)), workers=1, options=ArchiveOptions(state=state)
+        )
         return {"done": done.done, "skipped": done.skipped}
 
     return work

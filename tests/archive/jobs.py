@@ -15,7 +15,7 @@ from typing import Any
 from tilekit.archive.working import Task
 from tilekit.errors import ScanCorrupt
 from tilekit.ledger import Record
-from tilekit.scans.scan import Scan, ScanInfo
+from tilekit.scans.scan import Scan
 from tilekit.storage.local import write_text
 
 
@@ -31,8 +31,8 @@ class NoteJob:
     def recipe(self) -> str:
         return self.text
 
-    def cost(self, info: ScanInfo) -> int:
-        return 10**12 if "huge" in info.key.source else self.bytes_each
+    def cost(self, scan: Scan) -> int:
+        return 10**12 if "huge" in scan.key.source else self.bytes_each
 
     def session(self) -> AbstractContextManager[None]:
         return contextlib.nullcontext()

@@ -13,7 +13,7 @@ import pytest
 from tests.archive.jobs import NoteJob
 from tests.archive.test_storage import Faulty
 from tests.archive.test_storage import faulty as faulty
-from tilekit.archive import Source, Task, iter_sources, process_archive
+from tilekit.archive import ArchiveOptions, Source, Task, iter_sources, process_archive
 from tilekit.archive.prefetching import Prefetch
 from tilekit.archive.working import run_task
 from tilekit.errors import InvalidArgument, StorageError
@@ -88,7 +88,12 @@ def test_archives_on_this_machine_and_elsewhere(bucket: S3Store, tmp_path: Path)
     """With worker processes scans come ahead of them; other executors stage for themselves."""
     for name, executor in (("here", None), ("there", ThreadPoolExecutor(2))):
         summary = process_archive(
-            "s3://ahead/in", tmp_path / name, NoteJob(), executor, workers=2, staging=3 * len(PAGE)
+            "s3://ahead/in",
+            tmp_path / name,
+            NoteJob(),
+            executor,
+            workers=2,
+            options=ArchiveOptions(staging=3 * len(PAGE)),
         )
         assert summary.failures == {}
         assert summary.done == 8

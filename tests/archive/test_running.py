@@ -12,7 +12,7 @@ import pytest
 import simplejpeg
 
 from tests.archive.jobs import NoteJob
-from tilekit.archive import archive_status, merge_ledgers, process_archive, verify_archive
+from tilekit.archive import ArchiveOptions, archive_status, merge_ledgers, process_archive, verify_archive
 from tilekit.archive.locking import run_lock
 from tilekit.errors import InvalidArgument, LedgerError, StorageNotFound, TilekitError
 
@@ -70,7 +70,9 @@ def test_failures_are_set_aside_with_their_reason(tmp_path: Path) -> None:
     assert set(notes(out)) == {"a.jpg.note"}
     again = process_archive(source, out, NoteJob(), ThreadPoolExecutor(2))
     assert (again.failed, again.set_aside, again.skipped) == (1, 3, 1)  # the one that changes is tried again
-    retried = process_archive(source, out, NoteJob(), ThreadPoolExecutor(2), retry_failed=True)
+    retried = process_archive(
+        source, out, NoteJob(), ThreadPoolExecutor(2), options=ArchiveOptions(retry_failed=True)
+    )
     assert retried.failed == 4
 
 
@@ -90,13 +92,17 @@ def test_the_standard_pool_breaks_with_a_clear_sentence(tmp_path: Path) -> None:
 
 def test_a_page_too_big_for_its_share_runs_alone(tmp_path: Path) -> None:
     source = scans(tmp_path / "in", *(f"{i}.jpg" for i in range(20)), "huge.jpg")
-    summary = process_archive(source, tmp_path / "out", NoteJob(), ThreadPoolExecutor(4), memory=10**6)
+    summary = process_archive(
+        source, tmp_path / "out", NoteJob(), ThreadPoolExecutor(4), options=ArchiveOptions(memory=10**6)
+    )
     assert (summary.done, summary.failed) == (21, 0)
 
 
 def test_max_failures_stops_the_run(tmp_path: Path) -> None:
     source = scans(tmp_path / "in", *(f"corrupt{i}.jpg" for i in range(50)))
-    summary = process_archive(source, tmp_path / "out", NoteJob(), ThreadPoolExecutor(1), max_failures=3)
+    summary = process_archive(
+        source, tmp_path / "out", NoteJob(), ThreadPoolExecutor(1), options=ArchiveOptions(max_failures=3)
+    )
     assert summary.stopped
     assert summary.failed < 10
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 import tarfile
 import zipfile
 
@@ -174,6 +175,7 @@ def test_index_fields(page, tmp_path):
         "source": str(page[0]), "page": 0, "tile": 1, "row": 0, "col": 1, "x": 96, "y": 0,
         "width": 128, "height": 128, "file": "plan.p0.x96.y0.w128.h128.jpg",
         "bytes": (tmp_path / "plan.p0.x96.y0.w128.h128.jpg").stat().st_size, "quality": 90, "blank": False,
+        "crc32": zlib.crc32((tmp_path / "plan.p0.x96.y0.w128.h128.jpg").read_bytes()),
     }  # fmt: skip
     tiling = json.loads((tmp_path / "tiling.json").read_text())
     assert tk.Tiling.from_json(tiling["tiling"]) == TILING

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tilekit.archive.inspecting import merge_ledgers as merge_ledgers
     from tilekit.archive.inspecting import verify_archive as verify_archive
     from tilekit.archive.jobs import TileJob as TileJob
+    from tilekit.archive.options import ArchiveOptions as ArchiveOptions
     from tilekit.archive.retrying import retry_archive as retry_archive
     from tilekit.archive.running import process_archive as process_archive
     from tilekit.archive.sources import Shard as Shard
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from tilekit.archive.working import Task as Task
 
 _HOME = {
+    "ArchiveOptions": "options",
     "ArchiveStatus": "inspecting",
     "ArchiveSummary": "summary",
     "DatasetJob": "dataset",

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from tilekit.archive.options import ArchiveOptions
 from tilekit.archive.sources import Shard
 from tilekit.archive.working import WholeJob
 from tilekit.errors import InvalidArgument, StorageNotFound
@@ -20,9 +21,7 @@ def check_run(
     *,
     workers: int | None = None,
     shard: Shard | str | None = None,
-    max_failures: int | None = None,
-    memory: int | None = None,
-    staging: int | None = None,
+    options: ArchiveOptions | None = None,
 ) -> None:
     """Refuse what `process_archive` cannot do: InvalidArgument naming the argument, StorageNotFound.
 
@@ -34,18 +33,17 @@ def check_run(
         raise InvalidArgument(
             f"job={job!r} must be a TileJob, DetectJob or DatasetJob, such as TileJob(tiling)"
         )
-    for name, value, least in (
-        ("workers", workers, 1),
-        ("max_failures", max_failures, 0),
-        ("memory", memory, 1),
-        ("staging", staging, 1),
-    ):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
-            raise InvalidArgument(f"{name}={value!r} must be a whole number of at least {least}")
+    if options is not None and not isinstance(options, ArchiveOptions):
+        raise InvalidArgument(f"options={options!r} must be an ArchiveOptions")
+    if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
+        raise InvalidArgument(f"workers={workers!r} must be a whole number of at least 1")
     if isinstance(shard, str):
         Shard.parse(shard)
-    if isinstance(job, WholeJob) and shard is not None:
-        raise InvalidArgument("a dataset is split and sampled as a whole; run it without shard=")
+    joined = options is not None and options.join
+    if joined and shard is not None:
+        raise InvalidArgument("give either join, which shares out the work itself, or shard=")
+    if isinstance(job, WholeJob) and (shard is not None or joined):
+        raise InvalidArgument("a dataset is split and sampled as a whole; run it without shard= or join")
     if isinstance(job, WholeJob) and len(inputs) != 1:
         raise InvalidArgument("a DatasetJob takes one label file as its input")
     for item in inputs:

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, fields
 from typing import Any
 
+from tilekit.archive.admitting import usable_memory
 from tilekit.archive.executors import Pool, is_lost_worker
+from tilekit.archive.faults import place_fault
+from tilekit.archive.jobs import PROCESS
+from tilekit.archive.options import ArchiveOptions
 from tilekit.archive.summary import ArchiveSummary
 from tilekit.archive.working import WholeJob
 from tilekit.datasets.building import tile_dataset
 from tilekit.datasets.carrying import Slivers
 from tilekit.datasets.summary import DatasetSummary
+from tilekit.errors import TilekitError
 from tilekit.grid import Tiling
 from tilekit.labels.label_set import LabelSet
 from tilekit.scans.encoding import ImageFormat, Subsampling
+from tilekit.storage.local import remove_parts
+from tilekit.storage.s3 import is_s3
+
+_DIED = "its worker died twice (killed for memory, or a crash in a decoder)"
 
 
 @dataclass(frozen=True)
@@ -49,48 +59,107 @@ class DatasetJob(WholeJob):
         labels: LabelSet | str | os.PathLike[str],
         out: str | os.PathLike[str],
         pool: Pool,
+        options: ArchiveOptions,
+        on_event: Callable[[dict[str, Any]], None] | None = None,
     ) -> ArchiveSummary:
         """The dataset, its pages written on `pool`."""
         started = time.perf_counter()
         settings = {field.name: getattr(self, field.name) for field in fields(self)}
-        built = tile_dataset(
-            labels,
-            out,
-            **settings,
-            workers=pool.size,
-            strict=False,
-            executor=Stubborn(pool),
-        )
-        return summary_of(built, time.perf_counter() - started)
+        crew = Stubborn(pool, options, on_event)
+        try:
+            built = tile_dataset(labels, out, **settings, workers=pool.size, strict=False, executor=crew)
+        except TooManyFailures as exc:
+            crew.summary.stopped = str(exc)
+        except TilekitError as exc:
+            if not (reason := place_fault(exc, writing=True)):
+                raise
+            crew.summary.stopped = reason
+        else:
+            crew.summary = summary_of(built, 0.0)
+        finally:
+            if crew.lost and not is_s3(out):  # what killed workers had half written
+                remove_parts(out)
+        crew.summary.retried = crew.lost
+        crew.summary.seconds = time.perf_counter() - started
+        return crew.summary
+
+
+class TooManyFailures(TilekitError):
+    """More pages failed than were allowed."""
 
 
 class Stubborn:
-    """Tries a page once more when its worker died; then it is set aside with that reason."""
+    """Tries a page once more when its worker died; then it is set aside with that reason.
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-        self.retried = 0
+    Pages in flight stay within the options' memory; more failures than allowed end the run; events are told.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        options: ArchiveOptions | None = None,
+        on_event: Callable[[dict[str, Any]], None] | None = None,
+    ) -> None:
+        self._pool, self._options, self._on_event = pool, options or ArchiveOptions(), on_event
+        self._memory = self._options.memory or usable_memory()
+        self._changed = threading.Condition()
+        self._flying = 0
+        self.lost = 0
+        self.summary = ArchiveSummary()
 
     def submit(self, fn: Callable[..., Any], /, *args: Any) -> Future[Any]:
-        """Start `fn(*args)`, which gives (bytes, reason)."""
+        """Start `fn(task)`, which gives (bytes, reason), once there is memory for it."""
         outer: Future[Any] = Future()
-        self._start(outer, fn, args, 1)
+        task = args[0]
+        cost = page_cost(task)
+        with self._changed:
+            while self._flying and self._flying + cost > self._memory:
+                self._changed.wait()
+            most = self._options.max_failures
+            if most is not None and self.summary.failed > most:
+                raise TooManyFailures(f"more than {most} pages failed")
+            self._flying += cost
+        self._start(outer, fn, task, cost, 1)
         return outer
 
-    def _start(self, outer: Future[Any], fn: Callable[..., Any], args: tuple[Any, ...], tries: int) -> None:
+    def _start(self, outer: Future[Any], fn: Callable[..., Any], task: Any, cost: int, tries: int) -> None:
+        began = time.perf_counter()
+
         def land(inner: Future[Any]) -> None:
             error = inner.exception()
-            if error is None:
-                outer.set_result(inner.result())
-            elif not is_lost_worker(error):
+            if error is not None and is_lost_worker(error) and tries:
+                self.lost += 1
+                self._start(outer, fn, task, cost, tries - 1)
+                return
+            result = inner.result() if error is None else (0, _DIED)
+            self._end(task, cost, result[1] if error is None or is_lost_worker(error) else "", began)
+            if error is not None and not is_lost_worker(error):
                 outer.set_exception(error)
-            elif tries:
-                self.retried += 1
-                self._start(outer, fn, args, tries - 1)
             else:
-                outer.set_result((0, "its worker died twice (killed for memory, or a crash in a decoder)"))
+                outer.set_result(result)
 
-        self._pool.submit(fn, *args).add_done_callback(land)
+        self._pool.submit(fn, task).add_done_callback(land)
+
+    def _end(self, task: Any, cost: int, reason: str, began: float) -> None:
+        with self._changed:
+            self._flying -= cost
+            key = task.page.key
+            if reason:
+                self.summary.failed += 1
+                self.summary.fail(str(key), reason)
+            else:
+                self.summary.done += 1
+            self._changed.notify_all()
+        if self._on_event is not None:
+            event = {"event": "failed" if reason else "done", "source": key.source, "page": key.page}
+            told = {"reason": reason} if reason else {"tiles": len(task.tiles)}
+            self._on_event(event | told | {"seconds": round(time.perf_counter() - began, 4)})
+
+
+def page_cost(task: Any) -> int:
+    """Bytes at most of a labeled page, by its size alone: three rows of tiles in color, and the process."""
+    grid = task.page.grid(task.tiling)
+    return PROCESS + 3 * int(grid.base_width * min(grid.base_height, 3 * grid.lines.tile))
 
 
 def summary_of(built: DatasetSummary, seconds: float) -> ArchiveSummary:

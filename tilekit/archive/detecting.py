@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from tilekit.archive.jobs import discard_page, page_place, recipe_text, streaming_cost
+from tilekit.archive.jobs import PROCESS, discard_page, page_place, recipe_text
 from tilekit.archive.working import Task
 from tilekit.boxes.merging import MergePolicy
 from tilekit.detection.detecting import detect_tiles
@@ -18,9 +19,10 @@ from tilekit.errors import DetectorError, InvalidArgument
 from tilekit.grid import Tiling
 from tilekit.labels.thresholds import Thresholds, check_thresholds
 from tilekit.ledger import Record
-from tilekit.scans.scan import Scan, ScanInfo
-from tilekit.storage.local import atomic_file, write_text
-from tilekit.storage.s3 import S3Store, is_s3, parse_s3
+from tilekit.scans.scan import Scan
+from tilekit.storage.local import atomic_file
+from tilekit.storage.place import place_of
+from tilekit.storage.s3 import is_s3
 
 _LOOK_AHEAD = 64 * 1024 * 1024
 DETECTIONS_FILE = "detections.jsonl"
@@ -70,9 +72,9 @@ class DetectJob:
         unset = ("thresholds",) if self.thresholds is None else ()
         return recipe_text("detect", self, leave_out=("units", "force", *unset))
 
-    def cost(self, info: ScanInfo) -> int:
+    def cost(self, scan: Scan) -> int:
         """What streaming takes, and the tiles that wait for the detector."""
-        return streaming_cost(info, self.tiling) + _LOOK_AHEAD
+        return PROCESS + scan.cost(scan.grid(self.tiling)) + _LOOK_AHEAD
 
     @contextlib.contextmanager
     def session(self) -> Iterator[None]:
@@ -104,15 +106,13 @@ class DetectJob:
             raise DetectorError(f"{scan.key}: {len(found.failed)} tiles failed, the first with: {reason}")
         name = f"{page_place(task)}.jsonl"
         text = json.dumps(found.to_json(), ensure_ascii=False) + "\n"
-        if is_s3(out):
-            S3Store().put(parse_s3(out) / name, text.encode("utf-8"))
-        else:
-            write_text(Path(out, name), text)
+        data = text.encode("utf-8")
+        place_of(out).put(name, data)
         return {
             "tiles": len(scan.grid(self.tiling)),
             "pixels": scan.width * scan.height,
             "objects": len(found),
-            "outputs": [[name, len(text.encode("utf-8"))]],
+            "outputs": [[name, len(data), zlib.crc32(data)]],
         }
 
     def discard(self, task: Task, out: str) -> None:
@@ -125,7 +125,7 @@ class DetectJob:
             return
         with atomic_file(Path(out, DETECTIONS_FILE)) as file:
             for record in records:
-                for name, _ in record.info.get("outputs", []):
+                for name, *_ in record.info.get("outputs", []):
                     file.write(Path(out, name).read_bytes())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,15 +16,16 @@ from tilekit.errors import InvalidArgument
 from tilekit.grid import Tiling
 from tilekit.ledger import Record
 from tilekit.scans.encoding import ImageFormat, Subsampling
-from tilekit.scans.scan import Scan, ScanInfo
+from tilekit.scans.scan import Scan
 from tilekit.storage.local import parts_of
-from tilekit.storage.s3 import S3Store, is_s3, parse_s3
+from tilekit.storage.place import Place, place_of
+from tilekit.storage.s3 import default_store, is_s3
 from tilekit.tiles.index import TILES_FILE, TILING_FILE
 from tilekit.tiles.sinks import FolderSink, S3Sink, Sink, TarSink, ZipSink
 from tilekit.tiles.writing import make_recipe, tile_scan
 
 Container = Literal["folder", "tar", "zip"]
-_BASE = 64 * 1024 * 1024  # interpreter, libvips and a tile or two
+PROCESS = 80 * 1024 * 1024  # the interpreter and the libraries of a worker
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,9 @@ class TileJob:
         """All settings that shape the tiles."""
         return recipe_text("tile", self, leave_out=("threads",))
 
-    def cost(self, info: ScanInfo) -> int:
-        """Bytes at most: see `streaming_cost`."""
-        return streaming_cost(info, self.tiling)
+    def cost(self, scan: Scan) -> int:
+        """Bytes at most: see `Scan.cost`."""
+        return PROCESS + scan.cost(scan.grid(self.tiling))
 
     @contextlib.contextmanager
     def session(self) -> Iterator[None]:
@@ -84,14 +86,20 @@ class TileJob:
             "bytes": done.bytes,
             "pixels": scan.width * scan.height,
         }
+        if not is_s3(out):
+            self._leave_alone(Path(out, place))
+        root = place_of(out)
         if self.container != "folder":
-            name = f"{place}.{self.container}"
-            return info | {"outputs": [[name, Path(out, name).stat().st_size]]}
-        names = (f"{place}/{TILES_FILE}", f"{place}/{TILING_FILE}")
-        if is_s3(out):
-            store = S3Store()
-            return info | {"outputs": [[name, store.head(parse_s3(out) / name).size] for name in names]}
-        return info | {"outputs": [[name, Path(out, name).stat().st_size] for name in names], "index": place}
+            return info | {"outputs": [output_of(root, f"{place}.{self.container}")]}
+        found = [output_of(root, f"{place}/{name}") for name in (TILES_FILE, TILING_FILE)]
+        return info | {"outputs": found} | ({} if is_s3(out) else {"index": place})
+
+    def _leave_alone(self, place: Path) -> None:
+        """Remove what an earlier run left of this page in another kind of container."""
+        if self.container != "folder":
+            shutil.rmtree(place, ignore_errors=True)
+        for kind in {"tar", "zip"} - {self.container}:
+            place.with_name(f"{place.name}.{kind}").unlink(missing_ok=True)
 
     def discard(self, task: Task, out: str) -> None:
         """Remove the page's tiles, whole or not."""
@@ -108,6 +116,15 @@ class TileJob:
         return ZipSink(Path(out, f"{place}.zip")) if self.container == "zip" else FolderSink(Path(out, place))
 
 
+def output_of(root: Place, name: str) -> list[Any]:
+    """Name, bytes and checksum of a file of the output, as `verify_archive` compares them."""
+    size, crc = 0, 0
+    with root.open(name) as file:
+        while chunk := file.read(1 << 20):
+            size, crc = size + len(chunk), zlib.crc32(chunk, crc)
+    return [name, size, crc]
+
+
 def page_place(task: Task) -> str:
     """Where a page's outputs go below the archive's output: `<relative path>.p<page>`."""
     return f"{task.source.relative}.p{task.page}"
@@ -117,7 +134,7 @@ def discard_page(task: Task, out: str) -> None:
     """Remove a page's outputs and what an interrupted writer left beside them."""
     place = page_place(task)
     if is_s3(out):
-        store = S3Store()
+        store = default_store()
         for item in list(store.list(f"{out.rstrip('/')}/{place}/")):
             store.delete(item.location)
         return
@@ -137,14 +154,3 @@ def recipe_text(kind: str, job: Any, leave_out: tuple[str, ...] = ()) -> str:
     values = {name: value for name, value in asdict(job).items() if name not in leave_out}
     values["tiling"] = job.tiling.to_json()
     return json.dumps({"job": kind, **values}, sort_keys=True, default=str)
-
-
-def streaming_cost(info: ScanInfo, tiling: Tiling) -> int:
-    """Peak bytes of streaming one page: three bands of tile rows for scanlines, all of it where it
-    is decoded at once, a row of blocks for blocks, and the process itself."""
-    grid = tiling.grid(info.width, info.height, dpi=info.dpi)
-    tallest = max(1, min(grid.height, grid.lines.stop(0) - grid.lines.start(0)))
-    wide = max(info.width, grid.width) * info.bands
-    if info.access == "whole":
-        return _BASE + info.width * info.height * info.bands * 2
-    return _BASE + wide * (3 * tallest + 512)

@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tilekit.archive.detecting import DetectJob
 from tilekit.archive.jobs import TileJob
-from tilekit.archive.running import Inputs, process_archive, state_folder
+from tilekit.archive.options import ArchiveOptions
+from tilekit.archive.running import Inputs, process_archive
+from tilekit.archive.state import state_of
 from tilekit.archive.summary import ArchiveSummary
 from tilekit.archive.working import Job
 from tilekit.boxes.merging import MergePolicy
 from tilekit.errors import StorageError, StorageNotFound
 from tilekit.grid import Tiling
-from tilekit.storage.local import storage_errors, write_text
 
 _FILE = "run.json"
 
@@ -27,15 +29,14 @@ def remember_run(
     """Keep inputs and recipe beside the ledger, so that `retry_archive` needs only the output."""
     many = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
     value = {"inputs": [os.fspath(item) for item in many], "folder": os.getcwd(), "recipe": job.recipe()}
-    write_text(state_folder(out, state) / _FILE, json.dumps(value, ensure_ascii=False) + "\n")
+    state_of(out, state).put(_FILE, (json.dumps(value, ensure_ascii=False) + "\n").encode())
 
 
 def retry_archive(
     out: str | os.PathLike[str],
     *,
     workers: int | None = None,
-    staging: int | None = None,
-    state: str | Path | None = None,
+    options: ArchiveOptions | None = None,
     on_event: Callable[[dict[str, Any]], None] | None = None,
 ) -> ArchiveSummary:
     """Run what was last run into `out` once more, failed pages included.
@@ -43,11 +44,14 @@ def retry_archive(
     Relative inputs count from the folder that run was started in.
     Raises StorageNotFound where nothing was run into `out`.
     """
-    path = state_folder(out, state) / _FILE
-    if not path.exists():
-        raise StorageNotFound(f"{path}: no archive was run into {os.fspath(out)} from the command line")
-    with storage_errors(path):
-        text = path.read_text(encoding="utf-8")
+    where = state_of(out, options.state if options is not None else None)
+    path = f"{where}/{_FILE}"
+    try:
+        text = where.read(_FILE)
+    except StorageNotFound as exc:
+        raise StorageNotFound(
+            f"{path}: no archive was run into {os.fspath(out)} from the command line"
+        ) from exc
     try:
         value = json.loads(text)
         job = job_from_recipe(value["recipe"])
@@ -59,10 +63,8 @@ def retry_archive(
         out,
         job,
         workers=workers,
-        retry_failed=True,
-        staging=staging,
-        state=state,
         on_event=on_event,
+        options=replace(options or ArchiveOptions(), retry_failed=True),
     )
 
 

@@ -4,32 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from tilekit.archive.admitting import Admission, Waiting, usable_memory
 from tilekit.archive.checking import check_run
 from tilekit.archive.executors import ForeignPool, LocalPool, Pool, is_broken, is_lost_worker
+from tilekit.archive.faults import Watchman, place_fault
 from tilekit.archive.locking import run_lock
+from tilekit.archive.options import ArchiveOptions
 from tilekit.archive.prefetching import AHEAD, Prefetch
 from tilekit.archive.sources import NAMING, Shard, Source, iter_sources
+from tilekit.archive.state import Event, event_log, ledger_path, state_of
 from tilekit.archive.summary import ArchiveSummary
+from tilekit.archive.truth import drop_stale, stale_records, told
 from tilekit.archive.working import Job, Outcome, Task, WholeJob, run_task
-from tilekit.errors import InvalidArgument, TilekitError
+from tilekit.errors import TilekitError
 from tilekit.ledger import Ledger, Record
 from tilekit.pages import PageKey
+from tilekit.storage.place import FolderPlace
 from tilekit.storage.s3 import is_s3
 
 Inputs = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
-Event = dict[str, Any]
-_SHOWN_FAILURES = 100
-STATE_FOLDER = ".tilekit"
 
 
 def process_archive(
@@ -40,12 +40,8 @@ def process_archive(
     *,
     workers: int | None = None,
     shard: Shard | str | None = None,
-    max_failures: int | None = None,
-    retry_failed: bool = False,
-    memory: int | None = None,
-    staging: int | None = None,
-    state: str | os.PathLike[str] | None = None,
     on_event: Callable[[Event], None] | None = None,
+    options: ArchiveOptions | None = None,
 ) -> ArchiveSummary:
     """Run `job` over every page of `inputs`, once, whatever interrupts it.
 
@@ -53,48 +49,64 @@ def process_archive(
     With a DatasetJob the input is one label file (see there); it keeps its own record of what is done.
     `out`: a folder or s3:// prefix. `executor`: any concurrent.futures.Executor; without one,
     `workers` processes on this machine (default one a core), where a killed worker costs one retry
-    of its scan. `shard`: "i/n" or a Shard, this run's part. `max_failures`: stop when more pages than
-    this have failed. `retry_failed`: try pages again that failed before and have not changed.
-    `memory`: bytes all running pages may take (default half of the machine's); a page that needs
-    more than its share waits, or runs alone. `staging`: bytes of scans on S3 that may lie on this disk,
-    downloaded ahead of the workers here (default 8 GB, at most a quarter of what is free); workers
-    of another `executor` stage what they read themselves, one scan each. `state`: folder of ledger, locks and log (default
-    `out/.tilekit`; must be given where `out` is on S3). `on_event`: called in this process for each
-    page that ended.
+    of its scan. `shard`: "i/n" or a Shard, this run's part. `on_event`: called in this process for each
+    page that ended. `options`: limits, what is tried again, where the records are, other machines: see ArchiveOptions.
 
     Every page that ends gets one ledger record after its outputs are whole. A rerun skips pages
-    whose input and recipe are unchanged, and redoes the others. Memory of this process: 2 x workers
-    tasks and one ledger page of 1,000 records, whatever the size of the archive.
+    whose input and recipe are unchanged, redoes the others, and drops, by name, those whose scan or page is gone.
+    A fault of the place (full disk, lost mount, ended login) ends the run (`stopped`) and is recorded nowhere.
+    Memory of this process: 2 x workers tasks and one ledger page of 1,000 records, whatever the size of the archive.
     Raises LedgerError where another run holds the output, InvalidArgument, StorageNotFound.
     """
     inputs = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
-    check_run(
-        inputs,
-        job,
-        workers=workers,
-        shard=shard,
-        max_failures=max_failures,
-        memory=memory,
-        staging=staging,
-    )
+    given = options or ArchiveOptions()
+    check_run(inputs, job, workers=workers, shard=shard, options=given)
     part = Shard.parse(shard) if isinstance(shard, str) else shard
     if isinstance(job, WholeJob):
-        return _whole(inputs[0], out, job, executor, workers, state)
-    where = state_folder(out, state)
+        return _whole(inputs[0], out, job, executor, workers, given, on_event)
+    where = state_of(out, given.state)
+    crew = Crew(inputs, os.fspath(out), job, executor, workers, given, on_event)
+    if given.join or not isinstance(where, FolderPlace):
+        from tilekit.archive.joining import run_joined
+
+        return run_joined(crew, where, part)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(run_lock(where, part))
-        ledger = stack.enter_context(Ledger(ledger_path(where, part)))
-        log = stack.enter_context(_log(where, part, on_event))
-        own: Pool = LocalPool(workers) if executor is None else ForeignPool(executor, workers)
-        pool = stack.enter_context(own)
-        stack.enter_context(job.session())
-        prefetch = stack.enter_context(Prefetch(staging)) if executor is None and _any_s3(inputs) else None
-        run = _Run(pool, ledger, job, os.fspath(out), memory or usable_memory(), log, prefetch)
-        run.discard_unfinished()
-        summary = run.go(iter_sources(inputs), part, retry_failed, max_failures)
-        if part is None:
+        stack.enter_context(run_lock(where.folder, part))
+        ledger = stack.enter_context(Ledger(ledger_path(where.folder, part)))
+        log = stack.enter_context(event_log(where.folder, part, on_event))
+        run = stack.enter_context(crew.at_work(log))
+        summary = run.go(ledger, None if part is None else part.holds)
+        if part is None and not summary.stopped:
             job.finish(os.fspath(out), ledger.records("done"))
         return summary
+
+
+@dataclass(frozen=True)
+class Crew:
+    """Who does what, before anything is started for it."""
+
+    inputs: Sequence[str | os.PathLike[str]]
+    out: str
+    job: Job
+    executor: Executor | None
+    workers: int | None
+    options: ArchiveOptions
+    on_event: Callable[[Event], None] | None
+
+    @contextlib.contextmanager
+    def at_work(self, log: Callable[[Event], None]) -> Iterator[Run]:
+        """Workers, a running model, downloads: up for the block."""
+        with contextlib.ExitStack() as stack:
+            pool = stack.enter_context(pool_of(self.executor, self.workers))
+            stack.enter_context(self.job.session())
+            staging = self.executor is None and _any_s3(self.inputs)
+            prefetch = stack.enter_context(Prefetch(self.options.staging)) if staging else None
+            yield Run(pool, self, log, prefetch)
+
+
+def pool_of(executor: Executor | None, workers: int | None) -> Pool:
+    """Processes here, or the caller's executor."""
+    return LocalPool(workers) if executor is None else ForeignPool(executor, workers)
 
 
 def _whole(
@@ -103,83 +115,90 @@ def _whole(
     job: WholeJob,
     executor: Executor | None,
     workers: int | None,
-    state: str | os.PathLike[str] | None,
+    options: ArchiveOptions,
+    on_event: Callable[[Event], None] | None,
 ) -> ArchiveSummary:
-    own: Pool = LocalPool(workers) if executor is None else ForeignPool(executor, workers)
     with contextlib.ExitStack() as stack:
-        if not is_s3(out) or state is not None:
-            stack.enter_context(run_lock(state_folder(out, state), None))
-        pool = stack.enter_context(own)
-        return job.build(source, out, pool)
+        where = state_of(out, options.state)
+        if isinstance(where, FolderPlace):
+            stack.enter_context(run_lock(where.folder, None))
+        pool = stack.enter_context(pool_of(executor, workers))
+        return job.build(source, out, pool, options, on_event)
 
 
-def _any_s3(inputs: Inputs) -> bool:
+def _any_s3(inputs: Sequence[str | os.PathLike[str]]) -> bool:
     """Whether sources may be on S3; lists and manifests may name some."""
-    many = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
-    return any(is_s3(item) or os.fspath(item).lower().endswith(NAMING) for item in many)
+    return any(is_s3(item) or os.fspath(item).lower().endswith(NAMING) for item in inputs)
 
 
-def state_folder(out: str | os.PathLike[str], state: str | os.PathLike[str] | None) -> Path:
-    """Where ledger, locks and log of an output live."""
-    if state is not None:
-        return Path(state)
-    if os.fspath(out).startswith("s3://"):
-        raise InvalidArgument(f"out={os.fspath(out)!r} is on S3; give state= a local folder for the ledger")
-    return Path(out) / STATE_FOLDER
+def recipe_digest(recipe: str) -> str:
+    """A job's settings in short."""
+    return hashlib.blake2b(recipe.encode(), digest_size=12).hexdigest()
 
 
-def ledger_path(state: Path, shard: Shard | None) -> Path:
-    """The ledger of a whole run, or of one shard."""
-    return state / ("ledger.sqlite" if shard is None else f"ledger-{shard}.sqlite")
+class _PlaceFault(Exception):
+    """The run is to end; what is in flight is recorded nowhere."""
 
 
-def fingerprint(source: Source, recipe: str) -> str:
-    """Input identity and recipe in one string: what must be unchanged for a page to be skipped."""
-    return f"{source.identity}|{hashlib.blake2b(recipe.encode(), digest_size=12).hexdigest()}"
-
-
-def usable_memory() -> int:
-    """Half of the memory this machine (or its control group) has, in bytes."""
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    with contextlib.suppress(OSError, ValueError):
-        total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text()))
-    return total // 2
-
-
-@dataclass
-class _Waiting:
-    task: Task
-    cost: int | None = None  # None: unknown yet, admitted at the nominal share
-    attempts: int = 0
-
-
-class _Run:
+class Run:
     """One run: everything that is in flight, and the counts."""
 
     def __init__(
-        self,
-        pool: Pool,
-        ledger: Ledger,
-        job: Job,
-        out: str,
-        memory: int,
-        log: Callable[[Event], None],
-        prefetch: Prefetch | None = None,
+        self, pool: Pool, crew: Crew, log: Callable[[Event], None], prefetch: Prefetch | None = None
     ) -> None:
-        self._pool, self._ledger, self._job, self._out, self._log = pool, ledger, job, out, log
-        self._prefetch = prefetch
+        self._pool, self._crew, self._log, self._prefetch = pool, crew, log, prefetch
+        self._job, self._out, self._options = crew.job, crew.out, crew.options
         self._ahead = 2 * pool.size + (AHEAD if prefetch is not None else 0)
-        self._memory = memory
-        self._share = max(1, memory // pool.size)
-        self._recipe = job.recipe()
+        self._recipe = recipe_digest(crew.job.recipe())
         self._token = f"{time.time_ns():x}-{os.getpid():x}"
-        self._flying: dict[Future[Any], _Waiting] = {}
-        self._large: deque[_Waiting] = deque()
-        self._again: deque[_Waiting] = deque()
-        self._more: deque[Iterator[Task]] = deque()
-        self._tally = ArchiveSummary()
+        self._watchman = Watchman(crew.inputs, crew.out)
+        self._flying: dict[Future[Any], Waiting] = {}
 
-    def discard_unfinished(self) -> None:
+    def go(
+        self, ledger: Ledger, holds: Callable[[Source], bool] | None = None, *, clean: bool = False
+    ) -> ArchiveSummary:
+        """The sources that `holds` says are ours, until nothing is left, or the place is at fault, or too much failed.
+
+        `clean`: pages not done may have been left half-written by somebody who died without a record of them.
+        """
+        started = time.perf_counter()
+        self._ledger, self._clean = ledger, clean
+        self._queue = Admission(self._options.memory or usable_memory(), self._pool.size)
+        self._tally = ArchiveSummary()
+        self._unreadable: list[str] = []
+        try:
+            self._discard_unfinished()
+            self._work(holds)
+            if not self._tally.stopped:
+                self._drop()
+        except _PlaceFault as exc:
+            self._tally.stopped = str(exc)
+        except TilekitError as exc:
+            if not (reason := place_fault(exc, writing=False)):
+                raise
+            self._tally.stopped = reason
+        finally:
+            for future in self._flying:
+                future.cancel()
+            self._flying = {}
+        self._tally.seconds = time.perf_counter() - started
+        return self._tally
+
+    def _work(self, holds: Callable[[Source], bool] | None) -> None:
+        sources = iter_sources(self._crew.inputs, self._options.identity)
+        fresh = self._undone(source for source in sources if holds is None or holds(source))
+        most = self._options.max_failures
+        while True:
+            self._fill(fresh)
+            if not self._flying:
+                return
+            for future in wait(self._flying, return_when=FIRST_COMPLETED).done:
+                self._land(future)
+            if most is not None and self._tally.failed > most:
+                self._tally.stopped = f"more than {most} pages failed"
+                return
+
+    def _discard_unfinished(self) -> None:
         """Remove what tasks left that a killed run had begun."""
         begun = list(self._ledger.records("started"))
         for record in begun:
@@ -188,113 +207,82 @@ class _Run:
             self._job.discard(Task(source, key.page), self._out)
         self._ledger.remove(record.key for record in begun)
 
-    def go(
-        self, sources: Iterable[Source], shard: Shard | None, retry_failed: bool, max_failures: int | None
-    ) -> ArchiveSummary:
-        """Until nothing is left, or too much has failed."""
-        started = time.perf_counter()
-        fresh = self._undone((s for s in sources if shard is None or shard.holds(s)), retry_failed)
-        try:
-            while True:
-                self._fill(fresh)
-                if not self._flying:
-                    break
-                for future in wait(self._flying, return_when=FIRST_COMPLETED).done:
-                    self._land(future)
-                if max_failures is not None and self._tally.failed > max_failures:
-                    self._tally.stopped = f"more than {max_failures} pages failed"
-                    break
-        finally:
-            for future in self._flying:
-                future.cancel()
-        self._tally.seconds = time.perf_counter() - started
-        return self._tally
+    def _drop(self) -> None:
+        dropped, stopped = drop_stale(
+            self._ledger,
+            self._job,
+            self._out,
+            lambda: stale_records(self._ledger, self._crew.inputs, self._unreadable),
+            force=self._options.drop,
+        )
+        self._tally.drop(dropped)
+        self._tally.stopped = stopped
+        for event in told(dropped):
+            self._log(event)
 
-    def _undone(self, sources: Iterable[Source], retry_failed: bool) -> Iterator[Task]:
+    def _undone(self, sources: Iterable[Source]) -> Iterator[Task]:
         for source in sources:
-            mark = fingerprint(source, self._recipe)
+            if source.problem:
+                self._unreadable.append(source.uri)
+                self._fail(Task(source), f"{source.relative}/", source.problem, record=False)
+                continue
             record = self._ledger.get(source.relative)
             if record is not None and record.info.get("run") == self._token:
                 if record.info.get("uri") != source.uri:
                     self._collide(source, record)
                 continue  # the same source, named by two inputs
-            if record is None or record.fingerprint != mark:
+            self._ledger.mark(source.relative)
+            if record is None or record.fingerprint != self._mark(source):
                 yield Task(source)
-                continue
-            if self._is_settled(record, retry_failed):
-                yield from self._rest(source, int(record.info.get("pages", 1)), retry_failed)
+            elif self._is_settled(record):
+                yield from self._rest(source, int(record.info.get("pages", 1)))
             else:
                 yield Task(source)
 
+    def _mark(self, source: Source) -> str:
+        """Input identity and recipe in one string: what must be unchanged for a page to be skipped."""
+        return f"{source.identity}|{self._recipe}"
+
     def _collide(self, source: Source, record: Record) -> None:
-        key = source.uri
         reason = (
             f"{source.uri}: has the same relative path as {record.info.get('uri')}; archive them separately"
         )
-        self._fail(Task(source), key, reason, 0.0)
+        self._fail(Task(source), source.uri, reason, record=False)
 
-    def _is_settled(self, record: Record, retry_failed: bool) -> bool:
+    def _is_settled(self, record: Record) -> bool:
         if record.state == "done":
             self._tally.skipped += 1
             return True
-        if record.state == "failed" and not retry_failed:
+        if record.state == "failed" and not self._options.retry_failed:
             self._tally.set_aside += 1
-            self._show(record.key, str(record.info.get("reason", "")))
+            self._tally.fail(record.key, str(record.info.get("reason", "")))
             return True
         return False
 
-    def _rest(self, source: Source, pages: int, retry_failed: bool) -> Iterator[Task]:
-        mark = fingerprint(source, self._recipe)
+    def _rest(self, source: Source, pages: int) -> Iterator[Task]:
         for page in range(1, pages):
             task = Task(source, page)
             record = self._ledger.get(task.key)
-            if record is None or record.fingerprint != mark or not self._is_settled(record, retry_failed):
+            self._ledger.mark(task.key)
+            if record is None or record.fingerprint != self._mark(source) or not self._is_settled(record):
                 yield task
 
     def _fill(self, fresh: Iterator[Task]) -> None:
         while len(self._flying) < self._ahead:
-            waiting = self._next(fresh)
+            waiting = self._queue.next(fresh, self._flying.values())
             if waiting is None:
                 return
             begun = {"uri": waiting.task.source.uri, "run": self._token}
             self._ledger.put(self._record(waiting.task, "started", begun))
-            allowance = self._share if waiting.cost is None else None
+            allowance = self._queue.share if waiting.cost is None else None
             self._flying[self._submit(waiting, allowance)] = waiting
 
-    def _submit(self, waiting: _Waiting, allowance: int | None) -> Future[Any]:
-        task, given = waiting.task, (self._job, waiting.task, self._out, allowance)
+    def _submit(self, waiting: Waiting, allowance: int | None) -> Future[Any]:
+        task = waiting.task
+        work = _Work(self._job, task, self._out, allowance, self._clean)
         if self._prefetch is None or not is_s3(task.source.uri):
-            return self._pool.submit(run_task, *given)
-        return self._prefetch.submit(task.source, lambda near: self._pool.submit(run_task, *given, near))
-
-    def _next(self, fresh: Iterator[Task]) -> _Waiting | None:
-        """The next task that may start now: lost ones first, then large ones, then new ones.
-
-        While a large one waits no new one starts, so that small scans cannot starve it.
-        """
-        queue = self._again or self._large
-        if queue:
-            return queue.popleft() if self._fits(queue[0].cost) else None
-        if not self._fits(None):
-            return None
-        while self._more:
-            task = next(self._more[0], None)
-            if task is not None:
-                return _Waiting(task)
-            self._more.popleft()
-        task = next(fresh, None)
-        return None if task is None else _Waiting(task)
-
-    def _fits(self, cost: int | None) -> bool:
-        """Whether one more task of this cost (None: a share) keeps what can run at once within memory."""
-        others = list(self._flying.values())
-        if not others:
-            return True
-        large = sum(w.cost for w in others if w.cost is not None)
-        small = sum(1 for w in others if w.cost is None)
-        if cost is None:
-            return large + min(small + 1, self._pool.size) * self._share <= self._memory
-        return large + cost + min(small, self._pool.size - 1) * self._share <= self._memory
+            return self._pool.submit(work)
+        return self._prefetch.submit(task.source, lambda near: self._pool.submit(work, near))
 
     def _land(self, future: Future[Any]) -> None:
         waiting = self._flying.pop(future)
@@ -308,91 +296,82 @@ class _Run:
             ) from error
         elif is_lost_worker(error):
             self._lost(waiting)
+        elif reason := place_fault(error, writing=False):
+            raise _PlaceFault(reason)
         else:
             known = isinstance(error, TilekitError)
-            reason = str(error) if known else f"{type(error).__name__}: {error}"
-            self._fail(waiting.task, waiting.task.key, reason, 0.0)
+            self._fail(
+                waiting.task, waiting.task.key, str(error) if known else f"{type(error).__name__}: {error}"
+            )
 
-    def _lost(self, waiting: _Waiting) -> None:
+    def _lost(self, waiting: Waiting) -> None:
         self._job.discard(waiting.task, self._out)
         if waiting.attempts == 0:
             self._tally.retried += 1
-            self._again.append(_Waiting(waiting.task, waiting.cost, 1))
+            self._queue.again.append(Waiting(waiting.task, waiting.cost, 1))
             return
         reason = (
             f"{waiting.task.source.uri}: its worker died twice (killed for memory, or a crash in a decoder)"
         )
-        self._fail(waiting.task, waiting.task.key, reason, 0.0)
+        self._fail(waiting.task, waiting.task.key, reason)
 
-    def _settle(self, waiting: _Waiting, outcome: Outcome) -> None:
+    def _settle(self, waiting: Waiting, outcome: Outcome) -> None:
         task = waiting.task
+        if outcome.kind == "place":
+            raise _PlaceFault(outcome.reason)
         if outcome.kind == "too_big":
-            self._large.append(_Waiting(task, outcome.cost, waiting.attempts))
+            self._queue.large.append(Waiting(task, outcome.cost, waiting.attempts))
             return
         if outcome.kind == "failed":
-            self._fail(task, task.key, outcome.reason, outcome.seconds, outcome.pages, outcome.worker)
+            self._fail(task, task.key, outcome.reason, outcome)
         else:
-            info = outcome.info
-            self._tally.done += 1
-            self._tally.tiles += int(info.get("tiles", 0))
-            self._tally.pixels += int(info.get("pixels", 0))
-            kept = {"uri": task.source.uri, "run": self._token, "pages": outcome.pages}
-            kept |= {"seconds": round(outcome.seconds, 4), **info}
-            self._ledger.put(self._record(task, "done", kept))
-            self._log(
-                {
-                    "event": "done",
-                    "source": task.source.uri,
-                    "page": task.page,
-                    "seconds": round(outcome.seconds, 4),
-                    "worker": outcome.worker,
-                    **{name: info[name] for name in ("tiles", "pixels", "objects") if name in info},
-                }
-            )
+            self._done(task, outcome)
         if task.page == 0 and outcome.pages > 1:
-            self._more.append(self._rest(task.source, outcome.pages, True))
+            self._queue.more.append(self._rest(task.source, outcome.pages))
+
+    def _done(self, task: Task, outcome: Outcome) -> None:
+        info, seconds = outcome.info, round(outcome.seconds, 4)
+        self._tally.done += 1
+        self._tally.tiles += int(info.get("tiles", 0))
+        self._tally.pixels += int(info.get("pixels", 0))
+        kept = {"uri": task.source.uri, "run": self._token, "pages": outcome.pages}
+        kept |= {"seconds": seconds, **info}
+        self._ledger.put(self._record(task, "done", kept))
+        told = {name: info[name] for name in ("tiles", "pixels", "objects") if name in info}
+        self._tell("done", task, seconds=seconds, worker=outcome.worker, **told)
 
     def _fail(
-        self, task: Task, key: str, reason: str, seconds: float, pages: int = 1, worker: str = ""
+        self, task: Task, key: str, reason: str, outcome: Outcome | None = None, *, record: bool = True
     ) -> None:
+        if fault := self._watchman.fault():
+            raise _PlaceFault(fault)
         self._tally.failed += 1
-        self._show(key, reason)
-        info = {"uri": task.source.uri, "run": self._token, "pages": pages, "reason": reason}
-        record = Record(
-            key, fingerprint(task.source, self._recipe), "failed", info | {"seconds": round(seconds, 4)}
-        )
-        self._ledger.put(record)
-        self._log(
-            {
-                "event": "failed",
-                "source": task.source.uri,
-                "page": task.page,
-                "reason": reason,
-                "seconds": round(seconds, 4),
-                "worker": worker,
-            }
-        )
+        self._tally.fail(key, reason)
+        seconds = round(outcome.seconds, 4) if outcome is not None else 0.0
+        if record:
+            self._job.discard(task, self._out)  # what an earlier run made of a file that was good then
+            info = {"uri": task.source.uri, "run": self._token, "reason": reason, "seconds": seconds}
+            info["pages"] = outcome.pages if outcome is not None else 1
+            self._ledger.put(Record(key, self._mark(task.source), "failed", info))
+        worker = outcome.worker if outcome is not None else ""
+        self._tell("failed", task, reason=reason, seconds=seconds, worker=worker)
 
-    def _show(self, key: str, reason: str) -> None:
-        if len(self._tally.failures) < _SHOWN_FAILURES:
-            self._tally.failures[key] = reason
+    def _tell(self, event: str, task: Task, **values: Any) -> None:
+        self._log({"event": event, "source": task.source.uri, "page": task.page, **values})
 
     def _record(self, task: Task, state: Any, info: dict[str, Any]) -> Record:
-        return Record(task.key, fingerprint(task.source, self._recipe), state, info)
+        return Record(task.key, self._mark(task.source), state, info)
 
 
-@contextlib.contextmanager
-def _log(
-    state: Path, shard: Shard | None, on_event: Callable[[Event], None] | None
-) -> Iterator[Callable[[Event], None]]:
-    name = "log.jsonl" if shard is None else f"log-{shard}.jsonl"
-    with (state / name).open("a", encoding="utf-8") as file:
+@dataclass(frozen=True)
+class _Work:
+    """A task as it travels to a worker; called there, with a local copy of the source where there is one."""
 
-        def log(event: Event) -> None:
-            stamped = {"time": round(time.time(), 3), **event}
-            file.write(json.dumps(stamped, ensure_ascii=False) + "\n")
-            file.flush()
-            if on_event is not None:
-                on_event(stamped)
+    job: Job
+    task: Task
+    out: str
+    allowance: int | None
+    clean: bool
 
-        yield log
+    def __call__(self, near: str | None = None) -> Outcome:
+        return run_task(self.job, self.task, self.out, self.allowance, near, clean=self.clean)

@@ -58,11 +58,16 @@ class Shard:
 
     def holds(self, source: Source) -> bool:
         """Whether this shard owns the source."""
-        digest = hashlib.blake2b(source.relative.encode("utf-8", "surrogateescape"), digest_size=8).digest()
-        return int.from_bytes(digest, "big") % self.count == self.index
+        return place_among(source.relative, self.count) == self.index
 
     def __str__(self) -> str:
         return f"{self.index + 1}-of-{self.count}"
+
+
+def place_among(relative: str, count: int) -> int:
+    """Which of `count` parts a source is in, by a stable hash of its relative path."""
+    digest = hashlib.blake2b(relative.encode("utf-8", "surrogateescape"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") % count
 
 
 def iter_sources(
@@ -207,11 +212,11 @@ def _manifest_lines(path: str) -> Iterator[tuple[int, str]]:
 
 
 def _s3_sources(uri: str) -> Iterator[Source]:
-    from tilekit.storage.s3 import S3Store
+    from tilekit.storage.s3 import default_store
 
     found = False
     base = uri.rstrip("/") + "/"
-    for item in S3Store().list(uri):
+    for item in default_store().list(uri):
         address = str(item.location)
         name = address.rsplit("/", 1)[-1]
         if address != uri and os.path.splitext(name)[1].lower() not in SCAN_SUFFIXES:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+_SHOWN = 100
+
 
 @dataclass
 class ArchiveSummary:
@@ -12,7 +14,9 @@ class ArchiveSummary:
 
     `done` and `failed` pages of this run, `skipped` pages proven done before, `set_aside` pages
     that failed in an earlier run and have not changed since; `tiles`, `pixels` made by this run;
-    `seconds` of wall clock; `failures`: the first reasons (at most 100), key -> sentence.
+    `seconds` of wall clock; `failures`: the first reasons (at most 100), key -> sentence. `dropped`: pages whose
+    results were removed since their scan or page is gone, `drops` the first 100 of them by name. `stopped`: why
+    the run did not go to the end; where that was the place's fault, the same command goes on from there.
     """
 
     done: int = 0
@@ -25,6 +29,30 @@ class ArchiveSummary:
     seconds: float = 0.0
     stopped: str = ""
     failures: dict[str, str] = field(default_factory=dict)
+    dropped: int = 0
+    drops: dict[str, str] = field(default_factory=dict)
+
+    def fail(self, key: str, reason: str) -> None:
+        """Keep a reason, while there are few."""
+        if len(self.failures) < _SHOWN:
+            self.failures[key] = reason
+
+    def drop(self, dropped: dict[str, str]) -> None:
+        """Count what was dropped, and name the first."""
+        self.dropped += len(dropped)
+        for key, reason in dropped.items():
+            if len(self.drops) < _SHOWN:
+                self.drops[key] = reason
+
+    def add(self, other: ArchiveSummary) -> None:
+        """What another part of the same run came to."""
+        for name in ("done", "failed", "skipped", "set_aside", "retried", "tiles", "pixels", "seconds"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for key, reason in other.failures.items():
+            self.fail(key, reason)
+        self.dropped += other.dropped
+        self.drops |= other.drops
+        self.stopped = self.stopped or other.stopped
 
     @property
     def ok(self) -> bool:
@@ -44,4 +72,6 @@ class ArchiveSummary:
             "seconds": round(self.seconds, 3),
             "stopped": self.stopped,
             "failures": self.failures,
+            "dropped": self.dropped,
+            "drops": self.drops,
         }

@@ -6,28 +6,30 @@ import contextlib
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from tilekit.archive.faults import place_fault
 from tilekit.archive.sources import Source
 from tilekit.errors import TilekitError
 from tilekit.ledger import Record
 from tilekit.pages import PageKey
 from tilekit.scans.opening import open_scan
-from tilekit.scans.scan import Scan, ScanInfo
+from tilekit.scans.scan import Scan
 from tilekit.scans.source import ScanSource, named_source
 from tilekit.storage.identity import etag_of, is_unchanged
-from tilekit.storage.s3 import is_s3
+from tilekit.storage.s3 import default_store, is_s3
 from tilekit.storage.staging import staged
 
 if TYPE_CHECKING:
     from tilekit.archive.executors import Pool
+    from tilekit.archive.options import ArchiveOptions
     from tilekit.archive.summary import ArchiveSummary
 
-Kind = Literal["done", "failed", "too_big"]
+Kind = Literal["done", "failed", "too_big", "place"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,10 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a task ended. `info` holds counts and outputs; `cost` is bytes, for "too_big" only."""
+    """How a task ended. `info` holds counts and outputs; `cost` is bytes, for "too_big" only.
+
+    "place": not the scan's fault (a full disk, a login that ended); the run is to end, and nothing is recorded.
+    """
 
     task: Task
     kind: Kind
@@ -63,8 +68,8 @@ class Job(Protocol):
     def recipe(self) -> str:
         """Everything that shapes the outputs, as stable text."""
 
-    def cost(self, info: ScanInfo) -> int:
-        """Peak bytes one page of this kind and size takes."""
+    def cost(self, scan: Scan) -> int:
+        """Peak bytes this page takes."""
 
     @property
     def dpi(self) -> float | None:
@@ -88,50 +93,67 @@ class WholeJob(ABC):
 
     @abstractmethod
     def build(
-        self, labels: str | os.PathLike[str], out: str | os.PathLike[str], pool: Pool
+        self,
+        labels: str | os.PathLike[str],
+        out: str | os.PathLike[str],
+        pool: Pool,
+        options: ArchiveOptions,
+        on_event: Callable[[dict[str, Any]], None] | None,
     ) -> ArchiveSummary:
-        """All of it; what failed is in the summary."""
+        """All of it, within the options; what failed is in the summary."""
 
 
-def run_task(job: Job, task: Task, out: str, allowance: int | None, near: str | None = None) -> Outcome:
+def run_task(
+    job: Job, task: Task, out: str, allowance: int | None, near: str | None = None, *, clean: bool = False
+) -> Outcome:
     """Run one task; every failure comes back as an Outcome with its reason.
 
     `allowance`: bytes this task was admitted with; one that needs more is not begun but comes
     back as "too_big" with its cost. None: already admitted at its full cost. `near`: a local copy
-    of a source on S3; without one it is staged here, and its ETag checked.
+    of a source on S3; without one it is staged here, and its ETag checked. `clean`: first remove what
+    somebody who died may have left of this page.
     """
     started = time.perf_counter()
     pages = 1
+    writing = False
 
     def outcome(kind: Kind, reason: str = "", cost: int = 0, info: dict[str, Any] | None = None) -> Outcome:
         seconds = time.perf_counter() - started
         return Outcome(task, kind, reason, pages, cost, seconds, str(os.getpid()), info or {})
 
+    def failed(error: Exception, words: str) -> Outcome:
+        if reason := place_fault(error, writing=writing):
+            return outcome("place", reason)
+        return outcome("failed", words)
+
     try:
+        if clean:
+            job.discard(task, out)
         with _staged(task.source, near) as source, open_scan(source, page=task.page, dpi=job.dpi) as scan:
             pages = scan.pages
-            cost = job.cost(scan.info)
+            cost = job.cost(scan)
             if allowance is not None and cost > allowance:
                 return outcome("too_big", cost=cost)
+            writing = True
             done = job.run(task, scan, out)
         if not is_s3(task.source.uri) and not is_unchanged(task.source.uri, task.source.identity):
             job.discard(task, out)
             return outcome("failed", f"{task.source.uri}: changed while it was read; run again")
         return outcome("done", info=done)
     except TilekitError as exc:
-        return outcome("failed", str(exc))
+        return failed(exc, str(exc))
     except MemoryError:
         return outcome("failed", f"{task.source.uri}: out of memory")
     except Exception as exc:  # noqa: BLE001 - whatever one scan brings up must not end the archive
-        return outcome("failed", f"{task.source.uri}: {type(exc).__name__}: {exc}")
+        return failed(exc, f"{task.source.uri}: {type(exc).__name__}: {exc}")
 
 
 @contextlib.contextmanager
 def _staged(source: Source, near: str | None) -> Iterator[ScanSource]:
     if near is not None:
-        yield named_source(source.uri, Path(near))
+        yield named_source(source.uri, Path(near), source.identity)
     elif is_s3(source.uri):
-        with staged(source.uri, etag=etag_of(source.identity)) as path:
-            yield named_source(source.uri, path)
+        with staged(source.uri, etag=etag_of(source.identity), store=default_store()) as path:
+            yield named_source(source.uri, path, source.identity)
     else:
         yield source.uri

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _state_option = click.option(
     "--state",
     type=click.Path(path_type=Path),
-    help="Folder of ledger, locks and log. [default: OUT/.tilekit]",
+    help="Folder of ledger, locks and log, instead of OUT/.tilekit (also on S3).",
 )
 
 
@@ -86,6 +86,27 @@ def archive() -> None:
 @click.option("--workers", type=int, help="Processes. [default: one a core]")
 @click.option("--dask", metavar="ADDRESS", help="Run on the Dask cluster at this scheduler address.")
 @click.option("--shard", metavar="I/N", help="Do part I of N only, for array jobs.")
+@click.option("--join", is_flag=True, help="Share the archive with other machines that run the same command.")
+@click.option(
+    "--lease",
+    default="5m",
+    show_default=True,
+    metavar="TIME",
+    help="After so long without a sign of life a machine's part is free again.",
+)
+@click.option(
+    "--identity",
+    type=click.Choice(["sample", "full", "stat"]),
+    default="sample",
+    show_default=True,
+    help="How inputs are known to be unchanged: size, time and a sample; every byte; size and time.",
+)
+@click.option("--drop", is_flag=True, help="Drop results of vanished scans also where that is most of them.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Say pages, tiles, bytes, time and cost, from a timed sample; write nothing.",
+)
 @click.option("--max-failures", type=int, help="Stop when more pages than this have failed.")
 @click.option("--memory", metavar="BYTES", help="Memory all running pages may take, e.g. 8G.")
 @click.option("--staging", metavar="BYTES", help="Disk for scans fetched ahead from S3, e.g. 20G.")
@@ -107,11 +128,13 @@ def run(inputs: tuple[str, ...], out: str, **options: Any) -> None:
 @json_option
 def retry(out: str, state: Path | None, workers: int | None, staging: str | None, as_json: bool) -> None:
     """Try the pages again that failed in OUT."""
+    from tilekit.archive.options import ArchiveOptions
     from tilekit.archive.retrying import retry_archive
 
     room = _bytes(staging, "--staging")
     with _Watch(as_json, None) as watch:
-        summary = retry_archive(out, workers=workers, staging=room, state=state, on_event=watch.event)
+        options = ArchiveOptions(staging=room, state=state)
+        summary = retry_archive(out, workers=workers, options=options, on_event=watch.event)
     _finish(summary, out, as_json)
 
 
@@ -146,13 +169,14 @@ def status(out: str, state: Path | None, as_json: bool) -> None:
 @archive.command()
 @click.argument("out")
 @click.option("--forget", is_flag=True, help="Drop the records at fault, so that the next run redoes them.")
+@click.option("--deep", is_flag=True, help="Read every byte: checksums of outputs, content of inputs.")
 @_state_option
 @json_option
-def verify(out: str, forget: bool, state: Path | None, as_json: bool) -> None:
-    """Check that every output the ledger names is there and whole."""
+def verify(out: str, forget: bool, deep: bool, state: Path | None, as_json: bool) -> None:
+    """Check that every output the ledger names is there and whole, and made from what its scan is now."""
     from tilekit.archive import verify_archive
 
-    wrong = verify_archive(out, state, forget=forget)
+    wrong = verify_archive(out, state, forget=forget, deep=deep)
     if as_json:
         print_json({"wrong": wrong})
     else:
@@ -183,18 +207,27 @@ def merge(out: str, state: Path | None, as_json: bool) -> None:
 
 def _run(inputs: tuple[str, ...], out: str, *, as_json: bool, **options: Any) -> None:
     from tilekit.archive.checking import check_run
+    from tilekit.archive.options import ArchiveOptions
     from tilekit.archive.retrying import remember_run
     from tilekit.archive.running import process_archive
+    from tilekit.rekognition.pricing import parse_duration
 
     job = _job(options)
-    limits = {
-        "workers": options["workers"],
-        "shard": options["shard"],
-        "max_failures": options["max_failures"],
-        "memory": _bytes(options["memory"]),
-        "staging": _bytes(options["staging"], "--staging"),
-    }
+    given = ArchiveOptions(
+        max_failures=options["max_failures"],
+        memory=_bytes(options["memory"]),
+        staging=_bytes(options["staging"], "--staging"),
+        state=options["state"],
+        identity=options["identity"],
+        join=options["join"],
+        lease=parse_duration(options["lease"]),
+        drop=options["drop"],
+    )
+    limits = {"workers": options["workers"], "shard": options["shard"], "options": given}
     check_run(inputs, job, **limits)
+    if options["dry_run"]:
+        _forecast(inputs, out, job, options["workers"], given, as_json)
+        return
     with _executor(options["dask"]) as executor, _Watch(as_json, inputs) as watch:
         if options["job"] != "dataset":
             remember_run(out, list(inputs), job, options["state"])
@@ -204,10 +237,44 @@ def _run(inputs: tuple[str, ...], out: str, *, as_json: bool, **options: Any) ->
             job,
             executor,
             **limits,
-            state=options["state"],
             on_event=watch.event,
         )
     _finish(summary, out, as_json)
+
+
+def _forecast(
+    inputs: tuple[str, ...], out: str, job: Any, workers: int | None, options: Any, as_json: bool
+) -> None:
+    from tilekit.archive.forecast import forecast
+    from tilekit.archive.working import WholeJob
+    from tilekit.rekognition.pricing import dollars, duration
+
+    if isinstance(job, WholeJob):
+        raise click.UsageError("--dry-run is for --job tile and detect; `tilekit plan` tells of a dataset")
+    found = forecast(list(inputs), out, job, workers=workers, options=options)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        rows = [
+            ("pages", found.pages),
+            ("done before", found.done),
+            ("tiles", found.tiles),
+            ("megapixels", round(found.pixels / 1e6, 1)),
+            ("megabytes out", round(found.bytes / 1e6, 1)),
+            ("megabytes free", None if found.free is None else round(found.free / 1e6)),
+            ("time", f"{duration(found.seconds)} on {found.workers} workers"),
+            ("pages timed", found.timed),
+        ]
+        if found.dollars is not None:
+            rows += [("calls of the model", found.calls), ("cost", dollars(found.dollars))]
+        print_table(("what", "about"), rows)
+        for reason in found.unreadable.values():
+            say(f"would fail: {reason}")
+        if not found.fits:
+            say("the disk has not that much room")
+        next_step("run the same without --dry-run")
+    if not found.fits:
+        raise click.exceptions.Exit(1)
 
 
 def _job(options: dict[str, Any]) -> Any:
@@ -300,6 +367,7 @@ class _Watch:
                 BarColumn(),
                 MofNCompleteColumn(),
                 TextColumn("{task.description}"),
+                TextColumn("left"),
                 TimeRemainingColumn(),
             )
             self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
@@ -317,6 +385,10 @@ class _Watch:
         """Take one event of the run."""
         if self._as_json:
             print_json_line(event)
+        if event["event"] == "dropped":
+            if not self._as_json:
+                say(f"dropped: {event['reason']}")
+            return
         if event["event"] == "failed":
             self._failed += 1
             if not self._as_json:
@@ -326,7 +398,10 @@ class _Watch:
         self._pixels += int(event.get("pixels", 0))
         if self._bar is not None:
             seconds = max(1e-9, time.monotonic() - self._started)
-            text = f"{self._tiles / seconds:.0f} tiles/s  {self._pixels / 1e6 / seconds:.0f} Mpx/s  {self._failed} failed"
+            text = (
+                f"{self._pages / seconds:.1f} pages/s  {self._tiles / seconds:.0f} tiles/s  "
+                f"{self._pixels / 1e6 / seconds:.0f} Mpx/s  {self._failed} failed"
+            )
             self._bar.update(self._task, advance=1, description=text)
 
     def _count(self, inputs: tuple[str, ...]) -> None:
@@ -335,7 +410,7 @@ class _Watch:
         from tilekit.errors import TilekitError
 
         try:
-            total = sum(1 for _ in iter_sources(list(inputs)))
+            total = sum(1 for _ in iter_sources(list(inputs), "stat"))
         except TilekitError:
             return
         self._bar.update(self._task, total=total)
@@ -351,8 +426,12 @@ def _finish(summary: ArchiveSummary, out: str, as_json: bool) -> None:
             f"{summary.done} pages done, {summary.skipped} were done before, {summary.failed} failed, "
             f"{summary.set_aside} set aside earlier; {summary.tiles} tiles in {summary.seconds:.1f} s ({rate})"
         )
+        if summary.dropped:
+            say(f"{summary.dropped} pages dropped, whose scan or page is gone")
         if summary.stopped:
             say(f"stopped: {summary.stopped}")
+            next_step("mend that and run the same command again; what is done is recorded")
+            raise click.exceptions.Exit(1)
         next_step(f"tilekit archive {'status' if summary.ok else 'retry'} {quoted(out)}")
     if not summary.ok:
         raise click.exceptions.Exit(1)

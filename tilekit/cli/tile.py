@@ -269,7 +269,6 @@ def _describe_file(file: str, tiling: Tiling, dpi: Any) -> Iterator[dict[str, An
 
 
 def _describe(scan: Scan, tiling: Tiling) -> dict[str, Any]:
-    from tilekit.tiles.reading import memory_needed
 
     info, grid = scan.info, scan.grid(tiling)
     return {
@@ -283,5 +282,5 @@ def _describe(scan: Scan, tiling: Tiling) -> dict[str, Any]:
         "dpi": info.dpi,
         "pages": info.pages,
         "tiles": len(grid),
-        "memory_mb": round(memory_needed(scan, grid) / 2**20),
+        "memory_mb": round(scan.cost(grid) / 2**20),
     }

@@ -99,6 +99,19 @@ class Scan(ABC):
             raise InvalidArgument(f"tiling={tiling!r} must be a Tiling")
         return tiling.grid(self.width, self.height, dpi=self.dpi)
 
+    def cost(self, grid: TileGrid) -> int:
+        """Peak bytes that cutting this page by `grid` takes beside the interpreter: the one estimate there is.
+
+        Scanlines: two rows of tiles; a scan decoded at once: all of it; blocks: a bounded cache and some tiles,
+        whatever the width. Two more tiles are on their way to the encoder.
+        """
+        tile = grid.columns.tile * grid.lines.tile * self.bands
+        rows = (min(2, grid.rows) * min(grid.lines.tile, grid.height) + 200) * grid.width * self.bands
+        if self.info.access == "block" and not grid.is_scaled and self.identity:
+            return min(rows, 64 * 1024 * 1024 + 16 * tile)
+        whole = grid.base_width * grid.base_height * self.bands if self.info.access == "whole" else 0
+        return whole + min(rows, grid.width * grid.height * self.bands) + 8 * tile
+
     @abstractmethod
     def bands_of_rows(
         self, heights: list[int], *, scale: tuple[int, int] | None = None

@@ -10,7 +10,7 @@ import shutil
 import stat
 import tempfile
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,6 +23,7 @@ from tilekit.errors import (
     StorageError,
     StorageNotFound,
 )
+from tilekit.storage.identity import data_identity, file_identity, source_identity
 
 HEAD = 4096
 
@@ -31,13 +32,22 @@ HEAD = 4096
 class Source:
     """A scan's bytes: exactly one of `path` (a local file) and `data` is given.
 
-    `name` is what errors and the PageKey call it; `head` its first bytes, for sniffing.
+    `name` is what errors and the PageKey call it; `head` its first bytes, for sniffing; `known` its identity,
+    where whoever brought it here knows it.
     """
 
     name: str
     path: Path | None
     data: bytes | None = field(repr=False)
     head: bytes = field(repr=False)
+    known: str = ""
+
+    @property
+    def identity(self) -> str:
+        """What changes with the bytes, see `tilekit.storage.identity`; "" where nothing is known, as of a stream."""
+        if self.known or self.data is not None or self.path is None:
+            return self.known or data_identity(self.data or b"")
+        return file_identity(self.path) if os.fspath(self.path) == self.name else ""
 
     @property
     def size(self) -> int:
@@ -85,9 +95,9 @@ class ByteReader:
 ScanSource = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Source
 
 
-def named_source(name: str, path: Path) -> Source:
+def named_source(name: str, path: Path, identity: str = "") -> Source:
     """A local file that goes by another name, such as the staged copy of an object. Errors as in `resolve_source`."""
-    return _checked(_local(name, path))
+    return replace(_checked(_local(name, path)), known=identity)
 
 
 def resolve_source(source: ScanSource, stack: contextlib.ExitStack) -> Source:
@@ -118,7 +128,7 @@ def _from_path(name: str, stack: contextlib.ExitStack) -> Source:
     from tilekit.storage.staging import staged
 
     try:
-        return _checked(_local(name, stack.enter_context(staged(name))))
+        return named_source(name, stack.enter_context(staged(name)), source_identity(name))
     except StorageNotFound as exc:
         raise ScanNotFound(str(exc)) from exc
     except StorageError as exc:

@@ -59,10 +59,10 @@ def source_identity(uri: str, *, how: How = "sample", store: S3Store | None = No
     if not uri.startswith("s3://"):
         return file_identity(uri, how)
     from tilekit.errors import StorageNotFound
-    from tilekit.storage.s3 import S3Store
+    from tilekit.storage.s3 import default_store
 
     try:
-        found = (store or S3Store()).head(uri)
+        found = (store or default_store()).head(uri)
     except StorageNotFound:
         return MISSING
     return object_identity(found.size, found.etag)

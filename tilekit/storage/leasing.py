@@ -20,13 +20,14 @@ class Lease:
     """A small object that its holder rewrites every minute; one not touched for `seconds` has lapsed.
 
     Every write is conditional on the holder's last one, so a holder that was taken for dead finds out at its next
-    touch: `lost` is then true, and what it would write under the lease must not be written. Times compared are the
-    place's own.
+    touch: `lost` is then true, and what it would write under the lease must not be written. `lapsed`: it was taken
+    over from a holder that died. Times compared are the place's own.
     """
 
     def __init__(self, place: Place, name: str, tag: str, seconds: float, note: dict[str, Any]) -> None:
         self.place, self.name, self.seconds = place, name, seconds
         self.lost = False
+        self.lapsed = False
         self._tag, self._note = tag, note
         self._ended = threading.Event()
         self._turn = threading.Lock()
@@ -54,7 +55,9 @@ class Lease:
         try:
             if found is None:
                 return cls(place, name, place.put(name, data, if_absent=True), seconds, full)
-            return cls(place, name, place.put(name, data, if_tag=found.tag), seconds, full)
+            lease = cls(place, name, place.put(name, data, if_tag=found.tag), seconds, full)
+            lease.lapsed = True
+            return lease
         except (StorageConflict, StorageNotFound) as exc:
             raise LedgerError(f"{what or place / name} was just taken by somebody else") from exc
 

@@ -21,7 +21,7 @@ from tilekit.errors import StorageConflict, StorageNotFound
 from tilekit.storage.identity import How, file_identity, object_identity
 from tilekit.storage.local import part_path, storage_errors, write_bytes
 from tilekit.storage.locking import held
-from tilekit.storage.s3 import Access, S3Location, S3Store, is_s3, parse_s3, s3_errors
+from tilekit.storage.s3 import Access, S3Location, S3Store, default_store, is_s3, parse_s3, s3_errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +195,7 @@ class S3Place(Place):
 
     def __init__(self, uri: str | S3Location, store: S3Store | None = None) -> None:
         self.place = parse_s3(uri)
-        self.store = store or S3Store()
+        self.store = store or default_store()
 
     def __str__(self) -> str:
         return str(self.place).rstrip("/")
@@ -265,7 +265,7 @@ class S3Place(Place):
 def place_of(uri: str | os.PathLike[str], *, access: Access | None = None) -> Place:
     """The folder or the `s3://` prefix."""
     if is_s3(uri):
-        return S3Place(str(uri), S3Store(access))
+        return S3Place(str(uri), None if access is None else S3Store(access))
     return FolderPlace(uri)
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -33,6 +35,16 @@ _LOGIN = {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "Inva
 _BAD_KEYS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "UnrecognizedClientException"}
 _REGION = {"PermanentRedirect", "301", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
 SINGLE_PUT_BYTES = 16 * 1024 * 1024
+_SURROUNDINGS = (
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_PROFILE",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+)
 _READ_AHEAD = 1024 * 1024
 _SMALL_BYTES = 1024 * 1024
 
@@ -291,6 +303,16 @@ class S3Store:
         with s3_errors(place, "s3:GetBucketLocation"):
             answer = self.client.get_bucket_location(Bucket=bucket)
         return str(answer.get("LocationConstraint") or "us-east-1")
+
+
+def default_store() -> S3Store:
+    """The store by boto3's own chain, made once for a process and its surroundings: a client takes a while to make."""
+    return _default_store(tuple(os.environ.get(name) for name in _SURROUNDINGS))
+
+
+@lru_cache(maxsize=4)
+def _default_store(_: tuple[str | None, ...]) -> S3Store:
+    return S3Store(connections=32)
 
 
 def open_s3(uri: str, *, access: Access | None = None) -> IO[bytes]:

@@ -17,7 +17,7 @@ from tilekit.storage.locking import FolderLock
 from tilekit.storage.s3 import Access, S3Store, is_s3, parse_s3
 
 _PREFIX = "tilekit-staging-"
-_LOCK = ".lock"
+_LOCK = ".lock"  # beside the folder, and held before it is made
 _SPARE = 64 * 1024 * 1024
 _FOREIGN_SECONDS = 7 * 86400.0
 
@@ -76,16 +76,15 @@ def staging_folder(root: Path) -> Iterator[Path]:
     between containers that share the folder.
     """
     own = root / f"{_PREFIX}{boot_id()}-{uuid.uuid4().hex[:12]}"
-    with storage_errors(root):
-        own.mkdir(mode=0o700)
-    lock: FolderLock | None = None
+    lock = FolderLock(root / f"{own.name}{_LOCK}", str(own), wait=5.0)
     try:
-        lock = FolderLock(own / _LOCK, str(own), wait=5.0)
+        with storage_errors(root):
+            own.mkdir(mode=0o700)
         yield own
     finally:
         shutil.rmtree(own, ignore_errors=True)
-        if lock is not None:
-            lock.close()
+        lock.close()
+        (root / f"{own.name}{_LOCK}").unlink(missing_ok=True)
 
 
 def _check_etag(place: object, found: str, wanted: str | None) -> None:
@@ -108,14 +107,18 @@ def remove_abandoned(root: Path) -> int:
         boot = entry.name[len(_PREFIX) :].split("-")[0]
         if boot != boot_id() and age < _FOREIGN_SECONDS:
             continue
-        if not (entry / _LOCK).exists() and age < 60.0:  # just being made
+        if not entry.is_dir():
+            if age > _FOREIGN_SECONDS:  # the lock of a folder that was never made
+                entry.unlink(missing_ok=True)
             continue
+        path = root / f"{entry.name}{_LOCK}"
         try:
-            lock = FolderLock(entry / _LOCK, str(entry))
+            lock = FolderLock(path, str(entry))
         except (LedgerError, StorageError):
             continue
         shutil.rmtree(entry, ignore_errors=True)
         lock.close()
+        path.unlink(missing_ok=True)
         removed += not entry.exists()
     return removed
 

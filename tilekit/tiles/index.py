@@ -6,11 +6,13 @@
     x, y, width, height   the window on the reduced scan, px
     file           the tile's name relative to the folder; null for a blank tile left out
     bytes          size of the file; 0 where there is none
+    crc32          checksum of its bytes, as zip files have it; 0 where there is none
     quality        JPEG quality it was made with; null for lossless formats and blank tiles
     blank          true where it was left out as blank
 `tiling.json`: version, tiling (the recipe, as Tiling.to_json), format, quality, subsampling,
 skip_blank, max_bytes, and pages: source, page, stem, width, height (base px), dpi, bands, tiles
-(files written), blank (left out), lowered (quality lowered for max_bytes), bytes.
+(files written), blank (left out), lowered (quality lowered for max_bytes), bytes, and identity (of the scan, by
+which stale tiles are known: see `tilekit.storage.identity`).
 Both appear when a run has succeeded, never before.
 """
 
@@ -47,6 +49,7 @@ class TileRecord:
     size: int
     quality: int | None
     blank: bool
+    crc: int | None = None
 
     def to_line(self) -> bytes:
         """The JSON line, with its line end."""
@@ -63,6 +66,7 @@ class TileRecord:
             "height": y1 - y0,
             "file": self.file,
             "bytes": self.size,
+            "crc32": self.crc,
             "quality": self.quality,
             "blank": self.blank,
         }
@@ -84,6 +88,7 @@ class TileRecord:
             int(v["bytes"]),
             None if v["quality"] is None else int(v["quality"]),
             bool(v["blank"]),
+            v.get("crc32"),
         )
 
 
@@ -102,6 +107,7 @@ class PageRecord:
     blank: int = 0
     lowered: int = 0
     bytes: int = 0
+    identity: str = ""
 
     @property
     def key(self) -> PageKey:

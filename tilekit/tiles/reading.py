@@ -167,16 +167,6 @@ def _rectangle(scan: Scan, grid: TileGrid, x0: int, y0: int, height: int, width:
     return scan.read(x0, y0, x0 + width, y0 + height, scale=scale)
 
 
-def memory_needed(scan: Scan, grid: TileGrid) -> int:
-    """Bytes that tiling takes beside the interpreter (about 80 MB): what the docstrings' formulas say."""
-    tile = grid.columns.tile * grid.lines.tile * scan.bands
-    rows = (min(2, grid.rows) * min(grid.lines.tile, grid.height) + 200) * grid.width * scan.bands
-    if scan.info.access == "block" and not grid.is_scaled and scan.identity:
-        return min(rows, 64 * 1024 * 1024 + 16 * tile)
-    whole = grid.base_width * grid.base_height * scan.bands if scan.info.access == "whole" else 0
-    return whole + min(rows, grid.width * grid.height * scan.bands) + 8 * tile
-
-
 def chosen_rows(grid: TileGrid, only: Iterable[int] | None) -> dict[int, Collection[int]]:
     """Row -> columns for the indices asked for; all of them where `only` is None."""
     if only is None:

@@ -318,10 +318,10 @@ class S3Sink(Sink):
     concurrent = True
 
     def __init__(self, uri: str, *, store: Any = None) -> None:
-        from tilekit.storage.s3 import S3Store, parse_s3
+        from tilekit.storage.s3 import default_store, parse_s3
 
         self._place = parse_s3(uri)
-        self._store = store or S3Store(connections=32)
+        self._store = store or default_store()
 
     def put(self, name: str, data: bytes) -> None:
         """See Sink."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+import zlib
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -185,7 +186,17 @@ class TileRun:
         grid = scan.grid(recipe.tiling)
         first = self._lines.seek(0, os.SEEK_END)
         self._sink.begin(recipe, scan.key)
-        page = PageRecord(scan.key.source, scan.key.page, name, scan.width, scan.height, scan.dpi, scan.bands)
+        identity = scan.source.identity if scan.source is not None else ""
+        page = PageRecord(
+            scan.key.source,
+            scan.key.page,
+            name,
+            scan.width,
+            scan.height,
+            scan.dpi,
+            scan.bands,
+            identity=identity,
+        )
         started: list[str] = []
         try:
             page = self._write(scan, grid, page, started, progress)
@@ -208,12 +219,22 @@ class TileRun:
         def store(tile: EncodedTile) -> tuple[TileRecord, bytes]:
             name = None if tile.blank else tile_name(page.stem, tile.window, ext, page.page)
             size, data = len(tile.data), tile.data
+            crc = None if name is None else zlib.crc32(data)
             if sink.concurrent and name is not None:
                 started.append(name)
                 sink.put(name, data)
                 data = b""
             record = TileRecord(
-                page.key, tile.index, tile.row, tile.col, tile.window, name, size, tile.quality, tile.blank
+                page.key,
+                tile.index,
+                tile.row,
+                tile.col,
+                tile.window,
+                name,
+                size,
+                tile.quality,
+                tile.blank,
+                crc,
             )
             return record, data
 

@@ -1,0 +1,177 @@
+"""Several machines on one archive, through a folder and through S3: all of it, once, whoever dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from moto.server import ThreadedMotoServer
+
+from tests.archive.jobs import NoteJob
+from tests.archive.test_running import notes, scans
+from tilekit import Tiling
+from tilekit.archive import (
+    ArchiveOptions,
+    ArchiveSummary,
+    TileJob,
+    archive_status,
+    merge_ledgers,
+    process_archive,
+    verify_archive,
+)
+from tilekit.archive.joining import Part, PartLedger, load_part
+from tilekit.archive.sources import place_among
+from tilekit.errors import InvalidArgument, LedgerError, StorageLost, StorageNotFound
+from tilekit.ledger import Record
+from tilekit.storage.leasing import Lease
+from tilekit.storage.place import FolderPlace
+from tilekit.storage.s3 import S3Store
+
+JOIN = ArchiveOptions(join=True, lease=3.0, parts=8)
+FEW = ArchiveOptions(parts=2)
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Store]:
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://{}:{}".format(*server.get_host_and_port()))
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    store = S3Store()
+    store.client.create_bucket(Bucket="archive")
+    yield store
+    server.stop()
+
+
+def test_two_at_once_do_all_of_it_once(tmp_path: Path) -> None:
+    source = scans(tmp_path / "in", *(f"s{n}.jpg" for n in range(60)))
+    out = tmp_path / "out"
+    found: list[ArchiveSummary] = []
+
+    def machine() -> None:
+        found.append(process_archive(source, out, NoteJob(seconds=0.01), ThreadPoolExecutor(1), options=JOIN))
+
+    threads = [threading.Thread(target=machine) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [one.stopped for one in found] == ["", ""]
+    assert sum(one.done for one in found) == 60
+    assert min(one.done for one in found) > 0
+    assert len(notes(out)) == 60
+    status = archive_status(out)
+    assert (status.done, status.failed, status.unfinished) == (60, 0, 0)
+    assert (out / "joined.txt").read_text().count("\n") == 60
+    again = process_archive(source, out, NoteJob(), ThreadPoolExecutor(1), options=JOIN)
+    assert (again.done, again.skipped) == (0, 60)
+
+
+MACHINE = """
+import sys
+from tests.archive.jobs import NoteJob
+from tilekit.archive import ArchiveOptions, process_archive
+from concurrent.futures import ThreadPoolExecutor
+process_archive(sys.argv[1], sys.argv[2], NoteJob(seconds=0.05), ThreadPoolExecutor(1), options=ArchiveOptions(join=True, lease=3.0, parts=8))
+"""
+
+
+def test_what_a_dead_machine_had_taken_is_done_by_another(tmp_path: Path) -> None:
+    source = scans(tmp_path / "in", *(f"s{n}.jpg" for n in range(60)))
+    out = tmp_path / "out"
+    with subprocess.Popen([sys.executable, "-c", MACHINE, str(source), str(out)]) as dying:
+        deadline = time.monotonic() + 60
+        while len(notes(out)) < 5 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        os.kill(dying.pid, signal.SIGKILL)
+        dying.wait()
+    summary = process_archive(source, out, NoteJob(), ThreadPoolExecutor(1), options=JOIN)
+    assert summary.ok
+    assert summary.done + summary.skipped == 60
+    assert len(notes(out)) == archive_status(out).done == 60
+
+
+def test_an_archive_on_s3_keeps_its_records_there(tmp_path: Path, store: S3Store) -> None:
+    source = scans(tmp_path / "in", *(f"s{n}.jpg" for n in range(6)))
+    job = TileJob(Tiling(32))
+    first = process_archive(source, "s3://archive/out", job, ThreadPoolExecutor(1), options=FEW)
+    assert (first.ok, first.done) == (True, 6)
+    assert archive_status("s3://archive/out").done == 6
+    assert verify_archive("s3://archive/out") == {}
+    assert verify_archive("s3://archive/out", deep=True) == {}
+    (source / "s0.jpg").unlink()
+    again = process_archive(source, "s3://archive/out", job, ThreadPoolExecutor(1), options=FEW)
+    assert (again.done, again.skipped, again.dropped) == (0, 5, 1)
+    assert not list(store.list("s3://archive/out/s0.jpg.p0/"))
+    store.put("s3://archive/out/s1.jpg.p0/tiles.jsonl", b"")
+    assert set(verify_archive("s3://archive/out", forget=True)) == {"s1.jpg"}
+    assert process_archive(source, "s3://archive/out", job, ThreadPoolExecutor(1), options=FEW).done == 1
+    with pytest.raises(StorageNotFound, match="no ledger"):
+        archive_status("s3://archive/elsewhere")
+
+
+@pytest.mark.parametrize("where", ["folder", "s3"])
+def test_shards_merge_in_one_command(tmp_path: Path, store: S3Store, where: str) -> None:
+    source = scans(tmp_path / "in", *(f"s{n}.jpg" for n in range(12)))
+    out = str(tmp_path / "out") if where == "folder" else "s3://archive/shards"
+    job = TileJob(Tiling(64))
+    done = [process_archive(source, out, job, ThreadPoolExecutor(1), shard=f"{n}/3").done for n in (1, 2, 3)]
+    assert sum(done) == 12
+    assert archive_status(out).done == 12
+    assert merge_ledgers(out) == 12
+    with pytest.raises(LedgerError, match="no shard ledgers"):
+        merge_ledgers(out)
+    whole = process_archive(source, out, job, ThreadPoolExecutor(1), options=FEW)
+    assert (whole.done, whole.skipped) == (0, 12)
+
+
+def test_a_machine_taken_for_dead_writes_nothing_more(tmp_path: Path) -> None:
+    place = FolderPlace(tmp_path / "state")
+    part = Part(place_among("a.jpg", 8), 8)
+
+    def ledger(name: str) -> PartLedger:
+        lease = Lease.take(place, f"leases/{name}", seconds=100)
+        return PartLedger(tmp_path / f"{name}.sqlite", place, [part], {part.name: lease})
+
+    first, second = ledger("one"), ledger("two")
+    first.put(Record("a.jpg", "x", "done"))
+    second.put(Record("a.jpg", "y", "done"))
+    second._send()
+    with pytest.raises(StorageLost, match="another machine"):
+        first._send()
+    assert load_part(place, part.name)["a.jpg"].fingerprint == "y"
+    second.remove(["a.jpg"])
+    second.settle()
+    assert load_part(place, part.name) == {}
+    for one in (first, second):
+        one.close()
+        one._leases[part.name].drop()
+
+
+def test_another_recipe_is_refused_while_machines_are_at_work(tmp_path: Path) -> None:
+    source = scans(tmp_path / "in", *(f"s{n}.jpg" for n in range(10)))
+    out = tmp_path / "out"
+    slow = threading.Thread(
+        target=process_archive,
+        args=(source, out, NoteJob(seconds=0.5), ThreadPoolExecutor(1)),
+        kwargs={"options": JOIN},
+    )
+    slow.start()
+    deadline = time.monotonic() + 30
+    while not notes(out) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    with pytest.raises(LedgerError, match="another recipe"):
+        process_archive(source, out, NoteJob("other"), ThreadPoolExecutor(1), options=JOIN)
+    slow.join()
+    with pytest.raises(InvalidArgument, match="join"):
+        process_archive(source, out, NoteJob(), ThreadPoolExecutor(1), options=JOIN, shard="1/2")
