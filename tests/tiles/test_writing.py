@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import zlib
 import tarfile
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
