@@ -134,10 +134,9 @@ def wbf(
     fused, total = np.empty((count, 4)), np.empty(count)
     members, target = np.zeros(count, np.int64), np.empty(count, np.int64)
     heads = np.empty(1 << max(4, (count - 1).bit_length()), np.int64)
-    links, slots = np.empty(count, np.int64), np.empty(2 * count, np.int64)
+    links = np.empty((3, count), np.int64)
     clusters = fusing.fuse(
-        checked, weighted, order, labels, limit, fused, np.empty((count, 4)), total, heads, links, slots,
-        members, target,
+        checked, weighted, order, labels, limit, fused, np.empty((count, 4)), total, heads, links, members, target,
     )  # fmt: skip
     members, rows = members[:clusters], target[order]
     if conf == "avg":

@@ -9,6 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tilekit.boxes import checks
+from tilekit.boxes.shapes import OrientedBoxes, Shapes
+from tilekit.boxes.shapes.overlap import Measure
+from tilekit.errors import InvalidArgument
 
 _new = np.empty
 
@@ -21,13 +24,13 @@ class Pairs(NamedTuple):
     overlap: NDArray[np.float64]
 
 
-def iou(boxes: ArrayLike, others: ArrayLike) -> NDArray[np.float64]:
-    """Intersection over union of each box (n, 4) with each other (m, 4): (n, m) float64, 0 where none."""
+def iou(boxes: ArrayLike | Shapes, others: ArrayLike | Shapes) -> NDArray[np.float64]:
+    """Intersection over union of each box (n, 4) with each other (m, 4), or of shapes: (n, m) float64, 0 where none."""
     return _matrix(boxes, others, 0)
 
 
-def ios(boxes: ArrayLike, others: ArrayLike) -> NDArray[np.float64]:
-    """Intersection over the smaller area: (n, m) float64, 0 where there is none."""
+def ios(boxes: ArrayLike | Shapes, others: ArrayLike | Shapes) -> NDArray[np.float64]:
+    """Intersection over the smaller area, of boxes or of shapes: (n, m) float64, 0 where there is none."""
     return _matrix(boxes, others, 1)
 
 
@@ -119,10 +122,30 @@ def aligned_iou(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray
     return out
 
 
-def _matrix(boxes: ArrayLike, others: ArrayLike, kind: int) -> NDArray[np.float64]:
+def _matrix(boxes: ArrayLike | Shapes, others: ArrayLike | Shapes, kind: int) -> NDArray[np.float64]:
+    if isinstance(boxes, Shapes) or isinstance(others, Shapes):
+        return _shape_matrix(boxes, others, kind)
     one, other = checks.boxes(boxes), checks.boxes(others, "others")
     from tilekit.boxes.kernels import matrices
 
     out = np.empty((len(one), len(other)))
     matrices.fill(one, other, kind, out)
+    return out
+
+
+def _shape_matrix(boxes: ArrayLike | Shapes, others: ArrayLike | Shapes, kind: int) -> NDArray[np.float64]:
+    """Only pairs whose boxes touch are measured; plain boxes beside shapes are upright rectangles."""
+    one, other = (
+        side if isinstance(side, Shapes) else OrientedBoxes.absent(checks.boxes(side))
+        for side in (boxes, others)
+    )
+    if kind > 1:
+        raise InvalidArgument("giou is for boxes; shapes have iou and ios")
+    hulls, other_hulls = one.boxes, other.boxes
+    out = np.zeros((len(one), len(other)))
+    both = listed(np.concatenate([hulls, other_hulls]), 0.0)
+    first, second = both.min(axis=1).astype(np.int64), both.max(axis=1).astype(np.int64) - len(one)
+    across = (first < len(one)) & (second >= 0)
+    first, second = first[across], second[across]
+    out[first, second] = Measure(one, hulls, other, other_hulls).overlap(first, second, ios=kind == 1)
     return out

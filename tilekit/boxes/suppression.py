@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tilekit.boxes import checks, engine, overlap
+from tilekit.boxes.shapes import Shapes
+from tilekit.boxes.shapes.overlap import Measure
 from tilekit.errors import InvalidArgument
 
 Metric = Literal["iou", "ios"]
@@ -20,7 +22,7 @@ _NO_LABELS: NDArray[np.int64] = np.empty(0, np.int64)
 
 
 def nms(
-    boxes: ArrayLike,
+    boxes: ArrayLike | Shapes,
     scores: ArrayLike,
     class_ids: ArrayLike | None = None,
     threshold: float = 0.5,
@@ -29,7 +31,7 @@ def nms(
 ) -> NDArray[np.int64]:
     """Exact greedy suppression: the best box stays, what overlaps it by more than `threshold` goes.
 
-    `boxes` (n, 4) xyxy; `scores` (n,) any finite numbers; `class_ids` (n,) whole numbers: only boxes
+    `boxes` (n, 4) xyxy, or Polygons, OrientedBoxes or Masks, which then overlap by their own area; `scores` (n,) any finite numbers; `class_ids` (n,) whole numbers: only boxes
     of one class compete, unless `class_agnostic`. `metric`: "iou" (intersection over union) or "ios"
     (over the smaller area). Gives the kept indices by falling score, int64; equal scores keep input
     order. Raises InvalidArgument with the first bad index.
@@ -48,7 +50,9 @@ def nms(
         except (AttributeError, TypeError):
             pass
     if metric not in METRICS:
-        raise InvalidArgument(f"metric={metric!r} is unknown; choose iou or ios")
+        raise InvalidArgument(f"metric={metric!r} is unknown; choose {', '.join(METRICS)}")
+    if isinstance(boxes, Shapes):
+        return _by_shape(boxes, scores, None if class_agnostic else class_ids, threshold, metric)
     limit = checks.ratio(threshold, "threshold")
     given: tuple[Any, Any, Any] = boxes, scores, class_ids
     if not _plain(*given):
@@ -65,6 +69,35 @@ def nms(
     state, _ = engine.greedy(ranked, ranks, labels, METRICS[metric], limit)
     rest: NDArray[np.int64] = order[state == 1].astype(np.int64)
     return rest
+
+
+def _by_shape(
+    shapes: Shapes, scores: ArrayLike, class_ids: ArrayLike | None, threshold: float, metric: str
+) -> NDArray[np.int64]:
+    limit = checks.ratio(threshold, "threshold")
+    bare = ~shapes.given
+    if bare.any():
+        raise InvalidArgument(f"boxes: row {int(bare.argmax())} has no shape; give the boxes themselves")
+    count = len(shapes)
+    values, labels = checks.finite(scores, count, "scores"), checks.labels(class_ids, count)
+    hulls = shapes.boxes
+    found = overlap.listed(hulls, 0.0)
+    if labels is not None:
+        found = found[labels[found[:, 0]] == labels[found[:, 1]]]
+    first, second = found.astype(np.int64).T
+    share = Measure(shapes, hulls).overlap(first, second, ios=metric == "ios")
+    found = np.ascontiguousarray(found[share > limit])
+    pairing, _ = _along_pairs()
+    kept, stack, starts = (
+        np.empty(count, np.uint8),
+        np.empty((2, count), np.int32),
+        np.empty(count + 2, np.int32),
+    )
+    pairing.resolve(
+        found, len(found), values, _NO_LABELS, starts, np.empty(len(found), np.int32), stack, kept
+    )
+    order: NDArray[np.int64] = engine.descending(values).astype(np.int64)
+    return np.asarray(order[kept[order] == 1], np.int64)
 
 
 @functools.cache
