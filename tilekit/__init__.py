@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOME = {
+    "diou": "tilekit.boxes.overlap",
     "EvaluationRules": "tilekit.evaluation.rules",
     "Polygons": "tilekit.boxes.shapes.polygons",
     "OrientedBoxes": "tilekit.boxes.shapes.oriented",
@@ -139,6 +140,7 @@ if TYPE_CHECKING:
     from tilekit.boxes.merging import StreamingMerge as StreamingMerge
     from tilekit.boxes.merging import merge as merge
     from tilekit.boxes.merging import merge_with_labels as merge_with_labels
+    from tilekit.boxes.overlap import diou as diou
     from tilekit.boxes.overlap import giou as giou
     from tilekit.boxes.overlap import ios as ios
     from tilekit.boxes.overlap import iou as iou

@@ -39,6 +39,11 @@ def giou(boxes: ArrayLike, others: ArrayLike) -> NDArray[np.float64]:
     return _matrix(boxes, others, 2)
 
 
+def diou(boxes: ArrayLike, others: ArrayLike) -> NDArray[np.float64]:
+    """IoU less the squared distance of centers over the hull's diagonal squared (Zheng et al., AAAI 2020): (n, m)."""
+    return _matrix(boxes, others, 3)
+
+
 def pairs(boxes: ArrayLike, threshold: float = 0.5) -> Pairs:
     """All pairs of boxes (n, 4) with IoU above `threshold`, without an n x n matrix.
 
@@ -122,6 +127,24 @@ def aligned_iou(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray
     return out
 
 
+def aligned_further(one: NDArray[np.float64], other: NDArray[np.float64], kind: str) -> NDArray[np.float64]:
+    """GIoU or DIoU row by row of (n, 4) and (n, 4)."""
+    shared = aligned_iou(one, other)
+    low, high = np.minimum(one[:, :2], other[:, :2]), np.maximum(one[:, 2:], other[:, 2:])
+    sides = high - low
+    if kind == "diou":
+        apart = ((one[:, :2] + one[:, 2:] - other[:, :2] - other[:, 2:]) / 2) ** 2
+        whole = (sides**2).sum(axis=1)
+        lost = np.divide(apart.sum(axis=1), whole, out=np.zeros(len(one)), where=whole > 0)
+    else:
+        hull = sides[:, 0] * sides[:, 1]
+        inner = np.minimum(one[:, 2:], other[:, 2:]) - np.maximum(one[:, :2], other[:, :2])
+        both = np.maximum(inner[:, 0], 0) * np.maximum(inner[:, 1], 0)
+        areas = np.prod(one[:, 2:] - one[:, :2], axis=1) + np.prod(other[:, 2:] - other[:, :2], axis=1)
+        lost = np.divide(hull - (areas - both), hull, out=np.zeros(len(one)), where=hull > 0)
+    return np.asarray(shared - lost, np.float64)
+
+
 def _matrix(boxes: ArrayLike | Shapes, others: ArrayLike | Shapes, kind: int) -> NDArray[np.float64]:
     if isinstance(boxes, Shapes) or isinstance(others, Shapes):
         return _shape_matrix(boxes, others, kind)
@@ -140,7 +163,7 @@ def _shape_matrix(boxes: ArrayLike | Shapes, others: ArrayLike | Shapes, kind: i
         for side in (boxes, others)
     )
     if kind > 1:
-        raise InvalidArgument("giou is for boxes; shapes have iou and ios")
+        raise InvalidArgument("giou and diou are for boxes; shapes have iou and ios")
     hulls, other_hulls = one.boxes, other.boxes
     out = np.zeros((len(one), len(other)))
     both = listed(np.concatenate([hulls, other_hulls]), 0.0)

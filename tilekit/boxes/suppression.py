@@ -14,6 +14,7 @@ from tilekit.boxes.shapes.overlap import Measure
 from tilekit.errors import InvalidArgument
 
 Metric = Literal["iou", "ios"]
+MoreMetric = Literal["iou", "ios", "giou", "diou"]
 METRICS = {"iou": 0, "ios": 1}
 _FEW = 48  # up to here comparing every pair is the quickest
 _FLOAT, _INT = np.dtype(np.float64), np.dtype(np.int64)
@@ -26,14 +27,14 @@ def nms(
     scores: ArrayLike,
     class_ids: ArrayLike | None = None,
     threshold: float = 0.5,
-    metric: Metric = "iou",
+    metric: MoreMetric = "iou",
     class_agnostic: bool = False,
 ) -> NDArray[np.int64]:
     """Exact greedy suppression: the best box stays, what overlaps it by more than `threshold` goes.
 
     `boxes` (n, 4) xyxy, or Polygons, OrientedBoxes or Masks, which then overlap by their own area; `scores` (n,) any finite numbers; `class_ids` (n,) whole numbers: only boxes
-    of one class compete, unless `class_agnostic`. `metric`: "iou" (intersection over union) or "ios"
-    (over the smaller area). Gives the kept indices by falling score, int64; equal scores keep input
+    of one class compete, unless `class_agnostic`. `metric`: "iou" (intersection over union), "ios"
+    (over the smaller area), or for boxes "giou" and "diou" (less what is empty or how far centers are apart). Gives the kept indices by falling score, int64; equal scores keep input
     order. Raises InvalidArgument with the first bad index.
     """
     if class_ids is None and metric == "iou" and type(threshold) is float:
@@ -49,8 +50,10 @@ def nms(
                         return out[:found]
         except (AttributeError, TypeError):
             pass
+    if metric in ("giou", "diou") and not isinstance(boxes, Shapes):
+        return _by_further(boxes, scores, None if class_agnostic else class_ids, threshold, metric)
     if metric not in METRICS:
-        raise InvalidArgument(f"metric={metric!r} is unknown; choose {', '.join(METRICS)}")
+        raise InvalidArgument(f"metric={metric!r} is unknown; choose iou, ios, or for boxes giou or diou")
     if isinstance(boxes, Shapes):
         return _by_shape(boxes, scores, None if class_agnostic else class_ids, threshold, metric)
     limit = checks.ratio(threshold, "threshold")
@@ -86,7 +89,25 @@ def _by_shape(
         found = found[labels[found[:, 0]] == labels[found[:, 1]]]
     first, second = found.astype(np.int64).T
     share = Measure(shapes, hulls).overlap(first, second, ios=metric == "ios")
-    found = np.ascontiguousarray(found[share > limit])
+    return _along(found[share > limit], values)
+
+
+def _by_further(
+    boxes: ArrayLike, scores: ArrayLike, class_ids: ArrayLike | None, threshold: float, metric: str
+) -> NDArray[np.int64]:
+    """Both are at most the IoU, so its pairs hold all of theirs."""
+    limit = checks.ratio(threshold, "threshold")
+    checked, values, labels = _checked(boxes, scores, class_ids)
+    found = overlap.listed(checked, limit)
+    if labels is not None:
+        found = found[labels[found[:, 0]] == labels[found[:, 1]]]
+    share = overlap.aligned_further(checked[found[:, 0]], checked[found[:, 1]], metric)
+    return _along(found[share > limit], values)
+
+
+def _along(pairs: NDArray[np.int32], values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """What is left of boxes of which these pairs overlap too much."""
+    found, count = np.ascontiguousarray(pairs), len(values)
     pairing, _ = _along_pairs()
     kept, stack, starts = (
         np.empty(count, np.uint8),
