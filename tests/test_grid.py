@@ -17,7 +17,10 @@ SIDES = st.integers(1, 300) | st.integers(1, 10**6)
 def tilings(draw):
     tile = draw(st.tuples(st.integers(1, 200), st.integers(1, 200)))
     overlap = tuple(draw(st.integers(0, side - 1) | st.floats(0, 0.5)) for side in tile)
-    return Tiling(tile, overlap, edge=draw(st.sampled_from(["shift", "clip", "pad"])))
+    edge = draw(st.sampled_from(["shift", "clip", "pad"]))
+    room = min(side - px for side, px in zip(tile, Tiling(tile, overlap).overlap_px, strict=True))
+    align = draw(st.sampled_from([unit for unit in (1, 1, 2, 8, 16) if unit <= room]))
+    return Tiling(tile, overlap, edge=edge, align=align)
 
 
 @given(tilings(), st.integers(1, 400), st.integers(1, 400))
@@ -42,7 +45,8 @@ def test_sizes_and_overlaps_are_as_the_edge_says(tiling, width, height):
         sizes = axis.stops() - axis.starts()
         full = tile if tiling.edge == "pad" else min(tile, axis.size)
         assert (sizes[:-1] == full).all()
-        assert sizes[-1] == full or tiling.edge == "clip"
+        assert sizes[-1] == full or tiling.edge == "clip" or full - tiling.align < sizes[-1] <= full
+        assert (axis.starts() % tiling.align == 0).all()
         assert (axis.stops()[:-1] - axis.starts()[1:] >= overlap).all()
 
 
@@ -124,11 +128,28 @@ def test_odd_scans(width, height):
         ({"dpi": -1}, "dpi=-1"),
         ({"dpi": 300, "scale": 0.5}, "one of them"),
         ({"division": 0}, "parts: 0"),
+        ({"align": 0}, "align=0"),
+        ({"tile": 32, "overlap": 20, "align": 16}, "align=16"),
     ],
 )
 def test_nonsense_is_named(options, named):
     with pytest.raises(InvalidArgument, match=named):
         Tiling(**options)
+
+
+@given(st.integers(1, 9), st.integers(1, 300), st.integers(0, 20), st.sampled_from([1, 8, 16]))
+def test_aligned_parts_cover_the_side(count, size, overlap, align):
+    try:
+        axis = Tiling.parts(rows=1, cols=count, overlap=overlap, align=align).grid(size, 1).columns
+    except InvalidArgument:
+        return
+    starts, stops = axis.starts(), axis.stops()
+    assert starts.tolist() == [axis.start(i) for i in range(count)]
+    assert stops.tolist() == [axis.stop(i) for i in range(count)]
+    assert (starts % align == 0).all()
+    assert (starts[0], stops[-1]) == (0, size)
+    assert (np.diff(starts) > 0).all()
+    assert (stops[:-1] - starts[1:] >= (overlap if count > 1 else 0)).all()
 
 
 @pytest.mark.parametrize(("width", "height"), [(0, 5), (5, -1), (1.5, 5), (True, 5)])

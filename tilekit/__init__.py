@@ -67,6 +67,8 @@ _HOME = {
     "detect_tiles": "tilekit.detection.detecting",
     "detect_whole": "tilekit.detection.detecting",
     "encode_tiles": "tilekit.tiles.writing",
+    "keep_plan": "tilekit.tiles.keeping",
+    "KeepPlan": "tilekit.tiles.keeping",
     "evaluate": "tilekit.evaluation.evaluating",
     "fit_thresholds": "tilekit.evaluation.thresholds",
     "fix_manifest": "tilekit.labels.fixing",
@@ -208,6 +210,8 @@ if TYPE_CHECKING:
     from tilekit.scans.opening import scan_pages as scan_pages
     from tilekit.tiles.index import read_index as read_index
     from tilekit.tiles.joining import join_tiles as join_tiles
+    from tilekit.tiles.keeping import KeepPlan as KeepPlan
+    from tilekit.tiles.keeping import keep_plan as keep_plan
     from tilekit.tiles.reading import read_tiles as read_tiles
     from tilekit.tiles.tile import Tile as Tile
     from tilekit.tiles.writing import EncodedTile as EncodedTile

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, overload
 
@@ -47,7 +47,7 @@ class Axis:
     """Where tiles begin and end along one side of a scan.
 
     `size` px of the reduced scan, `tile` px, `stride` px between starts, `count` tiles.
-    `even` spreads tiles evenly (equal parts) instead of by stride.
+    `even` spreads tiles evenly (equal parts) instead of by stride. `align`: all starts are multiples of it.
     Starts and stops never decrease, so a lookup is a division or a binary search.
     """
 
@@ -57,20 +57,29 @@ class Axis:
     count: int
     edge: Edge
     even: bool = False
+    align: int = 1
 
     def start(self, index: int) -> int:
         """First pixel of tile `index`."""
         if self.even:
             if self.stride:  # parts with overlap: all the same length, spread evenly
-                return index * (self.size - self.tile) // max(1, self.count - 1)
-            return index * self.size // self.count
+                start = index * (self.size - self.tile) // max(1, self.count - 1)
+            else:
+                start = index * self.size // self.count
+            return start // self.align * self.align
         start = index * self.stride
-        return min(start, max(0, self.size - self.tile)) if self.edge == "shift" else start
+        return min(start, self._last_start()) if self.edge == "shift" else start
+
+    def _last_start(self) -> int:
+        """Where a tile moved inward begins: on the next multiple of `align`, so it may be smaller."""
+        return -(-max(0, self.size - self.tile) // self.align) * self.align
 
     def stop(self, index: int) -> int:
         """One past the last pixel of tile `index`; over `size` only where the edge is padded."""
-        if self.even and not self.stride:
-            return (index + 1) * self.size // self.count
+        if self.even:
+            if not self.stride:
+                return self.size if index + 1 == self.count else self.start(index + 1)
+            return index * (self.size - self.tile) // max(1, self.count - 1) + self.tile
         stop = self.start(index) + self.tile
         return stop if self.edge == "pad" else min(stop, self.size)
 
@@ -79,15 +88,20 @@ class Axis:
         index = np.arange(self.count, dtype=np.int64)
         if self.even:
             if self.stride:
-                return index * (self.size - self.tile) // max(1, self.count - 1)
-            return index * self.size // self.count
+                starts = index * (self.size - self.tile) // max(1, self.count - 1)
+            else:
+                starts = index * self.size // self.count
+            return starts // self.align * self.align
         starts = index * self.stride
-        return np.minimum(starts, max(0, self.size - self.tile)) if self.edge == "shift" else starts
+        return np.minimum(starts, self._last_start()) if self.edge == "shift" else starts
 
     def stops(self) -> NDArray[np.int64]:
         """All stops, (count,) int64."""
-        if self.even and not self.stride:
-            return (np.arange(self.count, dtype=np.int64) + 1) * self.size // self.count
+        if self.even:
+            if not self.stride:
+                return np.append(self.starts()[1:], self.size)
+            index = np.arange(self.count, dtype=np.int64)
+            return index * (self.size - self.tile) // max(1, self.count - 1) + self.tile
         stops = self.starts() + self.tile
         return stops if self.edge == "pad" else np.minimum(stops, self.size)
 
@@ -115,9 +129,12 @@ class Tiling:
     `tile`: px, one number or (width, height). `overlap`: px (int) or a ratio of the tile
     (float, 0 <= r < 1), one or (horizontal, vertical). `edge`: what happens at the right and
     bottom: "shift" moves the last tile inward so all are full size, "clip" lets it be smaller,
-    "pad" fills it with the page's background. `scale` tiles a reduced (or enlarged) scan;
-    `dpi` does so to a physical resolution, for archives of mixed resolution; `fit` so that no side of
-    the reduced scan is longer than that many px, whatever the page (see `whole`).
+    "pad" fills it with the page's background. `align` (px, one or (horizontal, vertical)): tiles begin
+    at multiples of it, which lets tiles of a JPEG be cut from its bits (16 suits every JPEG); overlaps
+    grow by up to align - 1 px, and with "shift" the last tile is up to as many px smaller. `scale` tiles
+    a reduced (or enlarged) scan; `dpi` does so to a physical resolution, for archives of mixed
+    resolution; `fit` so that no side of the reduced scan is longer than that many px, whatever the page
+    (see `whole`).
 
     Raises InvalidArgument naming the value that makes no sense.
     """
@@ -129,10 +146,12 @@ class Tiling:
     dpi: float | None = None
     division: int | tuple[int, int] | None = None  # set by parts(): a count, or (cols, rows)
     fit: int | None = None  # set by whole(): px of the longer side, at most
+    align: int | tuple[int, int] = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tile", _plain(self.tile))
         object.__setattr__(self, "overlap", _plain(self.overlap))
+        object.__setattr__(self, "align", _plain(self.align))
         if self.edge not in _EDGES:
             raise InvalidArgument(f"edge={self.edge!r} is unknown; choose one of {', '.join(_EDGES)}")
         if not _is_number(self.scale) or not 0 < self.scale <= 1e6:
@@ -152,9 +171,15 @@ class Tiling:
                     raise InvalidArgument(
                         f"overlap={self.overlap!r} must be smaller than the tile's {name} of {tile} px"
                     )
+            for tile, overlap, unit in zip(self.tile_size, self.overlap_px, self.align_px, strict=True):
+                if tile - overlap < unit:
+                    raise InvalidArgument(
+                        f"align={self.align!r} must be at most tile - overlap, {tile - overlap} px here"
+                    )
         else:
             _check_division(self.division)
             _pair_of(self.overlap, "overlap", _check_overlap)
+            _pair_of(self.align, "align", _check_tile)
 
     @classmethod
     def parts(
@@ -166,6 +191,7 @@ class Tiling:
         overlap: int | float | tuple[int | float, int | float] = 0,
         scale: float = 1.0,
         dpi: float | None = None,
+        align: int | tuple[int, int] = 1,
     ) -> Tiling:
         """Equal parts, any number: `parts(4)`, or `parts(rows=2, cols=3)`.
 
@@ -174,9 +200,9 @@ class Tiling:
         share none; with overlap all have the same size and neighbors share at least that much.
         """
         if count is not None and rows is None and cols is None:
-            return cls(overlap=overlap, scale=scale, dpi=dpi, division=count)
+            return cls(overlap=overlap, scale=scale, dpi=dpi, division=count, align=align)
         if count is None and rows is not None and cols is not None:
-            return cls(overlap=overlap, scale=scale, dpi=dpi, division=(cols, rows))
+            return cls(overlap=overlap, scale=scale, dpi=dpi, division=(cols, rows), align=align)
         raise InvalidArgument("parts() takes either a count, or both rows= and cols=")
 
     @classmethod
@@ -207,6 +233,11 @@ class Tiling:
         width, height = self.tile_size
         return _resolve(overlap[0], width), _resolve(overlap[1], height)
 
+    @property
+    def align_px(self) -> tuple[int, int]:
+        """(horizontal, vertical) px that tiles begin at multiples of."""
+        return _pair_of(self.align, "align", _check_tile)
+
     def grid(self, width: int, height: int, *, dpi: float | None = None) -> TileGrid:
         """Bind to a scan of `width` x `height` base pixels (and its `dpi`, if the recipe needs it).
 
@@ -221,12 +252,16 @@ class Tiling:
         if self.division is not None:
             cols, rows = _layout(self.division, *reduced)
             overlap = _pair_of(self.overlap, "overlap", _check_overlap)
-            axes = (_even_axis(reduced[0], cols, overlap[0]), _even_axis(reduced[1], rows, overlap[1]))
-        else:
-            tile, overlap_px = self.tile_size, self.overlap_px
+            units = self.align_px
             axes = (
-                _strided_axis(reduced[0], tile[0], overlap_px[0], self.edge),
-                _strided_axis(reduced[1], tile[1], overlap_px[1], self.edge),
+                _aligned(_even_axis(reduced[0], cols, overlap[0]), units[0]),
+                _aligned(_even_axis(reduced[1], rows, overlap[1]), units[1]),
+            )
+        else:
+            tile, overlap_px, units = self.tile_size, self.overlap_px, self.align_px
+            axes = (
+                _strided_axis(reduced[0], tile[0], overlap_px[0], self.edge, units[0]),
+                _strided_axis(reduced[1], tile[1], overlap_px[1], self.edge, units[1]),
             )
         return TileGrid(self, width, height, axes[0], axes[1])
 
@@ -254,6 +289,7 @@ class Tiling:
             "dpi": self.dpi,
             "division": plain(self.division),
             **({} if self.fit is None else {"fit": self.fit}),
+            **({} if self.align == 1 else {"align": plain(self.align)}),
         }
 
     @classmethod
@@ -261,7 +297,7 @@ class Tiling:
         """Read what `to_json` wrote; raises InvalidArgument on anything else."""
         if not isinstance(value, dict):
             raise InvalidArgument(f"a tiling must be a JSON object, not {type(value).__name__}")
-        known = {"tile", "overlap", "edge", "scale", "dpi", "division", "fit"}
+        known = {"tile", "overlap", "edge", "scale", "dpi", "division", "fit", "align"}
         if unknown := sorted(set(value) - known):
             raise InvalidArgument(
                 f"unknown field {unknown[0]!r} in a tiling; known are {', '.join(sorted(known))}"
@@ -396,10 +432,16 @@ class TileGrid(Sequence[Window]):
         return out
 
 
-def _strided_axis(size: int, tile: int, overlap: int, edge: Edge) -> Axis:
-    stride = tile - overlap
+def _strided_axis(size: int, tile: int, overlap: int, edge: Edge, align: int) -> Axis:
+    stride = (tile - overlap) // align * align
     count = 1 if size <= tile else -(-(size - tile) // stride) + 1
-    return Axis(size, tile if edge == "pad" else min(tile, size), stride, count, edge)
+    return Axis(size, tile if edge == "pad" else min(tile, size), stride, count, edge, align=align)
+
+
+def _aligned(axis: Axis, align: int) -> Axis:
+    if align > 1 and axis.count > 1 and align > (axis.stride or axis.size // axis.count):
+        raise InvalidArgument(f"align={align} leaves no room for {axis.count} parts on {axis.size} px")
+    return replace(axis, align=align)
 
 
 def _even_axis(size: int, count: int, overlap: int | float) -> Axis:

@@ -38,8 +38,8 @@ class TileJob:
 
     tiling: Tiling
     format: ImageFormat = "jpeg"
-    quality: int = 90
-    subsampling: Subsampling = "444"
+    quality: int | Literal["keep"] = "keep"
+    subsampling: Subsampling | None = None
     skip_blank: bool = False
     max_bytes: int | None = None
     container: Container = "folder"

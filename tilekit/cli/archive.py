@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tilekit.cli.output import json_option, next_step, print_json, print_json_line, print_table, quoted, say
-from tilekit.cli.parameters import Overlap
+from tilekit.cli.parameters import Overlap, Quality
 
 if TYPE_CHECKING:
     from tilekit.archive.summary import ArchiveSummary
@@ -63,7 +63,8 @@ def archive() -> None:
     show_default=True,
     help="Of the tiles.",
 )
-@click.option("--quality", default=90, show_default=True, help="Of JPEG tiles.")
+@click.option("--quality", type=Quality(), default="keep", show_default=True,
+              help="Of JPEG tiles; keep: as `tilekit tile` does, and 90 for a dataset.")  # fmt: skip
 @click.option("--skip-blank", is_flag=True, help="Leave blank tiles out; they are counted.")
 @click.option(
     "--container",
@@ -290,7 +291,12 @@ def _job(options: dict[str, Any]) -> Any:
         dpi=options["dpi"],
     )
     if options["job"] == "dataset":
-        return DatasetJob(tiling, format=options["format_"], quality=options["quality"], dpi=options["dpi"])
+        return DatasetJob(
+            tiling,
+            format=options["format_"],
+            quality=90 if options["quality"] == "keep" else options["quality"],
+            dpi=options["dpi"],
+        )
     if options["job"] == "detect":
         if options["model"] is None:
             raise click.UsageError("--job detect needs --model")

@@ -121,3 +121,16 @@ def chosen_scales(
         return Scales.from_json(json.loads(data))
     except (ValueError, TypeError) as exc:
         raise InvalidArgument(f"--scales {scales}: holds no scales ({exc})") from exc
+
+
+class Quality(click.ParamType[Any]):
+    """A JPEG quality, or the scan's own."""
+
+    name = "number|keep"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Int, or the word."""
+        try:
+            return value if value == "keep" else int(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a whole number from 1 to 100, nor keep", param, ctx)

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tilekit.cli.output import json_option, next_step, print_json, print_table, progress_bar, quoted, say
-from tilekit.cli.parameters import Dpi, Overlap
+from tilekit.cli.parameters import Dpi, Overlap, Quality
 from tilekit.errors import InvalidArgument, ScanError, StorageNotFound, TilekitError
 from tilekit.grid import Tiling
+from tilekit.pages import PageKey
 
 if TYPE_CHECKING:
     from tilekit.scans.scan import Scan
@@ -28,6 +29,9 @@ _DPI_HELP = (
 
 def _tiling_options(command: Any) -> Any:
     for option in (
+        click.option("--align", type=int, default=1, show_default=True,
+                     help="Tiles begin at multiples of this many px; with 16 every tile of a JPEG can keep its bits, "
+                          "the last ones are up to 15 px smaller, overlaps as much larger."),
         click.option("--scale", type=float, default=1.0, show_default=True, help="Tile a reduced scan: 0.5 is half size."),
         click.option("--parts", type=int, help="Cut into this many equal parts instead."),
         click.option("--edge", type=click.Choice(["shift", "clip", "pad"]), default="shift", show_default=True,
@@ -40,11 +44,13 @@ def _tiling_options(command: Any) -> Any:
     return command
 
 
-def _tiling(tile: int, overlap: float, edge: Any, parts: int | None, scale: float, dpi: Any) -> Tiling:
+def _tiling(
+    tile: int, overlap: float, edge: Any, parts: int | None, scale: float, align: int, dpi: Any
+) -> Tiling:
     target = None if isinstance(dpi, str) else dpi
     if parts is not None:
-        return Tiling.parts(parts, overlap=overlap, scale=scale, dpi=target)
-    return Tiling(tile, overlap, edge=edge, scale=scale, dpi=target)
+        return Tiling.parts(parts, overlap=overlap, scale=scale, dpi=target, align=align)
+    return Tiling(tile, overlap, edge=edge, scale=scale, dpi=target, align=align)
 
 
 @click.command("tile")
@@ -59,13 +65,17 @@ def _tiling(tile: int, overlap: float, edge: Any, parts: int | None, scale: floa
     show_default=True,
     help="Of the tiles; png and webp are lossless.",
 )
-@click.option("--quality", type=int, default=90, show_default=True, help="JPEG quality.")
+@click.option(
+    "--quality",
+    type=Quality(),
+    default="keep",
+    show_default=True,
+    help="JPEG quality; keep: tiles of a JPEG are cut from its bits or made with its tables, others have 90.",
+)
 @click.option(
     "--subsampling",
     type=click.Choice(["444", "422", "420"]),
-    default="444",
-    show_default=True,
-    help="Of JPEG color; 444 keeps it all.",
+    help="Of JPEG color; 444 keeps it all (default: as the scan, if it is a JPEG, else 444).",
 )
 @click.option("--workers", type=int, help="Threads that encode (default: one a core).")
 @click.option("--skip-blank", is_flag=True, help="Do not write tiles that hold only paper; they are counted.")
@@ -79,9 +89,10 @@ def tile_command(
     edge: str,
     parts: int | None,
     scale: float,
+    align: int,
     dpi: Any,
     format: Any,
-    quality: int,
+    quality: Any,
     subsampling: Any,
     workers: int | None,
     skip_blank: bool,
@@ -96,10 +107,17 @@ def tile_command(
     from tilekit.tiles.writing import TileRun, make_recipe
 
     recipe = make_recipe(
-        _tiling(tile, overlap, edge, parts, scale, dpi), format, quality, subsampling, skip_blank, max_bytes
+        _tiling(tile, overlap, edge, parts, scale, align, dpi),
+        format,
+        quality,
+        subsampling,
+        skip_blank,
+        max_bytes,
     )
     failures: list[dict[str, str]] = []
-    total: dict[str, Any] = {"out": out} | dict.fromkeys(("pages", "tiles", "blank", "lowered", "bytes"), 0)
+    total: dict[str, Any] = {"out": out} | dict.fromkeys(
+        ("pages", "tiles", "kept", "blank", "lowered", "bytes"), 0
+    )
     started, pixels = time.perf_counter(), 0
     with (
         TileRun(sink_for(out), recipe, workers=workers) as run,
@@ -108,7 +126,7 @@ def tile_command(
         for uri, stem in _inputs(inputs, failures):
             for made in _tile_file(run, uri, stem, dpi, progress, failures):
                 total["pages"] += 1
-                for count in ("tiles", "blank", "lowered", "bytes"):
+                for count in ("tiles", "kept", "blank", "lowered", "bytes"):
                     total[count] += getattr(made, count)
                 pixels += made.grid.width * made.grid.height
     seconds = max(time.perf_counter() - started, 1e-9)
@@ -117,7 +135,8 @@ def tile_command(
         print_json(total)
     elif total["pages"]:
         speed = f"{total['tiles'] / seconds:.0f} tiles/s, {pixels / 1e6 / seconds:.0f} Mpx/s"
-        extra = f", {total['blank']} blank left out" if total["blank"] else ""
+        extra = f", {total['kept']} of them the scan's own bits" if total["kept"] else ""
+        extra += f", {total['blank']} blank left out" if total["blank"] else ""
         extra += f", {total['lowered']} at lower quality to fit" if total["lowered"] else ""
         say(f"{total['tiles']} tiles of {total['pages']} page(s) in {out}{extra} ({speed})")
         next_step(f"tilekit join {quoted(out)} again.tif, or look into tiles.jsonl there")
@@ -200,7 +219,6 @@ def _failed(item: str, exc: Exception, failures: list[dict[str, str]]) -> None:
 @json_option
 def join_command(folder: str, out: str, source: str | None, page: int | None, as_json: bool) -> None:
     """Put a folder of tiles back together as one image (.tif, .jpg, .png, .webp), overlap cropped."""
-    from tilekit.pages import PageKey
     from tilekit.tiles.index import read_index
     from tilekit.tiles.joining import join_tiles
 
@@ -229,11 +247,15 @@ def info_command(
     edge: str,
     parts: int | None,
     scale: float,
+    align: int,
     dpi: Any,
     as_json: bool,
 ) -> None:
-    """Say what a scan is: size, kind, pages, the tiles it would give, the memory tiling it would take."""
-    tiling = _tiling(tile, overlap, edge, parts, scale, dpi)
+    """Say what a scan is: size, kind, pages, the tiles it would give, the memory tiling it would take.
+
+    kept: how many of the tiles are cut from the scan's own bits, without decoding.
+    """
+    tiling = _tiling(tile, overlap, edge, parts, scale, align, dpi)
     rows: list[dict[str, Any]] = []
     failures: list[dict[str, str]] = []
     for file in files:
@@ -244,19 +266,37 @@ def info_command(
     if as_json:
         print_json({"pages": rows, "failed": failures})
     elif rows:
-        names = ("scan", "kind", "size", "bands", "dpi", "pages", "tiles", "memory MB")
+        names = ("scan", "kind", "size", "bands", "dpi", "pages", "tiles", "kept", "memory MB")
         print_table(names, [_info_row(row) for row in rows])
+        for row in rows:
+            if row["kind"] in ("jpeg", "tiff", "slide") and row["decoded_because"]:
+                say(f"{PageKey(row['source'], row['page'])}: {_told(row)}")
         next_step(f"tilekit tile {quoted(rows[0]['source'])} tiles/")
     if failures:
         raise click.exceptions.Exit(1)
 
 
-def _info_row(row: dict[str, Any]) -> list[Any]:
-    from tilekit.pages import PageKey
+def _told(row: dict[str, Any]) -> str:
+    """Why tiles are decoded, and what to do where something can be done."""
+    left = row["tiles"] - row["kept"]
+    text = f"{left} of {row['tiles']} tiles are decoded and encoded: {row['decoded_because']}"
+    return text + ("; --align 16 keeps them on the grid" if row["kept"] and "off the grid" in text else "")
 
+
+def _info_row(row: dict[str, Any]) -> list[Any]:
     size, dpi = f"{row['width']} x {row['height']}", row["dpi"] and round(row["dpi"])
     key = PageKey(row["source"], row["page"])
-    return [str(key), row["kind"], size, row["bands"], dpi, row["pages"], row["tiles"], row["memory_mb"]]
+    return [
+        str(key),
+        row["kind"],
+        size,
+        row["bands"],
+        dpi,
+        row["pages"],
+        row["tiles"],
+        row["kept"],
+        row["memory_mb"],
+    ]
 
 
 def _describe_file(file: str, tiling: Tiling, dpi: Any) -> Iterator[dict[str, Any]]:
@@ -269,8 +309,10 @@ def _describe_file(file: str, tiling: Tiling, dpi: Any) -> Iterator[dict[str, An
 
 
 def _describe(scan: Scan, tiling: Tiling) -> dict[str, Any]:
+    from tilekit.tiles.keeping import keep_plan
 
     info, grid = scan.info, scan.grid(tiling)
+    plan = keep_plan(scan, tiling)
     return {
         "source": info.key.source,
         "page": info.key.page,
@@ -282,5 +324,7 @@ def _describe(scan: Scan, tiling: Tiling) -> dict[str, Any]:
         "dpi": info.dpi,
         "pages": info.pages,
         "tiles": len(grid),
+        "kept": plan.kept,
+        "decoded_because": plan.why_not_all,
         "memory_mb": round(scan.cost(grid) / 2**20),
     }

@@ -82,6 +82,11 @@ class Header:
         return self.mcu != (8, 8)
 
     @property
+    def subsampling(self) -> str:
+        """The nearest of 444, 422, 420 that loses no color."""
+        return {(16, 8): "422", (16, 16): "420"}.get(self.mcu, "444")
+
+    @property
     def coding(self) -> tuple[object, ...]:
         """What two streams must share for their bits to stand in one file."""
         tables = dict(self.quantization)
@@ -219,6 +224,8 @@ class _State:
             raise CannotCut("its scan has the components in another order")
         if body[-3:-1] != b"\0\x3f" or body[-1]:
             raise CannotCut("its scan is not sequential")
+        if self.adobe is not None and self.adobe > 1:
+            raise CannotCut("its color transform is not known")
         places = [body[2 + 2 * i] for i in range(count)]
         try:
             return Header(

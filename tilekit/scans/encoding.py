@@ -27,6 +27,14 @@ _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_SUB = 1
 
 
+@dataclass(frozen=True)
+class JpegTables:
+    """A JPEG's own settings: the 64 steps of each quantization table in the file's order, and its sampling."""
+
+    steps: tuple[tuple[int, ...], ...]
+    subsampling: Subsampling
+
+
 @dataclass(frozen=True, slots=True)
 class Encoded:
     """Bytes of an image file, and the JPEG quality they were made with (None: lossless)."""
@@ -42,6 +50,7 @@ def encode_image(
     quality: int = 90,
     subsampling: Subsampling = "444",
     max_bytes: int | None = None,
+    tables: JpegTables | None = None,
 ) -> Encoded:
     """Encode (h, w, 1 or 3) or (h, w) uint8 pixels.
 
@@ -53,6 +62,11 @@ def encode_image(
     """
     pixels = _checked(pixels, format)
     if format == "jpeg":
+        if tables is not None:
+            data = _encode_by(pixels, tables)
+            if max_bytes is None or len(data) <= max_bytes:
+                return Encoded(data, None)
+            subsampling = tables.subsampling
         return _encode_jpeg(pixels, quality, subsampling, max_bytes)
     data = _encode_lossless(pixels, format)
     if max_bytes is not None and len(data) > max_bytes:
@@ -117,6 +131,24 @@ def _encode_jpeg(pixels: NDArray[np.uint8], quality: int, subsampling: str, max_
             "use smaller tiles"
         )
     return best
+
+
+def _encode_by(pixels: NDArray[np.uint8], tables: JpegTables) -> bytes:
+    """By Pillow: the one encoder at hand that takes quantization tables."""
+    import io
+
+    from PIL import Image
+
+    # Pillow takes a table row by row; the file has it along the diagonals (T.81, figure A.6).
+    order = sorted(range(64), key=lambda i: (i // 8 + i % 8, i // 8 if (i // 8 + i % 8) % 2 else i % 8))
+    place = {natural: at for at, natural in enumerate(order)}
+    steps = [[min(255, table[place[i]]) for i in range(64)] for table in tables.steps]
+    gray = pixels.shape[2] == 1
+    options: dict[str, Any] = {} if gray else {"subsampling": ":".join(tables.subsampling)}
+    out = io.BytesIO()
+    picture = Image.fromarray(pixels[..., 0] if gray else np.ascontiguousarray(pixels))
+    picture.save(out, "JPEG", qtables=steps, **options)
+    return out.getvalue()
 
 
 def _jpeg(pixels: NDArray[np.uint8], quality: int, subsampling: str) -> bytes:

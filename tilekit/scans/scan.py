@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +15,14 @@ from numpy.typing import NDArray
 from tilekit.errors import InvalidArgument
 from tilekit.flow import Gate
 from tilekit.grid import TileGrid, Tiling
+from tilekit.jpeg.markers import CannotCut
 from tilekit.pages import PageKey
 from tilekit.scans.source import Source
 from tilekit.scans.spans import Span, spans_of_bands
 from tilekit.scans.tiff.blocks import StoredBlocks
+
+if TYPE_CHECKING:
+    from tilekit.scans.jpegbits import JpegBits
 
 Access = Literal["scanline", "block", "whole"]
 _SPAN_ROWS = 128
@@ -152,6 +156,10 @@ class Scan(ABC):
         scan's pixels where `identity` and `decodes` hold.
         """
         return None
+
+    def bits(self) -> JpegBits:
+        """The page's bits, where it is stored as one JPEG and given as that says; raises CannotCut."""
+        raise CannotCut("it is not a JPEG")
 
     def on_close(self, closer: Callable[[], None]) -> None:
         """Call `closer` when the scan is closed, last added first."""

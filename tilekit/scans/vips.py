@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from tilekit.errors import ScanCorrupt, ScanTooLarge
 from tilekit.flow import Gate
+from tilekit.jpeg.markers import CannotCut
 from tilekit.pages import PageKey
 from tilekit.scans.color import AS_LOADED, Look, Meaning, look_at, to_page
 from tilekit.scans.faults import one_line
+from tilekit.scans.jpegbits import JpegBits, bits_of
 from tilekit.scans.pushing import decode_spans
 from tilekit.scans.request import Request
 from tilekit.scans.scan import Access, Scan, ScanInfo
@@ -68,6 +70,10 @@ class VipsScan(Scan):
         self._meaning = meaning
         self._lock = threading.Lock()
         self._random: dict[tuple[int, int], Any] = {}
+        self._bits: JpegBits | None = None
+        self._random_bits = (
+            info.kind == "jpeg" and look.identity and info.width * info.height * info.bands > SMALL_BYTES
+        )
 
     def bands_of_rows(
         self, heights: list[int], *, scale: tuple[int, int] | None = None
@@ -96,8 +102,18 @@ class VipsScan(Scan):
     def read(
         self, x0: int, y0: int, x1: int, y1: int, *, scale: tuple[int, int] | None = None
     ) -> NDArray[np.uint8]:
-        """See Scan. The first call of a scanline format decodes the page (a disk file above 100 MB)."""
+        """See Scan. A JPEG is parsed once, then only the window's rows of blocks are decoded.
+
+        The first call of another scanline format decodes the page (a disk file above 100 MB).
+        """
         size = self._check_window(x0, y0, x1, y1, scale)
+        if size == (self.width, self.height) and self._random_bits and size not in self._random:
+            try:
+                pixels = self.bits().pixels(x0, y0, x1, y1)
+                pixels.flags.writeable = False
+                return pixels
+            except CannotCut:
+                self._random_bits = False
         with vips_errors(self.key):
             with self._lock:
                 if size not in self._random:
@@ -112,9 +128,16 @@ class VipsScan(Scan):
         """See Scan."""
         return self.stored
 
+    def bits(self) -> JpegBits:
+        """The bits of a JPEG that needs no conversion; raises CannotCut with the reason."""
+        with self._lock:
+            if self._bits is None:
+                self._bits = bits_of(self)
+            return self._bits
+
     def close(self) -> None:
         """See Scan."""
-        self._random = {}
+        self._random, self._bits = {}, None
         self._first = None
         super().close()
 

@@ -7,11 +7,12 @@
     file           the tile's name relative to the folder; null for a blank tile left out
     bytes          size of the file; 0 where there is none
     crc32          checksum of its bytes, as zip files have it; 0 where there is none
-    quality        JPEG quality it was made with; null for lossless formats and blank tiles
+    quality        JPEG quality it was made with; null for lossless formats, blank tiles, and the scan's own tables
     blank          true where it was left out as blank
+    kept           true, and only there, where its bits are the scan's own (quality "keep")
 `tiling.json`: version, tiling (the recipe, as Tiling.to_json), format, quality, subsampling,
 skip_blank, max_bytes, and pages: source, page, stem, width, height (base px), dpi, bands, tiles
-(files written), blank (left out), lowered (quality lowered for max_bytes), bytes, and identity (of the scan, by
+(files written), blank (left out), lowered (quality lowered for max_bytes), kept (bits of the scan), bytes, and identity (of the scan, by
 which stale tiles are known: see `tilekit.storage.identity`).
 Both appear when a run has succeeded, never before.
 """
@@ -22,7 +23,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tilekit.errors import InvalidArgument, StorageError, StorageNotFound
 from tilekit.grid import TileGrid, Tiling, Window
@@ -50,6 +51,7 @@ class TileRecord:
     quality: int | None
     blank: bool
     crc: int | None = None
+    kept: bool = False
 
     def to_line(self) -> bytes:
         """The JSON line, with its line end."""
@@ -70,6 +72,8 @@ class TileRecord:
             "quality": self.quality,
             "blank": self.blank,
         }
+        if self.kept:
+            value["kept"] = True
         return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogateescape") + b"\n"
 
     @classmethod
@@ -89,12 +93,13 @@ class TileRecord:
             None if v["quality"] is None else int(v["quality"]),
             bool(v["blank"]),
             v.get("crc32"),
+            bool(v.get("kept", False)),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class PageRecord:
-    """A page in tiling.json: base size in px, resolution, what was written, left out, lowered."""
+    """A page in tiling.json: base size in px, resolution, what was written, left out, lowered, kept."""
 
     source: str
     page: int
@@ -108,6 +113,7 @@ class PageRecord:
     lowered: int = 0
     bytes: int = 0
     identity: str = ""
+    kept: int = 0
 
     @property
     def key(self) -> PageKey:
@@ -121,12 +127,16 @@ class PageRecord:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a folder's tiles were made; one for the whole folder."""
+    """How a folder's tiles were made; one for the whole folder.
+
+    `quality` "keep": by a JPEG scan's own tables and, where that can be, bits; else 90. `subsampling` None:
+    the scan's, else 444.
+    """
 
     tiling: Tiling
     format: ImageFormat = "jpeg"
-    quality: int | None = 90
-    subsampling: Subsampling | None = "444"
+    quality: int | Literal["keep"] | None = "keep"
+    subsampling: Subsampling | None = None
     skip_blank: bool = False
     max_bytes: int | None = None
 

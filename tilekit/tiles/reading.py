@@ -127,7 +127,7 @@ def _tiles_of_rectangles(scan: Scan, grid: TileGrid, rows: dict[int, Collection[
                 min(window.x1, grid.width) - window.x0,
                 scan.bands,
             )
-            yield _Rectangle(row * grid.cols + col, row, col, window, shape, paper, scan, grid)
+            yield Rectangle(row * grid.cols + col, row, col, window, shape, paper, scan, grid)
 
 
 def page_paper(scan: Scan, grid: TileGrid) -> Paper:
@@ -135,7 +135,7 @@ def page_paper(scan: Scan, grid: TileGrid) -> Paper:
     return background(_rectangle(scan, grid, 0, 0, *corner_of(grid)))
 
 
-class _Rectangle(RawTile):
+class Rectangle(RawTile):
     """A tile read on its own, in the worker that wants its pixels."""
 
     __slots__ = ("_grid", "_scan")

@@ -14,13 +14,23 @@ from typing import IO, Literal, TypeVar, get_args
 from tilekit.errors import InvalidArgument
 from tilekit.flow import DEFAULT_BUDGET, Gate, ordered_map
 from tilekit.grid import TileGrid, Tiling, Window
+from tilekit.jpeg.markers import CannotCut
 from tilekit.pages import PageKey
 from tilekit.scans.blank import is_blank
-from tilekit.scans.encoding import EXTENSIONS, Encoded, ImageFormat, Subsampling, encode_image
+from tilekit.scans.encoding import (
+    EXTENSIONS,
+    Encoded,
+    ImageFormat,
+    JpegTables,
+    Subsampling,
+    decode_image,
+    encode_image,
+)
 from tilekit.scans.opening import open_scan
 from tilekit.scans.scan import Scan, check_open
 from tilekit.scans.source import ScanSource
 from tilekit.tiles.index import PageRecord, Recipe, TileIndex, TileRecord, read_index
+from tilekit.tiles.keeping import KEEP, KeptTile, check_quality, keeping
 from tilekit.tiles.naming import check_stem, stem_of, tile_name
 from tilekit.tiles.pieces import RawTile
 from tilekit.tiles.reading import chosen_rows, raw_tiles, worker_count
@@ -35,8 +45,9 @@ _SPOOL_BYTES = 1024 * 1024
 class EncodedTile:
     """A window as bytes of an image file.
 
-    `quality`: JPEG quality it was made with, None where lossless. `blank`: left out as blank;
-    `data` is then empty.
+    `quality`: JPEG quality it was made with, None where lossless, kept, or made with the scan's own
+    tables. `blank`: left out as blank; `data` is then empty. `kept`: its bits are the scan's own.
+    `lowered`: its quality was, for `max_bytes`.
     """
 
     index: int
@@ -47,11 +58,16 @@ class EncodedTile:
     format: str
     quality: int | None
     blank: bool
+    kept: bool = False
+    lowered: bool = False
 
 
 @dataclass(frozen=True)
 class TileSet:
-    """What `tile_scan` wrote: `tiles` files, `blank` left out, `lowered` in quality, `bytes` in all."""
+    """What `tile_scan` wrote: `tiles` files, `blank` left out, `lowered` in quality, `bytes` in all.
+
+    `kept` of the files have the bits of the scan itself.
+    """
 
     out: str
     key: PageKey
@@ -61,6 +77,7 @@ class TileSet:
     blank: int
     lowered: int
     bytes: int
+    kept: int = 0
 
     def __len__(self) -> int:
         return self.tiles
@@ -83,8 +100,8 @@ def encode_tiles(
     tiling: Tiling,
     *,
     format: ImageFormat = "jpeg",
-    quality: int = 90,
-    subsampling: Subsampling = "444",
+    quality: int | Literal["keep"] = KEEP,
+    subsampling: Subsampling | None = None,
     workers: int | None = None,
     max_bytes: int | None = None,
     skip_blank: bool = False,
@@ -93,7 +110,10 @@ def encode_tiles(
 ) -> Iterator[EncodedTile]:
     """The tiles of an open scan as JPEG, PNG or WebP bytes, in grid order.
 
-    Encoding as `encode_image` documents; the bytes do not depend on `workers`. `max_bytes`: JPEG
+    `quality` "keep": tiles of a JPEG scan that begin on its grid of 8 or 16 px blocks are cut out of
+    its bits, not decoded, nothing lost (`keep_plan` tells which); its other tiles are encoded with its
+    own tables; other scans with quality 90, 4:4:4. A number: all are encoded, as `encode_image`
+    documents. The bytes do not depend on `workers`. `max_bytes`: JPEG
     quality steps down until a tile fits, and `quality` of the tile says so. `skip_blank`: a tile
     that `is_blank` is given with `blank` set and no data. Other arguments, memory and errors as in
     `read_tiles`.
@@ -112,8 +132,8 @@ def tile_scan(
     tiling: Tiling | None = None,
     *,
     format: ImageFormat = "jpeg",
-    quality: int = 90,
-    subsampling: Subsampling = "444",
+    quality: int | Literal["keep"] = KEEP,
+    subsampling: Subsampling | None = None,
     skip_blank: bool = False,
     workers: int | None = None,
     page: int = 0,
@@ -129,7 +149,8 @@ def tile_scan(
     `.zip` or `.tar` file, an `s3://` prefix, or a function(name, data); `sink` instead of it for
     more. `tiling`: 1024 px tiles without overlap unless given. `stem`: relative folder and stem of
     the names, the file's own stem unless given. `skip_blank`: blank tiles are counted and recorded,
-    not written. `max_bytes`: JPEG quality steps down until a tile fits; `lowered` counts those.
+    not written. `quality`, `subsampling`: as in `encode_tiles`. `max_bytes`: JPEG quality steps down
+    until a tile fits; `lowered` counts those.
     `progress(done, total)` is called after every tile.
 
     Tiles are named `<stem>.p<page>.x<left>.y<top>.w<width>.h<height>.<ext>`. A folder keeps other
@@ -208,7 +229,9 @@ class TileRun:
         self._pages.append(page)
         self._spans[scan.key] = first, self._lines.tell()
         out = str(self._sink.folder) if isinstance(self._sink, FolderSink) else ""
-        return TileSet(out, scan.key, grid, recipe, page.tiles, page.blank, page.lowered, page.bytes)
+        return TileSet(
+            out, scan.key, grid, recipe, page.tiles, page.blank, page.lowered, page.bytes, page.kept
+        )
 
     def _write(
         self, scan: Scan, grid: TileGrid, page: PageRecord, started: list[str], progress: Progress | None
@@ -216,7 +239,7 @@ class TileRun:
         recipe, sink, ext = self._recipe, self._sink, EXTENSIONS[self._recipe.format]
         rows = chosen_rows(grid, None)
 
-        def store(tile: EncodedTile) -> tuple[TileRecord, bytes]:
+        def store(tile: EncodedTile) -> tuple[TileRecord, bytes, bool]:
             name = None if tile.blank else tile_name(page.stem, tile.window, ext, page.page)
             size, data = len(tile.data), tile.data
             crc = None if name is None else zlib.crc32(data)
@@ -235,22 +258,23 @@ class TileRun:
                 tile.quality,
                 tile.blank,
                 crc,
+                tile.kept,
             )
-            return record, data
+            return record, data, tile.lowered
 
-        done, blank, lowered, size = 0, 0, 0, 0
+        done, blank, lowered, size, kept = 0, 0, 0, 0, 0
         stored = _encode(scan, grid, rows, recipe, self._workers, DEFAULT_BUDGET, store)
         with contextlib.closing(stored):
-            for record, data in stored:
+            for record, data, less in stored:
                 if data and record.file is not None:
                     started.append(record.file)
                     sink.put(record.file, data)
                 self._lines.write(record.to_line())
                 done, size, blank = done + 1, size + record.size, blank + record.blank
-                lowered += record.quality is not None and record.quality != recipe.quality
+                lowered, kept = lowered + less, kept + record.kept
                 if progress is not None:
                     progress(done, len(grid))
-        return replace(page, tiles=done - blank, blank=blank, lowered=lowered, bytes=size)
+        return replace(page, tiles=done - blank, blank=blank, lowered=lowered, bytes=size, kept=kept)
 
     def _span(self, first: int, last: int) -> Iterator[bytes]:
         at = first
@@ -268,8 +292,8 @@ def _spool() -> IO[bytes]:
 def make_recipe(
     tiling: Tiling,
     format: ImageFormat = "jpeg",
-    quality: int = 90,
-    subsampling: Subsampling = "444",
+    quality: int | Literal["keep"] = KEEP,
+    subsampling: Subsampling | None = None,
     skip_blank: bool = False,
     max_bytes: int | None = None,
 ) -> Recipe:
@@ -278,10 +302,9 @@ def make_recipe(
         ("format", format, get_args(ImageFormat)),
         ("subsampling", subsampling, get_args(Subsampling)),
     ):
-        if value not in known:
+        if value not in known and not (name == "subsampling" and value is None):
             raise InvalidArgument(f"{name}={value!r} must be one of {', '.join(known)}")
-    if isinstance(quality, bool) or not isinstance(quality, int) or not 1 <= quality <= 100:
-        raise InvalidArgument(f"quality={quality!r} must be a whole number from 1 to 100")
+    check_quality(quality)
     if max_bytes is not None and (
         isinstance(max_bytes, bool) or not isinstance(max_bytes, int) or max_bytes < 1
     ):
@@ -308,36 +331,19 @@ def _encode(
 ) -> Generator[_T, None, None]:
     """Encode in the pool and run `then` on each there; results in grid order."""
 
+    encode = _Encoder(scan, grid, recipe, threads)
+
     def work(raw: RawTile) -> _T:
         with gate.inside() if gate is not None else contextlib.nullcontext():
-            tile = encoded_tile(raw)
+            tile = encode(raw)
         del raw
         return then(tile)
-
-    def encoded_tile(raw: RawTile) -> EncodedTile:
-        pixels = raw.pixels()
-        if recipe.skip_blank and is_blank(pixels):
-            encoded, blank = Encoded(b"", None), True
-        else:
-            encoded, blank = (
-                encode_image(
-                    pixels,
-                    recipe.format,
-                    quality=recipe.quality or 90,
-                    subsampling=recipe.subsampling or "444",
-                    max_bytes=recipe.max_bytes,
-                ),
-                False,
-            )
-        return EncodedTile(
-            raw.index, raw.row, raw.col, raw.window, encoded.data, recipe.format, encoded.quality, blank
-        )
 
     threads = min(threads, len(grid))  # a scan of one tile is not worth a pool
     gate = Gate(threads) if threads > 1 else None
     # Tiles of one band share its rows, so many may wait at no cost; tiles of blocks hold their own.
     ahead = 4 * threads if scan.info.access == "block" else max(4 * threads, grid.cols)
-    with raw_tiles(scan, grid, rows, workers=threads, gate=gate) as tiles:
+    with encode.tiles(rows, gate) as tiles:
         yield from ordered_map(
             work,
             tiles,
@@ -346,3 +352,66 @@ def _encode(
             budget=budget,
             ahead=max(1, ahead),
         )
+
+
+class _Encoder:
+    """RawTile -> EncodedTile by one recipe: the scan's bits, its tables, or as asked."""
+
+    def __init__(self, scan: Scan, grid: TileGrid, recipe: Recipe, threads: int) -> None:
+        self._scan, self._grid, self._recipe, self._threads = scan, grid, recipe, threads
+        self._tables: JpegTables | None = None
+        self._quality, self._subsampling = 90, recipe.subsampling or "444"
+        if isinstance(recipe.quality, int):
+            self._quality = recipe.quality
+
+    @contextlib.contextmanager
+    def tiles(self, rows: dict[int, Collection[int]], gate: Gate | None) -> Iterator[Iterator[RawTile]]:
+        """The tiles to encode, those that keep the scan's bits among them."""
+        kept = keeping(self._scan, self._grid, rows, self._recipe, self._threads)
+        if kept is not None:
+            self._tables = kept.tables
+            self._subsampling = self._recipe.subsampling or kept.tables.subsampling
+        if kept is None or kept.tiles is None:
+            with raw_tiles(self._scan, self._grid, rows, workers=self._threads, gate=gate) as tiles:
+                yield tiles
+        else:
+            with contextlib.closing(kept.tiles):
+                yield kept.tiles
+
+    def __call__(self, raw: RawTile) -> EncodedTile:
+        recipe = self._recipe
+        if isinstance(raw, KeptTile) and (data := self._cut(raw)) is not None:
+            blank = recipe.skip_blank and is_blank(decode_image(data))
+            return self._made(raw, Encoded(b"" if blank else data, None), blank, kept=not blank)
+        pixels = raw.pixels()
+        if recipe.skip_blank and is_blank(pixels):
+            return self._made(raw, Encoded(b"", None), True)
+        return self._made(
+            raw,
+            encode_image(
+                pixels,
+                recipe.format,
+                quality=self._quality,
+                subsampling=self._subsampling,
+                max_bytes=recipe.max_bytes,
+                tables=self._tables if recipe.subsampling in (None, self._subsampling) else None,
+            ),
+            False,
+        )
+
+    def _cut(self, raw: KeptTile) -> bytes | None:
+        try:
+            data = raw.cut()
+        except CannotCut:
+            return None
+        limit = self._recipe.max_bytes
+        return data if limit is None or len(data) <= limit else None
+
+    def _made(self, raw: RawTile, encoded: Encoded, blank: bool, *, kept: bool = False) -> EncodedTile:
+        lowered = encoded.quality is not None and (
+            self._tables is not None or encoded.quality != self._quality
+        )
+        return EncodedTile(
+            raw.index, raw.row, raw.col, raw.window, encoded.data, self._recipe.format, encoded.quality, blank,
+            kept, lowered,
+        )  # fmt: skip

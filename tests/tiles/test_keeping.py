@@ -1,0 +1,218 @@
+"""quality="keep": tiles of a JPEG scan have its bits where they can, and the right pixels everywhere."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import tilekit as tk
+from tests.jpeg.files import SAMPLINGS, jpeg, jpegs
+from tilekit.errors import ScanCorrupt
+from tilekit.scans import vips
+from tilekit.scans.encoding import decode_image
+from tilekit.tiles.keeping import own_tables
+
+
+@pytest.fixture(autouse=True)
+def large(monkeypatch):
+    """Small scans take the way of large ones."""
+    monkeypatch.setattr(vips, "SMALL_BYTES", 0)
+
+
+def tiles(file, tiling, **options):
+    with tk.open_scan(file) as scan:
+        return list(tk.encode_tiles(scan, tiling, **options))
+
+
+def whole(file):
+    with tk.open_scan(file) as scan:
+        return next(scan.bands_of_rows([scan.height]))
+
+
+tilings = st.builds(
+    lambda tile, overlap, edge, align: tk.Tiling(tile, overlap, edge=edge, align=align),
+    st.sampled_from([32, 48, 50]), st.sampled_from([0, 8, 16]), st.sampled_from(["shift", "clip", "pad"]),
+    st.sampled_from([1, 16]),
+)  # fmt: skip
+
+
+@given(jpegs(), tilings, st.sampled_from([1, 2]))
+def test_tiles_are_the_scans_windows(file, tiling, workers):
+    pixels = whole(file)
+    with tk.open_scan(file) as scan:
+        plan = tk.keep_plan(scan, tiling)
+        made = list(tk.encode_tiles(scan, tiling, workers=workers))
+        upsampled = scan.bits().header.upsampled
+    assert plan.reason is None
+    assert plan.kept == sum(tile.kept for tile in made) == sum(plan.why(i) is None for i in range(plan.total))
+    assert (plan.why_not_all is None) == (plan.kept == plan.total)
+    for tile in made:
+        x0, y0, x1, y1 = tile.window
+        got = decode_image(tile.data)
+        assert got.shape[:2] == (tile.window.height, tile.window.width)
+        if not tile.kept:
+            continue
+        rim = 2 if upsampled else 0
+        want = pixels[y0:y1, x0:x1]
+        assert np.array_equal(
+            got[rim : y1 - y0 - rim, rim : x1 - x0 - rim], want[rim : y1 - y0 - rim, rim : x1 - x0 - rim]
+        )
+
+
+@given(jpegs(), tilings)
+@settings(max_examples=25)
+def test_read_gives_the_pixels_of_the_whole(file, tiling):
+    pixels = whole(file)
+    with tk.open_scan(file) as scan:
+        for window in scan.grid(tiling):
+            x1, y1 = min(window.x1, scan.width), min(window.y1, scan.height)
+            part = scan.read(window.x0, window.y0, x1, y1)
+            assert np.array_equal(part, pixels[window.y0 : y1, window.x0 : x1])
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+def test_workers_and_forms_of_source_give_the_same_bytes(tmp_path, sampling):
+    file = jpeg(500, 410, sampling, 85, restart_rows=1)
+    (tmp_path / "a.jpg").write_bytes(file)
+    tiling = tk.Tiling(112, 16)
+    one = [tile.data for tile in tiles(file, tiling, workers=1)]
+    assert one == [tile.data for tile in tiles(file, tiling, workers=3)]
+    assert one == [tile.data for tile in tiles(tmp_path / "a.jpg", tiling, workers=2)]
+    some = tiles(file, tiling, only=[3, 7])
+    assert [tile.data for tile in some] == [one[3], one[7]]
+
+
+def test_numbers_are_recorded(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(jpeg(500, 410))
+    made = tk.tile_scan(tmp_path / "a.jpg", tmp_path / "out", tk.Tiling(128, 32))
+    kept = [record.kept for record in made.records()]
+    assert made.kept == sum(kept) == made.index().pages[0].kept == 12
+    assert made.tiles == len(kept) == 20
+    assert made.lowered == 0
+    assert {record.quality for record in made.records()} == {None}
+    aligned = tk.tile_scan(tmp_path / "a.jpg", tmp_path / "aligned", tk.Tiling(128, 32, align=16))
+    assert aligned.kept == aligned.tiles == 20
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"quality": 90}, "quality=90"),
+        ({"format": "png"}, "png"),
+        ({"subsampling": "444"}, "subsampling=444"),
+    ],
+)
+def test_what_is_asked_for_is_made(options, why):
+    file = jpeg(200, 200)
+    with tk.open_scan(file) as scan:
+        plan = tk.keep_plan(scan, tk.Tiling(64), **options)
+    assert why in plan.reason
+    assert (plan.kept, plan.why(0), plan.why_not_all) == (0, plan.reason, plan.reason)
+    assert not any(tile.kept for tile in tiles(file, tk.Tiling(64), **options))
+
+
+def changed(picture=None, **options):
+    out = io.BytesIO()
+    (picture or Image.open(io.BytesIO(jpeg(200, 200)))).save(out, "JPEG", **options)
+    return out.getvalue()
+
+
+def test_reasons_are_told():
+    exif = Image.Exif()
+    exif[274] = 6
+    cases = {
+        "progressive": (changed(progressive=True), tk.Tiling(64)),
+        "turned": (changed(exif=exif), tk.Tiling(64)),
+        "reduced": (jpeg(200, 200), tk.Tiling(64, scale=0.5)),
+        "off the grid": (jpeg(200, 200), tk.Tiling(60, 3)),
+        "4 components": (changed(Image.new("CMYK", (200, 200))), tk.Tiling(64)),
+    }
+    for why, (file, tiling) in cases.items():
+        with tk.open_scan(file) as scan:
+            plan = tk.keep_plan(scan, tiling)
+            made = list(tk.encode_tiles(scan, tiling))
+        told = plan.why_not_all or ""
+        assert why in told or (why == "4 components" and "converted" in told), told
+        assert plan.kept == sum(tile.kept for tile in made)
+
+
+def test_what_is_not_kept_has_the_scans_own_tables():
+    for sampling in ("gray", "4:4:4", "4:2:0"):
+        file = jpeg(150, 150, sampling, 63)
+        for tile in tiles(file, tk.Tiling(50)):
+            header = coefficients_header(tile.data)
+            assert own_tables(header) == own_tables(coefficients_header(file))
+
+
+def coefficients_header(data):
+    from tilekit.jpeg.markers import read_header
+
+    return read_header(lambda at, count: data[at : at + count])[0]
+
+
+def test_density_and_profile_are_kept_and_orientation_is_not():
+    from PIL import ImageCms
+
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    exif = Image.Exif()
+    exif[274] = 1
+    file = changed(dpi=(300, 300), icc_profile=profile, exif=exif)
+    for tile in tiles(file, tk.Tiling(64, align=16)):
+        assert tile.kept
+        picture = Image.open(io.BytesIO(tile.data))
+        assert picture.info["dpi"] == (300, 300)
+        assert picture.info["icc_profile"] == profile
+        assert not picture.getexif()
+
+
+def test_max_bytes_is_respected():
+    file = jpeg(300, 300, "4:4:4", 95, noise=30.0)
+    free = tiles(file, tk.Tiling(64, align=8))
+    limit = sorted(len(tile.data) for tile in free)[len(free) // 2]
+    made = tiles(file, tk.Tiling(64, align=8), max_bytes=limit)
+    assert max(len(tile.data) for tile in made) <= limit
+    assert [tile.kept for tile in made] == [len(tile.data) <= limit for tile in free]
+    assert all(tile.lowered != tile.kept for tile in made)
+
+
+def test_blank_tiles_are_left_out():
+    pixels = np.full((256, 256, 3), 245, np.uint8)
+    pixels[:128, :128] = np.random.default_rng(0).integers(0, 255, (128, 128, 3))
+    made = tiles(changed(Image.fromarray(pixels), quality=90, subsampling=0), tk.Tiling(64), skip_blank=True)
+    assert [tile.blank for tile in made] == [
+        not (x < 128 and y < 128) for x, y, _, _ in (t.window for t in made)
+    ]
+    assert all(tile.kept != tile.blank for tile in made)
+
+
+@given(st.data())
+@settings(max_examples=40)
+def test_damage_is_what_it_was_without_keeping(data):
+    """Changed or missing bytes: the error of decoding, or tiles with the pixels of decoding."""
+    file = bytearray(jpeg(120, 100, data.draw(st.sampled_from(SAMPLINGS)), 80, noise=20.0))
+    start = file.index(b"\xff\xda") + 14
+    for _ in range(data.draw(st.integers(1, 3))):
+        file[data.draw(st.integers(start, len(file) - 1))] = data.draw(st.integers(0, 255))
+    if data.draw(st.booleans()):
+        del file[data.draw(st.integers(start, len(file))) :]
+    file = bytes(file)
+    pixels, error = None, ""
+    try:
+        pixels = whole(file)
+    except ScanCorrupt as exc:
+        error = str(exc)
+    if pixels is None:
+        with pytest.raises(ScanCorrupt, match=re.escape(error)):
+            tiles(file, tk.Tiling(64, align=16))
+        return
+    for tile in tiles(file, tk.Tiling(64, align=16)):
+        x0, y0, x1, y1 = tile.window
+        if tile.kept:
+            got, want = decode_image(tile.data), pixels[y0:y1, x0:x1]
+            assert np.array_equal(got[2:-2, 2:-2], want[2:-2, 2:-2])

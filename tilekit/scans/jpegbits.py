@@ -1,0 +1,160 @@
+"""A scan that is one JPEG file, by its bits: files of its windows, and pixels of any window or band of rows."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilekit.errors import ScanCorrupt
+from tilekit.flow import Gate, ordered_map
+from tilekit.jpeg.cutting import Stretch, byte_span, cut_runs
+from tilekit.jpeg.index import McuIndex, Runs, build_index, spaced_columns
+from tilekit.jpeg.markers import CannotCut, read_header
+
+if TYPE_CHECKING:
+    from tilekit.scans.scan import Scan
+
+Pixels = NDArray[np.uint8]
+_STRETCH_BYTES = 1 << 25
+_BAND_BYTES = 6 << 20
+
+
+class JpegBits:
+    """The bits of a page that is a JPEG file of its own. Any thread may use it.
+
+    `read(offset, count)` gives bytes of the file, fewer at its end. The index is made when first needed.
+    """
+
+    def __init__(self, name: str, read: Callable[[int, int], bytes], size: int) -> None:
+        self.name = name
+        self.header, self._begin = read_header(read)
+        self._read, self._size = read, size
+        self._lock = threading.Lock()
+        self._index: McuIndex | None = None
+
+    def index(self, columns: Iterable[int] = (), *, workers: int = 1) -> McuIndex:
+        """Where MCUs begin, at these columns of MCUs and at every 16th or so; raises CannotCut."""
+        wanted = np.unique(np.fromiter(columns, np.int64))
+        with self._lock:
+            if self._index is None or not np.isin(wanted, self._index.columns).all():
+                both = np.union1d(wanted, spaced_columns(self.header))
+                self._index = build_index(
+                    self._read, self._size, self.header, self._begin, both, workers=workers
+                )
+            return self._index
+
+    def stretch(self, runs: Runs, most: int = _STRETCH_BYTES) -> Stretch | None:
+        """The bytes that hold the runs and what lies between; None where they are more than `most`."""
+        first, last = byte_span(runs)
+        if last - first > most:
+            return None
+        return Stretch(np.frombuffer(self._read(first, last - first), np.uint8), first)
+
+    def file(self, index: McuIndex, runs: Runs, size: tuple[int, int], at: Stretch | None = None) -> bytes:
+        """A JPEG of `size` (width, height) px made of the runs; raises CannotCut."""
+        stretch = at if at is not None else self.stretch(runs)
+        if stretch is None:
+            stretch, runs = self._gathered(runs)
+        return cut_runs(stretch, runs, self.header, index.lookups, *size)
+
+    def _gathered(self, runs: Runs) -> tuple[Stretch, Runs]:
+        """The bytes of the runs alone, one behind the other."""
+        parts, starts, ends, place = [], [], [], 0
+        for start, end in zip(runs.starts.tolist(), runs.ends.tolist(), strict=True):
+            first = start >> 3
+            part = self._read(first, (end >> 3) + 2 - first)
+            parts.append(part)
+            starts.append(start + 8 * (place - first))
+            ends.append(end + 8 * (place - first))
+            place += len(part)
+        moved = Runs(np.array(starts, np.int64), np.array(ends, np.int64), runs.before, runs.after)
+        return Stretch(np.frombuffer(b"".join(parts), np.uint8), 0), moved
+
+    def pixels(self, x0: int, y0: int, x1: int, y1: int, *, workers: int = 1) -> Pixels:
+        """The rectangle as decoding the whole gives it; raises CannotCut, ScanCorrupt.
+
+        Where color is smoothed over MCU borders, one MCU more is decoded on either side.
+        """
+        header = self.header
+        index = self.index(workers=workers)
+        (across, down), more = header.mcu, int(header.upsampled)
+        left = index.column(max(0, x0 // across - more))[0]
+        right = (
+            index.column(min(header.across, -(-x1 // across) + more))[1]
+            if x1 < header.width
+            else header.across
+        )
+        top, bottom = max(0, y0 // down - more), min(header.down, -(-y1 // down) + more)
+        size = (
+            min(right * across, header.width) - left * across,
+            min(bottom * down, header.height) - top * down,
+        )
+        made = self._decoded(self.file(index, index.runs(left, top, right, bottom), size))
+        return made[y0 - top * down : y1 - top * down, x0 - left * across : x1 - left * across]
+
+    def bands(self, start: int, stop: int, *, workers: int, gate: Gate | None = None) -> Iterator[Pixels]:
+        """Rows `start` to `stop` from top to bottom, decoded by the workers; (n, width, bands) each.
+
+        Memory: about 12 x workers MB, or as many times 3 rows of MCUs where those are larger.
+        """
+        header = self.header
+        line = header.width * len(header.components)
+        rows = max(2, _BAND_BYTES // (line * header.mcu[1])) * header.mcu[1]
+        edges = [start, *range((start // rows + 1) * rows, stop, rows), stop]
+        self.index(workers=workers)
+
+        def decode(span: tuple[int, int]) -> Pixels:
+            if gate is None:
+                return np.ascontiguousarray(self.pixels(0, span[0], header.width, span[1]))
+            gate.enter(urgent=True)
+            try:
+                return np.ascontiguousarray(self.pixels(0, span[0], header.width, span[1]))
+            finally:
+                gate.leave()
+
+        spans = list(pairwise(edges))
+        return ordered_map(decode, spans, workers=workers, ahead=workers + 1)
+
+    def _decoded(self, data: bytes) -> Pixels:
+        import simplejpeg
+
+        gray = len(self.header.components) == 1
+        try:
+            pixels: Pixels = simplejpeg.decode_jpeg(data, colorspace="GRAY" if gray else "RGB")
+        except ValueError as exc:
+            raise ScanCorrupt(f"{self.name}: is damaged ({exc})") from exc
+        return pixels
+
+
+def bits_of(scan: Scan) -> JpegBits:
+    """The bits of an open scan; raises CannotCut with the reason where they are not its pixels' own."""
+    source = scan.source
+    if scan.info.kind != "jpeg" or source is None:
+        raise CannotCut("it is not a JPEG")
+    if not scan.identity:
+        raise CannotCut("its pixels are turned or converted when it is opened (orientation, color profile)")
+    data = source.data
+    if data is not None:
+        return _checked(JpegBits(str(scan.key), lambda at, count: data[at : at + count], len(data)), scan)
+    file = source.open()
+    scan.on_close(file.close)
+    try:
+        size = os.fstat(file.fileno()).st_size
+        return _checked(
+            JpegBits(str(scan.key), lambda at, count: os.pread(file.fileno(), count, at), size), scan
+        )
+    except OSError as exc:
+        raise CannotCut(f"it cannot be read ({exc})") from exc
+
+
+def _checked(bits: JpegBits, scan: Scan) -> JpegBits:
+    header = bits.header
+    if (header.width, header.height, len(header.components)) != (scan.width, scan.height, scan.bands):
+        raise CannotCut("its header says another size than its reader")
+    return bits

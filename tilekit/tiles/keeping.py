@@ -1,0 +1,230 @@
+"""Which tiles of a JPEG scan keep its bits, and those tiles: `quality="keep"`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Generator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from tilekit.errors import InvalidArgument
+from tilekit.grid import TileGrid, Tiling, Window
+from tilekit.jpeg.cutting import Stretch, reason_against, window_runs
+from tilekit.jpeg.index import McuIndex
+from tilekit.jpeg.markers import CannotCut, Header
+from tilekit.scans.encoding import ImageFormat, JpegTables, Subsampling
+from tilekit.scans.jpegbits import JpegBits
+from tilekit.scans.scan import Scan, check_open
+from tilekit.tiles.index import Recipe
+from tilekit.tiles.pieces import WHITE, Piece, RawTile
+from tilekit.tiles.reading import Rectangle, page_paper
+from tilekit.tiles.rows import is_padded
+
+Quality = int | Literal["keep"]
+KEEP: Literal["keep"] = "keep"
+
+
+@dataclass(frozen=True)
+class KeepPlan:
+    """Which tiles are cut from the scan's own bits. `reason`: why none is, or None.
+
+    `kept` of `total` tiles are; `why(i)` tells of one. The data itself is read only when tiles are
+    made: where it proves damaged, all are decoded, and the damage is an error as ever.
+    """
+
+    grid: TileGrid
+    reason: str | None
+    header: Header | None = None
+
+    @property
+    def total(self) -> int:
+        """Tiles in all."""
+        return len(self.grid)
+
+    @property
+    def kept(self) -> int:
+        """Tiles that keep the scan's bits."""
+        if self.reason is not None or self.header is None:
+            return 0
+        grid, (across, down) = self.grid, self.header.mcu
+        cols = [
+            c
+            for c in range(grid.cols)
+            if self._fits(grid.columns.start(c), across, grid.columns.stop(c), grid.width)
+        ]
+        rows = [
+            r
+            for r in range(grid.rows)
+            if self._fits(grid.lines.start(r), down, grid.lines.stop(r), grid.height)
+        ]
+        return len(cols) * len(rows)
+
+    def why(self, index: int) -> str | None:
+        """Why a tile is decoded and encoded; None where it keeps the scan's bits."""
+        window = self.grid[index]
+        if self.reason is not None or self.header is None:
+            return self.reason
+        if window.x1 > self.grid.width or window.y1 > self.grid.height:
+            return "it reaches over the scan and is filled up"
+        return reason_against(self.header, window.x0, window.y0)
+
+    @property
+    def why_not_all(self) -> str | None:
+        """Why the first tile that is decoded is; None where all keep the scan's bits."""
+        edges = [*range(self.grid.cols), *range(0, self.total, self.grid.cols)]
+        return next((reason for reason in map(self.why, edges) if reason is not None), None)
+
+    @staticmethod
+    def _fits(start: int, unit: int, stop: int, size: int) -> bool:
+        return start % unit == 0 and stop <= size
+
+
+def keep_plan(
+    scan: Scan,
+    tiling: Tiling,
+    *,
+    format: ImageFormat = "jpeg",
+    quality: Quality = KEEP,
+    subsampling: Subsampling | None = None,
+) -> KeepPlan:
+    """Whether tiles of an open scan can keep its bits, and if not why; settings as in `encode_tiles`.
+
+    Raises InvalidArgument for a tiling that does not fit the scan.
+    """
+    check_open(scan)
+    return _plan(scan, scan.grid(tiling), format, quality, subsampling)[0]
+
+
+def _plan(
+    scan: Scan, grid: TileGrid, format: str, quality: Quality | None, subsampling: str | None
+) -> tuple[KeepPlan, JpegBits | None]:
+    try:
+        if format != "jpeg":
+            raise CannotCut(f"{format} is asked for")
+        if quality != KEEP:
+            raise CannotCut(f"quality={quality} is asked for")
+        bits = scan.bits()
+        if grid.is_scaled:
+            raise CannotCut("the scan is reduced or enlarged")
+        if (
+            subsampling is not None
+            and subsampling != bits.header.subsampling
+            and len(bits.header.components) > 1
+        ):
+            raise CannotCut(f"subsampling={subsampling} is asked for; the scan has {bits.header.subsampling}")
+    except CannotCut as exc:
+        return KeepPlan(grid, str(exc)), None
+    return KeepPlan(grid, None, bits.header), bits
+
+
+class KeptTile(RawTile):
+    """A tile that can be cut out of the scan's bits, or read from the scan where pixels are needed."""
+
+    __slots__ = ("_bits", "_index", "_scan", "_stretch")
+
+    def __init__(
+        self, place: tuple[int, int, int], window: Window, scan: Scan, bits: JpegBits, index: McuIndex,
+        stretch: Stretch | None,
+    ) -> None:  # fmt: skip
+        super().__init__(*place, window, (window.height, window.width, scan.bands), (), WHITE)
+        self._scan, self._bits, self._index, self._stretch = scan, bits, index, stretch
+
+    def gather(self) -> Sequence[Piece]:
+        """The one piece, decoded now."""
+        return [Piece(0, 0, self._scan.read(*self.window))]
+
+    def cut(self) -> bytes:
+        """The tile's file, made of the scan's bits; raises CannotCut."""
+        runs = window_runs(self._index, *self.window)
+        return self._bits.file(self._index, runs, (self.window.width, self.window.height), self._stretch)
+
+
+def kept_tiles(
+    scan: Scan, grid: TileGrid, rows: dict[int, Collection[int]], plan: KeepPlan, bits: JpegBits, workers: int
+) -> Generator[RawTile, None, None]:
+    """Tiles in grid order, most of them KeptTile. Raises CannotCut before the first one is given.
+
+    Memory: the bytes of one row of tiles in the file, where they are at most 32 MB, and the index.
+    """
+    index = bits.index(_columns(grid, bits.header), workers=workers)
+    return _tiles(scan, grid, rows, plan, bits, index)
+
+
+def _tiles(
+    scan: Scan,
+    grid: TileGrid,
+    rows: dict[int, Collection[int]],
+    plan: KeepPlan,
+    bits: JpegBits,
+    index: McuIndex,
+) -> Generator[RawTile, None, None]:
+    paper = page_paper(scan, grid) if rows and is_padded(grid) else WHITE
+    for row in sorted(rows):
+        stretch = None
+        top, stop = grid.lines.start(row), min(grid.lines.stop(row), grid.height)
+        if len(rows[row]) > 1 and top % bits.header.mcu[1] == 0:
+            stretch = bits.stretch(window_runs(index, 0, top, grid.width, stop))
+        for col in rows[row]:
+            place, window = row * grid.cols + col, grid.window(row, col)
+            if plan.why(place) is None:
+                yield KeptTile((place, row, col), window, scan, bits, index, stretch)
+            else:
+                shape = (
+                    min(window.y1, grid.height) - window.y0,
+                    min(window.x1, grid.width) - window.x0,
+                    scan.bands,
+                )
+                yield Rectangle(place, row, col, window, shape, paper, scan, grid)
+
+
+def _columns(grid: TileGrid, header: Header) -> list[int]:
+    """The columns of MCUs where tiles begin and end, and those beside them where a window must be decoded."""
+    unit, wanted = header.mcu[0], set()
+    for start, stop in zip(grid.columns.starts().tolist(), grid.columns.stops().tolist(), strict=True):
+        first, last = start // unit, -(-min(stop, grid.width) // unit)
+        wanted |= {first, last}
+        if start % unit and header.upsampled:
+            wanted |= {max(0, first - 1), min(header.across, last + 1)}
+    return sorted(wanted)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A JPEG scan's own tables, and its tiles where they can keep its bits."""
+
+    tables: JpegTables
+    tiles: Generator[RawTile, None, None] | None
+
+
+def keeping(
+    scan: Scan, grid: TileGrid, rows: dict[int, Collection[int]], recipe: Recipe, workers: int
+) -> Kept | None:
+    """What `quality="keep"` means for a scan; None where there is nothing to keep."""
+    plan, bits = _plan(scan, grid, recipe.format, recipe.quality, recipe.subsampling)
+    if plan.reason is not None or bits is None:
+        return None
+    tables = own_tables(bits.header)
+    try:
+        return Kept(tables, kept_tiles(scan, grid, rows, plan, bits, workers))
+    except CannotCut:  # damage, most likely: the ordinary way finds it, and says so as ever
+        return Kept(tables, None)
+
+
+def own_tables(header: Header) -> JpegTables:
+    """The scan's quantization tables and sampling, to encode what cannot keep its bits."""
+    tables = dict(header.quantization)
+    steps = []
+    for component in header.components[:2]:
+        data = tables[component.quantization]
+        values = np.frombuffer(data, ">u2" if len(data) > 64 else np.uint8)
+        steps.append(tuple(int(value) for value in values))
+    return JpegTables(tuple(steps), header.subsampling)  # type: ignore[arg-type]
+
+
+def check_quality(quality: object) -> None:
+    """Raises InvalidArgument unless it is 1 to 100 or "keep"."""
+    if quality == KEEP:
+        return
+    if isinstance(quality, bool) or not isinstance(quality, int) or not 1 <= quality <= 100:
+        raise InvalidArgument(f'quality={quality!r} must be a whole number from 1 to 100, or "keep"')
