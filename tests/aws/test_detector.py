@@ -19,9 +19,12 @@ from tilekit.aws.model import Model
 from tilekit.aws.project import RekognitionProject
 from tilekit.aws.rate import RateLimiter
 from tilekit.aws.text import TextDetector
+from tilekit.detection.detecting import detect_tiles
 from tilekit.detectors.protocol import Detector
 from tilekit.errors import DetectorError, InvalidArgument, ModelNotReady, ServiceDenied
-from tilekit.scans.encoding import decode_image
+from tilekit.grid import Tiling
+from tilekit.scans.encoding import decode_image, encode_image
+from tilekit.scans.opening import open_scan
 from tilekit.storage.s3 import S3Location
 
 ARN = "arn:aws:rekognition:us-east-1:123456789012:project/p/version/v/1700000000000"
@@ -151,12 +154,21 @@ def test_what_passes_is_tried_again(trouble: Exception) -> None:
     assert len(client.requests) == 3
 
 
-def test_a_tile_that_fails_comes_again_after_the_others() -> None:
-    reset = ConnectionClosedError(endpoint_url=URL)
-    client = FakeClient([reset] * 2)
-    made = detector(client, attempts=2)
-    assert len(made.detect([make_tile(0), make_tile(1)])) == 2
-    assert len(client.requests) == 4
+def test_a_failing_tile_makes_as_many_calls_as_one_layer_allows() -> None:
+    """It was 20: five, twice over in `detect`, twice over in `detect_tiles`."""
+    client = FakeClient([ConnectionClosedError(endpoint_url=URL)] * 100)
+    made = detector(client, attempts=3)
+    page = encode_image(np.full((32, 32, 3), 200, np.uint8)).data
+    with open_scan(page) as scan, pytest.raises(DetectorError):
+        detect_tiles(scan, made, Tiling(64))
+    assert len(client.requests) == 3
+
+
+def test_all_tries_of_a_tile_have_one_deadline() -> None:
+    client = FakeClient([ConnectionClosedError(endpoint_url=URL)] * 100)
+    with pytest.raises(DetectorError):
+        detector(client, attempts=100, patience=0.0).detect([make_tile()])
+    assert len(client.requests) == 1
 
 
 def test_tiles_without_a_result_are_named() -> None:

@@ -46,12 +46,14 @@ class TileCaller(ABC):
     """What the service's detectors share. `names` grow where the service gives a label not known before.
 
     `workers` threads may call `detect` at once; all share one rate. Throttled calls wait for their next turn;
-    lost connections, timeouts and 5xx are tried `attempts` times. Denied calls, expired logins and a model that
+    lost connections, timeouts and 5xx are tried `attempts` times; `patience` seconds bound all tries of a tile
+    together. This is the one layer of retries: `detect_tiles` sees `retries_itself` and asks once. Denied calls, expired logins and a model that
     is not running are raised at once, since no other tile would fare better.
     """
 
     operation = ""
     batch = 1
+    retries_itself = True
 
     def __init__(
         self,
@@ -104,24 +106,18 @@ class TileCaller(ABC):
     def detect(self, tiles: Sequence[Tile]) -> list[Detections]:
         """One Detections per tile, tile frame, same order.
 
-        A tile that fails is tried once more after the others. Raises TileFailures (a DetectorError) naming
+        Raises TileFailures (a DetectorError) naming
         the tiles without a result, or at once ServiceDenied, ModelNotReady, QuotaExceeded.
         """
         results: list[Detections | None] = [None] * len(tiles)
         failed: dict[int, TilekitError] = {}
-        for round_ in range(2):
-            for place, tile in enumerate(tiles):
-                if results[place] is not None or (round_ and not _worth_again(failed[tile.index])):
-                    continue
-                try:
-                    results[place] = self.detect_tile(tile)
-                    failed.pop(tile.index, None)
-                except TilekitError as exc:
-                    if isinstance(exc, _AT_ONCE):
-                        raise
-                    failed[tile.index] = exc
-            if not failed:
-                break
+        for place, tile in enumerate(tiles):
+            try:
+                results[place] = self.detect_tile(tile)
+            except TilekitError as exc:
+                if isinstance(exc, _AT_ONCE):
+                    raise
+                failed[tile.index] = exc
         if failed:
             first = next(iter(failed.values()))
             raise TileFailures(failed) from first
@@ -172,24 +168,23 @@ class TileCaller(ABC):
 
         client = self.client
         tries = 0
-        since: float | None = None
+        began = time.monotonic()
         while True:
             sent = self.limiter.acquire()
             try:
                 answer = request(client)
             except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as exc:
-                now = time.monotonic()
+                left = began + self.patience - time.monotonic()
                 if is_throttle(exc):
                     self.limiter.throttled(sent)
                     self._count(throttled=True)
-                    since = now if since is None else since
-                    if now - since < self.patience:
+                    if left > 0:
                         continue
                 elif is_passing(exc):
                     self._count()
                     tries += 1
-                    if tries < self.attempts:
-                        time.sleep(pause(tries, 5.0))
+                    if tries < self.attempts and left > 0:
+                        time.sleep(min(left, pause(tries, 5.0)))
                         continue
                 raise service_error(exc, self.operation, subject) from exc
             self.limiter.succeeded()

@@ -8,18 +8,20 @@ cloud guard can (`tilekit.aws.guard`).
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
 import subprocess
 import sys
 import time
+import uuid
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 from tilekit.aws.guard import CloudGuard
-from tilekit.aws.leases import LeaseBook
+from tilekit.aws.leases import Lease, LeaseBook
 from tilekit.aws.service import Service
 from tilekit.aws.switching import Switch
 from tilekit.errors import StorageError, TilekitError
@@ -55,18 +57,30 @@ class Watcher:
     """The process as its parent sees it."""
 
     def __init__(self, watch: Watch) -> None:
-        self._process = subprocess.Popen(
+        self._watch = watch
+        self._process = self._spawn()
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
             [sys.executable, "-m", "tilekit.aws.deadlines"],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(asdict(watch)).encode() + b"\n")
-        self._process.stdin.flush()
-        if watch.parent is None:
-            self._process.stdin.close()
+        assert process.stdin is not None
+        process.stdin.write(json.dumps(asdict(self._watch)).encode() + b"\n")
+        process.stdin.flush()
+        if self._watch.parent is None:
+            process.stdin.close()
+        return process
+
+    def revive(self) -> bool:
+        """Start it anew where it was killed (for memory, say); says whether it had to be."""
+        if self._process.poll() is None:
+            return False
+        self._process = self._spawn()
+        return True
 
     @property
     def pid(self) -> int:
@@ -100,7 +114,14 @@ def watch(spec: Watch, stdin: Any = None) -> str:
     service = Service(access, patience=_PATIENCE, first_patience=_PATIENCE)
     switch = Switch(service, spec.project_arn, spec.arn)
     book = LeaseBook(S3Store(access), _location(spec.place)) if spec.place else None
-    reason = _wait(spec, switch, book, stdin)
+    keeper = _keeper(book) if book is not None and spec.parent is None else None
+    try:
+        reason = _wait(spec, switch, book, stdin)
+    finally:
+        if keeper is not None:
+            keeper.end()
+            with contextlib.suppress(StorageError):
+                keeper.book.drop(keeper.name, "keepers")
     if not reason:
         return reason
 
@@ -118,6 +139,13 @@ def watch(spec: Watch, stdin: Any = None) -> str:
         stop()
         _clear(access, book, spec.arn)
     return reason
+
+
+def _keeper(book: LeaseBook) -> Lease | None:
+    """A sign of life in the bucket, which ends with this machine."""
+    with contextlib.suppress(StorageError):  # it keeps the deadline all the same
+        return Lease(book, uuid.uuid4().hex, "keepers")
+    return None
 
 
 def _wait(spec: Watch, switch: Switch, book: LeaseBook | None, stdin: Any) -> str:

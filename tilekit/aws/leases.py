@@ -4,7 +4,7 @@ Everything lies as small objects beside the model's recipe, so it works across m
 `leases/<id>` of each worker, touched once a minute; `started.json`, there while the model runs because
 tilekit started it; `closing/<id>` of each who is about to stop it, touched likewise. S3 answers with what was
 written last, so either the one who closes sees a newcomer's lease, or the newcomer sees that it is closing,
-or both. Each closing has a mark of its own: one that ends must not hide another that goes on.
+or both. `keepers/<id>` of the process that will stop it at its deadline. Each closing has a mark of its own: one that ends must not hide another that goes on.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tilekit.storage.s3 import S3Location, S3Store
 TOUCH_SECONDS = 60.0
 LEASE_SECONDS = 300.0
 
-Room = Literal["leases", "closing"]
+Room = Literal["leases", "closing", "keepers"]
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,9 @@ class LeaseBook:
         self.store.put(self.place / "started.json", json.dumps(value).encode())
 
     def clear_started(self) -> None:
-        """The model is stopped, or was not started after all."""
+        """The model is stopped, or was not started after all; what keepers left goes too."""
+        for item in list(self.store.list(self.place / "keepers/")):
+            self.store.delete(item.location)
         self.store.delete(self.place / "started.json")
 
     def is_closing(self, now: float) -> bool:
@@ -134,15 +136,22 @@ class LeaseBook:
 
 
 class Lease:
-    """A worker's lease, or the mark of its closing; a thread touches it once a minute."""
+    """A worker's lease, or the mark of its closing; a thread touches it once a minute, and calls `also`."""
 
     def __init__(
-        self, book: LeaseBook, name: str, room: Room = "leases", *, every: float = TOUCH_SECONDS
+        self,
+        book: LeaseBook,
+        name: str,
+        room: Room = "leases",
+        *,
+        every: float = TOUCH_SECONDS,
+        also: Callable[[], object] | None = None,
     ) -> None:
         self.book = book
         self.name = name
         self.room: Room = room
         self._every = every
+        self.also = also
         self._ended = threading.Event()
         self.now = book.put(name, room)
         self._thread = threading.Thread(target=self._keep, name="tilekit-lease", daemon=True)
@@ -162,6 +171,9 @@ class Lease:
         while not self._ended.wait(self._every):
             with contextlib.suppress(StorageError):  # tried again in a minute; five are allowed
                 self.book.put(self.name, self.room)
+            if self.also is not None:
+                with contextlib.suppress(OSError):
+                    self.also()
 
 
 def whoami() -> str:

@@ -15,7 +15,7 @@ from tilekit.aws.running import Running, Signals
 from tilekit.aws.service import Service
 from tilekit.aws.switching import Switch
 from tilekit.aws.waiting import Note, Polling, poll, silent
-from tilekit.errors import InvalidArgument, ServiceError
+from tilekit.errors import InvalidArgument, ServiceError, StorageDenied, StorageNotFound
 from tilekit.grid import Tiling
 from tilekit.rekognition.arns import check_name, parse_version_arn
 from tilekit.rekognition.evaluation_files import EvaluationSummary, read_summary
@@ -119,7 +119,14 @@ class Model:
         place = self.description.get("EvaluationResult", {}).get("Summary", {}).get("S3Object")
         if not place:
             return None
-        return read_summary(self.store.get(S3Location(place["Bucket"], place["Name"])))
+        try:
+            return read_summary(self.store.get(S3Location(place["Bucket"], place["Name"])))
+        except (StorageNotFound, StorageDenied) as exc:
+            self.note(
+                f"{self.project}/{self.version}: its evaluation cannot be read ({exc}); it can be used, without the "
+                "labels and thresholds from there"
+            )
+            return None
 
     @property
     def status(self) -> str:
@@ -186,6 +193,7 @@ class Model:
         share: bool = True,
         watchdog: bool = True,
         deadline: float | None = None,
+        guard_role: str | None = None,
         **options: Any,
     ) -> Iterator[RekognitionDetector]:
         """Run the model for a block of code: starts it, waits, gives a detector, and stops what it started.
@@ -194,7 +202,8 @@ class Model:
         Ctrl-C does not skip that. A model that was running before is used and left running. `share`: workers
         of tilekit, also on other machines, share the model by leases in the bucket and the last one out stops
         it. `watchdog`: a process of its own stops the model if this one is killed. `deadline`: seconds after
-        which it stops the model in any case. `tiling`: checked against the model's, unless `force`.
+        which it stops the model in any case; `guard_role`: a role by which EventBridge Scheduler stops it then too,
+        even if this machine is gone. `tiling`: checked against the model's, unless `force`.
         Other options are RekognitionDetector's.
 
         Guaranteed: no path out of this block, and no death of this process alone, leaves a model running that
@@ -209,7 +218,13 @@ class Model:
         if tiling is not None:
             self.check_tiling(tiling, force=force)
         detector = self.detector(**options)
-        session = Running(self, units, max_units, share=share, watchdog=watchdog, deadline=deadline)
+        if deadline is not None and deadline <= 0:
+            raise InvalidArgument(f"deadline={deadline!r} must be above 0 seconds")
+        if guard_role is not None and deadline is None:
+            raise InvalidArgument("guard_role: needs deadline=, at which the schedule stops the model")
+        session = Running(
+            self, units, max_units, share=share, watchdog=watchdog, deadline=deadline, guard_role=guard_role
+        )
         signals = Signals(self.note)
         signals.install()
         try:

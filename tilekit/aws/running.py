@@ -7,10 +7,13 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from tilekit.aws.deadlines import Watch, Watcher
+from tilekit.aws.guard import CloudGuard
+from tilekit.aws.keeping import is_unkept, last_sign
 from tilekit.aws.leases import Lease, LeaseBook, Started
 from tilekit.aws.switching import STARTABLE, Switch
 from tilekit.aws.waiting import poll
@@ -19,6 +22,10 @@ from tilekit.rekognition.pricing import PRICES, dollars, duration
 
 if TYPE_CHECKING:
     from tilekit.aws.model import Model
+
+_ENDING = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)  # a closing terminal sends the last; Windows has none
 
 
 class Running:
@@ -37,6 +44,7 @@ class Running:
         share: bool = True,
         watchdog: bool = True,
         deadline: float | None = None,
+        guard_role: str | None = None,
     ) -> None:
         self.model = model
         self.units, self.max_units = units, max_units
@@ -45,6 +53,7 @@ class Running:
         self.book = LeaseBook(model.store, model.folder) if share else None
         self.watchdog = watchdog and model.store.access.session is None
         self.until = None if deadline is None else time.time() + deadline
+        self.guard = CloudGuard(model.store.access, model.arn, guard_role) if guard_role else None
         self.owned = False
         self.since = time.time()
         self._lease: Lease | None = None
@@ -87,6 +96,12 @@ class Running:
 
     def _join(self, status: str) -> None:
         started = self.book.started() if self.book is not None else None
+        if self.book is not None and started is not None and started.kind == "deploy":
+            now, own = (self._lease.now, self._lease.name) if self._lease else (time.time(), "")
+            if is_unkept(started, last_sign(self.book, started, but=own), now):
+                self.note(f"{self.switch.name}: whoever was to stop it is gone; it is stopped after this")
+                started = replace(started, kind="run", until=self.until)
+                self.book.write_started(started)
         if started is not None and started.kind == "run":
             self.owned = True
             self._arm()
@@ -94,7 +109,8 @@ class Running:
                 f"{self.switch.name}: started by another worker of tilekit; shared, the last one out stops it"
             )
         else:
-            self.note(f"{self.switch.name}: was {status.lower()} already; it is used, and left running")
+            kept = "" if started is not None else "; tilekit did not start it, so nobody here stops it"
+            self.note(f"{self.switch.name}: was {status.lower()} already; it is used, and left running{kept}")
         self.switch.wait_running()
 
     def _start(self) -> bool:
@@ -102,8 +118,10 @@ class Running:
         # Everything that stops the model stands before it starts.
         self.owned = True
         if self.book is not None:
-            self.book.write_started(Started("run", units, until=self.until))
+            self.book.write_started(Started("run", units, until=self.until, guard=self.guard is not None))
         self._arm()
+        if self.guard is not None and self.until is not None:
+            self.guard.arm(self.until)
         self.note(
             f"{self.switch.name}: starting with {units} unit{'s' if units > 1 else ''}, {dollars(PRICES.unit_hour * units)} an hour"
         )
@@ -132,8 +150,12 @@ class Running:
                 until=self.until,
             )
         )
+        if self._lease is not None:
+            self._lease.also = self._watcher.revive
 
     def _disarm(self) -> None:
+        if self._lease is not None:
+            self._lease.also = None
         if self._watcher is not None:
             self._watcher.dismiss()
             self._watcher = None
@@ -155,6 +177,8 @@ class Running:
             self.switch.stop()
             stopped = True
         self._disarm()
+        if stopped and self.guard is not None:
+            self.guard.disarm()
         if not stopped:
             self.note(f"{self.switch.name}: others still use it; left running for them")
             return
@@ -170,7 +194,7 @@ class Running:
 
 
 class Signals:
-    """SIGTERM and Ctrl-C end the block; once it ends, further ones are answered but change nothing.
+    """SIGTERM, SIGHUP and Ctrl-C end the block; from the first one on, further ones are answered but change nothing.
 
     Only the main thread can do this; elsewhere it does nothing, since Ctrl-C never reaches other threads.
     """
@@ -183,7 +207,7 @@ class Signals:
     def install(self) -> None:
         """Take the signals."""
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in _ENDING:
                 self._before[number] = signal.signal(number, self._handle)
 
     def hold(self) -> None:
@@ -199,6 +223,7 @@ class Signals:
         if self._ending:
             self._note("the model is being stopped; please wait, this ends the bill")
             return
+        self._ending = True
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         raise SystemExit(128 + number)

@@ -1,5 +1,1 @@
-"""Boxes and the shapes beside them, as arrays: carried to tiles and back, measured, suppressed, fused, merged.
-
-Everything above `grid` may use it; it knows geometry, scores and class ids, never files, pixels, detectors or figures.
-`kernels` holds compiled loops on bare arrays, `shapes` the columns of polygons, oriented boxes, masks and keypoints.
-"""
+"""Box structs and what is done with boxes: remap, overlap, suppress, fuse, merge, match."""

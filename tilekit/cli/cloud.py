@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -9,8 +10,10 @@ import click
 
 from tilekit.cli.output import say
 from tilekit.errors import InvalidArgument
+from tilekit.rekognition.pricing import dollars
 
 if TYPE_CHECKING:
+    from tilekit.aws.keeping import Unkept
     from tilekit.aws.model import Model
     from tilekit.aws.service import Service
 
@@ -45,6 +48,29 @@ def all_models(service: Service) -> Iterator[Model]:
     store = S3Store(service.access)
     for _, arn in all_projects(service):
         yield from models_of(service, arn, store=store, note=say)
+
+
+def warn_unkept(model: Model) -> bool:
+    """Say in red that a model runs and nobody will stop it; whether it is so."""
+    from tilekit.aws.keeping import unkept
+    from tilekit.errors import StorageError
+
+    try:
+        found = unkept(model)
+    except StorageError:
+        return False
+    if found is not None:
+        click.secho(unkept_words(found), fg="red", err=True)
+    return found is not None
+
+
+def unkept_words(found: Unkept) -> str:
+    """For people."""
+    since = time.strftime("%Y-%m-%d %H:%M", time.localtime(found.since))
+    return (
+        f"{found.model.project}/{found.model.version}: running without a keeper since {since}, about "
+        f"{dollars(found.dollars)} so far; `tilekit stop --stale` ends it"
+    )
 
 
 def find_model(service: Service, text: str) -> Model:

@@ -6,7 +6,7 @@ import time
 
 import click
 
-from tilekit.cli.cloud import all_models, cloud_options, find_model, make_service
+from tilekit.cli.cloud import all_models, cloud_options, find_model, make_service, unkept_words, warn_unkept
 from tilekit.cli.output import json_option, next_step, print_json, print_table, say
 
 
@@ -49,6 +49,7 @@ def deploy_command(
     idle = parse_duration(idle_text) if idle_text else None
     service = make_service(region, profile, endpoint_url)
     found = find_model(service, model)
+    warn_unkept(found)
     hourly = dollars(PRICES.unit_hour * (max_units or units))
     if dry_run:
         calls = [*(["scheduler:CreateSchedule"] if guard else []), "StartProjectVersion"]
@@ -101,24 +102,30 @@ def deploy_command(
 @click.command("stop")
 @click.argument("models", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="All running models of the account and region.")
+@click.option("--stale", is_flag=True, help="Those that run and that nobody will stop: their keeper is gone.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @cloud_options
 @json_option
 def stop_command(
     models: tuple[str, ...],
     everything: bool,
+    stale: bool,
     yes: bool,
     region: str | None,
     profile: str | None,
     endpoint_url: str | None,
     as_json: bool,
 ) -> None:
-    """Stop MODELS (project/version or ARN), or with --all whatever runs, and wait until that is acknowledged."""
+    """Stop MODELS (project/version or ARN), or with --all whatever runs, and wait until that is acknowledged.
+
+    --stale stops without asking what tilekit started and nobody keeps any more.
+    """
     from tilekit.aws.deploying import running_cost
+    from tilekit.aws.keeping import unkept
     from tilekit.rekognition.pricing import dollars
 
-    if not models and not everything:
-        raise click.UsageError("name the models to stop, or say --all")
+    if bool(models) + everything + stale != 1:
+        raise click.UsageError("name the models to stop, or say --all or --stale")
     service = make_service(region, profile, endpoint_url)
     if everything:
         found = [
@@ -133,6 +140,11 @@ def stop_command(
                     + (f", about {dollars(cost.dollars)} so far" if cost else "")
                 )
             click.confirm(f"Stop these {len(found)}?", abort=True, err=True)
+    elif stale:
+        lonely = [lone for item in all_models(service) if (lone := unkept(item)) is not None]
+        for lone in lonely:
+            say(unkept_words(lone))
+        found = [lone.model for lone in lonely]
     else:
         found = [find_model(service, text) for text in models]
     for item in found:
@@ -140,7 +152,7 @@ def stop_command(
     if as_json:
         print_json({"stopped": [item.arn for item in found]})
     elif not found:
-        say(f"nothing runs in {service.region}")
+        say(f"nothing runs {'without a keeper ' if stale else ''}in {service.region}")
     else:
         print_table(
             ("project", "version", "state"), [(item.project, item.version, item.status) for item in found]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -70,6 +71,17 @@ _BYTES_PER_PIXEL = 0.3  # of a JPEG of quality 90; a page of text has less, a ph
     "--units", type=int, default=1, show_default=True, help="Inference units, where the model is started."
 )
 @click.option(
+    "--for", "duration_text", metavar="TIME", help="Stop the model after this time in any case: 2h, 90m."
+)
+@click.option(
+    "--guard-role", metavar="ARN", help="With --guard: role that the scheduler takes to stop the model."
+)
+@click.option(
+    "--guard",
+    is_flag=True,
+    help="With --for: let EventBridge Scheduler stop it too, even if this machine is gone.",
+)
+@click.option(
     "--names", metavar="A,B", help="Labels of an ONNX model or callable, in the order of class ids."
 )
 @click.option(
@@ -100,6 +112,9 @@ def detect(
     decoy: tuple[str, ...],
     workers: int | None,
     units: int,
+    duration_text: str | None,
+    guard_role: str | None,
+    guard: bool,
     names: str | None,
     formats: tuple[str, ...],
     pictures: str | None,
@@ -133,13 +148,14 @@ def detect(
         return not dry_run and anything_left(sources, done)
 
     cloud = (region, profile, endpoint_url)
+    until = _until(duration_text, guard, guard_role)
     if dry_run:
         asked = (model, names, cloud, units, chosen, force, needed)
         with named_detector(*asked) as (_, tiling, title):
             _show_plan(sources, tiling, dpi, units, title, as_json)
         return
     with (
-        named_detector(model, names, cloud, units, chosen, force, needed) as (
+        named_detector(model, names, cloud, units, chosen, force, needed, until) as (
             detector,
             tiling,
             title,
@@ -229,6 +245,17 @@ class Cut:
         return Tiling(side, self.overlap if self.overlap is not None else side // 8)
 
 
+def _until(text: str | None, guard: bool, role: str | None) -> dict[str, Any]:
+    """When the model is stopped in any case, as options of `Model.running`."""
+    if guard and (text is None or role is None):
+        raise click.UsageError("--guard needs --for TIME and --guard-role ARN")
+    if text is None:
+        return {}
+    from tilekit.rekognition.pricing import parse_duration
+
+    return {"deadline": parse_duration(text), "guard_role": role if guard else None}
+
+
 @contextlib.contextmanager
 def named_detector(
     model: str,
@@ -238,6 +265,7 @@ def named_detector(
     cut: Cut,
     force: bool,
     needed: Callable[[AnyTiling, str], bool] = lambda tiling, title: True,
+    until: Mapping[str, Any] = MappingProxyType({}),
 ) -> Iterator[tuple[Any, AnyTiling, str]]:
     """The detector a person named, the tiling or scales to use with it, and its title.
 
@@ -254,7 +282,7 @@ def named_detector(
     elif ":" in model and not model.startswith("arn:"):
         detector = load_callable(model, labels or ())
     else:
-        from tilekit.cli.cloud import find_model, make_service
+        from tilekit.cli.cloud import find_model, make_service, warn_unkept
 
         found = find_model(make_service(*cloud), model)
         tiling = cut.with_model(found.tiling)
@@ -263,7 +291,8 @@ def named_detector(
         if not needed(tiling, found.arn):  # nothing is started, so nothing is billed
             yield found.detector(), tiling, found.arn
             return
-        with found.running(units, tiling=checked, force=force) as running:
+        warn_unkept(found)
+        with found.running(units, tiling=checked, force=force, **until) as running:
             yield running, tiling, found.arn
         return
     yield detector, cut.with_model(getattr(detector, "tiling", None)), model

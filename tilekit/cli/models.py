@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from tilekit.cli.cloud import all_models, cloud_options, find_model, make_service
+from tilekit.cli.cloud import all_models, cloud_options, find_model, make_service, unkept_words
 from tilekit.cli.output import json_option, next_step, print_json, print_table, say
 
 
@@ -24,25 +24,35 @@ def models_command(
     as_json: bool,
 ) -> None:
     """List the models of the account and region, or of PROJECT: state, F1, units, cost so far."""
+    from tilekit.aws.keeping import unkept
+
     service = make_service(region, profile, endpoint_url)
     rows = []
+    lonely = []
     for model in all_models(service):
         status = model.description["Status"]
         live = status in {"STARTING", "RUNNING"}
         if (project is not None and model.project != project) or (only_running and not live):
             continue
-        rows.append(_row(model, status, live))
+        row = _row(model, status, live)
+        found = unkept(model) if live else None
+        row["unkept_since"] = None if found is None else round(found.since)
+        rows.append(row)
+        if found is not None:
+            lonely.append(unkept_words(found))
     if as_json:
         print_json(rows)
         return
     columns = ("project", "version", "state", "F1", "units", "running for", "cost so far", "stops at")
     keys = ("project", "version", "status", "f1", "units", "running", "cost", "until")
     print_table(columns, [[row[key] for key in keys] for row in rows], title=f"models in {service.region}")
+    for words in lonely:
+        click.secho(words, fg="red", err=True)
     if any(row["status"] in {"STARTING", "RUNNING"} for row in rows):
         say(
             "what runs is billed; where no cost is shown it was not started by tilekit, and AWS does not say when"
         )
-        next_step("tilekit stop --all")
+        next_step("tilekit stop --stale" if lonely else "tilekit stop --all")
     else:
         next_step("tilekit train, or tilekit deploy PROJECT/VERSION --for 1h")
 

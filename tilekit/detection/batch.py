@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
+import inspect
 import json
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -69,21 +71,23 @@ def detect_scans(
 
     Run it again to go on. `tiling` None sends each page whole, shrunk to `whole_side` px; of several
     scales a page is cut at those that suit its size (`Scales.on`). Pages that `out` holds complete
-    are left alone, incomplete ones are done again; `fresh` starts over. A scan or page that fails is
+    are left alone, incomplete ones are done again; `fresh` starts over, beside
+    `out`, which is replaced at the end: until then, and where no page could be read, the old results stay. A scan or page that fails is
     listed and the rest goes on. `on_page(result, scan)` sees each page while its scan is open; other
     options are those of `detect_tiles`. `progress` counts the tiles of the page at hand.
     Raises InvalidArgument where `out` was made with other tiles, another model or other options
     (see `page_options`), and what ends `detect_tiles` at once. A run that wrote no page leaves no file. Memory: that of one page.
     """
     path = Path(out)
+    check_options(options)
     shaping = page_options(dpi=dpi, **options)
     scales = as_scales(whole_page(whole_side) if tiling is None else tiling)
     done = set() if fresh else done_pages(path, scales, model=model, options=shaping)
     if fresh:
         check_replaceable(path)
-        path.unlink(missing_ok=True)
     result = ScansResult()
-    with _no_empty_file(path), PredictionWriter(path, append=True) as writer:
+    with _no_empty_file(path), PredictionWriter(path, append=not fresh) as writer:
+        writer.only_if_any = fresh
         for source in sources:
             try:
                 keys = _pages_of(source)
@@ -114,6 +118,18 @@ def on_page_of(scan: Scan, detector: Any, scales: Scales) -> tuple[Scales, Any]:
     places = scales.on(scan.width, scan.height, dpi=scan.dpi)
     several = isinstance(detector, (list, tuple)) and len(detector) == len(scales)
     return Scales(scales[place] for place in places), [detector[p] for p in places] if several else detector
+
+
+def check_options(options: Iterable[str]) -> None:
+    """Refuse what `detect_tiles` does not take, with the nearest name it does."""
+    known = list(inspect.signature(detect_tiles).parameters)[3:]
+    for name in options:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            raise InvalidArgument(
+                f"{name}=: detect_scans has no such option"
+                + (f"; did you mean {near[0]}=?" if near else f"; it has {', '.join(known)}")
+            )
 
 
 def page_options(

@@ -132,9 +132,10 @@ def _ask(detector: Detector, batch: Sequence[Tile], retries: int) -> list[Answer
         raise
     except Exception as exc:  # noqa: BLE001 - a detector is anyone's code; its failure is reported
         error: Exception = exc
+    once = getattr(detector, "retries_itself", False) and len(batch) == 1
     answers: list[Answer] = []
     for tile in batch:
-        for _ in range(retries):
+        for _ in range(0 if once else retries):
             try:
                 answers += _call(detector, [tile])
                 break

@@ -254,7 +254,8 @@ class PredictionSet(Mapping[PageKey, Detections]):
 class PredictionWriter:
     """Write `detections.jsonl` line by line; a context manager.
 
-    `append=False`: the file appears whole when the block ends well, or not at all.
+    `append=False`: the file appears whole when the block ends well, or not at all; with `only_if_any` set, only
+    where a page was written.
     `append=True`: lines go to the file as they come, each in one write, so a killed run keeps what is
     done; half a line left by a killed run is cut off first. Memory: one page.
     Raises StorageError naming the file, LabelError where it is there and holds something else.
@@ -265,6 +266,8 @@ class PredictionWriter:
         self._target = self.path if append else part_path(self.path)
         self._append = append
         self._file: IO[bytes] | None = None
+        self._written = 0
+        self.only_if_any = False
 
     def __enter__(self) -> Self:
         with storage_errors(self.path):
@@ -283,6 +286,7 @@ class PredictionWriter:
             done = 0
             while done < len(data):
                 done += self._file.write(data[done:]) or 0
+        self._written += 1
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -293,7 +297,7 @@ class PredictionWriter:
         if self._append:
             return
         with storage_errors(self.path):
-            if kind is None:
+            if kind is None and (self._written or not self.only_if_any):
                 os.replace(self._target, self.path)
             else:
                 self._target.unlink(missing_ok=True)
