@@ -29,9 +29,14 @@ EXPORTS = {
     "coco": ("coco", ".coco.json"),
     "groundtruth": ("ground-truth", ".manifest"),
     "csv": ("csv", ".csv"),
-    "labelme": ("labelme", "-labelme"),
     "geojson": ("geojson", ".geojson"),
     "pdf-points": ("pdf-points", ".points.json"),
+    "yolo": ("yolo", "-yolo"),
+    "labelstudio": ("label-studio", ".studio.json"),
+    "cvat": ("cvat", ".cvat.xml"),
+    "createml": ("createml", ".createml.json"),
+    "datumaro": ("datumaro", ".datumaro.json"),
+    "labelme": ("labelme", "-labelme"),
 }
 _PICTURE_SIDE = 4000
 _BYTES_PER_PIXEL = 0.3  # of a JPEG of quality 90; a page of text has less, a photo more

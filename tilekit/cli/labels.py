@@ -1,10 +1,16 @@
-"""`tilekit labels`: convert between formats, count, and start a Ground Truth labeling job."""
+"""`tilekit labels`: convert between formats, count, match pages, and start a Ground Truth labeling job."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tilekit.cli.output import json_option, next_step, print_json, print_table, progress_bar, quoted, say
+
+if TYPE_CHECKING:
+    from tilekit.labels.label_set import LabelSet
 
 
 @click.group()
@@ -21,13 +27,75 @@ _lenient = click.option(
 )
 
 
+_duplicates = click.option(
+    "--duplicates",
+    type=click.Choice(["refuse", "union", "first", "consensus"]),
+    default="refuse",
+    show_default=True,
+    help="What becomes of a page that is named twice.",
+)
+_units = click.option(
+    "--units",
+    type=click.Choice(["px", "share"]),
+    help="What the boxes are in, where the format does not say.",
+)
+_crowd = click.option(
+    "--crowd",
+    type=click.Choice(["ignore", "box"]),
+    help="COCO: what iscrowd entries become (ignore regions).",
+)
+_no_file = click.option(
+    "--no-file", type=click.Choice(["unlabeled", "empty"]), help="YOLO: what an image without a text file is."
+)
+_attribute = click.option(
+    "--attribute",
+    "attributes",
+    multiple=True,
+    metavar="NAME",
+    help="Ground Truth: read this label attribute.",
+)
+
+
+def _reading(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that decide how labels are read."""
+    for option in (_attribute, _no_file, _crowd, _units, _duplicates, _lenient, _images, _format):
+        command = option(command)
+    return command
+
+
+def _read(source: str, how: dict[str, Any], ignore_names: tuple[str, ...] = ()) -> LabelSet:
+    from tilekit.labels.reading import read_labels
+
+    more = {name: how[name] for name in ("crowd", "no_file") if how[name] is not None}
+    if how["attributes"]:
+        more["attributes"] = how["attributes"]
+    return read_labels(
+        source,
+        how["source_format"],
+        strict=not how["lenient"],
+        images=how["images"],
+        ignore_names=ignore_names,
+        duplicates=how["duplicates"],
+        units=how["units"],
+        **more,
+    )
+
+
+def _tell(found: LabelSet) -> None:
+    """Notes, problems, and the sum of all entries."""
+    for note in found.notes:
+        say(note)
+    for problem in found.problems:
+        say(str(problem))
+    if found.tally is not None:
+        say(str(found.tally))
+
+
 @labels.command()
 @click.argument("source", metavar="IN")
 @click.argument("out", metavar="OUT")
 @click.option("--to", "target", required=True, metavar="FORMAT", help="Format of OUT.")
-@_format
-@_images
-@_lenient
+@_reading
 @click.option(
     "--ignore-name", "ignore_names", multiple=True, help="Boxes of this label become ignore regions."
 )
@@ -40,61 +108,63 @@ def convert(
     source: str,
     out: str,
     target: str,
-    source_format: str | None,
-    images: str | None,
-    lenient: bool,
     ignore_names: tuple[str, ...],
     scans: str | None,
     scale_to_scan: bool,
     as_json: bool,
+    **how: Any,
 ) -> None:
-    """Convert labels: ground-truth, coco, voc, yolo, labelme, cvat, label-studio, csv, geojson, pdf-points."""
-    from tilekit.labels.reading import FORMATS, read_labels, write_labels
+    """Convert labels between formats; what OUT cannot hold is said, and every entry of IN is accounted for."""
+    from tilekit.labels.reading import FORMATS, WRITABLE, write_labels
     from tilekit.labels.scans import resolve_scans
 
-    for given in (target, source_format):
-        if given is not None and given not in FORMATS:
-            raise click.BadParameter(f"{given!r}: use one of {', '.join(FORMATS)}")
-    found = read_labels(source, source_format, strict=not lenient, images=images, ignore_names=ignore_names)
+    for given, known in ((target, WRITABLE), (how["source_format"], FORMATS)):
+        if given is not None and given not in known:
+            raise click.BadParameter(f"{given!r}: use one of {', '.join(known)}")
+    found = _read(source, how, ignore_names)
     if scans is not None:
         with progress_bar("scans", quiet=as_json) as progress:
             found = resolve_scans(
-                found, scans, scale_to_scan=scale_to_scan, strict=not lenient, progress=progress
+                found, scans, scale_to_scan=scale_to_scan, strict=not how["lenient"], progress=progress
             )
-    write_labels(found, out, target)
-    problems = [str(problem) for problem in found.problems]
+    lost = write_labels(found, out, target)
     if as_json:
-        print_json({"out": out, "pages": len(found), "boxes": found.boxes, "problems": problems})
+        told = {name: list(map(str, getattr(found, name))) for name in ("problems", "notes")}
+        tally = None if found.tally is None else found.tally.to_json()
+        print_json(
+            {
+                "out": out,
+                "pages": len(found),
+                "boxes": found.boxes,
+                **told,
+                "lost": list(lost),
+                "tally": tally,
+            }
+        )
         return
-    for problem in problems:
-        say(problem)
+    _tell(found)
+    for part in lost:
+        say(f"lost: {part}")
     say(f"{len(found)} pages, {found.boxes} boxes, {len(found.names)} labels: {found.format} to {target}")
     next_step(f"tilekit labels stats {quoted(out)}")
 
 
 @labels.command()
 @click.argument("source", metavar="LABELS")
-@_format
-@_images
-@_lenient
+@_reading
 @click.option("--plot", metavar="FILE", help="Also draw sizes and boxes per page (PNG, SVG or PDF).")
 @json_option
-def stats(
-    source: str, source_format: str | None, images: str | None, lenient: bool, plot: str | None, as_json: bool
-) -> None:
-    """Count pages, boxes and box sizes of each label."""
-    from tilekit.labels.reading import read_labels
+def stats(source: str, plot: str | None, as_json: bool, **how: Any) -> None:
+    """Count pages, boxes and box sizes of each label; every entry of the file is accounted for."""
     from tilekit.labels.stats import label_stats, plot_stats
 
-    found = read_labels(source, source_format, strict=not lenient, images=images)
+    found = _read(source, how)
     numbers = label_stats(found)
     if plot is not None:
         plot_stats(found, plot)
     if as_json:
         print_json(numbers.to_json())
         return
-    for problem in found.problems:
-        say(str(problem))
     rows = [
         [
             row.label,
@@ -107,11 +177,49 @@ def stats(
     ]
     columns = ["label", "pages", "boxes", "ignored", "width px", "height px", "longest px"]
     print_table(columns, rows, title="px: median (5 % to 95 %)")
+    _tell(found)
+    parts = [f"{numbers.empty} without boxes", f"{numbers.unlabeled} unlabeled"]
+    parts += [f"{numbers.refused} whose labels were refused"] if numbers.refused else []
+    parts += [f"{len(found.image_labels)} with a label of the whole page"] if found.image_labels else []
     say(
-        f"{numbers.pages} pages ({numbers.empty} without boxes, {numbers.unlabeled} unlabeled), "
+        f"{numbers.pages} pages ({', '.join(parts)}), "
         f"{numbers.boxes} boxes; boxes a page: {_range(numbers.per_page)}; over 50: {numbers.crowded} pages"
     )
+    if drawn := ", ".join(f"{count} {kind}" for kind, count in sorted(numbers.shapes.items())):
+        say(f"boxes around shapes: {drawn}")
     next_step(f"tilekit plan {quoted(source)}")
+
+
+@labels.command()
+@click.argument("source", metavar="LABELS")
+@click.argument("document", metavar="PDF")
+@click.option("--out", required=True, metavar="FILE", help="Where the labels on the document's pages go.")
+@click.option(
+    "--to", "target", default="ground-truth", show_default=True, metavar="FORMAT", help="Format of FILE."
+)
+@click.option("--dpi", type=float, help="Resolution the pages will be tiled at (default: 150).")
+@_reading
+@json_option
+def match(
+    source: str, document: str, out: str, target: str, dpi: float | None, as_json: bool, **how: Any
+) -> None:
+    """Take labels drawn on pictures of pages (plan-1.png, plan_page_2.jpg) over to the pages of plan.pdf itself.
+
+    Pages are found by the number in the pictures' names, boxes scaled by the sizes of both.
+    """
+    from tilekit.labels.matching import match_pages
+    from tilekit.labels.reading import write_labels
+
+    found = match_pages(_read(source, how), document, dpi=dpi, strict=not how["lenient"])
+    lost = write_labels(found, out, target)
+    if as_json:
+        print_json({"out": out, "pages": len(found), "boxes": found.boxes, "lost": list(lost)})
+        return
+    _tell(found)
+    for part in lost:
+        say(f"lost: {part}")
+    say(f"{len(found)} pages of {document}, {found.boxes} boxes: {out}")
+    next_step(f"tilekit plan {quoted(out)}")
 
 
 def _range(quantiles: tuple[float, ...]) -> str:

@@ -15,7 +15,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 
-from tilekit.labels.collecting import Collector, number_text
+from tilekit.labels.collecting import Collector, checked_score, number_text
 from tilekit.labels.entries import Where, Wrong, around, number, pairs_of, text, true, whole
 from tilekit.labels.files import folder_of
 from tilekit.labels.label_set import LabelSet
@@ -75,8 +75,17 @@ def _shape(collector: Collector, mention: int, shape: ET.Element, label: str | N
         item.get("name") == "ignore" and true((item.text or "").strip())
         for item in shape.iterfind("attribute")
     )
+    score = next((item.text for item in shape.iterfind("attribute") if item.get("name") == "score"), None)
     kind = "rotated box" if shape.tag == "box" and shape.get("rotation", "0").strip("0.") else shape.tag
-    collector.box(mention, label, _sides(shape), where, ignore=ignore, shape=kind)
+    collector.box(
+        mention,
+        label,
+        _sides(shape),
+        where,
+        ignore=ignore,
+        score=None if score is None else checked_score(score),
+        shape=kind,
+    )
 
 
 def _sides(shape: ET.Element) -> list[float]:
@@ -211,11 +220,15 @@ def write_cvat(labels: LabelSet, path: PathLike) -> None:
         image = ET.SubElement(root, "image", {"id": str(place), "name": relative(key, folder), **sides})
         for mark in labels.image_labels.get(key, ()):
             ET.SubElement(image, "tag", {"label": mark.name, "source": "manual"})
-        for box, label, ignored in zip(page.boxes.tolist(), page.labels, page.ignore.tolist(), strict=True):
+        scores = labels.scores[key].tolist() if key in labels.scores else [None] * len(page)
+        rows = zip(page.boxes.tolist(), page.labels, page.ignore.tolist(), scores, strict=True)
+        for box, label, ignored, score in rows:
             corners = zip(("xtl", "ytl", "xbr", "ybr"), map(number_text, box), strict=True)
             shape = ET.SubElement(
                 image, "box", {"label": label, "occluded": "0", **dict(corners), "z_order": "0"}
             )
             if ignored:
                 ET.SubElement(shape, "attribute", {"name": "ignore"}).text = "true"
+            if score is not None:
+                ET.SubElement(shape, "attribute", {"name": "score"}).text = repr(score)
     write_text(path, write_xml(root))

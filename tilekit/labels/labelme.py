@@ -87,14 +87,22 @@ def _shape(collector: Collector, mention: int, shape: dict[str, Any], where: Whe
     marks = shape.get("flags")
     ignore = isinstance(marks, dict) and marks.get("ignore") is True
     named = "box" if kind == "rectangle" else str(kind)
-    collector.box(mention, shape.get("label"), sides, where.at("points"), ignore=ignore, shape=named)
+    collector.box(
+        mention,
+        shape.get("label"),
+        sides,
+        where.at("points"),
+        ignore=ignore,
+        score=shape.get("score"),
+        shape=named,
+    )
 
 
 def write_labelme(labels: LabelSet, path: PathLike) -> None:
     """Write a folder with a JSON file for each page, without the image's bytes. Every page needs its size."""
     for key, file in page_files(labels, path, ".json").items():
         page, size = labels[key], labels.size(key)
-        shapes = [
+        shapes: list[dict[str, Any]] = [
             {
                 "label": label,
                 "points": [box[:2], box[2:]],
@@ -108,6 +116,10 @@ def write_labelme(labels: LabelSet, path: PathLike) -> None:
                 page.boxes.tolist(), page.labels, page.ignore.tolist(), strict=True
             )
         ]
+        for shape, score in zip(
+            shapes, labels.scores[key].tolist() if key in labels.scores else (), strict=False
+        ):
+            shape["score"] = score  # as X-AnyLabeling writes it
         document = {
             "version": "5.5.0",
             "flags": {mark.name: True for mark in labels.image_labels.get(key, ())},

@@ -28,6 +28,7 @@ from tilekit.labels.datumaro_json import datumaro_files, read_datumaro, write_da
 from tilekit.labels.files import open_bytes, read_bytes
 from tilekit.labels.geojson import read_geojson, write_geojson
 from tilekit.labels.ground_truth import read_ground_truth, write_ground_truth
+from tilekit.labels.holding import losses
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.label_studio import read_label_studio, write_label_studio
 from tilekit.labels.labelbox import read_labelbox
@@ -140,13 +141,20 @@ def read_labels(
     return found.ignoring(list(ignore_names))
 
 
-def write_labels(labels: LabelSet, path: PathLike, format: str = "ground-truth", **options: Any) -> None:
-    """Write labels in one of FORMATS: a file, or a folder for those in FOLDERS.
+def write_labels(
+    labels: LabelSet, path: PathLike, format: str = "ground-truth", **options: Any
+) -> tuple[str, ...]:
+    """Write labels in one of WRITABLE: a file, or a folder for those in FOLDERS. Gives what the format cannot hold.
 
     Sources go out relative to the file's folder, URLs and absolute paths as they are. `options` go to the
-    format's own writer. Raises InvalidArgument where a format needs sizes that are not known.
+    format's own writer. Raises InvalidArgument where a format needs sizes that are not known, or cannot hold
+    scores; LabelError where nothing would be left to write.
     """
-    _WRITERS[_known(format)](labels, path, **options)
+    if _known(format) not in _WRITERS:
+        raise InvalidArgument(f"format={format!r} is only read; write one of {', '.join(WRITABLE)}")
+    lost = losses(labels, format)
+    _WRITERS[format](labels, path, **options)
+    return lost
 
 
 def detect_format(path: PathLike) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tilekit.errors import InvalidArgument, MissingExtra
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.sources import PathLike
+from tilekit.labels.tally import Tally
 from tilekit.storage.local import atomic_path
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
@@ -32,7 +33,9 @@ class LabelRow:
 
 @dataclass(frozen=True)
 class LabelStats:
-    """A LabelSet in numbers. `per_page`: boxes per page at QUANTILES; `empty`: pages without boxes."""
+    """A LabelSet in numbers. `per_page`: boxes per page at QUANTILES; `empty`: pages without boxes and without labels
+    of the whole page, of which there are `page_labels`; `unlabeled`: pages that nobody labeled, `refused`: pages whose
+    labels could not be taken; `tally`: every entry of the file accounted for."""
 
     pages: int
     unlabeled: int
@@ -43,10 +46,15 @@ class LabelStats:
     crowded: int
     """Pages with more than 50 boxes, which the service refuses whole."""
     rows: tuple[LabelRow, ...]
+    refused: int = 0
+    page_labels: int = 0
+    tally: Tally | None = None
+    shapes: dict[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
-        return {"quantiles": list(QUANTILES), **asdict(self)}
+        tally = None if self.tally is None else self.tally.to_json()
+        return {"quantiles": list(QUANTILES), **asdict(replace(self, tally=None)), "tally": tally}
 
 
 def label_stats(labels: LabelSet) -> LabelStats:
@@ -54,6 +62,7 @@ def label_stats(labels: LabelSet) -> LabelStats:
     boxes, ids, ignore, pages = _columns(labels)
     counts = np.array([int((~page.ignore).sum()) for page in labels.values()], dtype=np.int64)
     kept = ~ignore
+    unlabeled = len(labels.unlabeled) if labels.tally is None else labels.tally.unlabeled
     rows = []
     for number, name in enumerate(labels.names):
         mine = kept & (ids == number)
@@ -71,13 +80,17 @@ def label_stats(labels: LabelSet) -> LabelStats:
         )
     return LabelStats(
         len(labels),
-        len(labels.unlabeled),
-        int((counts == 0).sum()),
+        unlabeled,
+        sum(not count and key not in labels.image_labels for key, count in zip(labels, counts, strict=True)),
         int(kept.sum()),
         int(ignore.sum()),
         _quantiles(counts.astype(np.float64)),
         int((counts > 50).sum()),
         tuple(rows),
+        len(labels.unlabeled) - unlabeled,
+        sum(map(len, labels.image_labels.values())),
+        labels.tally,
+        dict(labels.reading.shapes),
     )
 
 
