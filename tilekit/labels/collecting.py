@@ -29,6 +29,7 @@ from tilekit.pages import PageKey
 
 OVERHANG = 1.0
 """Px by which a box may pass the edge of its page, as rounding does; it is clipped. More is an error."""
+_FAR = 1e9  # px beyond which no page reaches, where its size is not known
 _DIGITS = 6  # px from shares are rounded to a millionth, so that whole px come back whole
 
 
@@ -412,7 +413,7 @@ class Collector:
         if not len(rows):
             return rows
         sized = np.array(
-            [self._sizes.get(key, (np.inf, np.inf)) for key in self._mentions], dtype=np.float64
+            [self._sizes.get(key, (_FAR, _FAR)) for key in self._mentions], dtype=np.float64
         ).reshape(-1, 2)[rows.mention]
         low, high = rows.sides[:, :2], rows.sides[:, 2:]
         with np.errstate(invalid="ignore"):

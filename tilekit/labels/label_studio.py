@@ -165,18 +165,18 @@ def _task(collector: Collector, key: PageKey, task: dict[str, Any], where: Where
 
 def _regions(collector: Collector, mention: int, regions: list[Any], where: Where) -> None:
     """The regions of an annotation; choices made for a region are taken with it."""
-    drawn = {region.get("id"): region for region in regions if _is_drawn(region)}
-    named: dict[Any, list[Any]] = {}
+    drawn = {_id(region) for region in regions if _is_drawn(region)}
+    named: dict[str, list[Any]] = {}
     for region in regions:
-        if not _is_drawn(region) and _choices(region) and region.get("id") in drawn:
-            named.setdefault(region.get("id"), []).extend(_choices(region))
+        if not _is_drawn(region) and _choices(region) and _id(region) in drawn:
+            named.setdefault(_id(region), []).extend(_choices(region))
     for place, region in enumerate(regions):
         spot = Where(f"{where.field}[{place}]", where.line, where.file)
         choices = [] if _is_drawn(region) else _choices(region)
-        if choices and region.get("id") in drawn:
+        if choices and _id(region) in drawn:
             collector.passed("choices made for one region, of which a box keeps the label", len(choices))
             continue
-        own = named.get(region.get("id"), []) if isinstance(region, dict) else []
+        own = named.get(_id(region), [])
         for label in choices or _labels_of(region) or own[:1] or [None]:
             try:
                 if choices:
@@ -185,6 +185,12 @@ def _regions(collector: Collector, mention: int, regions: list[Any], where: Wher
                     _take(collector, mention, region, label, spot)
             except Wrong as exc:
                 collector.refuse(spot.at(exc.field), str(exc), mention=mention)
+
+
+def _id(region: Any) -> str:
+    """What ties the results of one region together; those without it stand alone."""
+    found = region.get("id") if isinstance(region, dict) else None
+    return str(found) if isinstance(found, (str, int)) else f"{id(region)} stands alone"
 
 
 def _is_drawn(region: Any) -> bool:

@@ -27,6 +27,7 @@ from tilekit.rekognition.lines import (
     is_number,
 )
 
+_FAR = 1e9  # px beyond which nothing is
 IGNORE_KEY = "tilekit-ignore"
 """Key of a list of {label, box: [x0, y0, x1, y1]}: regions that count neither way."""
 
@@ -331,6 +332,8 @@ class _Parser:
             value: Any = box.get(name)
             if not is_number(value):
                 self.fail(f"{field}.{name}", f"is {value!r}; a number of px is needed")
+            if abs(value) > _FAR:
+                self.fail(f"{field}.{name}", "is beyond every page; a number of px is needed")
             values.append(float(value))
         left, top, width, height = values
         if width <= 0 or height <= 0:
@@ -374,7 +377,11 @@ class _Parser:
             box = entry.get("box") if isinstance(entry, dict) else None
             if not isinstance(box, list) or len(box) != 4 or not all(is_number(side) for side in box):
                 self.fail(f"{IGNORE_KEY}[{place}]", "must be {label, box: [x0, y0, x1, y1]}")
-            found.append((str(entry.get("label", "")), (box[0], box[1], box[2], box[3])))
+            if not (0 <= box[0] < box[2] <= _FAR and 0 <= box[1] < box[3] <= _FAR):
+                self.fail(
+                    f"{IGNORE_KEY}[{place}].box", f"is {box}; x0 < x1 and y0 < y1, from 0 on, are needed"
+                )
+            found.append((str(entry.get("label") or "ignore"), (box[0], box[1], box[2], box[3])))
         return tuple(found)
 
 
