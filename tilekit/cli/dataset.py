@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tilekit.cli.output import json_option, next_step, print_json, print_table, progress_bar, quoted, say
-from tilekit.cli.parameters import Overlap
+from tilekit.cli.parameters import Overlap, chosen_scales, scale_options
+
+if TYPE_CHECKING:
+    from tilekit.grid import Tiling
+    from tilekit.labels.label_set import LabelSet
+    from tilekit.scales import Scales
 
 
 def _shares(text: str) -> tuple[float, ...] | None:
@@ -24,6 +29,14 @@ def _shares(text: str) -> tuple[float, ...] | None:
 @click.option("--tile", type=int, help="Side of a tile, px; by default what `tilekit plan` recommends.")
 @click.option("--overlap", type=Overlap(), help="Overlap of tiles, px (128) or a ratio of the tile (0.125).")
 @click.option("--scale", type=float, default=1.0, show_default=True, help="Reduce the scans first.")
+@scale_options
+@click.option(
+    "--elsewhere",
+    type=click.Choice(["leave", "mask"]),
+    default="leave",
+    show_default=True,
+    help="Small objects that do not belong to a coarse scale: leave unlabeled, or paint over.",
+)
 @click.option("--min-visible", type=float, default=0.5, show_default=True, help="Share of a box that counts.")
 @click.option(
     "--split", default="0.7,0.15,0.15", show_default=True, metavar="SHARES|FILE", help="Train, tune, test."
@@ -79,19 +92,10 @@ def _shares(text: str) -> tuple[float, ...] | None:
 def dataset(labels: str, out: str, as_json: bool, **options: Any) -> None:
     """Cut the scans of LABELS into tiles at OUT (a folder or s3://bucket/prefix), split by page."""
     from tilekit.datasets.building import tile_dataset
-    from tilekit.grid import Tiling
     from tilekit.labels.reading import read_labels
 
     truth = read_labels(labels, images=options["images"])
-    tile, overlap = options["tile"], options["overlap"]
-    if tile is None:
-        from tilekit.datasets.planning import recommend_tiling
-
-        planned = recommend_tiling(truth)
-        say(str(planned))
-        tile = planned.chosen.tile
-        overlap = planned.chosen.overlap if overlap is None else overlap
-    tiling = Tiling(tile, overlap or 0, scale=options["scale"])
+    tiling = _cut(truth, options)
     with progress_bar("tiles", quiet=as_json) as progress:
         summary = tile_dataset(
             truth,
@@ -104,6 +108,7 @@ def dataset(labels: str, out: str, as_json: bool, **options: Any) -> None:
             keep_empty=options["keep_empty"],
             slivers=options["slivers"],
             ignored=options["ignored"],
+            elsewhere=options["elsewhere"],
             decoys=options["decoys"],
             decoy_name=options["decoy_name"],
             decoy_score=options["decoy_score"],
@@ -122,6 +127,8 @@ def dataset(labels: str, out: str, as_json: bool, **options: Any) -> None:
         print_json({"out": out, **summary.to_json()})
         return
     print_table(*summary.table(), title=f"{summary.tiles} tiles in {out}")
+    if len(summary.scale_table()[1]):
+        print_table(*summary.scale_table(), title="Objects that belong to each scale")
     for note in summary.notes:
         say(f"note: {note}")
     for key, reason in summary.failed.items():
@@ -131,6 +138,34 @@ def dataset(labels: str, out: str, as_json: bool, **options: Any) -> None:
     place = out.rstrip("/")
     say(f"look at {place}/contact-train.jpg")
     next_step(f"tilekit check {quoted(place + '/train.manifest')} {quoted(place + '/test.manifest')}")
+
+
+def _cut(truth: LabelSet, options: dict[str, Any]) -> Tiling | Scales:
+    """The tiling or scales that were asked for, else what the plan recommends."""
+    from tilekit.datasets.planning import recommend_tiling
+    from tilekit.grid import Tiling
+
+    others = {
+        "--tile": options["tile"],
+        "--overlap": options["overlap"],
+        "--scale": None if options["scale"] == 1 else options["scale"],
+    }
+
+    def auto() -> Scales:
+        planned = recommend_tiling(truth)
+        say(str(planned))
+        return planned.scales
+
+    scales = chosen_scales(options["scales"], options["at"], others, auto)
+    if scales is not None:
+        return scales[0] if len(scales) == 1 else scales
+    tile, overlap = options["tile"], options["overlap"]
+    if tile is None and overlap is None and options["scale"] == 1:
+        planned = auto()
+        return planned[0] if len(planned) == 1 else planned
+    if tile is None:
+        tile = recommend_tiling(truth).chosen.tile or 1024
+    return Tiling(tile, overlap or 0, scale=options["scale"])
 
 
 def _baseline_words(baseline: Any) -> str:

@@ -23,9 +23,7 @@ _ENOUGH = 0.5  # share of a side's labeled pages that must be usable for a compa
 _RULES = CarryingRules(min_visible=1e-9, slivers="keep", ignored="mask", max_boxes=LIMITS.max_boxes)
 
 
-def whole_page(width: int, height: int) -> Tiling:
-    """The recipe of a whole page: one tile, reduced so that no side is over 4,096 px."""
-    return Tiling.parts(1, scale=min(1.0, LIMITS.max_side / max(width, height)))
+WHOLE = Tiling.whole(LIMITS.max_side)
 
 
 def write_baseline(
@@ -56,8 +54,7 @@ def write_baseline(
     coding = replace(encoding, format="jpeg", max_bytes=LIMITS.max_image_bytes)
     for item in planned:
         page = item.page
-        tiling = whole_page(page.width, page.height)
-        grid = tiling.grid(page.width, page.height)
+        grid = WHOLE.grid(page.width, page.height)
         rules = _RULES if item.side == "train" else replace(_RULES, ignored="keep")
         plan = carry_page(item.annotations, grid, rules)
         if grid.is_scaled:
@@ -73,8 +70,8 @@ def write_baseline(
         if len(plan.tiles) > 1:
             crowded.append(page.key)
         lost += sum(int((~surviving(copy.boxes, grid.width, grid.height)).sum()) for copy in plan.tiles)
-        items.append(replace(item, plan=plan))
-        tasks.append(PageTask(page, tiling, plan.tiles, stems[page.key.source], coding, dpi))
+        items.append(replace(item, plan=plan, tiling=WHOLE, scale=0))
+        tasks.append(PageTask(page, WHOLE, plan.tiles, stems[page.key.source], coding, dpi))
     count: dict[str, int] = {side: sum(item.side == side for item in items) for side in SIDES}
     summary = BaselineSummary(True, "", count, tuple(shrunk), tuple(crowded), tuple(refused), lost)
     if reason := _obstacle(labeled, count):

@@ -14,7 +14,7 @@ from tilekit.boxes.annotations import Annotations
 from tilekit.datasets import exporting
 from tilekit.datasets import papers as paper
 from tilekit.datasets.baseline import write_baseline
-from tilekit.datasets.carrying import CarryingRules, Ignored, Slivers
+from tilekit.datasets.carrying import CarryingRules, Elsewhere, Ignored, Slivers
 from tilekit.datasets.decoys import DECOY, with_decoys
 from tilekit.datasets.exporting import EXPORTS
 from tilekit.datasets.output import FolderOutput, Output, Progress, S3Output, output_for, progress_for
@@ -22,28 +22,31 @@ from tilekit.datasets.planned import PlannedPage, plan_pages, within_test_limit
 from tilekit.datasets.sources import Dpi, stems_of
 from tilekit.datasets.splitting import SIDES, Split, split_from_file, split_from_inputs, split_pages
 from tilekit.datasets.summary import BaselineSummary, DatasetSummary, SideSummary, side_notes, summarize_side
-from tilekit.datasets.writing import COPIES, TILES, Encoding, PageTask, write_page
+from tilekit.datasets.writing import COPIES, TILES, Encoding, PageTask, scale_folder, write_page
 from tilekit.errors import InvalidArgument, LabelError, ScanError, StorageNotFound
 from tilekit.flow import Submits, ordered_map
-from tilekit.grid import Tiling
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.predictions import PredictionSet, read_predictions
 from tilekit.labels.reading import read_labels
 from tilekit.pages import PageKey
+from tilekit.rekognition.belonging import SizeRule
 from tilekit.rekognition.limits import LIMITS
+from tilekit.scales import AnyTiling, Scales, as_scales
 from tilekit.scans.encoding import ImageFormat, Subsampling
 from tilekit.storage.s3 import Access, S3Store, is_s3
 from tilekit.tiles.naming import parse_tile_name
 from tilekit.tiles.reading import worker_count
 
 Labels = LabelSet | str | os.PathLike[str]
+_SIZES = SizeRule()
+_MOST_SCALES = 8
 _SMALL_PAGE = 50_000_000  # px; pages up to here are worked on side by side, larger ones tile by tile
 
 
 def tile_dataset(
     labels: Labels | Mapping[str, Labels],
     out: str | os.PathLike[str],
-    tiling: Tiling,
+    tiling: AnyTiling,
     *,
     min_visible: float = 0.5,
     split: Sequence[float] | str | os.PathLike[str] | Split = (0.7, 0.15, 0.15),
@@ -52,6 +55,8 @@ def tile_dataset(
     keep_empty: int = 0,
     slivers: Slivers = "mask",
     ignored: Ignored = "leave",
+    elsewhere: Elsewhere = "leave",
+    sizes: SizeRule = _SIZES,
     max_boxes: int = LIMITS.max_boxes,
     max_test_images: int = LIMITS.max_test_images_per_label,
     decoys: PredictionSet | str | os.PathLike[str] | None = None,
@@ -80,6 +85,9 @@ def tile_dataset(
     (source-ref relative to the manifest, or s3://), `pages-train|tune|test.manifest` (the truth of whole
     pages, for evaluation), `tiling.json`, `split.json`, `contact-*.jpg`, and at the very end `summary.json`.
 
+    `tiling` may be Scales: a page is then cut at each that suits its size, and an object is labeled where
+    it belongs (`sizes`, `elsewhere`: see CarryingRules); one model learns them all. Tiles of scales after
+    the first are below `scale-2/` and so on. A page is on one side at all scales.
     `split`: shares, a split file (see `split_from_file`) or a Split; `split_by` and `seed` see
     `split_pages`. `min_visible`, `slivers`, `ignored`, `max_boxes`, `keep_empty`: see CarryingRules;
     slivers are dealt with in training tiles only. `max_test_images`: of a label; above, whole pages are
@@ -98,8 +106,8 @@ def tile_dataset(
     Raises LabelError, ScanError, StorageError, InvalidArgument.
     """
     build = _Build(
-        tiling=_checked(tiling),
-        rules=CarryingRules(min_visible, slivers, ignored, max_boxes, keep_empty),
+        scales=_checked(tiling),
+        rules=CarryingRules(min_visible, slivers, ignored, max_boxes, keep_empty, sizes, elsewhere),
         encoding=Encoding(format, quality, subsampling, LIMITS.max_image_bytes if format == "jpeg" else None),
         seed=seed,
         dpi=dpi,
@@ -146,7 +154,7 @@ def tile_dataset(
 class _Build:
     """Settings of a run."""
 
-    tiling: Tiling
+    scales: Scales
     rules: CarryingRules
     encoding: Encoding
     seed: int
@@ -160,7 +168,7 @@ class _Build:
     def recipe(self, bucket: str | None, decoy: str | None) -> str:
         """A digest of the settings that the written bytes follow from; the labels are not among them."""
         values = [
-            self.tiling.to_json(),
+            self.scales.to_json(),
             repr(self.rules),
             repr(self.encoding),
             self.seed,
@@ -195,7 +203,7 @@ class _Run:
             self.split,
             self.annotations,
             self.labels.sizes,
-            build.tiling,
+            build.scales,
             build.rules,
             seed=build.seed,
             dpi=build.dpi,
@@ -206,11 +214,12 @@ class _Run:
         tasks = [
             PageTask(
                 item.page,
-                build.tiling,
+                item.tiling,
                 item.plan.tiles,
                 stems[item.page.key.source],
                 build.encoding,
                 build.dpi,
+                item.scale,
             )
             for item in planned
             if not item.sampled_out
@@ -230,7 +239,7 @@ class _Run:
             for kind in export:
                 exported += exporting.export(kind, folder, planned, stems, extension, self.names)
         whole = self._baseline(planned, stems, failed) if baseline else None
-        paper.write_tiling(self.papers, build.tiling, build.encoding, self.names, decoy)
+        paper.write_tiling(self.papers, build.scales, build.encoding, self.names, decoy)
         paper.write_json(self.papers, paper.SPLIT, _split_json(self.papers, self.split))
         sides: dict[str, SideSummary] = {
             side: summarize_side(
@@ -242,7 +251,7 @@ class _Run:
         }
         summary = DatasetSummary(
             out=out,
-            tiling=build.tiling,
+            tiling=build.scales if len(build.scales) > 1 else build.scales[0],
             seed=build.seed,
             split=self.split,
             sides=sides,
@@ -251,7 +260,7 @@ class _Run:
             baseline=whole,
             failed=failed,
             exports=tuple(exported),
-            notes=(*notes, *side_notes(sides, build.max_test_images), *_tiling_notes(build.tiling)),
+            notes=(*notes, *side_notes(sides, build.max_test_images), *_tiling_notes(build.scales)),
             bytes=written,
         )
         paper.write_json(self.papers, paper.SUMMARY, summary.to_json())
@@ -261,7 +270,11 @@ class _Run:
         self, planned: list[PlannedPage], stems: Mapping[str, str], failed: dict[PageKey, str]
     ) -> BaselineSummary:
         papers, images = self.papers.inside("baseline"), self.images.inside("baseline")
-        plain = [replace(item, annotations=self.labels[item.page.key], sampled_out=False) for item in planned]
+        plain = [
+            replace(item, annotations=self.labels[item.page.key], sampled_out=False)
+            for item in planned
+            if item.first
+        ]
 
         def write(tasks: list[PageTask]) -> None:
             quiet = replace(self.build, progress=None, strict=True)
@@ -295,7 +308,7 @@ def write_tasks(
     todo: list[tuple[PageTask, str]] = []
     for task in tasks:
         fingerprint = task.fingerprint()
-        if state.is_done(f"{prefix}{task.page.key}", fingerprint) and _is_there(images, task):
+        if state.is_done(f"{prefix}{task.name}", fingerprint) and _is_there(images, task):
             done += len(task.tiles)
         else:
             todo.append((task, fingerprint))
@@ -312,7 +325,7 @@ def write_tasks(
         if reason:
             failed[task.page.key] = reason
         else:
-            state.done(f"{prefix}{task.page.key}", fingerprint)
+            state.done(f"{prefix}{task.name}", fingerprint)
         written += size
         done += len(task.tiles)
         if build.progress is not None:
@@ -401,7 +414,8 @@ def _is_there(images: Output, task: PageTask) -> bool:
 def _remove_stale(images: FolderOutput | S3Output, tasks: Sequence[PageTask]) -> None:
     """Take away tiles of an earlier run that no longer belong: only files with a tile's name."""
     wanted = {name for task in tasks for name in task.names()}
-    for folder in (TILES, COPIES):
+    folders = [f"{scale_folder(scale)}{top}" for scale in range(_MOST_SCALES) for top in (TILES, COPIES)]
+    for folder in folders:
         for name in list(images.names(folder)):
             if name not in wanted and _is_tile(name):
                 images.remove(name)
@@ -423,19 +437,21 @@ def _split_json(papers: Output, split: Split) -> dict[str, list[str]]:
     }
 
 
-def _tiling_notes(tiling: Tiling) -> list[str]:
-    if tiling.division is None and max(tiling.tile_size) > LIMITS.shrink_side:
+def _tiling_notes(scales: Scales) -> list[str]:
+    if any(one.division is None and max(one.tile_size) > LIMITS.shrink_side for one in scales):
         return [f"tiles over {LIMITS.shrink_side} px are shrunk by the service before training"]
     return []
 
 
-def _checked(tiling: Tiling) -> Tiling:
-    if not isinstance(tiling, Tiling):
-        raise InvalidArgument(f"tiling={tiling!r} must be a Tiling")
-    if tiling.division is None and (
-        max(tiling.tile_size) > LIMITS.max_side or min(tiling.tile_size) < LIMITS.min_side
-    ):
-        raise InvalidArgument(
-            f"tile={tiling.tile!r}: the service takes images of {LIMITS.min_side} to {LIMITS.max_side} px a side"
-        )
-    return tiling
+def _checked(tiling: AnyTiling) -> Scales:
+    scales = as_scales(tiling)
+    if len(scales) > _MOST_SCALES:
+        raise InvalidArgument(f"{len(scales)} scales are more than a dataset takes; {_MOST_SCALES} at most")
+    for one in scales:
+        if one.division is None and (
+            max(one.tile_size) > LIMITS.max_side or min(one.tile_size) < LIMITS.min_side
+        ):
+            raise InvalidArgument(
+                f"tile={one.tile!r}: the service takes images of {LIMITS.min_side} to {LIMITS.max_side} px a side"
+            )
+    return scales

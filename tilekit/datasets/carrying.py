@@ -24,11 +24,14 @@ from tilekit.boxes.shapes import Shapes
 from tilekit.datasets.crowding import groups_of, shifts_around, windows_around
 from tilekit.errors import InvalidArgument
 from tilekit.grid import TileGrid, Window
+from tilekit.rekognition.belonging import SizeRule
 from tilekit.rekognition.limits import LIMITS
 
 Slivers = Literal["mask", "leave", "keep"]
 Ignored = Literal["leave", "mask", "keep"]
+Elsewhere = Literal["leave", "mask"]
 GRID, SHIFTED = 0, -1
+_SIZES = SizeRule()
 
 EMPTY = "no object in it"
 IGNORED = "touched by an ignore region"
@@ -50,7 +53,10 @@ class CarryingRules:
     which a tile shows less are painted over ("mask"), or the tile is left out ("leave"), or they
     stay as they are ("keep"). `ignored`: tiles that an ignore region touches are left out
     ("leave"), or the region is painted over ("mask"), or stays ("keep"). `max_boxes`: most boxes
-    an image may have. `keep_empty`: tiles without any object to keep, per page.
+    an image may have. `keep_empty`: tiles without any object to keep, per page. Of several scales:
+    `sizes` says which objects belong to which; `elsewhere`: small ones that do not belong to a coarse scale
+    stay as they are, unlabeled ("leave"), or are painted over where nothing larger holds them ("mask");
+    large ones are never painted over on a fine scale, since small ones may lie in them.
 
     Raises InvalidArgument for a value that makes no sense.
     """
@@ -60,6 +66,8 @@ class CarryingRules:
     ignored: Ignored = "leave"
     max_boxes: int = LIMITS.max_boxes
     keep_empty: int = 0
+    sizes: SizeRule = _SIZES
+    elsewhere: Elsewhere = "leave"
 
     def __post_init__(self) -> None:
         checks.ratio(self.min_visible, "min_visible")
@@ -68,6 +76,8 @@ class CarryingRules:
         for name in ("slivers", "ignored"):
             if (value := getattr(self, name)) not in ("mask", "leave", "keep"):
                 raise InvalidArgument(f"{name}={value!r} is unknown; choose mask, leave or keep")
+        if self.elsewhere not in ("leave", "mask"):
+            raise InvalidArgument(f"elsewhere={self.elsewhere!r} is unknown; choose leave or mask")
         for name, least in (("max_boxes", 1), ("keep_empty", 0)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
@@ -119,13 +129,19 @@ class PagePlan:
 
 
 def carry_page(
-    annotations: Annotations, grid: TileGrid, rules: CarryingRules, *, seed: int | str = 0
+    annotations: Annotations,
+    grid: TileGrid,
+    rules: CarryingRules,
+    *,
+    seed: int | str = 0,
+    belongs: NDArray[np.bool_] | None = None,
 ) -> PagePlan:
     """Plan the tiles of a page. Boxes in base pixels; the same input and seed give the same plan.
+    `belongs` (n,): the boxes of this scale, all unless given; the others are neither positives nor slivers.
 
     O(boxes + outputs); only crowded tiles and objects that no grid tile shows cost more.
     """
-    page = _Page(annotations, grid, rules)
+    page = _Page(annotations, grid, rules, belongs)
     page.take_grid_tiles()
     page.replace_crowded()
     page.rescue()
@@ -147,7 +163,13 @@ class _View(NamedTuple):
 class _Page:
     """The work on one page: boxes on the reduced scan, tiles taken so far."""
 
-    def __init__(self, annotations: Annotations, grid: TileGrid, rules: CarryingRules) -> None:
+    def __init__(
+        self,
+        annotations: Annotations,
+        grid: TileGrid,
+        rules: CarryingRules,
+        belongs: NDArray[np.bool_] | None,
+    ) -> None:
         self.grid, self.rules, self.annotations = grid, rules, annotations
         limit = np.array([grid.width, grid.height] * 2, dtype=np.float64)
         base = np.array([grid.base_width, grid.base_height] * 2, dtype=np.float64)
@@ -156,6 +178,8 @@ class _Page:
         sides = np.maximum(self.boxes[:, 2:] - self.boxes[:, :2], 0)
         self.area = sides[:, 0] * sides[:, 1]
         self.ignore = annotations.ignore
+        self.counts = ~self.ignore if belongs is None else ~self.ignore & belongs
+        self.strange = _alone_and_small(self.boxes, self.area, ~self.ignore, self.counts)
         self.inside = self.area > 0
         flat = (annotations.boxes[:, 2:] <= annotations.boxes[:, :2]).any(axis=1)
         self.without_area = np.where(flat, FLAT, OUTSIDE).tolist()
@@ -176,8 +200,8 @@ class _Page:
         carried = remap_to_tiles(self.annotations.replaced(boxes=self.base)[inside], self.grid, 0.0)
         rows, tiles, clipped = inside[carried.source_index], carried.tile_index, carried.boxes
         share = carried.visible
-        positive = ~self.ignore[rows] & (share >= self.rules.min_visible)
-        sliver = ~self.ignore[rows] & ~positive
+        positive = self.counts[rows] & (share >= self.rules.min_visible)
+        sliver = self.counts[rows] & ~positive
         self.touched, starts = np.unique(tiles, return_index=True)
         ends = np.append(starts, len(tiles))[1:]
         for tile, start, end in zip(self.touched.tolist(), starts.tolist(), ends.tolist(), strict=True):
@@ -219,6 +243,8 @@ class _Page:
             shown, masked = shown & ~hidden, hidden
         if self.rules.slivers == "mask":
             masked = masked | view.sliver
+        if self.rules.elsewhere == "mask":
+            masked = masked | self.strange[view.rows]
         if self.rules.ignored == "mask":
             masked = masked | self.ignore[view.rows]
         self.slivers += int(view.sliver.sum())
@@ -271,7 +297,7 @@ class _Page:
         for tile in self.tiles:
             shown[tile.source] = True
         unplaced = []
-        for row in np.flatnonzero(~shown & ~self.ignore).tolist():
+        for row in np.flatnonzero(~shown & self.counts).tolist():
             if shown[row]:
                 continue
             if reason := self._rescued(row, shown) if self.inside[row] else self.without_area[row]:
@@ -337,14 +363,34 @@ class _Page:
         touched = areas > 0
         rows, clipped, areas = rows[touched], clipped[touched], areas[touched]
         share = areas / self.area[rows]
-        positive = ~self.ignore[rows] & (share >= self.rules.min_visible)
+        positive = self.counts[rows] & (share >= self.rules.min_visible)
         clipped -= np.array([window.x0, window.y0] * 2, dtype=np.float64)
         if self.annotations.shapes is not None:
             clipped, share = shown_through(self.annotations.shapes[rows], clipped, share, window, self.grid)
             seen = share > 0
             rows, clipped, share = rows[seen], clipped[seen], share[seen]
             positive = ~self.ignore[rows] & (share >= self.rules.min_visible)
-        return _View(rows, clipped, share, positive, ~self.ignore[rows] & ~positive)
+        return _View(rows, clipped, share, positive, self.counts[rows] & ~positive)
+
+
+def _alone_and_small(
+    boxes: NDArray[np.float64],
+    area: NDArray[np.float64],
+    real: NDArray[np.bool_],
+    counts: NDArray[np.bool_],
+) -> NDArray[np.bool_]:
+    """Objects of another scale that are smaller than all of this one and touch nothing larger."""
+    strange = real & ~counts
+    if not strange.any():
+        return strange
+    least = float(area[counts].min()) if counts.any() else np.inf
+    strange = strange & (area < least)
+    rows = np.flatnonzero(strange)
+    for row in np.flatnonzero(real & ~strange).tolist():
+        box = boxes[row]
+        touch = (boxes[rows, :2] < box[2:]).all(axis=1) & (boxes[rows, 2:] > box[:2]).all(axis=1)
+        strange[rows[touch]] = False
+    return strange
 
 
 _NO_BOXES: NDArray[np.float64] = np.empty((0, 4), np.float64)

@@ -105,7 +105,7 @@ def _side_labels(
             continue
         found = item.annotations
         for tile in item.plan.tiles:
-            name = tile_path(stems[item.page.key.source], item.page.key.page, tile, extension)
+            name = tile_path(stems[item.page.key.source], item.page.key.page, tile, extension, item.scale)
             key = PageKey(place(name))
             ids = found.class_ids[tile.source]
             pages[key] = Annotations(tile.boxes, ids, found.names, None, tile.shapes)

@@ -20,11 +20,11 @@ from tilekit.datasets.splitting import SIDES, Side
 from tilekit.datasets.writing import Encoding, tile_path
 from tilekit.draw import contact_sheet, draw, label_colors
 from tilekit.flow import ordered_map
-from tilekit.grid import Tiling
 from tilekit.labels.ground_truth import ManifestWriter
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.sources import relative
 from tilekit.pages import PageKey
+from tilekit.scales import Scales
 from tilekit.scans.encoding import encode_image
 
 SUMMARY, TILING, SPLIT = "summary.json", "tiling.json", "split.json"
@@ -68,7 +68,7 @@ def write_manifest(
                 continue
             key, found = item.page.key, item.annotations
             for tile in item.plan.tiles:
-                name = tile_path(stems[key.source], key.page, tile, extension)
+                name = tile_path(stems[key.source], key.page, tile, extension, item.scale)
                 boxes = Annotations(tile.boxes, found.class_ids[tile.source], found.names)
                 writer.write(images.reference(name), (tile.window.width, tile.window.height), boxes)
         return writer.lines
@@ -79,7 +79,7 @@ def write_pages(papers: Output, side: Side, planned: Sequence[PlannedPage], labe
     declare: Sequence[str] = labels.names
     with papers.file(pages_name(side)) as path, ManifestWriter(path) as writer:
         for item in planned:
-            if item.side == side:
+            if item.side == side and item.first:
                 key = item.page.key
                 writer.write(
                     page_reference(papers, key),
@@ -107,12 +107,13 @@ def write_json(papers: Output, name: str, value: Any) -> None:
 
 
 def write_tiling(
-    papers: Output, tiling: Tiling, encoding: Encoding, names: Sequence[str], decoy: str | None
+    papers: Output, scales: Scales, encoding: Encoding, names: Sequence[str], decoy: str | None
 ) -> None:
-    """Write `tiling.json`: the recipe that a model and its detections carry on."""
+    """Write `tiling.json`: the recipe that a model and its detections carry on; `scales` where it is several."""
     value = {
         "version": 1,
-        "tiling": tiling.to_json(),
+        "tiling": scales[0].to_json(),
+        **({"scales": scales.to_json()} if len(scales) > 1 else {}),
         "format": encoding.format,
         "quality": encoding.quality if encoding.format == "jpeg" else None,
         "subsampling": encoding.subsampling if encoding.format == "jpeg" else None,
@@ -147,7 +148,8 @@ def write_sheet(
     colors = label_colors(names)
     shown = [tiles[place] for place in chosen]
     files = [
-        tile_path(stems[item.page.key.source], item.page.key.page, tile, extension) for item, tile in shown
+        tile_path(stems[item.page.key.source], item.page.key.page, tile, extension, item.scale)
+        for item, tile in shown
     ]
 
     def picture(place: int) -> Pixels:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tilekit.boxes.annotations import Annotations
 from tilekit.datasets.carrying import CarryingRules, PagePlan, carry_page
@@ -15,19 +16,27 @@ from tilekit.datasets.splitting import SIDES, Side, Split
 from tilekit.errors import ScanError, StorageError
 from tilekit.grid import Tiling
 from tilekit.pages import PageKey
+from tilekit.rekognition.belonging import Look, fitting
+from tilekit.scales import Scales
 
 
 @dataclass(frozen=True, eq=False)
 class PlannedPage:
-    """A page, its side, its annotations (decoys among them) and its plan.
+    """A page on one scale: its side, its annotations (decoys among them) and its plan.
 
-    `sampled_out`: it gives no tiles, since the test set is full; it is still evaluated.
+    `scale`: place of the scale, `tiling` it; `homeless` (rows): objects that belong to no scale of the page, told
+    with its first. `sampled_out`: it gives no tiles, since the test set is full; it is still evaluated.
     """
 
     page: Page
     side: Side
     annotations: Annotations
     plan: PagePlan
+    tiling: Tiling
+    scale: int = 0
+    belongs: NDArray[np.bool_] | None = None
+    homeless: tuple[int, ...] = ()
+    first: bool = True
     sampled_out: bool = False
 
 
@@ -35,39 +44,65 @@ def plan_pages(
     split: Split,
     annotations: Mapping[PageKey, Annotations],
     sizes: Mapping[PageKey, tuple[int, int]],
-    tiling: Tiling,
+    scales: Scales,
     rules: CarryingRules,
     *,
     seed: int,
     dpi: Dpi = None,
     failed: dict[PageKey, str] | None = None,
 ) -> list[PlannedPage]:
-    """Plan every page, train first, each side in the order of its labels.
+    """Plan every page at its scales, train first, each side in the order of its labels.
 
     Slivers are dealt with on the train side only: elsewhere pixels stay as they are. A page whose
     scan cannot be opened for its size raises, or goes into `failed` where that is given.
     Memory: about 100 bytes a box in a tile.
     """
     planned = []
-    elsewhere = replace(rules, slivers="keep")
+    elsewhere = replace(rules, slivers="keep", elsewhere="leave")
     for side in SIDES:
         for key in split.pages(side):
             try:
-                page = page_of(key, sizes, tiling, dpi)
+                page = page_of(key, sizes, scales, dpi)
             except (ScanError, StorageError) as exc:
                 if failed is None:
                     raise
                 failed[key] = str(exc)
                 continue
-            found = annotations[key]
-            plan = carry_page(
-                found,
-                page.grid(tiling),
-                rules if side == "train" else elsewhere,
-                seed=f"{seed} {key.source.rsplit('/', 1)[-1]} {key.page}",
+            planned += _at_scales(
+                page, side, annotations[key], scales, rules if side == "train" else elsewhere, seed
             )
-            planned.append(PlannedPage(page, side, found, plan))
     return planned
+
+
+def _at_scales(
+    page: Page, side: Side, found: Annotations, scales: Scales, rules: CarryingRules, seed: int
+) -> list[PlannedPage]:
+    places = scales.on(page.width, page.height, dpi=page.dpi)
+    grids = [page.grid(scales[place]) for place in places]
+    fits = None
+    homeless: tuple[int, ...] = ()
+    if len(places) > 1:
+        fits = fitting([Look.on(found.boxes, grid) for grid in grids], rules.sizes)
+        homeless = tuple(np.flatnonzero(~fits.any(axis=1) & ~found.ignore).tolist())
+    items = []
+    for column, (place, grid) in enumerate(zip(places, grids, strict=True)):
+        belongs = None if fits is None else fits[:, column]
+        text = f"{seed} {page.key.source.rsplit('/', 1)[-1]} {page.key.page}"
+        plan = carry_page(found, grid, rules, seed=f"{text} {place}" if place else text, belongs=belongs)
+        items.append(
+            PlannedPage(
+                page,
+                side,
+                found,
+                plan,
+                scales[place],
+                place,
+                belongs,
+                homeless if not column else (),
+                not column,
+            )
+        )
+    return items
 
 
 def within_test_limit(
@@ -78,34 +113,41 @@ def within_test_limit(
     Pages come in an order shuffled by `seed`, those with the rarest label first, and are taken while
     they fit. Where a single page is too much, and nothing else fits, its own tiles are sampled.
     """
-    places = [place for place, item in enumerate(planned) if item.side == "test"]
-    if not places:
+    groups: dict[PageKey, list[int]] = {}
+    for place, item in enumerate(planned):
+        if item.side == "test":
+            groups.setdefault(item.page.key, []).append(place)
+    pages = list(groups.values())
+    if not pages:
         return list(planned), ()
-    images = np.array([_images(planned[place]) for place in places])
+    images = np.array([np.sum([_images(planned[place]) for place in page], axis=0) for page in pages])
     if (images.sum(axis=0) <= most).all():
         return list(planned), ()
-    order = list(range(len(places)))
+    order = list(range(len(pages)))
     random.Random(f"test {seed}").shuffle(order)
     holders = (images > 0).sum(axis=0)
     rarity = [min((int(holders[label]) for label in np.flatnonzero(row)), default=0) for row in images]
-    order.sort(key=lambda place: rarity[place])
+    order.sort(key=lambda page: rarity[page])
     taken = np.zeros(images.shape[1], np.int64)
     kept: set[int] = set()
-    for place in order:
-        if (taken + images[place] <= most).all():
-            taken += images[place]
-            kept.add(place)
+    for page in order:
+        if (taken + images[page] <= most).all():
+            taken += images[page]
+            kept.add(page)
     result = list(planned)
-    useful = {place for place in kept if images[place].any()}
+    useful = {page for page in kept if images[page].any()}
     if not useful:
-        smallest = min((place for place in order if images[place].any()), key=lambda p: int(images[p].max()))
-        result[places[smallest]] = _thinned(planned[places[smallest]], most, seed)
+        smallest = min((page for page in order if images[page].any()), key=lambda p: int(images[p].max()))
+        taken = np.zeros(images.shape[1], np.int64)
+        for place in pages[smallest]:
+            result[place] = _thinned(planned[place], most, seed, taken)
         kept.add(smallest)
     out = []
-    for number, place in enumerate(places):
+    for number, page_places in enumerate(pages):
         if number not in kept:
-            result[place] = replace(planned[place], sampled_out=True)
-            out.append(planned[place].page.key)
+            for place in page_places:
+                result[place] = replace(planned[place], sampled_out=True)
+            out.append(planned[page_places[0]].page.key)
     return result, tuple(out)
 
 
@@ -118,11 +160,10 @@ def _images(item: PlannedPage) -> list[int]:
     return found
 
 
-def _thinned(item: PlannedPage, most: int, seed: int) -> PlannedPage:
-    """The page with as many of its tiles as fit, chosen by the seed, in their order."""
+def _thinned(item: PlannedPage, most: int, seed: int, taken: NDArray[np.int64]) -> PlannedPage:
+    """The page with as many of its tiles as fit beside those `taken`, chosen by the seed, in their order."""
     order = list(range(len(item.plan.tiles)))
     random.Random(f"tiles {seed}").shuffle(order)
-    taken = np.zeros(len(item.annotations.names), np.int64)
     kept = set()
     for place in order:
         labels = np.unique(item.annotations.class_ids[item.plan.tiles[place].source])

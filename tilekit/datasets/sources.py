@@ -12,6 +12,7 @@ from typing import Literal
 from tilekit.errors import LabelError
 from tilekit.grid import TileGrid, Tiling
 from tilekit.pages import PageKey
+from tilekit.scales import AnyTiling, as_scales
 from tilekit.scans.opening import open_scan
 from tilekit.scans.scan import Scan, ScanInfo
 
@@ -33,9 +34,11 @@ class Page:
         return tiling.grid(self.width, self.height, dpi=self.dpi)
 
 
-def page_of(key: PageKey, sizes: Mapping[PageKey, tuple[int, int]], tiling: Tiling, dpi: Dpi = None) -> Page:
+def page_of(
+    key: PageKey, sizes: Mapping[PageKey, tuple[int, int]], tiling: AnyTiling, dpi: Dpi = None
+) -> Page:
     """A page with its size from the labels, or from the scan where they do not say, or a dpi is needed."""
-    if key in sizes and tiling.dpi is None:
+    if key in sizes and all(one.dpi is None for one in as_scales(tiling)):
         return Page(key, *sizes[key])
     with open_page(key, sizes.get(key), dpi) as scan:
         return Page(key, scan.width, scan.height, scan.dpi)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,9 @@ from tilekit.datasets.planned import PlannedPage
 from tilekit.datasets.splitting import SIDES, Split
 from tilekit.grid import Tiling
 from tilekit.pages import PageKey
+from tilekit.scales import Scales, words_of
+
+HOMELESS = "too large for one scale and too small for the next: it belongs to none"
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,18 @@ class LabelCount:
 
 
 @dataclass(frozen=True)
+class ScaleCount:
+    """One scale on one side: tiles, and by label the objects that belong to it and the boxes in its tiles."""
+
+    scale: str
+    tiles: int
+    objects: dict[str, int]
+    boxes: dict[str, int]
+
+
+@dataclass(frozen=True)
 class SideSummary:
-    """One side of the dataset.
+    """One side of the dataset. `scales`: counts by scale, where there are several.
 
     `pages`, `empty_pages`: all pages of the side, and those without any symbol. `tiles`: lines of the
     manifest, `empty_tiles` of them without a box, `shifted` beside the grid, `copies` further masked
@@ -54,6 +67,7 @@ class SideSummary:
     tiles_left_out: dict[str, int]
     objects_left_out: dict[str, int]
     sampled_out: tuple[PageKey, ...] = ()
+    scales: tuple[ScaleCount, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -96,7 +110,7 @@ class DatasetSummary:
     """
 
     out: str
-    tiling: Tiling
+    tiling: Tiling | Scales
     seed: int
     split: Split
     sides: dict[str, SideSummary]
@@ -128,6 +142,15 @@ class DatasetSummary:
             "notes": list(self.notes),
         }
 
+    def scale_table(self) -> tuple[list[str], list[list[Any]]]:
+        """Column names and rows: one a side and scale, objects of each label that belong to it."""
+        rows: list[list[Any]] = [
+            [name, one.scale, one.tiles, *(one.objects[label] for label in self.names)]
+            for name, side in self.sides.items()
+            for one in side.scales
+        ]
+        return ["side", "scale", "tiles", *self.names], rows
+
     def table(self) -> tuple[list[str], list[list[Any]]]:
         """Column names and rows: one a side and label, then one a side in all."""
         rows: list[list[Any]] = []
@@ -143,7 +166,7 @@ class DatasetSummary:
 
 
 def summarize_side(
-    planned: Iterable[PlannedPage], names: tuple[str, ...], sampled_out: tuple[PageKey, ...]
+    planned: Sequence[PlannedPage], names: tuple[str, ...], sampled_out: tuple[PageKey, ...]
 ) -> SideSummary:
     """Count one side."""
     count = len(names)
@@ -153,12 +176,16 @@ def summarize_side(
     objects_left_out: Counter[str] = Counter()
     for item in planned:
         real = item.annotations.class_ids[~item.annotations.ignore]
-        present = np.bincount(real, minlength=count)
-        objects += present
-        pages += present > 0
-        totals.update(pages=1, empty_pages=int(not len(real)))
+        if item.first:
+            present = np.bincount(real, minlength=count)
+            objects += present
+            pages += present > 0
+            totals.update(pages=1, empty_pages=int(not len(real)))
         if item.sampled_out:
             continue
+        for row in item.homeless:
+            objects_left_out[HOMELESS] += 1
+            lost[item.annotations.class_ids[row]] += 1
         for tile in item.plan.tiles:
             found = np.bincount(item.annotations.class_ids[tile.source], minlength=count)
             boxes += found
@@ -185,7 +212,32 @@ def summarize_side(
         tiles_left_out=dict(sorted(tiles_left_out.items())),
         objects_left_out=dict(sorted(objects_left_out.items())),
         sampled_out=sampled_out,
+        scales=_by_scale(planned, names),
     )
+
+
+def _by_scale(planned: Sequence[PlannedPage], names: tuple[str, ...]) -> tuple[ScaleCount, ...]:
+    found = []
+    places = sorted({item.scale for item in planned})
+    for place in places if len(places) > 1 else ():
+        objects, boxes = np.zeros(len(names), np.int64), np.zeros(len(names), np.int64)
+        here = [item for item in planned if item.scale == place and not item.sampled_out]
+        for item in here:
+            page = item.annotations
+            own = ~page.ignore if item.belongs is None else ~page.ignore & item.belongs
+            objects += np.bincount(page.class_ids[own], minlength=len(names))
+            for tile in item.plan.tiles:
+                boxes += np.bincount(page.class_ids[tile.source], minlength=len(names))
+        tiling = next(item.tiling for item in planned if item.scale == place)
+        found.append(
+            ScaleCount(
+                words_of(tiling),
+                sum(len(item.plan.tiles) for item in here),
+                dict(zip(names, objects.tolist(), strict=True)),
+                dict(zip(names, boxes.tolist(), strict=True)),
+            )
+        )
+    return tuple(found)
 
 
 def side_notes(sides: dict[str, SideSummary], max_test: int) -> list[str]:
@@ -202,6 +254,11 @@ def side_notes(sides: dict[str, SideSummary], max_test: int) -> list[str]:
             )
         for reason, count in side.objects_left_out.items():
             notes.append(f"{name}: {count} objects are in no tile: {reason}")
+        if len(side.scales) > 1:
+            balance = ", ".join(f"{one.scale} {one.tiles}" for one in side.scales)
+            notes.append(
+                f"{name}: tiles by scale: {balance}; a trainer that draws images evenly sees them so"
+            )
         if side.too_small:
             notes.append(f"{name}: {side.too_small} boxes of 1 px or less will be lost in training")
     return notes
@@ -210,5 +267,8 @@ def side_notes(sides: dict[str, SideSummary], max_test: int) -> list[str]:
 def _side_json(side: SideSummary) -> dict[str, Any]:
     values = {name: getattr(side, name) for name in side.__dataclass_fields__}
     values["labels"] = {name: vars(count) for name, count in side.labels.items()}
+    values["scales"] = [vars(one) for one in side.scales]
+    if not side.scales:
+        del values["scales"]
     values["sampled_out"] = [str(key) for key in side.sampled_out]
     return values

@@ -55,12 +55,17 @@ class PageTask:
     stem: str
     encoding: Encoding
     dpi: Dpi = None
+    scale: int = 0
+
+    @property
+    def name(self) -> str:
+        """Of the task in what a run remembers: the page, and the scale where it is not the first."""
+        return f"scale {self.scale + 1} {self.page.key}" if self.scale else str(self.page.key)
 
     def names(self) -> list[str]:
         """File name of every tile, in their order, relative to the dataset."""
-        return [
-            tile_path(self.stem, self.page.key.page, tile, self.encoding.extension) for tile in self.tiles
-        ]
+        page, extension = self.page.key.page, self.encoding.extension
+        return [tile_path(self.stem, page, tile, extension, self.scale) for tile in self.tiles]
 
     def fingerprint(self) -> str:
         """Changes whenever the written bytes may: the scan's identity, the plan, the encoding."""
@@ -83,10 +88,16 @@ class PageTask:
         return digest.hexdigest()
 
 
-def tile_path(stem: str, page: int, tile: TilePlan, extension: str) -> str:
-    """`tiles/<relative folder>/<stem>.p0.x0.y0.w1024.h1024.jpg`; further copies below `copies/<n>/`."""
+def tile_path(stem: str, page: int, tile: TilePlan, extension: str, scale: int = 0) -> str:
+    """`tiles/<relative folder>/<stem>.p0.x0.y0.w1024.h1024.jpg`; further copies below `copies/<n>/`; of scales
+    after the first below `scale-2/tiles/`, and so on."""
     top = f"{COPIES}/{tile.copy + 1}" if tile.copy else TILES
-    return f"{top}/{tile_name(stem, tile.window, extension, page)}"
+    return f"{scale_folder(scale)}{top}/{tile_name(stem, tile.window, extension, page)}"
+
+
+def scale_folder(scale: int) -> str:
+    """Folder of the tiles of a scale, with its slash: none for the first."""
+    return f"scale-{scale + 1}/" if scale else ""
 
 
 def write_page(task: PageTask, output: Output, workers: int) -> int:
