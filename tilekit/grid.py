@@ -423,7 +423,8 @@ def _strided_axis(size: int, tile: int, overlap: int, edge: Edge, align: int) ->
 
 
 def _aligned(axis: Axis, align: int) -> Axis:
-    if align > 1 and axis.count > 1 and align > (axis.stride or axis.size // axis.count):
+    gap = (axis.size - axis.tile) // max(1, axis.count - 1) if axis.stride else axis.size // axis.count
+    if align > 1 and axis.count > 1 and align > gap:
         raise InvalidArgument(f"align={align} leaves no room for {axis.count} parts on {axis.size} px")
     return replace(axis, align=align)
 
