@@ -77,6 +77,16 @@ def test_read_gives_the_pixels_of_the_whole(file, tiling):
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS)
+def test_a_few_tiles_are_read_without_the_rest(sampling, monkeypatch):
+    file = jpeg(500, 410, sampling)
+    with tk.open_scan(file) as scan:
+        want = {tile.index: tile.pixels for tile in tk.read_tiles(scan, tk.Tiling(100, 7))}
+        monkeypatch.setattr(type(scan), "spans_of_rows", None)
+        for tile in tk.read_tiles(scan, tk.Tiling(100, 7), only=[0, 13, 29], workers=2):
+            assert np.array_equal(tile.pixels, want[tile.index])
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
 def test_workers_and_forms_of_source_give_the_same_bytes(tmp_path, sampling):
     file = jpeg(500, 410, sampling, 85, restart_rows=1)
     (tmp_path / "a.jpg").write_bytes(file)
@@ -216,3 +226,54 @@ def test_damage_is_what_it_was_without_keeping(data):
         if tile.kept:
             got, want = decode_image(tile.data), pixels[y0:y1, x0:x1]
             assert np.array_equal(got[2:-2, 2:-2], want[2:-2, 2:-2])
+
+
+def blocks_tiff(path, quality, gray=False, tile=64, size=(300, 260)):
+    """A TIFF of JPEG blocks as libvips writes it: RGB 4:4:4 from quality 90 on, YCbCr 4:2:0 below."""
+    import pyvips
+
+    picture = Image.open(io.BytesIO(jpeg(*size, "4:4:4", 95, 5)))
+    pixels = np.asarray(picture.convert("L") if gray else picture)
+    image = pyvips.Image.new_from_array(pixels).copy(interpretation="b-w" if gray else "srgb")
+    image.tiffsave(str(path), compression="jpeg", Q=quality, tile=True, tile_width=tile, tile_height=tile)
+    return path
+
+
+@pytest.mark.parametrize(("quality", "gray"), [(95, False), (75, False), (80, True)])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_tiles_join_the_blocks_of_a_tiff(tmp_path, quality, gray, workers):
+    path = blocks_tiff(tmp_path / "a.tif", quality, gray)
+    pixels, tiling = whole(path), tk.Tiling(112, 32, align=16)
+    with tk.open_scan(path) as scan:
+        plan = tk.keep_plan(scan, tiling)
+        upsampled = scan.bits().header.upsampled
+        made = list(tk.encode_tiles(scan, tiling, workers=workers))
+    assert plan.why_not_all is None
+    assert all(tile.kept for tile in made)
+    assert upsampled == (quality == 75)
+    for tile in made:
+        x0, y0, x1, y1 = tile.window
+        got, want = decode_image(tile.data).astype(int), pixels[y0:y1, x0:x1].astype(int)
+        if not upsampled:
+            assert np.array_equal(got, want)
+            continue
+        away = np.ones(got.shape[:2], bool)  # from block borders and the rim: there the colors are smoothed
+        for axis, (first, stop) in enumerate(((y0, y1), (x0, x1))):
+            at = np.arange(first, stop)
+            near = (at % 64 < 2) | (at % 64 > 61) | (at < first + 2) | (at >= stop - 2)
+            away &= ~near[:, None] if axis == 0 else ~near[None, :]
+        assert np.array_equal(got[away], want[away])
+        assert np.abs(got - want).max() < 100
+
+
+def test_a_damaged_block_is_the_error_it_was(tmp_path):
+    import tifffile
+
+    path = blocks_tiff(tmp_path / "a.tif", 95)
+    with tifffile.TiffFile(path) as file:
+        start, size = file.pages[0].dataoffsets[6], file.pages[0].databytecounts[6]
+    data = bytearray(path.read_bytes())
+    data[start + size // 2 : start + size] = b"\xff" * (size - size // 2)
+    path.write_bytes(data)
+    with pytest.raises(ScanCorrupt, match=r"a\.tif"):
+        tiles(path, tk.Tiling(112, 32, align=16))

@@ -292,11 +292,11 @@ class _Stitch:
         return np.array([position, 0, 0, 0, self._restart or -1, 0, 0, phase, stop], np.int64)
 
     def _parse(
-        self, data: NDArray[np.uint8], base: int, state: Ints, room: int = _MOST_MCUS
+        self, data: NDArray[np.uint8], base: int, state: Ints, most: int = _MOST_MCUS
     ) -> tuple[_Piece, int]:
         from tilekit.jpeg.kernels.streams import parse
 
-        start, number = int(state[0]), int(state[5])
+        start, number, room = int(state[0]), int(state[5]), min(most, self._total + 1)
         places, preds = np.empty(room + 1, np.int64), np.empty((room + 1, 3), np.int32)
         ends = np.empty(room + 1 if self._restart else 0, np.int64)
         status = parse(data, state, self._look.plan, self._look.tables, places, ends, preds.reshape(-1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from tilekit.jpeg.tables import Codes, is_complete
 
@@ -54,24 +55,24 @@ class Header:
     density: tuple[int, int, int] | None = None
     profile: tuple[bytes, ...] = ()
 
-    @property
+    @cached_property
     def sampling(self) -> tuple[tuple[int, int], ...]:
         """(h, v) blocks of each component in an MCU; a lone component has one."""
         if len(self.components) == 1:
             return ((1, 1),)
         return tuple((c.h, c.v) for c in self.components)
 
-    @property
+    @cached_property
     def mcu(self) -> tuple[int, int]:
         """(width, height) px of an MCU."""
         return 8 * max(h for h, _ in self.sampling), 8 * max(v for _, v in self.sampling)
 
-    @property
+    @cached_property
     def across(self) -> int:
         """MCUs in a row."""
         return -(-self.width // self.mcu[0])
 
-    @property
+    @cached_property
     def down(self) -> int:
         """Rows of MCUs."""
         return -(-self.height // self.mcu[1])

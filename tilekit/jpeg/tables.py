@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -32,8 +31,9 @@ def is_complete(table: Codes) -> bool:
     return len(counts) == 16 and sum(counts) == len(symbols) <= 256 and 0 < used <= _ALL
 
 
+@lru_cache(8)
 def lookups(
-    sampling: Sequence[tuple[int, int]], dc: Sequence[Codes], ac: Sequence[Codes], restart: int
+    sampling: tuple[tuple[int, int], ...], dc: tuple[Codes, ...], ac: tuple[Codes, ...], restart: int
 ) -> Lookups:
     """Of a scan whose components have these samplings (h, v) and tables; each one is made once."""
     written = tuple(widened(table) for table in dc)

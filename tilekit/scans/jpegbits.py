@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from itertools import pairwise
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tilekit.errors import ScanCorrupt
-from tilekit.flow import Gate, ordered_map
-from tilekit.jpeg.cutting import Stretch, byte_span, cut_runs
+from tilekit.jpeg.cutting import Stretch, byte_span, cut_runs, window_runs
 from tilekit.jpeg.index import McuIndex, Runs, build_index, spaced_columns
 from tilekit.jpeg.markers import CannotCut, read_header
 
 if TYPE_CHECKING:
+    from tilekit.grid import Window
+    from tilekit.scans.blockbits import BlockBits
     from tilekit.scans.scan import Scan
 
 Pixels = NDArray[np.uint8]
 _STRETCH_BYTES = 1 << 25
-_BAND_BYTES = 6 << 20
 
 
 class JpegBits:
@@ -48,6 +47,21 @@ class JpegBits:
                     self._read, self._size, self.header, self._begin, both, workers=workers
                 )
             return self._index
+
+    def prepare(self, columns: Iterable[int], *, workers: int) -> None:
+        """Find where MCUs begin, at these columns at least; raises CannotCut."""
+        self.index(columns, workers=workers)
+
+    def row(self, top: int, stop: int) -> Stretch | None:
+        """The bytes of rows of px that tiles share, None where they are too many; raises CannotCut."""
+        if top % self.header.mcu[1]:
+            return None
+        return self.stretch(window_runs(self.index(), 0, top, self.header.width, stop))
+
+    def tile(self, window: Window, row: Stretch | None) -> bytes:
+        """The JPEG of a window that begins on the grid of MCUs; raises CannotCut."""
+        index = self.index()
+        return self.file(index, window_runs(index, *window), (window.width, window.height), row)
 
     def stretch(self, runs: Runs, most: int = _STRETCH_BYTES) -> Stretch | None:
         """The bytes that hold the runs and what lies between; None where they are more than `most`."""
@@ -98,29 +112,6 @@ class JpegBits:
         made = self._decoded(self.file(index, index.runs(left, top, right, bottom), size))
         return made[y0 - top * down : y1 - top * down, x0 - left * across : x1 - left * across]
 
-    def bands(self, start: int, stop: int, *, workers: int, gate: Gate | None = None) -> Iterator[Pixels]:
-        """Rows `start` to `stop` from top to bottom, decoded by the workers; (n, width, bands) each.
-
-        Memory: about 12 x workers MB, or as many times 3 rows of MCUs where those are larger.
-        """
-        header = self.header
-        line = header.width * len(header.components)
-        rows = max(2, _BAND_BYTES // (line * header.mcu[1])) * header.mcu[1]
-        edges = [start, *range((start // rows + 1) * rows, stop, rows), stop]
-        self.index(workers=workers)
-
-        def decode(span: tuple[int, int]) -> Pixels:
-            if gate is None:
-                return np.ascontiguousarray(self.pixels(0, span[0], header.width, span[1]))
-            gate.enter(urgent=True)
-            try:
-                return np.ascontiguousarray(self.pixels(0, span[0], header.width, span[1]))
-            finally:
-                gate.leave()
-
-        spans = list(pairwise(edges))
-        return ordered_map(decode, spans, workers=workers, ahead=workers + 1)
-
     def _decoded(self, data: bytes) -> Pixels:
         import simplejpeg
 
@@ -132,9 +123,13 @@ class JpegBits:
         return pixels
 
 
-def bits_of(scan: Scan) -> JpegBits:
+def bits_of(scan: Scan) -> JpegBits | BlockBits:
     """The bits of an open scan; raises CannotCut with the reason where they are not its pixels' own."""
     source = scan.source
+    if scan.info.kind == "tiff" and scan.info.access == "block":
+        from tilekit.scans.blockbits import block_bits_of
+
+        return block_bits_of(scan)
     if scan.info.kind != "jpeg" or source is None:
         raise CannotCut("it is not a JPEG")
     if not scan.identity:

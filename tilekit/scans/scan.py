@@ -22,6 +22,7 @@ from tilekit.scans.spans import Span, spans_of_bands
 from tilekit.scans.tiff.blocks import StoredBlocks
 
 if TYPE_CHECKING:
+    from tilekit.scans.blockbits import BlockBits
     from tilekit.scans.jpegbits import JpegBits
 
 Access = Literal["scanline", "block", "whole"]
@@ -157,8 +158,8 @@ class Scan(ABC):
         """
         return None
 
-    def bits(self) -> JpegBits:
-        """The page's bits, where it is stored as one JPEG and given as that says; raises CannotCut."""
+    def bits(self) -> JpegBits | BlockBits:
+        """The page's bits, where it is stored as JPEG and given as that says; raises CannotCut."""
         raise CannotCut("it is not a JPEG")
 
     def on_close(self, closer: Callable[[], None]) -> None:

@@ -17,6 +17,7 @@ from tilekit.errors import ScanCorrupt, ScanTooLarge
 from tilekit.flow import Gate
 from tilekit.jpeg.markers import CannotCut
 from tilekit.pages import PageKey
+from tilekit.scans.blockbits import BlockBits
 from tilekit.scans.color import AS_LOADED, Look, Meaning, look_at, to_page
 from tilekit.scans.faults import one_line
 from tilekit.scans.jpegbits import JpegBits, bits_of
@@ -70,7 +71,7 @@ class VipsScan(Scan):
         self._meaning = meaning
         self._lock = threading.Lock()
         self._random: dict[tuple[int, int], Any] = {}
-        self._bits: JpegBits | None = None
+        self._bits: JpegBits | BlockBits | None = None
         self._random_bits = (
             info.kind == "jpeg" and look.identity and info.width * info.height * info.bands > SMALL_BYTES
         )
@@ -128,8 +129,8 @@ class VipsScan(Scan):
         """See Scan."""
         return self.stored
 
-    def bits(self) -> JpegBits:
-        """The bits of a JPEG that needs no conversion; raises CannotCut with the reason."""
+    def bits(self) -> JpegBits | BlockBits:
+        """The bits of a JPEG, or of JPEG blocks, that need no conversion; raises CannotCut with the reason."""
         with self._lock:
             if self._bits is None:
                 self._bits = bits_of(self)

@@ -10,9 +10,9 @@ import numpy as np
 
 from tilekit.errors import InvalidArgument
 from tilekit.grid import TileGrid, Tiling, Window
-from tilekit.jpeg.cutting import Stretch, reason_against, window_runs
-from tilekit.jpeg.index import McuIndex
+from tilekit.jpeg.cutting import Stretch, reason_against
 from tilekit.jpeg.markers import CannotCut, Header
+from tilekit.scans.blockbits import BlockBits
 from tilekit.scans.encoding import ImageFormat, JpegTables, Subsampling
 from tilekit.scans.jpegbits import JpegBits
 from tilekit.scans.scan import Scan, check_open
@@ -21,6 +21,7 @@ from tilekit.tiles.pieces import WHITE, Piece, RawTile
 from tilekit.tiles.reading import Rectangle, page_paper
 from tilekit.tiles.rows import is_padded
 
+Bits = JpegBits | BlockBits
 Quality = int | Literal["keep"]
 KEEP: Literal["keep"] = "keep"
 
@@ -98,7 +99,7 @@ def keep_plan(
 
 def _plan(
     scan: Scan, grid: TileGrid, format: str, quality: Quality | None, subsampling: str | None
-) -> tuple[KeepPlan, JpegBits | None]:
+) -> tuple[KeepPlan, Bits | None]:
     try:
         if format != "jpeg":
             raise CannotCut(f"{format} is asked for")
@@ -121,34 +122,32 @@ def _plan(
 class KeptTile(RawTile):
     """A tile that can be cut out of the scan's bits, or read from the scan where pixels are needed."""
 
-    __slots__ = ("_bits", "_index", "_scan", "_stretch")
+    __slots__ = ("_bits", "_scan", "_shared")
 
     def __init__(
-        self, place: tuple[int, int, int], window: Window, scan: Scan, bits: JpegBits, index: McuIndex,
-        stretch: Stretch | None,
-    ) -> None:  # fmt: skip
+        self, place: tuple[int, int, int], window: Window, scan: Scan, bits: Bits, shared: Stretch | None
+    ) -> None:
         super().__init__(*place, window, (window.height, window.width, scan.bands), (), WHITE)
-        self._scan, self._bits, self._index, self._stretch = scan, bits, index, stretch
+        self._scan, self._bits, self._shared = scan, bits, shared
 
     def gather(self) -> Sequence[Piece]:
         """The one piece, decoded now."""
-        return [Piece(0, 0, self._scan.read(*self.window))]
+        return [Piece(0, 0, self._bits.pixels(*self.window))]
 
     def cut(self) -> bytes:
         """The tile's file, made of the scan's bits; raises CannotCut."""
-        runs = window_runs(self._index, *self.window)
-        return self._bits.file(self._index, runs, (self.window.width, self.window.height), self._stretch)
+        return self._bits.tile(self.window, self._shared)
 
 
 def kept_tiles(
-    scan: Scan, grid: TileGrid, rows: dict[int, Collection[int]], plan: KeepPlan, bits: JpegBits, workers: int
+    scan: Scan, grid: TileGrid, rows: dict[int, Collection[int]], plan: KeepPlan, bits: Bits, workers: int
 ) -> Generator[RawTile, None, None]:
     """Tiles in grid order, most of them KeptTile. Raises CannotCut before the first one is given.
 
     Memory: the bytes of one row of tiles in the file, where they are at most 32 MB, and the index.
     """
-    index = bits.index(_columns(grid, bits.header), workers=workers)
-    return _tiles(scan, grid, rows, plan, bits, index)
+    bits.prepare(_columns(grid, bits.header), workers=workers)
+    return _tiles(scan, grid, rows, plan, bits)
 
 
 def _tiles(
@@ -156,19 +155,16 @@ def _tiles(
     grid: TileGrid,
     rows: dict[int, Collection[int]],
     plan: KeepPlan,
-    bits: JpegBits,
-    index: McuIndex,
+    bits: Bits,
 ) -> Generator[RawTile, None, None]:
     paper = page_paper(scan, grid) if rows and is_padded(grid) else WHITE
     for row in sorted(rows):
-        stretch = None
-        top, stop = grid.lines.start(row), min(grid.lines.stop(row), grid.height)
-        if len(rows[row]) > 1 and top % bits.header.mcu[1] == 0:
-            stretch = bits.stretch(window_runs(index, 0, top, grid.width, stop))
+        stop = min(grid.lines.stop(row), grid.height)
+        shared = bits.row(grid.lines.start(row), stop) if len(rows[row]) > 1 else None
         for col in rows[row]:
             place, window = row * grid.cols + col, grid.window(row, col)
             if plan.why(place) is None:
-                yield KeptTile((place, row, col), window, scan, bits, index, stretch)
+                yield KeptTile((place, row, col), window, scan, bits, shared)
             else:
                 shape = (
                     min(window.y1, grid.height) - window.y0,

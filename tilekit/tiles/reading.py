@@ -93,7 +93,7 @@ def raw_tiles(
         tiles: Iterator[RawTile] | None = None
         if not grid.is_scaled and (blocks := _decodable(scan)) is not None:
             tiles = tiles_of_blocks(blocks, grid, rows, workers=workers)
-        elif scan.info.access == "block" and _by_rectangle(scan, grid, rows):
+        elif _has_cheap_windows(scan, grid) and _by_rectangle(scan, grid, rows):
             tiles = _tiles_of_rectangles(scan, grid, rows)
         else:
             tiles = tiles_of_rows(scan, grid, rows, gate)
@@ -108,6 +108,19 @@ def _decodable(scan: Scan) -> StoredBlocks | None:
     blocks = scan.blocks()
     usable = blocks is not None and blocks.decodes and blocks.layout.tiled
     return blocks if usable else None
+
+
+def _has_cheap_windows(scan: Scan, grid: TileGrid) -> bool:
+    """Whether a rectangle costs what it holds: blocks, and a JPEG by an index of its bits."""
+    if scan.info.access == "block":
+        return True
+    if scan.info.kind != "jpeg" or grid.is_scaled:
+        return False
+    try:
+        scan.bits()
+    except CannotCut:
+        return False
+    return True
 
 
 def _by_rectangle(scan: Scan, grid: TileGrid, rows: dict[int, Collection[int]]) -> bool:
