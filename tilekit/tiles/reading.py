@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tilekit.errors import InvalidArgument
 from tilekit.flow import DEFAULT_BUDGET, Gate, ordered_map
 from tilekit.grid import TileGrid, Window
+from tilekit.jpeg.markers import CannotCut
 from tilekit.scales import AnyTiling, Scales, as_scales
 from tilekit.scans.blank import background
 from tilekit.scans.scan import Scan, check_open
