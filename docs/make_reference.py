@@ -17,7 +17,7 @@ from tilekit.cli import cli
 PAGE = Path(__file__).with_name("reference.md")
 GROUPS = {
     "Scans": ("scans",),
-    "Tiles and their geometry": ("grid", "pages", "tiles"),
+    "Tiles and their geometry": ("grid", "scales", "pages", "tiles"),
     "Boxes": ("boxes",),
     "Labels and predictions": ("labels",),
     "Datasets and plans": ("datasets",),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import pickle
 
+import numpy as np
 import pytest
 
 import tilekit as tk
 from tilekit.errors import InvalidArgument
 from tilekit.scales import as_scales, words_of
+from tilekit.scans.encoding import encode_image
 
 FINE, COARSE, PAGE = tk.Tiling(2560, 96), tk.Tiling(1280, 64, scale=0.25), tk.Tiling.whole(1280)
 
@@ -80,3 +82,22 @@ def test_the_whole_page_fits_whatever_its_size():
         tk.Tiling(fit=0, division=1)
     with pytest.raises(InvalidArgument, match="fit="):
         tk.Tiling(fit=9, scale=0.5)
+
+
+def test_tiles_of_scales_lie_apart_and_equal_those_of_each(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 255, (700, 900, 3), np.uint8)
+    (tmp_path / "scan.png").write_bytes(encode_image(pixels, "png").data)
+    scales = tk.Scales(tk.Tiling(256, 32), tk.Tiling.whole(300))
+    with tk.open_scan(tmp_path / "scan.png") as scan:
+        done = tk.tile_scan(scan, tmp_path / "out", scales, format="png")
+        tiles = list(tk.read_tiles(scan, scales))
+        for place, one in enumerate(scales):
+            alone = list(tk.read_tiles(scan, one))
+            mine = [tile for tile in tiles if tile.scale == place]
+            assert [tile.window for tile in mine] == [tile.window for tile in alone]
+            assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(mine, alone, strict=True))
+        single = tk.tile_scan(scan, tmp_path / "one", tk.Scales(scales[0]), format="png")
+        with pytest.raises(InvalidArgument, match="folder"):
+            tk.tile_scan(scan, tmp_path / "out.zip", scales)
+    assert (len(done), len(done.coarser[0])) == (len(single), 1)
+    assert len(list((tmp_path / "out" / "scale-2").glob("*.png"))) == 1

@@ -11,7 +11,9 @@ from tests.datasets.pages import labeled_pages
 from tilekit.cli.dataset import dataset
 from tilekit.cli.plan import plan
 from tilekit.errors import InvalidArgument
+from tilekit.grid import Tiling
 from tilekit.labels.reading import write_labels
+from tilekit.scales import Scales
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +82,50 @@ def test_plan_for_people_and_machines(manifest, tmp_path):
     value = json.loads(CliRunner().invoke(plan, [manifest, "--json", "--rate", "10", "--budget", "5"]).stdout)
     assert value["rate"] == 10
     assert value["budget"] == 5
+
+
+def test_scales_on_the_command_line(manifest, tmp_path):
+    out = tmp_path / "out"
+    asked = ["--at", "160/40", "--at", "page@300"]
+    done = CliRunner().invoke(dataset, [manifest, str(out), *asked, "--json"])
+    assert done.exit_code == 0, done.output
+    assert Scales.from_json(json.loads((out / "tiling.json").read_text())) == Scales(
+        Tiling(160, 40), Tiling.whole(300)
+    )
+    same = CliRunner().invoke(
+        dataset, [manifest, str(tmp_path / "same"), "--scales", str(out / "tiling.json"), "--json"]
+    )
+    assert json.loads(same.stdout)["sides"] == json.loads(done.stdout)["sides"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (["--at", "160", "--at", "160/40"], "given twice"),
+        (["--at", "160", "--tile", "160"], "--at says how pages are cut, so --tile cannot"),
+        (["--at", "160", "--scales", "auto"], "give one of them"),
+    ],
+)
+def test_scales_that_make_no_sense_are_one_sentence(manifest, tmp_path, asked, words):
+    done = CliRunner().invoke(dataset, [manifest, str(tmp_path / "out"), *asked])
+    assert isinstance(done.exception, InvalidArgument)
+    assert words in str(done.exception)
+
+
+def test_a_scale_that_cannot_be_read_is_told(manifest, tmp_path):
+    done = CliRunner().invoke(dataset, [manifest, str(tmp_path / "out"), "--at", "big"])
+    assert done.exit_code == 2
+    assert "TILE/OVERLAP@SCALE" in done.output
+
+
+def test_the_plan_says_its_scales(manifest):
+    value = json.loads(CliRunner().invoke(plan, [manifest, "--json"]).stdout)
+    assert [
+        set(one) >= {"tile", "overlap", "scale", "tiles_a_page", "small_object", "labels"}
+        for one in value["scales"]
+    ]
+    assert value["reasons"] == []
+    told = CliRunner().invoke(plan, [manifest]).output
+    assert "Tiling is not needed" in told
+    assert "--at page@1280" in told
+    assert "--tile" not in told

@@ -16,6 +16,7 @@ from tilekit.flow import DEFAULT_BUDGET, Gate, ordered_map
 from tilekit.grid import TileGrid, Tiling, Window
 from tilekit.jpeg.markers import CannotCut
 from tilekit.pages import PageKey
+from tilekit.scales import AnyTiling, as_scales
 from tilekit.scans.blank import is_blank
 from tilekit.scans.encoding import (
     EXTENSIONS,
@@ -66,7 +67,7 @@ class EncodedTile:
 class TileSet:
     """What `tile_scan` wrote: `tiles` files, `blank` left out, `lowered` in quality, `bytes` in all.
 
-    `kept` of the files have the bits of the scan itself.
+    `kept` of the files have the bits of the scan itself. `coarser`: the sets of the further scales.
     """
 
     out: str
@@ -78,6 +79,7 @@ class TileSet:
     lowered: int
     bytes: int
     kept: int = 0
+    coarser: tuple[TileSet, ...] = ()
 
     def __len__(self) -> int:
         return self.tiles
@@ -129,7 +131,7 @@ def encode_tiles(
 def tile_scan(
     scan: Scan | ScanSource,
     out: str | os.PathLike[str] | Callable[[str, bytes], object] | None = None,
-    tiling: Tiling | None = None,
+    tiling: AnyTiling | None = None,
     *,
     format: ImageFormat = "jpeg",
     quality: int | Literal["keep"] = KEEP,
@@ -147,7 +149,8 @@ def tile_scan(
 
     `scan`: an open Scan, or what `open_scan` takes (with `page` and `dpi`). `out`: a folder, a
     `.zip` or `.tar` file, an `s3://` prefix, or a function(name, data); `sink` instead of it for
-    more. `tiling`: 1024 px tiles without overlap unless given. `stem`: relative folder and stem of
+    more. `tiling`: 1024 px tiles without overlap unless given; of Scales the first go to `out`, the second
+    to `out/scale-2` and so on, each a set of its own (`coarser`). `stem`: relative folder and stem of
     the names, the file's own stem unless given. `skip_blank`: blank tiles are counted and recorded,
     not written. `quality`, `subsampling`: as in `encode_tiles`. `max_bytes`: JPEG quality steps down
     until a tile fits; `lowered` counts those.
@@ -158,13 +161,28 @@ def tile_scan(
     interrupted, what the run wrote of the page is removed. Memory as in `read_tiles`.
     Raises ScanError, StorageError (StorageFull on a full disk), InvalidArgument.
     """
-    recipe = make_recipe(tiling or Tiling(), format, quality, subsampling, skip_blank, max_bytes)
+    scales = as_scales(tiling or Tiling())
+    recipes = [make_recipe(one, format, quality, subsampling, skip_blank, max_bytes) for one in scales]
     if (out is None) == (sink is None):
         raise InvalidArgument("tile_scan() needs either out= or sink=")
     with contextlib.ExitStack() as stack:
         opened = scan if isinstance(scan, Scan) else stack.enter_context(open_scan(scan, page=page, dpi=dpi))
-        with TileRun(sink if sink is not None else sink_for(out), recipe, workers=workers) as run:
-            return run.add(opened, stem=stem, progress=progress)
+        check_open(opened)
+        found = []
+        if len(scales) > 1:
+            scales.grids(opened.width, opened.height, dpi=opened.dpi)
+        for place in scales.on(opened.width, opened.height, dpi=opened.dpi):
+            target = sink if sink is not None else sink_for(_place_of(out, place) if len(scales) > 1 else out)
+            with TileRun(target, recipes[place], workers=workers) as run:
+                found.append(run.add(opened, stem=stem, progress=progress))
+        return replace(found[0], coarser=tuple(found[1:]))
+
+
+def _place_of(out: object, scale: int) -> str:
+    """Where the tiles of one of several scales go."""
+    if not isinstance(out, (str, os.PathLike)) or str(out).lower().endswith((".zip", ".tar")):
+        raise InvalidArgument(f"out={out!r}: several scales go to a folder or an s3:// prefix")
+    return f"{os.fspath(out).rstrip('/')}/scale-{scale + 1}" if scale else os.fspath(out)
 
 
 class TileRun:
