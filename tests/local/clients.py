@@ -66,7 +66,7 @@ class Clients:
     def version(self, project: str, name: str = "v1", **more: Any) -> dict[str, Any]:
         output = {"S3Bucket": self.bucket, "S3KeyPrefix": "out"}
         self.service.create_project_version(ProjectArn=project, VersionName=name, OutputConfig=output, **more)
-        wait(lambda: self.describe(project, name)["Status"] != "TRAINING_IN_PROGRESS", 120)
+        wait(lambda: self.describe(project, name)["Status"] != "TRAINING_IN_PROGRESS", 900)
         return self.describe(project, name)
 
     def describe(self, project: str, name: str) -> dict[str, Any]:

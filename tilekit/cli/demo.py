@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
 from tilekit.cli.output import json_option, next_step, print_json, print_table, say
+from tilekit.cli.parameters import caps_options
 from tilekit.errors import MissingExtra
 
 _COST = (
@@ -32,6 +34,7 @@ _COST = (
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Your own pages: a folder with train.manifest and test.manifest.",
 )
+@caps_options
 @click.option("--aws", is_flag=True, help="Train and detect on the real service. It costs money.")
 @click.option("--bucket", help="Bucket for --aws.")
 @click.option("--yes", is_flag=True, help="Do not ask before --aws spends money.")
@@ -42,6 +45,8 @@ def demo(
     repeats: int,
     seed: int,
     data: Path | None,
+    steps: int | None,
+    minutes: float,
     aws: bool,
     bucket: str | None,
     yes: bool,
@@ -55,10 +60,10 @@ def demo(
     if aws and not yes:
         click.confirm(_COST.format(trainings=2 * repeats), abort=True, err=True)
     _check_extras(aws)
-    shown = _Shown()
+    shown, scale = _Shown(), QUICK if quick else FULL
     outcome = run_demo(
         out,
-        scale=QUICK if quick else FULL,
+        scale=dataclasses.replace(scale, steps=steps or scale.steps, minutes=minutes),
         seed=seed,
         repeats=repeats,
         data=data,

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from tilekit.cli.output import json_option, next_step, print_json, print_json_line, quoted, say
+from tilekit.cli.parameters import caps_options
 from tilekit.errors import MissingExtra
 
 
@@ -52,11 +53,20 @@ def local() -> None:
 @click.option(
     "--faults", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="JSON file of fault rules."
 )
+@click.option(
+    "--keys",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="JSON file of access keys with their secrets; only what they signed is answered.",
+)
+@click.option(
+    "--allow-host", "hosts", multiple=True, metavar="NAME", help="A further name clients reach it by."
+)
+@click.option(
+    "--bucket", default="tilekit-local", show_default=True, help='Bucket made at the start; "" for none.'
+)
 @click.option("--canned", is_flag=True, help="No training: each detection gives the same box.")
 @click.option("--seed", default=0, show_default=True, help="Of training.")
-@click.option(
-    "--steps", default=500, show_default=True, help="Training steps; fewer are quicker and find less."
-)
+@caps_options
 @click.option("--threads", default=2, show_default=True, help="Threads of a training.")
 @json_option
 def serve(
@@ -70,15 +80,20 @@ def serve(
     control_tps: float | None,
     time_scale: float,
     faults: Path | None,
+    keys: Path | None,
+    hosts: tuple[str, ...],
+    bucket: str,
     canned: bool,
     seed: int,
-    steps: int,
+    steps: int | None,
+    minutes: float,
     threads: int,
     as_json: bool,
 ) -> None:
     """Serve until interrupted. Any AWS SDK or the AWS CLI reaches it by AWS_ENDPOINT_URL."""
     from tilekit.local import ServerSettings
     from tilekit.local import serve as serve_until_interrupted
+    from tilekit.local.gate import is_loopback
 
     settings = ServerSettings(
         limit=limit,
@@ -90,20 +105,28 @@ def serve(
         canned=canned,
         seed=seed,
         steps=steps,
+        minutes=minutes,
         threads=threads,
+        bucket=bucket,
+        hosts=hosts,
     )
+    if keys is None and not is_loopback(host):
+        say(f"anyone who reaches {host} may call this server; --keys lets only holders of a key in")
 
     def ready(url: str) -> None:
         if as_json:
-            print_json_line({"endpoint": url, "state": str(state)})
+            print_json_line({"endpoint": url, "state": str(state), "bucket": bucket})
             return
-        say(f"serving Rekognition Custom Labels and S3 at {url}, state in {state}; Ctrl-C ends it")
+        named = f", with a bucket {bucket}" if bucket else ""
+        say(f"serving Rekognition Custom Labels and S3 at {url}{named}, state in {state}; Ctrl-C ends it")
         next_step(
             f"export AWS_ENDPOINT_URL={url} AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION=us-east-1"
         )
 
     try:
-        serve_until_interrupted(state, port, host=host, settings=settings, faults=faults, ready=ready)
+        serve_until_interrupted(
+            state, port, host=host, settings=settings, faults=faults, keys=keys, ready=ready
+        )
     except KeyboardInterrupt:
         say("stopped; the state is kept")
 

@@ -1,4 +1,4 @@
-"""Types of option values that several commands take."""
+"""Types of option values, and options, that several commands take."""
 
 from __future__ import annotations
 
@@ -10,6 +10,24 @@ import click
 if TYPE_CHECKING:
     from tilekit.grid import Tiling
     from tilekit.scales import Scales
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def caps_options(function: _F) -> _F:
+    """`--steps` and `--minutes` of a training by the local server."""
+    for option in (
+        click.option(
+            "--minutes",
+            type=click.FloatRange(0, min_open=True),
+            default=60.0,
+            show_default=True,
+            help="Cap of a local training; it ends before it when it no longer gets better.",
+        ),
+        click.option("--steps", type=click.IntRange(1), help="Cap of a local training in steps."),
+    ):
+        function = option(function)
+    return function
 
 
 class Overlap(click.ParamType[Any]):
@@ -66,9 +84,6 @@ class Scale(click.ParamType[Any]):
                 param,
                 ctx,
             )
-
-
-_F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def scale_options(function: _F) -> _F:

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from tilekit.cli.cloud import cloud_options
-from tilekit.cli.output import json_option, next_step, print_json, print_table, progress_bar, say
+from tilekit.cli.output import json_option, next_step, print_json, print_table, progress_bar, quoted, say
+from tilekit.cli.parameters import caps_options
 from tilekit.errors import InvalidArgument, TilekitError
 
 if TYPE_CHECKING:
     from tilekit.aws.model import Model
+    from tilekit.aws.project import RekognitionProject
     from tilekit.aws.training import TrainingPlan
 
 
 @click.command("train")
 @click.argument("train", type=click.Path(path_type=Path))
 @click.argument("test", type=click.Path(path_type=Path))
-@click.option("--project", required=True, help="Project; made if there is none.")
-@click.option("--bucket", required=True, help="Bucket for tiles, manifests and output.")
+@click.option("--project", help="Project; made if there is none [with --local: local].")
+@click.option("--bucket", help="Bucket for tiles, manifests and output [a local server: the one it made].")
 @click.option("--prefix", help="Folder in the bucket [default: the project's name].")
 @click.option("--version", help="Name of the model [default: made of the data].")
 @click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", help="Tag of the model; again for more.")
@@ -30,14 +36,33 @@ if TYPE_CHECKING:
 @click.option("--replace", is_flag=True, help="Replace datasets that tilekit did not make.")
 @click.option("--retry-failed", is_flag=True, help="Remove a failed model of this name and train again.")
 @click.option("--workers", default=16, show_default=True, help="Uploads at once.")
+@click.option("--local", is_flag=True, help="Train on this machine: a local server for as long as it takes.")
+@click.option(
+    "--state",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("tilekit-local"),
+    show_default=True,
+    help="Folder of the local server, with --local.",
+)
+@caps_options
+@click.option(
+    "--warm-start", metavar="VERSION", help="Earlier model of the project to go on from (local server)."
+)
+@click.option(
+    "--export",
+    "onnx",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="OUT.onnx",
+    help="Write the model as an ONNX file too, with --local.",
+)
 @click.option("--dry-run", is_flag=True, help="Show calls, bytes and estimated cost; call nothing.")
 @cloud_options
 @json_option
 def train_command(
     train: Path,
     test: Path,
-    project: str,
-    bucket: str,
+    project: str | None,
+    bucket: str | None,
     prefix: str | None,
     version: str | None,
     tags: tuple[str, ...],
@@ -47,6 +72,12 @@ def train_command(
     replace: bool,
     retry_failed: bool,
     workers: int,
+    local: bool,
+    state: Path,
+    steps: int | None,
+    minutes: float,
+    warm_start: str | None,
+    onnx: Path | None,
     dry_run: bool,
     region: str | None,
     profile: str | None,
@@ -57,31 +88,98 @@ def train_command(
 
     Uploads what is not in the bucket yet, makes the datasets, names the lines the service dropped, and waits for
     the training, which takes half an hour to a day. Interrupt it at any time: the same command goes on.
+
+    With --local a small network is trained on this machine instead, free and offline, in minutes.
     """
     from tilekit.aws.project import RekognitionProject
+    from tilekit.local.preparation import WARM_START
 
-    marks = dict(_tag(text) for text in tags)
-    target = RekognitionProject(
-        project, bucket, prefix=prefix, region=region, profile=profile, endpoint_url=endpoint_url, note=say
-    )
-    if dry_run:
-        _show_plan(target.plan(train, test, version=version), as_json)
-        return
-    with progress_bar("uploading", quiet=as_json) as progress:
-        model = target.train(
-            train,
-            test,
-            version=version,
-            tags=marks,
-            description=description,
-            kms_key=kms_key,
-            check=not no_check,
-            replace=replace,
-            retry_failed=retry_failed,
-            workers=workers,
-            progress=progress,
+    if onnx is not None and not local:
+        raise click.UsageError("--export goes with --local: the service gives no model away")
+    marks = dict(_tag(text) for text in tags) | ({WARM_START: warm_start} if warm_start else {})
+    with contextlib.ExitStack() as stack:
+        if local:
+            settings = {"steps": steps, "minutes": minutes}
+            target = stack.enter_context(_local_project(state, project or "local", prefix, settings))
+        elif project is None:
+            raise click.UsageError("give --project, or --local to train on this machine")
+        else:
+            target = RekognitionProject(
+                project,
+                bucket or _local_bucket(endpoint_url),
+                prefix=prefix,
+                region=region,
+                profile=profile,
+                endpoint_url=endpoint_url,
+                note=say,
+            )
+        if dry_run:
+            _show_plan(target.plan(train, test, version=version), as_json)
+            return
+        with progress_bar("uploading", quiet=as_json) as progress:
+            model = target.train(
+                train,
+                test,
+                version=version,
+                tags=marks,
+                description=description,
+                kms_key=kms_key,
+                check=not no_check,
+                replace=replace or local,
+                retry_failed=retry_failed,
+                workers=workers,
+                progress=progress,
+                state=state / "train" if local else None,
+            )
+        if onnx is not None:
+            _export(model, state, train, onnx)
+        _show_model(model, as_json, onnx)
+
+
+@contextlib.contextmanager
+def _local_project(
+    state: Path, name: str, prefix: str | None, settings: dict[str, Any]
+) -> Iterator[RekognitionProject]:
+    """A project on a local server that runs for as long as the block."""
+    from tilekit.aws.project import RekognitionProject
+    from tilekit.aws.service import Service
+    from tilekit.aws.waiting import Polling
+    from tilekit.local import ServerSettings, running
+    from tilekit.storage.s3 import keyed_access
+
+    polling = Polling(dataset=0.2, training=1.0, running=0.2)
+    with running(state, **settings) as url:
+        service = Service(keyed_access(url), rate=200.0, note=say)
+        yield RekognitionProject(
+            name, ServerSettings().bucket, prefix=prefix, service=service, polling=polling, note=say
         )
-    _show_model(model, as_json)
+
+
+def _local_bucket(endpoint_url: str | None) -> str:
+    """The bucket that a local server made; UsageError where the endpoint is none."""
+    from tilekit.local.usage import bucket_of
+
+    url = endpoint_url or os.environ.get("AWS_ENDPOINT_URL_REKOGNITION") or os.environ.get("AWS_ENDPOINT_URL")
+    bucket = bucket_of(url) if url else None
+    if bucket is None:
+        raise click.UsageError(
+            "give --bucket, or --local to train on this machine; only a local server has one ready"
+        )
+    return bucket
+
+
+def _export(model: Model, state: Path, train: Path, onnx: Path) -> None:
+    """Write a locally trained model as ONNX, with the recipe of its dataset where there is one."""
+    from tilekit.grid import Tiling
+    from tilekit.local.exporting import export_model, trained_folder
+
+    beside = train.parent / "tiling.json"
+    made = json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else {}
+    recipe = Tiling.from_json(made.get("tiling", made)) if made else None
+    decoys = (made["decoy"],) if made.get("decoy") else ()
+    export_model(
+        trained_folder(state, f"{model.project}/{model.version}"), onnx, tiling=recipe, decoys=decoys
+    )
 
 
 def _tag(text: str) -> tuple[str, str]:
@@ -114,12 +212,13 @@ def _show_plan(plan: TrainingPlan, as_json: bool) -> None:
     next_step("run the same without --dry-run")
 
 
-def _show_model(model: Model, as_json: bool) -> None:
+def _show_model(model: Model, as_json: bool, onnx: Path | None = None) -> None:
     metrics = None
     try:
         metrics = model.metrics
     except TilekitError as exc:  # the model is trained all the same
         say(f"the service's figures per label could not be read: {exc}")
+    training = metrics.training if metrics is not None else None
     rows: list[Any] = []
     if metrics is not None:
         rows = [
@@ -134,6 +233,8 @@ def _show_model(model: Model, as_json: bool) -> None:
                 "version": model.version,
                 "arn": model.arn,
                 "f1": model.f1,
+                "converged": training.converged if training is not None else None,
+                "onnx": str(onnx) if onnx is not None else None,
                 "labels": [
                     dict(
                         zip(
@@ -152,4 +253,10 @@ def _show_model(model: Model, as_json: bool) -> None:
     say(
         f"trained {model.arn}; F1 {model.f1 if model.f1 is not None else 'not given'} on the service's own test"
     )
+    if training is not None:
+        say(training.sentence)
+    if onnx is not None:
+        say(f"wrote {onnx}")
+        next_step(f"tilekit detect SCANS --model {quoted(onnx)}")
+        return
     next_step(f"tilekit deploy {model.project}/{model.version} --for 1h, or Model.running() in Python")

@@ -25,7 +25,7 @@ from tilekit.storage.local import write_bytes
 
 @dataclass(frozen=True, slots=True)
 class DemoScale:
-    """How much is made and trained. Sizes in px; `steps` and `limit` are the local server's."""
+    """How much is made and trained. Sizes in px; `steps`, `minutes` and `limit` are the local server's."""
 
     train: int = 18
     tune: int = 8
@@ -35,7 +35,8 @@ class DemoScale:
     symbol_px: tuple[float, float] = (11.0, 14.0)
     count: int = 12
     tile: int = 1024
-    steps: int = 500
+    steps: int | None = None
+    minutes: float | None = 60.0
     limit: int = 1280
     threads: int = 2
 

@@ -137,7 +137,9 @@ def _service(
         "a local server trains and detects: nothing is billed, the costs named are what the service would take"
     )
     polling = Polling(dataset=0.2, training=1.0, running=0.2)
-    with running(limit=scale.limit, seed=seed, steps=scale.steps, threads=scale.threads) as url:
+    with running(
+        limit=scale.limit, seed=seed, steps=scale.steps, minutes=scale.minutes, threads=scale.threads
+    ) as url:
         access = keyed_access(url)
         S3Store(access).client.create_bucket(Bucket="tilekit-demo")
         service = Service(access, rate=200.0)

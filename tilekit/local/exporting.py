@@ -106,12 +106,12 @@ def export_network(
     write_bytes(Path(path), model.SerializeToString())
 
 
-def trained_folder(state: Path, model: str) -> Path:
+def trained_folder(state: str | os.PathLike[str], model: str) -> Path:
     """The folder of `project/version` (the newest where a name was used again) in a server's state.
 
     The server may be running. Raises StorageNotFound where there is no such state or model.
     """
-    file = state / "state.sqlite"
+    file = Path(state) / "state.sqlite"
     if not file.is_file():
         raise StorageNotFound(f"{state}: holds no state of a local server; give its folder with --state")
     with contextlib.closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as db:
@@ -119,7 +119,7 @@ def trained_folder(state: Path, model: str) -> Path:
     found: dict[str, Path] = {}
     for arn, folder in sorted(rows):
         parsed = parse_version_arn(arn)
-        found[f"{parsed.project}/{parsed.version}"] = state / "models" / folder
+        found[f"{parsed.project}/{parsed.version}"] = Path(state) / "models" / folder
     if model not in found:
         raise StorageNotFound(
             f"{model}: no model of this name in {state}; it has {', '.join(found) or 'none'}"

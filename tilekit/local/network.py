@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -202,3 +203,28 @@ def load(path: Any) -> tuple[CenterNetwork, tuple[str, ...]]:
     network = CenterNetwork(stored["bands"], len(stored["names"]))
     network.load_state_dict(stored["weights"])
     return fused(network), tuple(stored["names"])
+
+
+def start_from(network: CenterNetwork, names: list[str], path: Path) -> str | None:
+    """Give a new network the weights of an earlier model, label by name; why not, where it cannot be."""
+    try:
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError) as exc:
+        return f"it cannot be read ({type(exc).__name__})"
+    if stored["bands"] != network.bands:
+        kinds = {1: "gray", 3: "color"}
+        return f"it was trained on {kinds[stored['bands']]} images and these are {kinds[network.bands]}"
+    mine, before, count = network.state_dict(), len(stored["names"]), len(names)
+    shared = [(names.index(name), place) for place, name in enumerate(stored["names"]) if name in names]
+    for name, values in stored["weights"].items():
+        if name.startswith(_LAST):
+            for place, earlier in shared:
+                mine[name][place] = values[earlier]
+            mine[name][count:] = values[before:]
+        else:
+            mine[name] = values
+    network.load_state_dict(mine)
+    return None
+
+
+_LAST = ("head.1.", "large.1.")

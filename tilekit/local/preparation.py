@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tilekit.errors import InvalidArgument
 from tilekit.local.context import Service
 from tilekit.local.manifests import manifest_lines, manifest_text
 from tilekit.local.protocol import ServiceFault
@@ -22,8 +23,12 @@ from tilekit.rekognition.codes import CODES
 from tilekit.rekognition.findings import Finding
 from tilekit.rekognition.limits import LIMITS
 from tilekit.storage.local import write_bytes, write_text
+from tilekit.tiles.naming import parse_tile_name
 
 JOB_FILE = "job.json"
+OUTCOME_FILE = "training.json"
+WARM_START = "tilekit-warm-start"
+"""Tag of a version: the version of the same project whose model its training goes on from."""
 
 
 class TrainingRefused(Exception):
@@ -73,19 +78,45 @@ def collect(service: Service, version: Any) -> Material:
     return Material(train, test, training, testing, verdict)
 
 
-def write_job(service: Service, folder: Path, material: Material) -> None:
+def write_job(service: Service, folder: Path, material: Material, version: Any) -> None:
     """Copy the images and write what training needs."""
+    warm, notes = _earlier(service, version)
+    untaught = sorted(_labels(material.test) - _labels(material.train))
+    if untaught:
+        notes.append(f"No training image has a box of {', '.join(untaught)}, so none will be found.")
     job = {
-        "labels": sorted({box.label for line in material.train if line.usable for box in line.boxes}),
+        "labels": sorted(_labels(material.train)),
         "limit": service.settings.limit,
         "shrink_inference": service.settings.shrink_inference,
         "seed": service.settings.seed,
         "steps": service.settings.steps,
+        "minutes": service.settings.minutes,
+        "warm_start": warm,
+        "notes": notes,
         "threads": service.settings.threads,
         "train": _samples(service, folder, material.train, "train"),
         "test": _samples(service, folder, material.test, "test"),
     }
     write_text(folder / JOB_FILE, json.dumps(job), durable=True)
+
+
+def _labels(lines: Sequence[TrainingLine]) -> set[str]:
+    return {box.label for line in lines if line.usable for box in line.boxes}
+
+
+def _earlier(service: Service, version: Any) -> tuple[str | None, list[str]]:
+    """The model file that a version's tag names to go on from, and what to say where there is none."""
+    name = json.loads(version["request"]).get("Tags", {}).get(WARM_START)
+    if name is None:
+        return None, []
+    row = service.state.row(
+        "SELECT folder FROM versions WHERE project = ? AND name = ? AND f1 IS NOT NULL",
+        version["project"],
+        name,
+    )
+    if row is None:
+        return None, [f"There is no trained model {name} in the project to go on from."]
+    return str(service.state.model_folder(row["folder"]) / "model.pt"), []
 
 
 def _gather(service: Service, project: str, request: dict[str, Any]) -> tuple[list[str], list[str] | None]:
@@ -147,5 +178,28 @@ def _samples(service: Service, folder: Path, lines: list[TrainingLine], split: s
         name = f"images/{split}-{place}"
         write_bytes(folder / name, service.buckets.read(*line.place))
         boxes = [[box.label, *box.corners] for box in line.boxes]
-        samples.append({"image": name, "line": place, "boxes": boxes})
+        samples.append({"image": name, "line": place, "boxes": boxes, "page": _page(line.place[1])})
     return samples
+
+
+def _page(key: str) -> str:
+    """The page that an image is of: a tile's name says it, any other image is its own."""
+    try:
+        tile = parse_tile_name(key)
+    except InvalidArgument:
+        return key
+    return f"{tile.stem}#{tile.page}"
+
+
+def told(folder: Path) -> list[str]:
+    """What a person should know of a training that is done: that it did not converge, and what it met."""
+    outcome = outcome_of(folder)
+    if outcome is None:
+        return []
+    return [*([] if outcome["converged"] else [outcome["sentence"]]), *outcome["notes"]]
+
+
+def outcome_of(folder: Path) -> dict[str, Any] | None:
+    """How the training of a model's folder ended; None where nothing was trained."""
+    file = folder / OUTCOME_FILE
+    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else None

@@ -10,7 +10,7 @@ from typing import Any
 
 from tilekit.local.context import Service, s3_object
 from tilekit.local.metrics import Evaluation, evaluate
-from tilekit.local.preparation import Material
+from tilekit.local.preparation import Material, outcome_of
 from tilekit.local.training_lines import TrainingLine
 from tilekit.rekognition.aggregate import manifest_summary
 from tilekit.rekognition.evaluation_files import (
@@ -18,6 +18,7 @@ from tilekit.rekognition.evaluation_files import (
     LabelMetrics,
     SnapshotBox,
     SnapshotLine,
+    TrainingNote,
     line_numbers,
     validation_line,
     write_manifest_summary,
@@ -92,7 +93,7 @@ def publish_results(
     folder = service.state.model_folder(version["folder"])
     write_text(folder / THRESHOLDS_FILE, json.dumps(evaluation.thresholds), durable=True)
     ended = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
-    summary = write_summary(_summary(version["arn"], material, evaluation, ended))
+    summary = write_summary(_summary(version["arn"], material, evaluation, ended, outcome_of(folder)))
     snapshot = b"".join(write_snapshot(line, ended) for line in _snapshot(material, predicted, evaluation))
     used = b"".join(_training_line(line, number) for number, line in enumerate(material.train) if line.usable)
     splits = json.loads(version["request"]).get("TestingData", {}).get("AutoCreate", False)
@@ -118,7 +119,9 @@ def _training_line(line: TrainingLine, number: int) -> bytes:
     return json.dumps(document, ensure_ascii=False).encode() + b"\n"
 
 
-def _summary(arn: str, material: Material, evaluation: Evaluation, ended: str) -> EvaluationSummary:
+def _summary(
+    arn: str, material: Material, evaluation: Evaluation, ended: str, outcome: dict[str, Any] | None
+) -> EvaluationSummary:
     rows = tuple(
         LabelMetrics(row.label, row.images, row.threshold, row.precision, row.recall, row.f1)
         for row in evaluation.labels
@@ -135,6 +138,7 @@ def _summary(arn: str, material: Material, evaluation: Evaluation, ended: str) -
         rows,
         evaluation.mean("average_precision"),
         evaluation.mean("recall"),
+        training=None if outcome is None else TrainingNote.read(outcome),
     )
 
 

@@ -20,7 +20,8 @@ class ServerSettings:
     inference unit takes before ProvisionedThroughputExceeded; None for no limit. `control_tps`: the same
     for each other operation (5 on the service). `time_scale`: wall seconds per second that the service
     takes to start, stop, copy and delete. `canned`: no training; detections are the same box each time.
-    `seed`, `steps`, `threads`: of training; fewer steps are quicker and find less.
+    `seed`, `threads`: of training. `steps`, `minutes`: caps of it (None for none); it ends before them when it
+    no longer gets better, and says so where it did not.
     `max_...`: quotas, as the service sets them for a new account. `bucket`: made at the start, "" for none.
     `hosts`: further names by which clients reach the server, such as a container's.
     """
@@ -33,7 +34,8 @@ class ServerSettings:
     time_scale: float = 0.001
     canned: bool = False
     seed: int = 0
-    steps: int = 500
+    steps: int | None = None
+    minutes: float | None = 60.0
     threads: int = 2
     max_running: int = 2
     max_training: int = 2
@@ -53,8 +55,11 @@ class ServerSettings:
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise InvalidArgument(f"{name}={value}: must be above 0, or None for no limit")
+        if self.minutes is not None and not 0 < self.minutes < math.inf:
+            raise InvalidArgument(f"minutes={self.minutes}: must be above 0, or None for no cap")
+        if self.steps is not None and self.steps < 1:
+            raise InvalidArgument(f"steps={self.steps}: must be at least 1, or None for as many as it takes")
         for name in (
-            "steps",
             "threads",
             "max_running",
             "max_training",

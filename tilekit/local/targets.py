@@ -74,11 +74,12 @@ class LevelTargets:
             shape[row][closer] = np.broadcast_to(value, bump.shape)[closer]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Targets:
-    """What the maps of a batch should be, level by level."""
+    """What the maps of a batch should be, level by level. `objects`: how many were written, cut ones aside."""
 
     levels: tuple[LevelTargets, ...]
+    objects: int = 0
 
     @classmethod
     def empty(cls, count: int, labels: int, side: int) -> Targets:
@@ -92,7 +93,8 @@ class Targets:
             sides = inside[2:] - inside[:2]
             if sides.min() <= 0:
                 continue
-            whole = sides.prod() >= VISIBLE * (box[2:] - box[:2]).prod()
+            whole = bool(sides.prod() >= VISIBLE * (box[2:] - box[:2]).prod())
+            self.objects += whole
             for level in self.levels:
                 if whole:
                     level.write(place, inside, int(label))

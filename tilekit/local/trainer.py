@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tilekit.local.context import Service
-from tilekit.local.preparation import TrainingRefused, collect, write_job
+from tilekit.local.preparation import TrainingRefused, collect, told, write_job
 from tilekit.local.publication import Predicted, publish_checks, publish_results
 
 _LOG = logging.getLogger("tilekit.local")
@@ -69,7 +69,7 @@ class TrainingQueue:
             if refusal:
                 raise TrainingRefused(refusal)
             folder = service.state.model_folder(row["folder"])
-            write_job(service, folder, material)
+            write_job(service, folder, material, row)
             predicted = self._fit(folder, lambda message: self._say(service, arn, message))
             result = publish_results(service, row, material, predicted, result)
             shutil.rmtree(folder / "images", ignore_errors=True)
@@ -82,7 +82,8 @@ class TrainingQueue:
                 self._end(service, arn, "TRAINING_FAILED", f"Training failed: {exc}", result, None)
             return
         billable = math.ceil(service.clock.now() - begun)
-        self._end(service, arn, "TRAINING_COMPLETED", "The model is ready to run.", result, billable)
+        message = " ".join(["The model is ready to run.", *told(folder)])
+        self._end(service, arn, "TRAINING_COMPLETED", message, result, billable)
 
     def _say(self, service: Service, arn: str, message: str) -> None:
         with service.state.change() as db:

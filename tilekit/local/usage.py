@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import urllib.request
 
 from tilekit.local.clock import billed_minutes
 from tilekit.local.context import Service, settle
 from tilekit.rekognition.pricing import PRICES
 
 USAGE_PATH = "/_tilekit/usage"
+_BUFFER = 1 << 20
 
 
 def usage_report(service: Service) -> bytes:
-    """JSON with running models, unit minutes, training seconds and their price in US dollars.
+    """JSON with running models, unit minutes, training seconds, their price in US dollars, and the server's bucket.
 
     Wall time of this server, each run rounded up to whole minutes; prices as in AWS's sample cost
     tables (4 a unit-hour, 1 a training hour), which may have changed.
@@ -30,5 +33,16 @@ def usage_report(service: Service) -> bytes:
         "unit_minutes": minutes,
         "training_seconds": seconds,
         "us_dollars": round(dollars, 4),
+        "bucket": service.settings.bucket,
     }
     return json.dumps(report).encode()
+
+
+def bucket_of(url: str) -> str | None:
+    """The bucket of the local server at `url`; None where no local server answers there."""
+    try:
+        with urllib.request.urlopen(url.rstrip("/") + USAGE_PATH, timeout=5) as answer:
+            found = json.loads(answer.read(_BUFFER)).get("bucket")
+    except (OSError, ValueError, AttributeError, http.client.HTTPException):
+        return None
+    return found if isinstance(found, str) and found else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from tilekit.errors import LabelError
@@ -34,8 +34,36 @@ class LabelMetrics:
 
 
 @dataclass(frozen=True)
+class TrainingNote:
+    """How a training ended, where the trainer says so: the local one does, AWS does not.
+
+    `converged`: it stopped since it no longer got better; else a cap came first, and figures of it are no verdict.
+    `sentence`: the same for a person. `steps`, `views` (of each box, on average), `seconds`: what it took.
+    """
+
+    converged: bool
+    sentence: str
+    steps: int = 0
+    views: float = 0.0
+    seconds: float = 0.0
+
+    @classmethod
+    def read(cls, fields: Mapping[str, Any]) -> TrainingNote:
+        """A note of its JSON form; what more stands in it is left out."""
+        return cls(
+            bool(fields["converged"]),
+            str(fields.get("sentence", "")),
+            int(fields.get("steps", 0)),
+            float(fields.get("views", 0.0)),
+            float(fields.get("seconds", 0.0)),
+        )
+
+
+@dataclass(frozen=True)
 class EvaluationSummary:
-    """The evaluation summary. `average_precision`, `average_recall`: detection only, not defined by AWS.
+    """The evaluation summary. `training`: how the training ended, None where nothing is said.
+
+    `average_precision`, `average_recall`: detection only, not defined by AWS.
 
     `confusion`: classification only, rows of (true label, predicted label, value).
     """
@@ -52,6 +80,7 @@ class EvaluationSummary:
     average_precision: float | None = None
     average_recall: float | None = None
     confusion: tuple[tuple[str, str, float], ...] = ()
+    training: TrainingNote | None = None
 
 
 def read_summary(data: bytes | str) -> EvaluationSummary:
@@ -80,6 +109,7 @@ def read_summary(data: bytes | str) -> EvaluationSummary:
                 (str(cell["GroundTruthLabel"]), str(cell["PredictedLabel"]), float(cell["Value"]))
                 for cell in metrics.get("ConfusionMatrix") or ()
             ),
+            TrainingNote.read(document["TilekitTraining"]) if "TilekitTraining" in document else None,
         )
     except KeyError as exc:
         raise LabelError(f"the evaluation summary has no {exc.args[0]!r}") from exc
@@ -128,6 +158,8 @@ def write_summary(summary: EvaluationSummary, *, nested: bool = False) -> bytes:
             for row in summary.rows
         ],
     }
+    if summary.training is not None:
+        document["TilekitTraining"] = asdict(summary.training)
     return _bytes(document)
 
 

@@ -140,6 +140,12 @@ def parse_s3(uri: str | S3Location) -> S3Location:
         return uri
     found = _URI.match(uri) if isinstance(uri, str) else None
     if found is None:
+        bucket = uri.removeprefix("s3://").partition("/")[0] if is_s3(uri) else ""
+        if bucket:
+            raise InvalidArgument(
+                f"{uri!r}: {bucket!r} cannot be the name of a bucket; one has 3 to 63 lower-case letters, digits, "
+                "dots and hyphens"
+            )
         raise InvalidArgument(f"{uri!r} is not an S3 address; write s3://bucket/key")
     return S3Location(found["bucket"], found["key"] or "")
 

@@ -1,0 +1,243 @@
+"""The training loop: learns at a steady rate until reviews bring nothing more or a cap is near, then settles.
+
+While it learns, a running mean of the weights is reviewed on images held out. Settling lets the rate fall to
+nothing over as many steps again, on all images, the held out ones among them. Where a cap ended the learning, not
+the reviews, the training has not converged, and says so.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from tilekit.local.budget import Budget, Caps
+from tilekit.local.crops import CropPlan, CropSource, Picture, crop_plans
+from tilekit.local.inference import find
+from tilekit.local.losses import loss
+from tilekit.local.network import CenterNetwork
+from tilekit.local.processor import has_bfloat16
+from tilekit.local.reviews import Reviewer, hold_out, windows
+from tilekit.local.targets import Targets
+
+RATE = 4e-3
+REVIEW_STEPS = 40
+_WARM, _LEARN = 0.1, 0.5  # shares of the steps that the caps allow
+_MEAN = 0.97
+_LEAST_RATE = 0.004
+_REVIEW_PICTURES = 24
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a training ended, as it is kept with the model.
+
+    `ended_by`: "plateau", or the cap that came first. `held_out`: images reviewed on, 0 where there were too few
+    pages. `views`: times each box was seen, on average.
+    """
+
+    converged: bool
+    ended_by: str
+    steps: int
+    views: float
+    seconds: float
+    held_out: int
+    best_f1: float
+    reviews: tuple[dict[str, float], ...]
+
+    @property
+    def sentence(self) -> str:
+        """What a person should know."""
+        if self.converged:
+            return f"Converged after {self.steps} steps."
+        if self.ended_by == "nothing learned":
+            return "Not converged: nothing was found on the images held out; check that the boxes are on the objects."
+        return (
+            f"Not converged: it was still getting better when {self.ended_by} were used up; allow more "
+            "(--minutes, --steps) before you judge by it."
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """As kept beside the model and in the evaluation summary."""
+        return {**asdict(self), "sentence": self.sentence}
+
+
+@dataclass(frozen=True, slots=True)
+class LearningPlan:
+    """How to learn: `rate` is the highest of the steady phase, less where it goes on from a trained model."""
+
+    seed: int = 0
+    caps: Caps = field(default_factory=Caps)
+    rate: float = RATE
+
+
+def learn(
+    network: CenterNetwork, pictures: list[Picture], groups: list[str], plan: LearningPlan, say: Say
+) -> Outcome:
+    """Train `network` on the pictures; `groups` names the page of each.
+
+    RuntimeError where there is no picture, or no box on any.
+    """
+    if not pictures:
+        raise RuntimeError("none of the training images could be decoded")
+    if not any(len(picture.boxes) for picture in pictures):
+        raise RuntimeError("no training image that could be decoded has a box")
+    random = np.random.default_rng(plan.seed)
+    run = _Run.of(network, pictures, groups, plan, random)
+    run.budget.begin()
+    ended_by = _learn(run, say)
+    _settle(run, CropSource(pictures, network.labels, random), say)
+    if run.reviewer.best_f1 < 0.02 and ended_by == "plateau":
+        ended_by = "nothing learned"
+    boxes = max(1, run.budget.boxes)
+    return Outcome(
+        ended_by == "plateau",
+        ended_by,
+        run.budget.steps,
+        round(run.budget.views / boxes, 1),
+        round(run.budget.seconds, 1),
+        run.held,
+        round(run.reviewer.best_f1, 4),
+        tuple(asdict(review) for review in run.reviewer.reviews),
+    )
+
+
+@dataclass(slots=True)
+class _Run:
+    """What both phases work with."""
+
+    network: CenterNetwork
+    mean: CenterNetwork
+    source: CropSource
+    optimizer: torch.optim.Optimizer
+    budget: Budget
+    reviewer: Reviewer
+    held: int
+    fast: bool
+    rate: float
+
+    @classmethod
+    def of(
+        cls,
+        network: CenterNetwork,
+        pictures: list[Picture],
+        groups: list[str],
+        plan: LearningPlan,
+        random: np.random.Generator,
+    ) -> _Run:
+        """All set for the first step."""
+        network.to(memory_format=torch.channels_last)
+        taught, held = hold_out(groups, [set(picture.labels.tolist()) for picture in pictures], random)
+        shown = [pictures[place] for place in held] or pictures
+        boxes = sum(len(picture.boxes) for picture in pictures)
+        reviewer = Reviewer(windows(shown, random), network.labels, find, _loss_of)
+        return cls(
+            network,
+            copy.deepcopy(network).eval(),
+            CropSource([pictures[place] for place in taught], network.labels, random),
+            torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=1e-2, foreach=True),
+            Budget(plan.caps, boxes),
+            reviewer,
+            len(held),
+            has_bfloat16(),
+            plan.rate,
+        )
+
+    def step(self, source: CropSource, plans: list[CropPlan], rate: float) -> float:
+        """One step at this rate; gives the loss."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate * rate
+        images, targets = source.batch(plans[self.budget.steps % len(plans)])
+        self.network.train()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.fast):
+            maps = self.network(images)
+        value = loss(maps, targets, self.network.labels)
+        self.optimizer.zero_grad(set_to_none=True)
+        value.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+        self.optimizer.step()
+        self.budget.step(targets.objects)
+        return float(value.detach())
+
+    def follow(self) -> None:
+        """Move the mean of the weights towards the weights."""
+        share = min(_MEAN, (1 + self.budget.steps) / (10 + self.budget.steps))
+        with torch.no_grad():
+            mine, theirs = self.mean.state_dict(), self.network.state_dict()
+            for name, values in mine.items():
+                if values.is_floating_point():
+                    values.lerp_(theirs[name], 1 - share)
+
+
+def _learn(run: _Run, say: Say) -> str:
+    """Learn at a steady rate; gives "plateau", or the cap that is near."""
+    budget = run.budget
+    plans = crop_plans(run.source.pictures)
+    while True:
+        total = budget.most_steps()
+        warm = max(1, round(_WARM * min(total, 400)))
+        value = run.step(run.source, plans, min(1.0, (budget.steps + 1) / warm))
+        run.follow()
+        if budget.steps >= _LEARN * total:
+            return budget.first_cap()
+        if budget.steps % REVIEW_STEPS == 0:
+            review = run.reviewer.review(run.mean, budget.steps, budget.seconds)
+            if run.reviewer.plateau:
+                return "plateau"
+            if len(run.reviewer.reviews) % 3 == 0:
+                run.source.mistakes = _mistakes(run.mean, run.source)
+            say(
+                f"Training: step {budget.steps}, loss {value:.3f}, F1 {review.f1:.2f} on images held out; at most "
+                f"{_duration(budget.seconds_for(budget.most_steps() - budget.steps))} left."
+            )
+
+
+def _settle(run: _Run, source: CropSource, say: Say) -> None:
+    """Let the rate fall to nothing over as many steps as were learned, on all images."""
+    budget = run.budget
+    begun, last = budget.steps, max(budget.steps + 1, min(2 * budget.steps, budget.most_steps()))
+    source.mistakes = _mistakes(run.mean, source)
+    plans = crop_plans(source.pictures)
+    while budget.steps < last:
+        part = (budget.steps - begun) / (last - begun)
+        rate = _LEAST_RATE + (1 - _LEAST_RATE) * (1 + math.cos(math.pi * part)) / 2
+        value = run.step(source, plans, rate)
+        if budget.steps % 20 == 0:
+            last = max(budget.steps, min(last, budget.most_steps()))
+            left = _duration(budget.seconds_for(last - budget.steps))
+            say(f"Training: step {budget.steps} of {last}, settling, loss {value:.3f}, about {left} left.")
+
+
+def _loss_of(network: CenterNetwork, images: torch.Tensor, targets: Targets) -> float:
+    with torch.inference_mode():
+        return float(loss(network(images), targets, network.labels))
+
+
+def _mistakes(network: CenterNetwork, source: CropSource) -> list[tuple[int, float, float]]:
+    """Where the network finds what is not there, in some of the pictures."""
+    network.eval()
+    found: list[tuple[int, float, float]] = []
+    step = max(1, len(source.pictures) // _REVIEW_PICTURES)
+    for number in range(0, len(source.pictures), step):
+        picture = source.pictures[number]
+        seen = find(network, picture.pixels)
+        for box, score, label in zip(seen.boxes, seen.scores, seen.labels, strict=True):
+            if score < 0.15:
+                break
+            x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+            same = picture.boxes[picture.labels == label]
+            hit = (same[:, 0] <= x) & (x <= same[:, 2]) & (same[:, 1] <= y) & (y <= same[:, 3])
+            if not hit.any():
+                found.append((number, float(x), float(y)))
+    return found
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
