@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check lint types docs clean
+.PHONY: demo test check lint types docs soak clean
 
 demo: $(STAMP)
 	$(BIN)/tilekit demo --out demo-out
@@ -30,6 +30,11 @@ $(STAMP): pyproject.toml .ci/setup
 
 docs: $(STAMP)
 	$(BIN)/python docs/make_reference.py
+
+# Nightly: an archive through kills, full disks and changed inputs; minutes by SOAK=5.
+SOAK ?= 30
+soak: $(STAMP)
+	$(BIN)/python benchmarks/soak.py --minutes $(SOAK)
 
 clean:
 	rm -rf $(VENV) build dist demo-out .mypy_cache .ruff_cache .hypothesis

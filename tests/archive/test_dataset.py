@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tilekit import Annotations, LabelSet, PageKey, Tiling, tile_dataset, write_labels
-from tilekit.archive import DatasetJob, process_archive
+from tilekit.archive import ArchiveOptions, DatasetJob, process_archive
 from tilekit.errors import InvalidArgument
 from tilekit.scans.encoding import encode_image
 
@@ -64,3 +65,21 @@ def test_no_shards_and_one_input(tmp_path: Path) -> None:
         process_archive("x.manifest", tmp_path, DatasetJob(TILING), shard="1/2")
     with pytest.raises(InvalidArgument, match="one label file"):
         process_archive(["x.manifest", "y.manifest"], tmp_path, DatasetJob(TILING))
+
+
+def test_limits_and_events_are_those_of_any_archive(tmp_path: Path) -> None:
+    labels = labeled(tmp_path / "in")
+    for number in range(4):
+        (tmp_path / f"in/page{number}.png").write_bytes(b"garbage")
+    events: list[dict[str, object]] = []
+    stopped = process_archive(
+        labels,
+        tmp_path / "out",
+        DatasetJob(TILING),
+        ThreadPoolExecutor(1),
+        on_event=events.append,
+        options=ArchiveOptions(max_failures=1, memory=1),  # a page at a time
+    )
+    assert "more than 1 pages failed" in stopped.stopped
+    assert {event["event"] for event in events} >= {"failed"}
+    assert stopped.failed == sum(event["event"] == "failed" for event in events)

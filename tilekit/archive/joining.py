@@ -238,8 +238,8 @@ class PartLedger(Ledger):
         for part in self._parts:
             segments = list(self._segments[part.name])
             if len(segments) > 1:
-                mine = (record for record in self.records() if self._part(record.key) == part.name)
-                self._write(part.name, _lines((record.key, record) for record in mine), whole=True)
+                mine = load_part(self.place, part.name, segments)
+                self._write(part.name, _lines(mine.items()), whole=True)
                 for name in segments:
                     self.place.delete(name)
 
