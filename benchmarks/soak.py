@@ -137,6 +137,10 @@ def round_of(folder: Path, chance: random.Random, counts: Counter[str]) -> bool:
         out, deep=True
     ) == {}
     counts[f"rounds {mode}"] += 1
+    if not (same and whole):
+        here, there = tree(out), tree(quiet)
+        other = sorted(name for name in here.keys() | there.keys() if here.get(name) != there.get(name))
+        print(f"{mode}: exit {last.returncode}, {status}, differing: {other[:10]}", file=sys.stderr)
     return same and whole
 
 
