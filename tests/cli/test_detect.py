@@ -159,8 +159,14 @@ def test_a_bad_scan_is_set_aside(folder):
 def test_exports(folder, name):
     found(folder, "--format", name)
     format, ending = EXPORTS[name]
-    back = read_labels(folder / f"detections{ending}", format)
+    options = {"predictions": True} if name == "labelstudio" else {}
+    back = read_labels(folder / f"detections{ending}", format, **options)
     assert sorted(len(page) for page in back.values()) in ([0, 2, 4], [2, 4])
+    if name != "groundtruth":  # its confidences are read as what a person was sure of
+        known = [
+            score for page in read_predictions("detections.jsonl").pages() for score in page.scores.tolist()
+        ]
+        assert sorted(score for page in back.scores.values() for score in page.tolist()) == sorted(known)
 
 
 def test_pictures(folder):

@@ -505,6 +505,8 @@ def checked_score(score: Any) -> float:
 
 def page_size(width: Any, height: Any) -> Size | None:
     """(width, height) px of a page as its file says; None where it does not, or says 0."""
+    if type(width) is int and type(height) is int and 0 < width < _FAR and 0 < height < _FAR:
+        return width, height
     if _unknown(width) and _unknown(height):
         return None
     sides = as_number(width), as_number(height)

@@ -49,8 +49,11 @@ _UPLOAD = re.compile(r"^/data/upload/(?:[0-9]+/)?(?:[0-9a-f]{8}-)?")
 _FOLDER = re.compile(r"^/data/(?:upload/(?:[0-9]+/)?)?")
 
 
-def read_label_studio(path: PathLike, options: ReadOptions) -> LabelSet:
-    """Read an export; problems name the task and the region, such as `[3].result[0]`."""
+def read_label_studio(path: PathLike, options: ReadOptions, *, predictions: bool = False) -> LabelSet:
+    """Read an export; problems name the task and the region, such as `[3].result[0]`.
+
+    `predictions`: of tasks without an annotation take the first prediction, with its scores.
+    """
     tasks = read_json(path)
     if not isinstance(tasks, list):
         raise LabelError(f"{os.fspath(path)}: not a Label Studio export: a list of tasks is needed")
@@ -69,7 +72,7 @@ def read_label_studio(path: PathLike, options: ReadOptions) -> LabelSet:
             collector.expect(max(entries, 1))
             collector.refuse(where.at(exc.field), str(exc), max(entries, 1))
             continue
-        _task(collector, key, found, where)
+        _task(collector, key, found, where, predictions)
     return collector.finish("label-studio")
 
 
@@ -135,8 +138,12 @@ def _choices(region: Any) -> list[Any]:
     return found if isinstance(found, list) else []
 
 
-def _task(collector: Collector, key: PageKey, task: dict[str, Any], where: Where) -> None:
+def _task(collector: Collector, key: PageKey, task: dict[str, Any], where: Where, predictions: bool) -> None:
     kept, left = _annotations(task)
+    guesses = task.get("predictions")
+    guess = guesses[0] if predictions and isinstance(guesses, list) and guesses else None
+    if not kept and isinstance(guess, dict) and isinstance(guess.get("result"), list):
+        kept = [("predictions[0].result", guess["result"])]
     collector.expect(left)
     collector.passed("in annotations that were canceled, or are not the one marked as ground truth", left)
     minimal = "annotations" not in task and "completions" not in task
@@ -225,7 +232,9 @@ def _take(collector: Collector, mention: int, region: Any, label: Any, where: Wh
     meta = region.get("meta")
     notes = meta.get("text") if isinstance(meta, dict) else None
     ignore = "ignore" in notes if isinstance(notes, (list, str)) else False
-    collector.box(mention, label, sides, where, ignore=ignore, share=False, shape=shape)
+    collector.box(
+        mention, label, sides, where, ignore=ignore, share=False, score=region.get("score"), shape=shape
+    )
 
 
 def _sides(value: dict[str, Any], shape: str, wide: float, tall: float) -> list[float]:

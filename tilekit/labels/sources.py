@@ -119,6 +119,14 @@ def relative(key: PageKey, folder: PathLike) -> str:
     relative, so that labels and scans can be moved together.
     """
     source, base = key.source, os.fspath(folder)
+    start = base.rstrip("/") + "/"
+    if (
+        os.path.isabs(base)
+        and source.startswith(start)
+        and _PLAIN.fullmatch(source, len(start))
+        and "./" not in source
+    ):
+        return str(PageKey(source[len(start) :], key.page))
     if os.path.isabs(source) and os.path.isabs(base) and not is_url(source):
         inside = os.path.relpath(source, base)
         if not inside.startswith("..") and os.path.normpath(source) == source:
