@@ -138,4 +138,7 @@ def _files() -> Iterator[str]:
 
 
 if __name__ == "__main__":
+    from make_drawing import main as draw
+
     PAGE.write_text(reference(), encoding="utf-8")
+    draw()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from tilekit.aws import model, project, service, switching
+from tilekit.aws import model, project, service, switching, workspace
 from tilekit.aws.waiting import Polling
 from tilekit.cli import cli
 from tilekit.labels.label_set import LabelSet
@@ -21,7 +21,7 @@ from tilekit.testing.scenes import scene_page
 
 SYMBOLS = ("solid_circle", "valve")
 QUICK = Polling(0.05, 0.1, 0.05)
-MODULES = (model, project, switching)
+MODULES = (model, project, switching, workspace)
 
 
 def write_pages(folder: Path, count: int, width: int, height: int, each: int = 10) -> Path:

@@ -22,7 +22,7 @@ Run = Callable[..., Result]
 def run(endpoint: str, store: S3Store, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
     monkeypatch.setenv("COLUMNS", "200")
-    from tilekit.aws import project, service, waiting
+    from tilekit.aws import model, project, service, switching, waiting, workspace
 
     monkeypatch.setattr(
         service.Service.__init__,
@@ -30,11 +30,7 @@ def run(endpoint: str, store: S3Store, monkeypatch: pytest.MonkeyPatch) -> Run:
         {**service.Service.__init__.__kwdefaults__, "rate": 1000.0},
     )
     quick = waiting.Polling(0.05, 0.05, 0.05)
-    for module in (
-        project,
-        __import__("tilekit.aws.model", fromlist=["x"]),
-        __import__("tilekit.aws.switching", fromlist=["x"]),
-    ):
+    for module in (model, project, switching, workspace):
         monkeypatch.setattr(module, "Polling", lambda: quick)
 
     def run(*arguments: Any, code: int = 0, answer: str | None = None) -> Result:

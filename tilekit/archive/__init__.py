@@ -1,6 +1,9 @@
-"""Archives: many scans, resumable, on any concurrent.futures.Executor.
+"""Archives: many scans, each tiled, made a dataset of or detected on, resumable, on any `concurrent.futures.Executor`.
 
-Names load on first use: a worker that tiles need not import what builds datasets or detects.
+For users with thousands of scans, and for `cli`; nothing below calls it. One scan is one task, which writes its own
+outputs and then one line of the ledger; a rerun skips what ledger and outputs prove done. It never schedules machines,
+never stops at one bad scan, and holds no scan's pixels itself. Names load on first use: a worker that tiles need not
+import what builds datasets or detects.
 """
 
 from __future__ import annotations

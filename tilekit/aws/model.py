@@ -10,11 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 from tilekit.aws.guard import CloudGuard
 from tilekit.aws.leases import LeaseBook
-from tilekit.aws.recipe import TILING_TAG, Recipe, check_tiling, read_recipe, recipe_place, tiling_of_tag
+from tilekit.aws.recipe import (
+    TILING_TAG,
+    Recipe,
+    check_tiling,
+    read_recipe,
+    recipe_place,
+    tiling_of_tag,
+    tiling_tag,
+    write_recipe,
+)
 from tilekit.aws.running import Running, Signals
 from tilekit.aws.service import Service
 from tilekit.aws.switching import Switch
 from tilekit.aws.waiting import Note, Polling, poll, silent
+from tilekit.aws.workspace import Workspace
 from tilekit.errors import InvalidArgument, ServiceError, StorageDenied, StorageNotFound
 from tilekit.grid import Tiling
 from tilekit.rekognition.arns import check_name, parse_version_arn
@@ -24,7 +34,6 @@ from tilekit.storage.s3 import Access, S3Location, S3Store
 
 if TYPE_CHECKING:
     from tilekit.aws.detector import RekognitionDetector
-    from tilekit.aws.project import RekognitionProject
 
 
 @dataclass(frozen=True)
@@ -223,7 +232,15 @@ class Model:
         if guard_role is not None and deadline is None:
             raise InvalidArgument("guard_role: needs deadline=, at which the schedule stops the model")
         session = Running(
-            self, units, max_units, share=share, watchdog=watchdog, deadline=deadline, guard_role=guard_role
+            self.switch,
+            self.store,
+            self.folder,
+            units,
+            max_units,
+            share=share,
+            watchdog=watchdog,
+            deadline=deadline,
+            guard_role=guard_role,
         )
         signals = Signals(self.note)
         signals.install()
@@ -266,12 +283,8 @@ class Model:
         if started.guard:
             CloudGuard(self.service.access, self.arn).disarm()
 
-    def copy(
-        self, to: RekognitionProject, version: str | None = None, *, kms_key: str | None = None
-    ) -> Model:
+    def copy(self, to: Workspace, version: str | None = None, *, kms_key: str | None = None) -> Model:
         """Copy it into another project of the same region and wait; its recipe goes along."""
-        from tilekit.aws.recipe import write_recipe
-
         name = check_name(version or self.version, "version")
         target = to.find_or_create()
         answer = self.service.call(
@@ -286,7 +299,7 @@ class Model:
             Tags={TILING_TAG: self._tiling_tag()},
             KmsKeyId=kms_key,
         )
-        copied = to.model(name)
+        copied = model_of(to, name, target)
         if "expected" in answer and copied.description.get("SourceProjectVersionArn") != self.arn:
             raise InvalidArgument(f"version={name!r}: project {to.name} has another model of this name")
         found = poll(
@@ -304,15 +317,13 @@ class Model:
             )
         if self.recipe.digest:
             write_recipe(to.store, recipe_place(to.output, name), self.recipe)
-        return to.model(name)
+        return model_of(to, name, target)
 
     def delete(self) -> None:
         """Remove it; it must not be running or training. Objects in the bucket stay."""
         delete_version(self.service, self.project_arn, self.version, self.arn, self.polling)
 
     def _tiling_tag(self) -> str:
-        from tilekit.aws.recipe import tiling_tag
-
         return tiling_tag(self.recipe.tiling)
 
 
@@ -336,6 +347,24 @@ def models_of(
         expect=("ResourceNotFoundException",),
     ):
         yield Model.from_description(service, project_arn, found, store=shared, polling=polling, note=note)
+
+
+def model_of(space: Workspace, version: str, project_arn: str | None) -> Model:
+    """The model of this version; raises ServiceError where there is none."""
+    if project_arn is not None:
+        for found in models_of(
+            space.service,
+            project_arn,
+            versions=[version],
+            store=space.store,
+            polling=space.polling,
+            note=space.note,
+        ):
+            return found
+    raise ServiceError(
+        f"project {space.name} has no model {version!r} in this region; see `tilekit models`",
+        code="ResourceNotFoundException",
+    )
 
 
 def delete_version(service: Service, project_arn: str, version: str, arn: str, polling: Polling) -> None:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tilekit.aws.deadlines import Watch, Watcher
 from tilekit.aws.guard import CloudGuard
@@ -19,9 +19,7 @@ from tilekit.aws.switching import STARTABLE, Switch
 from tilekit.aws.waiting import poll
 from tilekit.errors import ModelNotReady, StorageError
 from tilekit.rekognition.pricing import PRICES, dollars, duration
-
-if TYPE_CHECKING:
-    from tilekit.aws.model import Model
+from tilekit.storage.s3 import S3Location, S3Store
 
 _ENDING = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
@@ -37,7 +35,9 @@ class Running:
 
     def __init__(
         self,
-        model: Model,
+        switch: Switch,
+        store: S3Store,
+        folder: S3Location,
         units: int,
         max_units: int | None,
         *,
@@ -46,14 +46,12 @@ class Running:
         deadline: float | None = None,
         guard_role: str | None = None,
     ) -> None:
-        self.model = model
+        self.switch, self.note, self.access = switch, switch.note, store.access
         self.units, self.max_units = units, max_units
-        self.switch: Switch = model.switch
-        self.note = model.note
-        self.book = LeaseBook(model.store, model.folder) if share else None
-        self.watchdog = watchdog and model.store.access.session is None
+        self.book = LeaseBook(store, folder) if share else None
+        self.watchdog = watchdog and store.access.session is None
         self.until = None if deadline is None else time.time() + deadline
-        self.guard = CloudGuard(model.store.access, model.arn, guard_role) if guard_role else None
+        self.guard = CloudGuard(store.access, switch.arn, guard_role) if guard_role else None
         self.owned = False
         self.since = time.time()
         self._lease: Lease | None = None
@@ -90,7 +88,7 @@ class Running:
             poll(
                 lambda: book.is_closing(lease.touch()),
                 lambda closing: not closing,
-                every=self.model.polling.running,
+                every=self.switch.polling.running,
                 words=lambda _: "",
             )
 
@@ -136,7 +134,7 @@ class Running:
     def _arm(self) -> None:
         if not self.watchdog or self._watcher is not None:
             return
-        access = self.model.store.access
+        access = self.access
         self._watcher = Watcher(
             Watch(
                 self.switch.arn,

@@ -7,10 +7,11 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tilekit.aws.datasets import DatasetMaker, DatasetReport, fault_codes
 from tilekit.aws.manifests import PreparedManifest, Split, prepare_manifest
+from tilekit.aws.model import Model, delete_version
 from tilekit.aws.recipe import (
     MANIFESTS_TAG,
     TILING_TAG,
@@ -21,6 +22,7 @@ from tilekit.aws.recipe import (
 )
 from tilekit.aws.uploading import upload_files
 from tilekit.aws.waiting import poll
+from tilekit.aws.workspace import Workspace
 from tilekit.errors import InvalidArgument, LabelError, ServiceError, StorageError, TrainingFailed
 from tilekit.grid import Tiling
 from tilekit.ledger import Ledger
@@ -30,10 +32,6 @@ from tilekit.rekognition.pricing import PRICES, Prices, dollars, duration
 from tilekit.scales import Scales, tiling_from_json
 from tilekit.storage.local import storage_errors
 from tilekit.storage.s3 import S3Location
-
-if TYPE_CHECKING:
-    from tilekit.aws.model import Model
-    from tilekit.aws.project import RekognitionProject
 
 _SHOWN = 20
 _TO_UPLOAD = "TILEKIT_LOCAL_IMAGES"
@@ -69,7 +67,7 @@ class Training:
 
     def __init__(
         self,
-        project: RekognitionProject,
+        project: Workspace,
         train: Path,
         test: Path,
         *,
@@ -188,8 +186,6 @@ class Training:
             return None
         version_arn = found["ProjectVersionArn"]
         if found["Status"] == "TRAINING_FAILED" and retry_failed:
-            from tilekit.aws.model import delete_version
-
             self.project.note(f"removing the failed {self.version}")
             delete_version(self.project.service, arn, self.version, version_arn, self.project.polling)
             return None
@@ -279,8 +275,6 @@ class Training:
         )
         if found["Status"] == "TRAINING_FAILED":
             raise self.failure(found)
-        from tilekit.aws.model import Model
-
         model = Model.from_description(
             self.project.service,
             arn,

@@ -1,4 +1,9 @@
-"""The command line: a skin over the library, one file a group of commands, loaded when called."""
+"""The command line: a skin over the library, one file a group of commands, loaded when called.
+
+For people and scripts at a shell; nothing imports it. It alone prints, asks, reads the environment for options and
+chooses exit codes. It never computes what the library does not offer, and never shows a traceback for a mistake of the
+user's.
+"""
 
 from __future__ import annotations
 

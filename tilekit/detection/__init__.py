@@ -1,1 +1,6 @@
-"""Detectors run over scans: `detect_tiles`, `detect_whole`, and many scans to one file."""
+"""Detectors run over scans: `detect_tiles`, `detect_whole`, and many scans to one file.
+
+For users, `archive`, `bench`, `demo` and `cli`. It owns the order of tiles, how many are in flight and how their boxes
+become the page's; a detector owns its encoding and retries. It never starts or bills a model, and its results do not
+depend on the number of workers.
+"""

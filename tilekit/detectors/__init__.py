@@ -1,1 +1,6 @@
-"""The Detector protocol and the detectors that need no cloud."""
+"""The Detector protocol, and the detectors that need no cloud: a callable, an ONNX model.
+
+For `detection` and for users who bring a model of their own; the service's detectors are in `aws`. A detector turns
+tiles into boxes in the tile's frame. It never moves boxes to the page, never merges, and keeps no state between
+calls.
+"""

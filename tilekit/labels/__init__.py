@@ -1,1 +1,5 @@
-"""Label files: one module a format, and their checking."""
+"""Label files: every format people keep boxes in, read to and written from one `LabelSet`; checks, merges, statistics.
+
+For users and the rooms above. One module a format, found by content. It turns each file's own form of a box into base
+pixels and back. It never trains or uploads, never drops a label in silence, and asks `scans` only for a page's size.
+"""

@@ -1,1 +1,5 @@
-"""HTML report and page viewer."""
+"""The HTML report and page viewer: what was found, missed and invented, to look at in a browser without a server.
+
+For users, `demo` and `cli`. It draws from an evaluation and the scans it is about, into one folder that can be sent
+on. It never computes figures of its own, never fetches anything from the net, and never changes what it reports.
+"""

@@ -1,1 +1,6 @@
-"""Tiles: read, encode, write, join, name, index."""
+"""Tiles: read from a scan in one streaming pass, encoded, written, named, indexed, and joined again.
+
+For users and the rooms above. It asks `grid` where tiles are and `scans` for pixels, and bounds what is in flight in
+bytes. It never reads a row twice, never decides what is in a tile, and gives the same bytes for any number of
+workers.
+"""

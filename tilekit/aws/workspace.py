@@ -1,0 +1,95 @@
+"""What everything about one project shares: its name, its bucket, and the way to the service."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tilekit.aws.service import Service
+from tilekit.aws.waiting import Note, Polling, poll, silent
+from tilekit.rekognition.arns import check_bucket, check_name
+from tilekit.storage.s3 import Access, S3Location, S3Store
+
+
+class Workspace:
+    """A project's name and the bucket its data lives in; the arguments are `RekognitionProject`'s."""
+
+    def __init__(
+        self,
+        name: str,
+        bucket: str,
+        *,
+        prefix: str | None = None,
+        region: str | None = None,
+        profile: str | None = None,
+        endpoint_url: str | None = None,
+        session: Any = None,
+        polling: Polling | None = None,
+        note: Note | None = None,
+        service: Service | None = None,
+        store: S3Store | None = None,
+    ) -> None:
+        self.name = check_name(name, "project")
+        self.bucket = check_bucket(bucket)
+        self.root = S3Location(bucket, (prefix if prefix is not None else name).strip("/"))
+        access = Access(region, profile, endpoint_url, session)
+        self.service = service or Service(access, note=note or silent)
+        self.store = store or S3Store(self.service.access, connections=16)
+        self.polling = polling or Polling()
+        self.note = note or silent
+
+    @property
+    def output(self) -> S3Location:
+        """Where the service writes what it makes of a training."""
+        return self.root / "models"
+
+    def arn(self) -> str | None:
+        """The project's ARN, or None while there is no such project."""
+        found = self._describe()
+        return None if found is None else str(found["ProjectArn"])
+
+    def find_or_create(self) -> str:
+        """The project's ARN; makes the project if there is none, and waits until it can be used."""
+        while True:
+            found = self._describe()
+            if found is None:
+                self.note(f"making project {self.name}")
+                self.service.call(
+                    "CreateProject", self.name, expect=("ResourceInUseException",), ProjectName=self.name
+                )
+            found = poll(
+                self._describe,
+                lambda item: item is None or item["Status"] != "CREATING",
+                every=self.polling.dataset,
+                words=lambda item: (
+                    f"project {self.name} {item['Status'].lower() if item else 'not listed yet'}"
+                ),
+                note=silent,
+            )
+            if found is not None and found["Status"] == "CREATED":
+                return str(found["ProjectArn"])
+            if found is not None:
+                self.note(f"project {self.name} is being deleted; waiting to make it anew")
+                poll(
+                    self._describe,
+                    lambda item: item is None,
+                    every=self.polling.dataset,
+                    words=lambda item: "",
+                    note=silent,
+                )
+
+    def _describe(self) -> dict[str, Any] | None:
+        return describe_project(self.service, self.name)
+
+
+def describe_project(service: Service, name: str) -> dict[str, Any] | None:
+    """What the service says of a project, or None where there is none."""
+    for item in service.pages(
+        "DescribeProjects",
+        "ProjectDescriptions",
+        name,
+        ProjectNames=[name],
+        expect=("ResourceNotFoundException",),
+    ):
+        found: dict[str, Any] = item
+        return found
+    return None
