@@ -26,7 +26,7 @@ def ios(a, b):
 
 
 def nms(boxes, scores, class_ids=None, threshold=0.5, metric="iou"):
-    overlap = iou if metric == "iou" else ios
+    overlap = {"iou": iou, "ios": ios, "giou": giou, "diou": diou}[metric]
     order = sorted(range(len(boxes)), key=lambda i: -scores[i])
     kept = []
     for i in order:
@@ -67,6 +67,13 @@ def giou(a, b):
     hull = (max(a[2], b[2]) - min(a[0], b[0])) * (max(a[3], b[3]) - min(a[1], b[1]))
     union = area(a) + area(b) - intersection(a, b)
     return iou(a, b) - ((hull - union) / hull if hull > 0 else 0.0)
+
+
+def diou(a, b):
+    wide, high = max(a[2], b[2]) - min(a[0], b[0]), max(a[3], b[3]) - min(a[1], b[1])
+    across, down = (a[0] + a[2] - b[0] - b[2]) / 2, (a[1] + a[3] - b[1] - b[3]) / 2
+    diagonal = wide * wide + high * high
+    return iou(a, b) - ((across * across + down * down) / diagonal if diagonal > 0 else 0.0)
 
 
 def soft_nms(boxes, scores, class_ids, threshold, method, sigma, floor):

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOME = {
+    "diou": "tilekit.boxes.overlap",
+    "EvaluationRules": "tilekit.evaluation.rules",
     "Polygons": "tilekit.boxes.shapes.polygons",
     "OrientedBoxes": "tilekit.boxes.shapes.oriented",
     "Masks": "tilekit.boxes.shapes.masks",
@@ -31,7 +33,7 @@ _HOME = {
     "Fused": "tilekit.boxes.fusion",
     "LabelSet": "tilekit.labels.label_set",
     "LabelsDetector": "tilekit.aws.labels_detector",
-    "Matches": "tilekit.boxes.matching",
+    "Matches": "tilekit.evaluation.matching",
     "MergePolicy": "tilekit.boxes.merging",
     "MergedLabels": "tilekit.boxes.merging",
     "Model": "tilekit.aws.model",
@@ -76,7 +78,7 @@ _HOME = {
     "join_tiles": "tilekit.tiles.joining",
     "label_stats": "tilekit.labels.stats",
     "labeling_job": "tilekit.labels.jobs",
-    "match": "tilekit.boxes.matching",
+    "match": "tilekit.evaluation.matching",
     "merge": "tilekit.boxes.merging",
     "merge_labels": "tilekit.labels.merging",
     "merge_with_labels": "tilekit.boxes.merging",
@@ -135,13 +137,12 @@ if TYPE_CHECKING:
     from tilekit.boxes.fusion import nmm as nmm
     from tilekit.boxes.fusion import soft_nms as soft_nms
     from tilekit.boxes.fusion import wbf as wbf
-    from tilekit.boxes.matching import Matches as Matches
-    from tilekit.boxes.matching import match as match
     from tilekit.boxes.merging import MergedLabels as MergedLabels
     from tilekit.boxes.merging import MergePolicy as MergePolicy
     from tilekit.boxes.merging import StreamingMerge as StreamingMerge
     from tilekit.boxes.merging import merge as merge
     from tilekit.boxes.merging import merge_with_labels as merge_with_labels
+    from tilekit.boxes.overlap import diou as diou
     from tilekit.boxes.overlap import giou as giou
     from tilekit.boxes.overlap import ios as ios
     from tilekit.boxes.overlap import iou as iou
@@ -172,8 +173,11 @@ if TYPE_CHECKING:
     from tilekit.evaluation.comparison import Comparison as Comparison
     from tilekit.evaluation.comparison import compare as compare
     from tilekit.evaluation.evaluating import evaluate as evaluate
+    from tilekit.evaluation.matching import Matches as Matches
+    from tilekit.evaluation.matching import match as match
     from tilekit.evaluation.result import Evaluation as Evaluation
     from tilekit.evaluation.result import read_evaluation as read_evaluation
+    from tilekit.evaluation.rules import EvaluationRules as EvaluationRules
     from tilekit.evaluation.service_tables import service_tables as service_tables
     from tilekit.evaluation.thresholds import fit_thresholds as fit_thresholds
     from tilekit.grid import TileGrid as TileGrid

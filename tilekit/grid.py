@@ -398,6 +398,22 @@ class TileGrid(Sequence[Window]):
         out[:, :, 3] = self.lines.stops()[:, None]
         return out.reshape(-1, 4)
 
+    def margins(self, scan_boxes: ArrayLike) -> NDArray[np.float64]:
+        """(n,) how many base px each box is away from being cut, in the tile that shows it best.
+
+        Below 0 where no tile shows it whole, infinite where no tile edge lies inside the scan.
+        """
+        boxes = self.to_reduced(scan_boxes)
+        best = np.full(len(boxes), np.inf)
+        for axis, place in ((self.columns, 0), (self.lines, 1)):
+            along = np.full(len(boxes), -np.inf)
+            for start, stop in zip(axis.starts().tolist(), axis.stops().tolist(), strict=True):
+                before = boxes[:, place] - start if start > 0 else np.inf
+                after = stop - boxes[:, place + 2] if stop < axis.size else np.inf
+                along = np.maximum(along, np.minimum(before, after))
+            best = np.minimum(best, along / self.scale_xy[place])
+        return best
+
     def to_reduced(self, scan_boxes: ArrayLike) -> NDArray[np.float64]:
         """Boxes (n, 4) from base pixels to the reduced scan; a copy, unchanged values at scale 1."""
         return self._stretched(scan_boxes, self.width / self.base_width, self.height / self.base_height)

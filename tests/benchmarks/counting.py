@@ -18,11 +18,11 @@ from tilekit.boxes import kernels
 from tilekit.boxes.annotations import Annotations
 from tilekit.boxes.detections import Detections
 from tilekit.boxes.fusion import soft_nms, wbf
-from tilekit.boxes.matching import match
 from tilekit.boxes.merging import merge
 from tilekit.boxes.overlap import pairs
 from tilekit.boxes.remap import remap_to_tiles
 from tilekit.boxes.suppression import nms
+from tilekit.evaluation.matching import match
 from tilekit.grid import Tiling
 
 FOLDER = str(Path(next(iter(kernels.__path__))).resolve())

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests import naive
@@ -36,7 +36,7 @@ def test_nmm_equals_its_slow_twin(data, boxes, threshold, metric):
     count=st.integers(1, 120),
     models=st.integers(1, 4),
     threshold=st.sampled_from([0.2, 0.55, 0.8]),
-    conf=st.sampled_from(["avg", "max"]),
+    conf=st.sampled_from(["avg", "max", "box_and_model_avg", "absent_model_aware_avg"]),
     overflow=st.booleans(),
     spread=st.sampled_from([3.0, 30.0]),
 )
@@ -47,6 +47,7 @@ def test_wbf_equals_ensemble_boxes(seed, count, models, threshold, conf, overflo
     truth = rng.uniform(0, 0.7, (count // 3 + 1, 2))
     corner = truth[rng.integers(0, len(truth), count)] + rng.normal(size=(count, 2)) / 1000 * spread
     boxes = np.concatenate([corner, corner + rng.uniform(0.1, 0.12, (count, 2))], 1).clip(0, 1)
+    assume((boxes[:, 2:] > boxes[:, :2]).all())  # ensemble-boxes leaves out what has no area
     scores, labels = rng.uniform(0.01, 1, count), rng.integers(0, 3, count)
     which = rng.integers(0, models, count)
     weights = rng.uniform(0.5, 3, models)
@@ -67,6 +68,12 @@ def test_wbf_equals_ensemble_boxes(seed, count, models, threshold, conf, overflo
     mine, theirs = (part[np.lexsort(part.T[::-1].round(4))] for part in (mine, theirs))
     np.testing.assert_allclose(mine, theirs, atol=1e-4)
     assert (made.target >= 0).tolist() == (scores >= 0.1).tolist()
+
+
+def test_a_box_without_area_stays_alone_where_ensemble_boxes_leaves_it_out():
+    """Seed 204158 of the property: a box clipped to a line; both are right by their own word."""
+    made = wbf([[0, 0.5, 0, 0.6], [0, 0.5, 0.1, 0.6]], [0.9, 0.8])
+    assert made.boxes.tolist() == [[0, 0.5, 0, 0.6], [0, 0.5, 0.1, 0.6]]
 
 
 def test_nothing_fuses_to_nothing():

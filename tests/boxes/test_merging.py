@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests import naive
 from tests.boxes.scenes import detect, scene
-from tilekit.boxes import engine, merging
+from tilekit.boxes import deciding, merging
 from tilekit.boxes.detections import Detections
 from tilekit.boxes.merging import MergePolicy, StreamingMerge, merge, merge_with_labels
 from tilekit.errors import InvalidArgument
@@ -229,21 +229,10 @@ def test_the_quick_way_equals_the_greedy_kernel(seed, layout, open_):
     grid = Tiling(150, 0.3).grid(600, 500)
     policy = MergePolicy()
     pieces = merging._pieces(found(grid, truth, labels, seed), grid, policy, 0)
-    unsettled = (pieces.boxes[:, 3] > 250).astype(np.uint8) if open_ else np.zeros(len(pieces), np.uint8)
-    cut = (pieces.edges != 0).astype(np.uint8)
-    quick = merging._along_pairs(pieces, 0.5, 4.0, pieces.labels, cut, unsettled)
-    order = merging._best_first(pieces, cut)
-    greedy, _ = engine.greedy(
-        pieces.boxes,
-        order,
-        pieces.labels,
-        2,
-        0.5,
-        tiles=pieces.tiles,
-        cut=cut,
-        unsettled=unsettled,
-        slack=4.0,
-    )
+    marks = deciding._marks(pieces, pieces.boxes[:, 3] > 250 if open_ else None)
+    judged = deciding._judged(pieces, policy, marks)
+    quick = None if judged is None else deciding._settled(judged, marks)
+    greedy, _ = deciding._greedy(pieces, policy, marks, best=False)
     assert quick is None or np.array_equal(quick, greedy)
 
 

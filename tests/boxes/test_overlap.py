@@ -6,15 +6,15 @@ from hypothesis import given
 
 from tests import naive
 from tests.boxes.strategies import box_arrays, thresholds
-from tilekit.boxes.overlap import giou, ios, iou, pairs
+from tilekit.boxes.overlap import diou, giou, ios, iou, pairs
 from tilekit.errors import InvalidArgument
 
 
 @given(box_arrays(max_size=15), box_arrays(max_size=15))
 def test_matrices_equal_their_slow_twins(one, other):
-    for fast, slow in ((iou, naive.iou), (ios, naive.ios), (giou, naive.giou)):
+    for fast, slow in ((iou, naive.iou), (ios, naive.ios), (giou, naive.giou), (diou, naive.diou)):
         expected = np.array([[slow(a, b) for b in other] for a in one]).reshape(len(one), len(other))
-        np.testing.assert_allclose(fast(one, other), expected, rtol=1e-12)
+        np.testing.assert_allclose(fast(one, other), expected, rtol=1e-12, atol=1e-15)
 
 
 @given(box_arrays(), thresholds)

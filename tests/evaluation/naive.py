@@ -45,7 +45,7 @@ def match_page(truth, found, criterion, carried):
                 continue
             fit = iou(box, truth.boxes[j])
             good = centered(box, truth.boxes[j]) if criterion == "center" else fit >= criterion
-            if good and fit > best_fit:
+            if good and fit >= best_fit:
                 best, best_fit = j, fit
         if best is not None:
             taken.add(best)

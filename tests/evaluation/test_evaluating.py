@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from tests.evaluation import naive
 from tilekit.boxes.annotations import Annotations
 from tilekit.boxes.detections import Detections
-from tilekit.boxes.matching import match
 from tilekit.errors import EvaluationError, InvalidArgument, LabelError
 from tilekit.evaluation.evaluating import evaluate
-from tilekit.evaluation.matching import FREE, IGNORED, find_overlaps, match_pages
+from tilekit.evaluation.matching import FREE, IGNORED, find_overlaps, match, match_pages
 from tilekit.evaluation.metrics import curve
 from tilekit.evaluation.pages import flatten
 from tilekit.evaluation.result import read_evaluation
+from tilekit.evaluation.rules import EvaluationRules
 from tilekit.evaluation.thresholds import fit_thresholds
 from tilekit.labels.predictions import PageDetections, PredictionSet
 from tilekit.pages import PageKey
@@ -164,10 +164,10 @@ def test_pages_without_a_partner():
     found = {A: finds([0, 0, 5, 5], scores=[0.9])}
     with pytest.raises(EvaluationError, match=r"b\.png"):
         evaluate(truth, found)
-    assert evaluate(truth, found, missing="empty").micro.fn == 1
-    assert evaluate(truth, found, missing="skip").micro.fn == 0
+    assert evaluate(truth, found, rules=EvaluationRules(missing="empty")).micro.fn == 1
+    assert evaluate(truth, found, rules=EvaluationRules(missing="skip")).micro.fn == 0
     with pytest.raises(EvaluationError, match="no page in common"):
-        evaluate(truth, {PageKey("c.png"): found[A]}, missing="skip")
+        evaluate(truth, {PageKey("c.png"): found[A]}, rules=EvaluationRules(missing="skip"))
     extra = evaluate({A: truth[A]}, {**found, B: found[A]})
     assert any("no truth" in note for note in extra.notes)
 
@@ -225,10 +225,10 @@ def test_groups_by_size_and_cut():
 def test_only_some_labels():
     truth = {A: marks([0, 0, 10, 10], [20, 0, 30, 10], names=("x", "y"), ids=[0, 1])}
     found = {A: finds([0, 0, 10, 10], scores=[0.9])}
-    assert evaluate(truth, found, labels=["x"]).names == ("x",)
-    assert evaluate(truth, found, labels=["x"]).micro.fn == 0
+    assert evaluate(truth, found, rules=EvaluationRules(labels=["x"])).names == ("x",)
+    assert evaluate(truth, found, rules=EvaluationRules(labels=["x"])).micro.fn == 0
     with pytest.raises(EvaluationError, match="'z'"):
-        evaluate(truth, found, labels=["z"])
+        evaluate(truth, found, rules=EvaluationRules(labels=["z"]))
 
 
 def test_saved_and_read_back(tmp_path):

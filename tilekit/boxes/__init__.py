@@ -1,6 +1,5 @@
-"""Boxes: structs of arrays, and what is done with them: remap, overlap, suppress, fuse, merge, match.
+"""Boxes and the shapes beside them, as arrays: carried to tiles and back, measured, suppressed, fused, merged.
 
-For every room above, and for users who have boxes of their own. It works with numpy arrays alone, checks them once on
-entry, and hands the loops to `boxes.kernels`. It never opens a file or a scan, never looks at a pixel, and gives the
-same answer in whatever order boxes or tiles arrive.
+Everything above `grid` may use it; it knows geometry, scores and class ids, never files, pixels, detectors or figures.
+`kernels` holds compiled loops on bare arrays, `shapes` the columns of polygons, oriented boxes, masks and keypoints.
 """

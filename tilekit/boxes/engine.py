@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,44 +77,37 @@ def size_groups(
 def greedy(
     boxes: NDArray[np.float64],
     order: NDArray[np.int32],
-    labels: NDArray[np.int64],
+    keys: NDArray[np.int64],
     metric: int,
     threshold: float,
     *,
-    tiles: NDArray[np.int64] | None = None,
-    cut: NDArray[np.uint8] | None = None,
-    unsettled: NDArray[np.uint8] | None = None,
+    marks: NDArray[np.uint8] | None = None,
     slack: float = 0.0,
     best: bool = False,
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Run the greedy kernel: state of each box and the place of what removed it (below 0: nothing),
-    with `best` the best such box."""
+    with `best` the best such box. `keys`: label, or (n, 2) label and tile; `marks` (n, 3): cut and unsettled in the
+    last two columns."""
     from tilekit.boxes.kernels import greedy as kernel
 
     count = len(boxes)
     state, winner = np.empty(count, np.uint8), np.empty(count, np.int64)
     if count == 0:
         return state, winner
+    traits = np.zeros((count, 3), np.uint8) if marks is None else marks.copy()
+    cut = None if marks is None else np.ascontiguousarray(marks[:, 1])
     groups = size_groups(boxes, cut, _NEAR_OCTAVES if metric == 0 and threshold >= 0.25 else _OCTAVES)
-    none: Any = np.zeros(count, np.uint8) if cut is None or unsettled is None else None
+    traits[:, 0] = groups.of
     grain = max(float(np.abs(boxes).max()) * 4e-15, 1e-150)
     kernel.suppress(
         boxes,
         order,
-        labels,
-        labels if tiles is None else tiles,
-        groups.of,
-        none if cut is None else cut,
-        none if unsettled is None else unsettled,
+        np.column_stack([keys, keys]) if keys.ndim == 1 else keys,
+        traits,
         groups.extents,
-        metric,
-        threshold,
-        slack,
-        grain,
-        int(best),
+        np.array([metric, threshold, slack, grain, best], np.float64),
         np.empty(1 << max(4, (count - 1).bit_length()), np.int32),
-        np.empty(count, np.int32),
-        np.empty(count, np.int32),
+        np.empty((2, count), np.int32),
         np.empty(2 * len(groups.extents), np.int64),
         state,
         winner,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from tilekit.boxes import checks, engine, overlap
 from tilekit.boxes.suppression import METRICS, Metric
 from tilekit.errors import InvalidArgument
+
+Conf = Literal["avg", "max", "box_and_model_avg", "absent_model_aware_avg"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,7 +110,7 @@ def wbf(
     weights: ArrayLike | None = None,
     threshold: float = 0.55,
     score_floor: float = 0.0,
-    conf: Literal["avg", "max"] = "avg",
+    conf: Conf = "avg",
     allow_overflow: bool = False,
 ) -> Fused:
     """Weighted box fusion (Solovyev et al., 2021) of one or several models' boxes, per class.
@@ -117,15 +119,17 @@ def wbf(
     1). Best first, a box joins the cluster whose mean box it overlaps most, above `threshold`, or opens one;
     the mean is weighted by score * weight. The score is the mean ("avg") or greatest ("max") of score *
     weight; "avg" is scaled by members / sum of weights, counting at most as many members as models unless
-    `allow_overflow`; "max" is divided by the greatest weight. This is the arithmetic of ensemble-boxes.
+    `allow_overflow`; "max" is divided by the greatest weight. "box_and_model_avg" is the mean weighted by model, times
+    the share of the weights whose models are in the cluster; "absent_model_aware_avg" counts absent models as scores of
+    0. This is the arithmetic of ensemble-boxes, but for boxes without area: it leaves them out, here each stays alone.
     """
     checked, values, labels = _checked(boxes, scores, class_ids, False)
     count = len(checked)
     which = np.zeros(count, np.int64) if models is None else checks.indices(models, count, "models")
     heavy = _weights(weights, int(which.max(initial=0)) + 1)
     limit, floor = checks.ratio(threshold, "threshold"), checks.ratio(score_floor, "score_floor")
-    if conf not in ("avg", "max"):
-        raise InvalidArgument(f"conf={conf!r} is unknown; choose avg or max")
+    if conf not in get_args(Conf):
+        raise InvalidArgument(f"conf={conf!r} is unknown; choose {', '.join(get_args(Conf))}")
     from tilekit.boxes.kernels import fusing
 
     weighted = values * heavy[which]
@@ -134,13 +138,23 @@ def wbf(
     fused, total = np.empty((count, 4)), np.empty(count)
     members, target = np.zeros(count, np.int64), np.empty(count, np.int64)
     heads = np.empty(1 << max(4, (count - 1).bit_length()), np.int64)
-    links, slots = np.empty(count, np.int64), np.empty(2 * count, np.int64)
+    links = np.empty((3, count), np.int64)
     clusters = fusing.fuse(
-        checked, weighted, order, labels, limit, fused, np.empty((count, 4)), total, heads, links, slots,
-        members, target,
+        checked, weighted, order, labels, limit, fused, np.empty((count, 4)), total, heads, links, members, target,
     )  # fmt: skip
     members, rows = members[:clusters], target[order]
-    if conf == "avg":
+    if conf.endswith("_avg"):
+        sums, held = (
+            np.bincount(rows, weighted[order], clusters),
+            np.bincount(rows, heavy[which[order]], clusters),
+        )
+        pairs = np.unique(rows * len(heavy) + which[order])
+        present = np.bincount(pairs // len(heavy), heavy[pairs % len(heavy)], clusters)
+        if conf == "box_and_model_avg":
+            made = sums / held * present / heavy.sum()
+        else:
+            made = sums / (held + heavy.sum() - present)
+    elif conf == "avg":
         sums = np.bincount(rows, weighted[order], minlength=clusters)
         counted = members if allow_overflow else np.minimum(members, len(heavy))
         made = sums / members * counted / heavy.sum()

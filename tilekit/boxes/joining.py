@@ -12,6 +12,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from tilekit.boxes.shapes import Shapes, column
+from tilekit.boxes.shapes.uniting import united
 from tilekit.grid import TileGrid
 
 LEFT, TOP, RIGHT, BOTTOM = 1, 2, 4, 8
@@ -27,7 +29,7 @@ class Pieces:
 
     `boxes` (n, 4); `scores`, `labels` (n,); `tiles` (n,): where the first piece was found; `edges` (n,) uint8:
     sides that a tile edge inside the scan touches; `sequence` (n,): place in merge order; `rows` (n,): row of
-    tiles of the last piece; `tails` (n, 4): the box in that row alone.
+    tiles of the last piece; `tails` (n, 4): the box in that row alone; `shapes`: those on the scan, or None.
     """
 
     boxes: NDArray[np.float64]
@@ -38,22 +40,26 @@ class Pieces:
     sequence: NDArray[np.int64]
     rows: NDArray[np.int64]
     tails: NDArray[np.float64]
+    shapes: Shapes | None = None
 
     def __len__(self) -> int:
         return len(self.boxes)
 
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Pieces:
         """Some rows."""
-        return Pieces(*(getattr(self, field.name)[rows] for field in fields(self)))
+        taken = {name: getattr(self, name)[rows] for name in _ARRAYS}
+        return Pieces(**taken, shapes=None if self.shapes is None else self.shapes[rows])
 
     @staticmethod
     def concat(one: Pieces, other: Pieces) -> Pieces:
         """The rows of one, then of the other."""
         if not len(one):
             return other
-        return Pieces(
-            *(np.concatenate([getattr(one, f.name), getattr(other, f.name)]) for f in fields(Pieces))
-        )
+        both = {name: np.concatenate([getattr(one, name), getattr(other, name)]) for name in _ARRAYS}
+        return Pieces(**both, shapes=column.unite([(one.shapes, one.boxes), (other.shapes, other.boxes)]))
+
+
+_ARRAYS = tuple(field.name for field in fields(Pieces) if field.name != "shapes")
 
 
 def spans_below(pieces: Pieces, grid: TileGrid, tolerance: float) -> NDArray[np.bool_]:
@@ -84,7 +90,7 @@ def join_across(
     near = ((pieces.edges & RIGHT) != 0) & (pieces.boxes[:, 0] < starts[cols] + tolerance)
     far = ((pieces.edges & LEFT) != 0) & (pieces.boxes[:, 2] > stops[cols] - tolerance)
     labels = np.zeros_like(pieces.labels) if any_label else pieces.labels
-    return _join(pieces, labels, np.flatnonzero(near), np.flatnonzero(far), 1, (RIGHT, LEFT), links)
+    return _join(pieces, labels, np.flatnonzero(near), np.flatnonzero(far), grid, (RIGHT, LEFT), links)
 
 
 def join_down(
@@ -101,7 +107,7 @@ def join_down(
         far &= pieces.rows == row
     near = np.flatnonzero(spans_below(pieces, grid, tolerance))
     labels = np.zeros_like(pieces.labels) if any_label else pieces.labels
-    return _join(pieces, labels, near, np.flatnonzero(far), grid.cols, (BOTTOM, TOP), links)
+    return _join(pieces, labels, near, np.flatnonzero(far), grid, (BOTTOM, TOP), links)
 
 
 def _join(
@@ -109,27 +115,31 @@ def _join(
     labels: NDArray[np.int64],
     near: NDArray[np.int64],
     far: NDArray[np.int64],
-    step: int,
+    grid: TileGrid,
     seam: tuple[int, int],
     links: Links | None,
 ) -> Pieces:
-    """Join near to far pieces that lie `step` tiles on and agree along the seam."""
+    """Join near to far pieces that lie one tile on and agree along the seam; shapes must agree in the strip the tiles share."""
     if not len(near) or not len(far):
         return pieces
     from tilekit.boxes.kernels import seams
 
     down = seam[0] == BOTTOM
+    step = grid.cols if down else 1
     along = slice(0, 3, 2) if down else slice(1, 4, 2)
-    reached = pieces.rows * step + pieces.tiles % step if down else pieces.tiles
+    reached = pieces.tiles
+    if down:  # what runs askew goes on below in another column of tiles; its shape says where
+        reached = pieces.rows * step + (0 if _shaped(pieces) else pieces.tiles % step)
     near = near[np.argsort(reached[near], kind="stable")]
     far = far[np.argsort(reached[far], kind="stable")]
     forth, back = np.empty(len(near), np.int64), np.empty(len(far), np.int64)
+    ends, others = _in_strips(pieces, near, 0, grid, down), _in_strips(pieces, far, 1, grid, down)
     seams.pair_up(
         reached[near] + step,
-        np.ascontiguousarray(pieces.tails[near, along]),
+        np.ascontiguousarray(ends[:, along]),
         labels[near],
         reached[far],
-        np.ascontiguousarray(pieces.tails[far, along]),
+        np.ascontiguousarray(others[:, along]),
         labels[far],
         _AGREE,
         forth,
@@ -137,6 +147,31 @@ def _join(
     )
     linked = forth >= 0
     return _fold(pieces, near[linked], far[forth[linked]], seam, links)
+
+
+def _shaped(pieces: Pieces) -> bool:
+    return pieces.shapes is not None and pieces.shapes.kind != "keypoints"
+
+
+def _in_strips(
+    pieces: Pieces, rows: NDArray[np.int64], before: int, grid: TileGrid, down: bool
+) -> NDArray[np.float64]:
+    """The boxes that must agree: a piece's own, or what the strip that its tile shares with the next
+    (the one `before` it) shows of its shape.
+
+    A thing that crosses a border askew is in two tiles at two heights; only where both tiles see it can they agree.
+    """
+    shapes = pieces.shapes
+    if shapes is None or not _shaped(pieces):
+        return pieces.tails[rows]
+    axis = grid.lines if down else grid.columns
+    starts, stops = np.append(axis.starts()[1:], axis.size), axis.stops()
+    seam = (pieces.rows if down else pieces.tiles % grid.cols)[rows] - before
+    strips = np.tile([-1e9, -1e9, 1e9, 1e9], (len(rows), 1))
+    strips[:, 1 if down else 0], strips[:, 3 if down else 2] = starts[seam] - 1.0, stops[seam] + 1.0
+    part = shapes[rows] if shapes.kind != "oriented" else shapes[rows].to_polygons()
+    shown = part.clipped(strips)
+    return np.where(shown.given[:, None], shown.boxes, pieces.tails[rows])
 
 
 def _fold(
@@ -166,4 +201,6 @@ def _fold(
             out.tails[head] = out.boxes[head]
     if links is not None:
         links.append((pieces.sequence, pieces.sequence[root]))
+    if pieces.shapes is not None:
+        out.shapes = united(pieces.shapes, root)
     return out.take(root == np.arange(len(pieces)))

@@ -7,16 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tilekit.boxes import checks, engine, joining, overlap
+from tilekit.boxes import checks, deciding, engine, joining
 from tilekit.boxes.detections import Detections
 from tilekit.boxes.joining import Pieces
-from tilekit.boxes.remap import tile_places
+from tilekit.boxes.remap import shapes_to_base, tile_places
+from tilekit.boxes.shapes import Shapes
 from tilekit.errors import InvalidArgument
 from tilekit.grid import TileGrid
 
-_MERGE_METRIC = 2
-_PAIRS = 6  # touching pairs and comparisons a box, beyond which the greedy kernel is better
-_COMPARISONS = 64
 _COARSE = 2**20  # steps of x0 in the first sort
 
 
@@ -57,13 +55,15 @@ def merge(detections: Detections, grid: TileGrid, policy: MergePolicy | None = N
     its edges agree within twice the tolerance; a cut box also to one that contains it. Exactly one box per object is left where
     the overlap is at least the largest object + 2 * (tolerance + jitter) and jitter <= tolerance.
 
+    With shapes (all but keypoints) pairs are judged by the area that the shapes share, not their boxes, and the shapes
+    of joined pieces are united (oriented boxes: the smallest one around the pieces).
+
     Gives boxes in base pixels, in grid order, with `tile_index` (where the box, or its first piece, was
     found) and `cut` (still open at a tile edge).
     """
     policy = MergePolicy() if policy is None else policy
     pieces = _joined(_pieces(detections, grid, policy, 0), grid, policy)
-    state = _decide(pieces, policy, np.zeros(len(pieces), np.uint8))
-    return _result(pieces, state == 1, grid, detections.names)
+    return _result(pieces, deciding.decide(pieces, policy) == deciding.KEPT, grid, detections.names)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,20 +107,8 @@ def merge_with_labels(
     found = _pieces(detections, grid, policy, 0)
     links: joining.Links = []
     pieces = _joined(found, grid, policy, links)
-    cut = (pieces.edges != 0).view(np.uint8)
-    state, winner = engine.greedy(
-        pieces.boxes,
-        _best_first(pieces, cut),
-        np.zeros(len(pieces), np.int64),
-        _MERGE_METRIC,
-        policy.threshold,
-        tiles=pieces.tiles,
-        cut=cut,
-        unsettled=np.zeros(len(pieces), np.uint8),
-        slack=2 * policy.tolerance,
-        best=True,
-    )
-    chosen = state == 1
+    state, winner = deciding.decide_owners(pieces, policy)
+    chosen = state == deciding.KEPT
     owner = np.arange(len(found))
     for before, after in links:
         became = np.arange(len(found))
@@ -213,8 +201,7 @@ class StreamingMerge:
         if self._policy.join and np.isfinite(horizon) and len(pool):
             growing = joining.spans_below(pool, self._grid, self._policy.tolerance) & (pool.rows == self._row)
             horizon = float(pool.boxes[growing, 1].min(initial=horizon))
-        unsettled = (pool.boxes[:, 3] + slack > horizon).astype(np.uint8)
-        state = _decide(pool, self._policy, unsettled)
+        state = deciding.decide(pool, self._policy, pool.boxes[:, 3] + slack > horizon)
         waiting = state == 2
         ready = (state == 1) & (pool.sequence > self._given)
         ready &= pool.sequence < pool.sequence[waiting].min(initial=np.iinfo(np.int64).max)
@@ -272,7 +259,15 @@ def _pieces(
         first + np.arange(len(boxes)),
         tiles // grid.cols,
         boxes,
+        None if detections.shapes is None else _on_scan(detections.shapes[order], tiles, grid),
     )
+
+
+def _on_scan(shapes: Shapes, tiles: NDArray[np.int64], grid: TileGrid) -> Shapes:
+    """Tile-frame shapes on the reduced scan, clipped to their tiles as their boxes are."""
+    windows = grid.windows()[tiles].astype(np.float64)
+    windows[:, 2:] = np.minimum(windows[:, 2:], [grid.width, grid.height])
+    return shapes.moved(windows[:, 0], windows[:, 1]).clipped(windows)
 
 
 def _joined(
@@ -283,67 +278,6 @@ def _joined(
         pieces = joining.join_across(pieces, grid, policy.tolerance, policy.class_agnostic, links)
         pieces = joining.join_down(pieces, grid, policy.tolerance, policy.class_agnostic, links=links)
     return pieces
-
-
-def _ranks(pieces: Pieces, cut: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """What decides among whole pieces, the score, and among cut ones, the area: the larger shows more."""
-    boxes = pieces.boxes
-    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    return np.where(cut, areas, pieces.scores)
-
-
-def _best_first(pieces: Pieces, cut: NDArray[np.uint8]) -> NDArray[np.int32]:
-    """Places of whole pieces by falling score, then of cut ones by falling area."""
-    order = engine.descending(_ranks(pieces, cut))
-    return np.concatenate([order[cut[order] == 0], order[cut[order] == 1]])
-
-
-def _decide(pieces: Pieces, policy: MergePolicy, unsettled: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """State of each piece: 0 dropped, 1 kept, 2 not yet known."""
-    cut = (pieces.edges != 0).view(np.uint8)
-    labels = np.zeros(len(pieces), np.int64) if policy.class_agnostic else pieces.labels
-    slack = 2 * policy.tolerance
-    state = _along_pairs(pieces, policy.threshold, slack, labels, cut, unsettled)
-    if state is not None:
-        return state
-    state, _ = engine.greedy(
-        pieces.boxes,
-        _best_first(pieces, cut),
-        labels,
-        _MERGE_METRIC,
-        policy.threshold,
-        tiles=pieces.tiles,
-        cut=cut,
-        unsettled=unsettled,
-        slack=slack,
-    )
-    return state
-
-
-def _along_pairs(
-    pieces: Pieces,
-    threshold: float,
-    slack: float,
-    labels: NDArray[np.int64],
-    cut: NDArray[np.uint8],
-    unsettled: NDArray[np.uint8],
-) -> NDArray[np.uint8] | None:
-    """What the greedy kernel decides, from the pairs that touch; None where there are too many of them."""
-    count = len(pieces)
-    wide = pieces.boxes + np.array([-1, -1, 1, 1]) * (slack / 2 + 1e-6)
-    room = _PAIRS * count + 256
-    pairs, found = overlap.listed_within(wide, 0.0, room, _COMPARISONS * count + 4096, room)
-    if not 0 <= found <= room:
-        return None
-    from tilekit.boxes.kernels import settling
-
-    first, better = np.empty(count + 2, np.int32), np.empty(found, np.int32)
-    stack, reached, state = np.empty(count, np.int32), np.empty(count, np.int32), np.empty(count, np.uint8)
-    settling.settle(
-        pieces.boxes, _ranks(pieces, cut), labels, pieces.tiles, cut, threshold, slack, pairs, unsettled.copy(),
-        first, better, stack, reached, state,
-    )  # fmt: skip
-    return state
 
 
 def _merge_order(
@@ -382,4 +316,5 @@ def _result(pieces: Pieces, chosen: NDArray[np.bool_], grid: TileGrid, names: tu
         names,
         np.take(pieces.tiles, rows),
         np.take(pieces.edges, rows) != 0,
+        None if pieces.shapes is None else shapes_to_base(pieces.shapes[rows], grid),
     )

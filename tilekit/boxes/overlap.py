@@ -9,6 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tilekit.boxes import checks
+from tilekit.boxes.shapes import OrientedBoxes, Shapes
+from tilekit.boxes.shapes.overlap import Measure
+from tilekit.errors import InvalidArgument
 
 _new = np.empty
 
@@ -21,19 +24,24 @@ class Pairs(NamedTuple):
     overlap: NDArray[np.float64]
 
 
-def iou(boxes: ArrayLike, others: ArrayLike) -> NDArray[np.float64]:
-    """Intersection over union of each box (n, 4) with each other (m, 4): (n, m) float64, 0 where none."""
+def iou(boxes: ArrayLike | Shapes, others: ArrayLike | Shapes) -> NDArray[np.float64]:
+    """Intersection over union of each box (n, 4) with each other (m, 4), or of shapes: (n, m) float64, 0 where none."""
     return _matrix(boxes, others, 0)
 
 
-def ios(boxes: ArrayLike, others: ArrayLike) -> NDArray[np.float64]:
-    """Intersection over the smaller area: (n, m) float64, 0 where there is none."""
+def ios(boxes: ArrayLike | Shapes, others: ArrayLike | Shapes) -> NDArray[np.float64]:
+    """Intersection over the smaller area, of boxes or of shapes: (n, m) float64, 0 where there is none."""
     return _matrix(boxes, others, 1)
 
 
 def giou(boxes: ArrayLike, others: ArrayLike) -> NDArray[np.float64]:
     """Generalized IoU, -1..1: IoU less the empty share of the hull (Rezatofighi et al., CVPR 2019): (n, m)."""
     return _matrix(boxes, others, 2)
+
+
+def diou(boxes: ArrayLike, others: ArrayLike) -> NDArray[np.float64]:
+    """IoU less the squared distance of centers over the hull's diagonal squared (Zheng et al., AAAI 2020): (n, m)."""
+    return _matrix(boxes, others, 3)
 
 
 def pairs(boxes: ArrayLike, threshold: float = 0.5) -> Pairs:
@@ -119,10 +127,48 @@ def aligned_iou(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray
     return out
 
 
-def _matrix(boxes: ArrayLike, others: ArrayLike, kind: int) -> NDArray[np.float64]:
+def aligned_further(one: NDArray[np.float64], other: NDArray[np.float64], kind: str) -> NDArray[np.float64]:
+    """GIoU or DIoU row by row of (n, 4) and (n, 4)."""
+    shared = aligned_iou(one, other)
+    low, high = np.minimum(one[:, :2], other[:, :2]), np.maximum(one[:, 2:], other[:, 2:])
+    sides = high - low
+    if kind == "diou":
+        apart = ((one[:, :2] + one[:, 2:] - other[:, :2] - other[:, 2:]) / 2) ** 2
+        whole = (sides**2).sum(axis=1)
+        lost = np.divide(apart.sum(axis=1), whole, out=np.zeros(len(one)), where=whole > 0)
+    else:
+        hull = sides[:, 0] * sides[:, 1]
+        inner = np.minimum(one[:, 2:], other[:, 2:]) - np.maximum(one[:, :2], other[:, :2])
+        both = np.maximum(inner[:, 0], 0) * np.maximum(inner[:, 1], 0)
+        areas = np.prod(one[:, 2:] - one[:, :2], axis=1) + np.prod(other[:, 2:] - other[:, :2], axis=1)
+        lost = np.divide(hull - (areas - both), hull, out=np.zeros(len(one)), where=hull > 0)
+    return np.asarray(shared - lost, np.float64)
+
+
+def _matrix(boxes: ArrayLike | Shapes, others: ArrayLike | Shapes, kind: int) -> NDArray[np.float64]:
+    if isinstance(boxes, Shapes) or isinstance(others, Shapes):
+        return _shape_matrix(boxes, others, kind)
     one, other = checks.boxes(boxes), checks.boxes(others, "others")
     from tilekit.boxes.kernels import matrices
 
     out = np.empty((len(one), len(other)))
     matrices.fill(one, other, kind, out)
+    return out
+
+
+def _shape_matrix(boxes: ArrayLike | Shapes, others: ArrayLike | Shapes, kind: int) -> NDArray[np.float64]:
+    """Only pairs whose boxes touch are measured; plain boxes beside shapes are upright rectangles."""
+    one, other = (
+        side if isinstance(side, Shapes) else OrientedBoxes.absent(checks.boxes(side))
+        for side in (boxes, others)
+    )
+    if kind > 1:
+        raise InvalidArgument("giou and diou are for boxes; shapes have iou and ios")
+    hulls, other_hulls = one.boxes, other.boxes
+    out = np.zeros((len(one), len(other)))
+    both = listed(np.concatenate([hulls, other_hulls]), 0.0)
+    first, second = both.min(axis=1).astype(np.int64), both.max(axis=1).astype(np.int64) - len(one)
+    across = (first < len(one)) & (second >= 0)
+    first, second = first[across], second[across]
+    out[first, second] = Measure(one, hulls, other, other_hulls).overlap(first, second, ios=kind == 1)
     return out

@@ -9,9 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tilekit.boxes import checks, engine, overlap
+from tilekit.boxes.shapes import Shapes
+from tilekit.boxes.shapes.overlap import Measure
 from tilekit.errors import InvalidArgument
 
 Metric = Literal["iou", "ios"]
+MoreMetric = Literal["iou", "ios", "giou", "diou"]
 METRICS = {"iou": 0, "ios": 1}
 _FEW = 48  # up to here comparing every pair is the quickest
 _FLOAT, _INT = np.dtype(np.float64), np.dtype(np.int64)
@@ -20,18 +23,18 @@ _NO_LABELS: NDArray[np.int64] = np.empty(0, np.int64)
 
 
 def nms(
-    boxes: ArrayLike,
+    boxes: ArrayLike | Shapes,
     scores: ArrayLike,
     class_ids: ArrayLike | None = None,
     threshold: float = 0.5,
-    metric: Metric = "iou",
+    metric: MoreMetric = "iou",
     class_agnostic: bool = False,
 ) -> NDArray[np.int64]:
     """Exact greedy suppression: the best box stays, what overlaps it by more than `threshold` goes.
 
-    `boxes` (n, 4) xyxy; `scores` (n,) any finite numbers; `class_ids` (n,) whole numbers: only boxes
-    of one class compete, unless `class_agnostic`. `metric`: "iou" (intersection over union) or "ios"
-    (over the smaller area). Gives the kept indices by falling score, int64; equal scores keep input
+    `boxes` (n, 4) xyxy, or Polygons, OrientedBoxes or Masks, which then overlap by their own area; `scores` (n,) any finite numbers; `class_ids` (n,) whole numbers: only boxes
+    of one class compete, unless `class_agnostic`. `metric`: "iou" (intersection over union), "ios"
+    (over the smaller area), or for boxes "giou" and "diou" (less what is empty or how far centers are apart). Gives the kept indices by falling score, int64; equal scores keep input
     order. Raises InvalidArgument with the first bad index.
     """
     if class_ids is None and metric == "iou" and type(threshold) is float:
@@ -47,8 +50,12 @@ def nms(
                         return out[:found]
         except (AttributeError, TypeError):
             pass
+    if metric in ("giou", "diou") and not isinstance(boxes, Shapes):
+        return _by_further(boxes, scores, None if class_agnostic else class_ids, threshold, metric)
     if metric not in METRICS:
-        raise InvalidArgument(f"metric={metric!r} is unknown; choose iou or ios")
+        raise InvalidArgument(f"metric={metric!r} is unknown; choose iou, ios, or for boxes giou or diou")
+    if isinstance(boxes, Shapes):
+        return _by_shape(boxes, scores, None if class_agnostic else class_ids, threshold, metric)
     limit = checks.ratio(threshold, "threshold")
     given: tuple[Any, Any, Any] = boxes, scores, class_ids
     if not _plain(*given):
@@ -65,6 +72,53 @@ def nms(
     state, _ = engine.greedy(ranked, ranks, labels, METRICS[metric], limit)
     rest: NDArray[np.int64] = order[state == 1].astype(np.int64)
     return rest
+
+
+def _by_shape(
+    shapes: Shapes, scores: ArrayLike, class_ids: ArrayLike | None, threshold: float, metric: str
+) -> NDArray[np.int64]:
+    limit = checks.ratio(threshold, "threshold")
+    bare = ~shapes.given
+    if bare.any():
+        raise InvalidArgument(f"boxes: row {int(bare.argmax())} has no shape; give the boxes themselves")
+    count = len(shapes)
+    values, labels = checks.finite(scores, count, "scores"), checks.labels(class_ids, count)
+    hulls = shapes.boxes
+    found = overlap.listed(hulls, 0.0)
+    if labels is not None:
+        found = found[labels[found[:, 0]] == labels[found[:, 1]]]
+    first, second = found.astype(np.int64).T
+    share = Measure(shapes, hulls).overlap(first, second, ios=metric == "ios")
+    return _along(found[share > limit], values)
+
+
+def _by_further(
+    boxes: ArrayLike, scores: ArrayLike, class_ids: ArrayLike | None, threshold: float, metric: str
+) -> NDArray[np.int64]:
+    """Both are at most the IoU, so its pairs hold all of theirs."""
+    limit = checks.ratio(threshold, "threshold")
+    checked, values, labels = _checked(boxes, scores, class_ids)
+    found = overlap.listed(checked, limit)
+    if labels is not None:
+        found = found[labels[found[:, 0]] == labels[found[:, 1]]]
+    share = overlap.aligned_further(checked[found[:, 0]], checked[found[:, 1]], metric)
+    return _along(found[share > limit], values)
+
+
+def _along(pairs: NDArray[np.int32], values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """What is left of boxes of which these pairs overlap too much."""
+    found, count = np.ascontiguousarray(pairs), len(values)
+    pairing, _ = _along_pairs()
+    kept, stack, starts = (
+        np.empty(count, np.uint8),
+        np.empty((2, count), np.int32),
+        np.empty(count + 2, np.int32),
+    )
+    pairing.resolve(
+        found, len(found), values, _NO_LABELS, starts, np.empty(len(found), np.int32), stack, kept
+    )
+    order: NDArray[np.int64] = engine.descending(values).astype(np.int64)
+    return np.asarray(order[kept[order] == 1], np.int64)
 
 
 @functools.cache

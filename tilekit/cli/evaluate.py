@@ -48,6 +48,11 @@ _missing = click.option(
     show_default=True,
     help="Pages of truth without predictions.",
 )
+_shapes = click.option(
+    "--shapes",
+    is_flag=True,
+    help="Polygons, masks and oriented boxes overlap by their own area, not their boxes.",
+)
 
 
 @click.command()
@@ -57,6 +62,7 @@ _missing = click.option(
 @_fit
 @_thresholds
 @_missing
+@_shapes
 @click.option("--label", "labels", multiple=True, help="Only this label; may be repeated.")
 @click.option(
     "--service-summary", metavar="FILE", help="The service's evaluation summary, to put beside ours."
@@ -73,6 +79,7 @@ def evaluate(
     fit: tuple[str, str] | None,
     thresholds: str | None,
     missing: Any,
+    shapes: bool,
     labels: tuple[str, ...],
     service_summary: str | None,
     service_snapshot: str | None,
@@ -88,7 +95,7 @@ def evaluate(
 
     if service_snapshot and not service_summary:
         raise click.UsageError("--service-snapshot goes with --service-summary")
-    result = _evaluated(truth, predictions, iou, fit, thresholds, missing, labels or None)
+    result = _evaluated(truth, predictions, iou, fit, thresholds, missing, labels or None, shapes)
     value = result.to_json()
     extra: list[str] = []
     if coco:
@@ -134,6 +141,7 @@ def evaluate(
 @_fit
 @_thresholds
 @_missing
+@_shapes
 @click.option("--also-baseline", multiple=True, metavar="FILE", help="Another training of the baseline.")
 @click.option("--also-tiled", multiple=True, metavar="FILE", help="Another training on tiles.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the bootstrap.")
@@ -146,6 +154,7 @@ def compare(
     fit: tuple[str, str] | None,
     thresholds: str | None,
     missing: Any,
+    shapes: bool,
     also_baseline: tuple[str, ...],
     also_tiled: tuple[str, ...],
     seed: int,
@@ -170,7 +179,10 @@ def compare(
     else:
         truth = files[0]
         sides = tuple(  # type: ignore[assignment]
-            [_evaluated(truth, path, iou, fit, thresholds, missing, None) for path in (first, *others)]
+            [
+                _evaluated(truth, path, iou, fit, thresholds, missing, None, shapes)
+                for path in (first, *others)
+            ]
             for first, others in ((files[1], also_baseline), (files[2], also_tiled))
         )
     names = _names(files[-2], files[-1])
@@ -197,8 +209,10 @@ def _evaluated(
     thresholds: str | None,
     missing: Any,
     labels: tuple[str, ...] | None,
+    shapes: bool,
 ) -> Evaluation:
     from tilekit.evaluation.evaluating import evaluate as evaluate_predictions
+    from tilekit.evaluation.rules import EvaluationRules
     from tilekit.labels.predictions import read_predictions
     from tilekit.labels.reading import read_labels
     from tilekit.labels.thresholds import read_thresholds
@@ -209,7 +223,6 @@ def _evaluated(
         iou,
         fit=(read_labels(fit[0]), read_predictions(fit[1])) if fit else None,
         thresholds=read_thresholds(thresholds) if thresholds else None,
-        labels=labels,
-        missing=missing,
+        rules=EvaluationRules(by="shape" if shapes else "box", labels=labels, missing=missing),
         name=Path(predictions).stem,
     )

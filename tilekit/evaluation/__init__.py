@@ -1,6 +1,5 @@
-"""Predictions against truth: matching, metrics with intervals, thresholds, comparison of two ways to detect.
+"""Evaluation: predictions matched with truth on whole pages, figures with their intervals, two of them compared.
 
-For users, `report`, `demo` and `cli`. It takes pages of labels and of detections and gives figures that say how sure
-they are. It never opens a scan or a model, never fits and judges on the same pages without saying so, and counts
-ignored regions neither way.
+Used by the command line, reports and demos, and by anyone who has labels and detections of the same pages. It reads no
+pixels, trains nothing and calls no service; the only matching of boxes with truth is in `matching`.
 """

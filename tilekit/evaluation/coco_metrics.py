@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from tilekit.boxes.shapes import Masks, Shapes
 from tilekit.errors import InvalidArgument, MissingExtra
+from tilekit.evaluation.matching import By
 from tilekit.evaluation.metrics import mean
 from tilekit.evaluation.pages import FlatPages, Missing, Predictions, Truth, flatten
 
@@ -37,9 +39,11 @@ def coco_metrics(
     ious: Sequence[float] = COCO_IOUS,
     labels: Sequence[str] | None = None,
     missing: Missing = "error",
+    by: By = "box",
 ) -> CocoMetrics:
     """AP by pycocotools (extra `coco`); arguments as in `evaluate`.
 
+    `by="shape"`: by masks ("segm"), polygons as it rasterizes them; every object and prediction needs a mask or polygon.
     Ignore regions are given to it as crowds of their label, of every label where they have none of
     their own. Its limit of boxes a page is set to the largest number found on a page.
     Raises MissingExtra where pycocotools is not installed.
@@ -49,7 +53,7 @@ def coco_metrics(
         raise InvalidArgument(f"ious={tuple(ious)!r} must be numbers above 0 and up to 1")
     flat = flatten(truth, predictions, missing=missing, labels=labels)
     most = max(100, int(np.bincount(flat.page, minlength=1).max()))
-    table = _average_precisions(flat, wanted, most)
+    table = _average_precisions(flat, wanted, most, by)
     by_label = {
         name: {
             iou: None if np.isnan(table[row, place]) else float(table[row, place])
@@ -65,14 +69,15 @@ def coco_metrics(
     return CocoMetrics(mean(every), at(0.5), at(0.75), by_label, wanted, most)
 
 
-def _average_precisions(flat: FlatPages, ious: tuple[float, ...], most: int) -> Any:
+def _average_precisions(flat: FlatPages, ious: tuple[float, ...], most: int, by: By) -> Any:
     """(ious, labels) AP, NaN where a label has no true box."""
     try:
         from pycocotools.coco import COCO
         from pycocotools.cocoeval import COCOeval
     except ImportError as exc:
         raise MissingExtra("COCO's figures need pycocotools", "coco") from exc
-    images = [{"id": place + 1} for place in range(len(flat.pages))]
+    size = _extent(flat)
+    images = [{"id": place + 1, "width": size[0], "height": size[1]} for place in range(len(flat.pages))]
     categories = [{"id": place + 1, "name": name} for place, name in enumerate(flat.names)]
     annotations = _rows(flat.truth_boxes, flat.truth_page, flat.truth_label, 0)
     for place in range(len(flat.names)):
@@ -82,6 +87,10 @@ def _average_precisions(flat: FlatPages, ious: tuple[float, ...], most: int) -> 
     for number, row in enumerate(annotations, start=1):
         row["id"] = number
     found = _rows(flat.boxes, flat.page, flat.label, 0)
+    if by == "shape":
+        _segment(annotations[: len(flat.truth_boxes)], flat.truth_shapes, size)
+        _segment(annotations[len(flat.truth_boxes) :], _regions(flat), size)
+        _segment(found, flat.shapes, size)
     for number, (row, score) in enumerate(zip(found, flat.scores.tolist(), strict=True), start=1):
         row |= {"score": score, "id": number}
     with contextlib.redirect_stdout(io.StringIO()):  # it prints as it goes
@@ -90,7 +99,7 @@ def _average_precisions(flat: FlatPages, ious: tuple[float, ...], most: int) -> 
         given.dataset = {"images": images, "categories": categories, "annotations": found}
         truth.createIndex()
         given.createIndex()
-        run = COCOeval(truth, given, "bbox")
+        run = COCOeval(truth, given, "segm" if by == "shape" else "bbox")
         run.params.iouThrs = np.array(ious)
         run.params.maxDets = [most]
         run.params.areaRng = [[0, 1e10]]
@@ -99,6 +108,39 @@ def _average_precisions(flat: FlatPages, ious: tuple[float, ...], most: int) -> 
         run.accumulate()
     precision = run.eval["precision"][:, :, :, 0, 0]  # (ious, recall points, labels); -1: no true box
     return np.where((precision < 0).any(axis=1), np.nan, precision.mean(axis=1))
+
+
+def _extent(flat: FlatPages) -> tuple[int, int]:
+    """A page large enough for everything."""
+    every = np.concatenate([flat.boxes, flat.truth_boxes, flat.ignore_boxes, [[0, 0, 1, 1]]])
+    return int(np.ceil(every[:, 2].max())), int(np.ceil(every[:, 3].max()))
+
+
+def _regions(flat: FlatPages) -> Shapes | None:
+    if flat.ignore_shapes is None:
+        return None
+    order = [
+        np.flatnonzero((flat.ignore_label == place) | (flat.ignore_label < 0))
+        for place in range(len(flat.names))
+    ]
+    return flat.ignore_shapes[np.concatenate(order)]
+
+
+def _segment(rows: list[dict[str, Any]], shapes: Shapes | None, size: tuple[int, int]) -> None:
+    """Give each row its mask as COCO writes it: a code, or flat rings."""
+    if not rows:
+        return
+    if shapes is None or not shapes.given.all() or shapes.kind == "keypoints":
+        raise InvalidArgument("by='shape' needs a mask, a polygon or an oriented box beside every box")
+    if isinstance(shapes, Masks):
+        for row, code, area in zip(rows, shapes.to_rle(*size), shapes.areas.tolist(), strict=True):
+            row |= {"segmentation": code | {"counts": code["counts"].encode()}, "area": area}
+        return
+    outlines = shapes.to_polygons()
+    if outlines.holes.any():
+        raise InvalidArgument("COCO's polygons have no holes; turn the shapes into Masks first")
+    for row, entry in zip(rows, outlines.to_json(), strict=True):
+        row["segmentation"] = [[number for point in ring for number in point] for ring in entry["polygon"]]
 
 
 def _rows(boxes: Any, pages: Any, labels: Any, crowd: int) -> list[dict[str, Any]]:

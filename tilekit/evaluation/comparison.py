@@ -1,7 +1,7 @@
 """compare: is tiling better than whole pages, and do this many pages show it?
 
 Paired bootstrap over pages: pages are drawn with replacement, the same ones for both sides, and the
-difference of the figures is taken each time; the middle 95 % of the differences are the interval.
+difference of the figures is taken each time; see `intervals` for what is made of the differences.
 Symbols of one page are not independent of each other, pages are: so pages are drawn, not boxes.
 """
 
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilekit.errors import EvaluationError, InvalidArgument
+from tilekit.evaluation.intervals import LEAST_PAGES, interval
 from tilekit.evaluation.result import Evaluation, align_text, read_evaluation, text_of
 from tilekit.pages import PageKey
 from tilekit.storage.local import write_text
@@ -78,9 +79,17 @@ class Comparison:
         """The outcome in one plain sentence."""
         one = self.f1
         baseline, tiled = self.names
-        if one.difference is None or one.low is None or one.high is None:
+        if one.difference is None:
             return (
                 f"{tiled} and {baseline} cannot be compared: F1 is not defined on these {self.pages} pages."
+            )
+        if one.low is None or one.high is None:
+            why = f"an interval takes at least {LEAST_PAGES} pages, here are {self.pages}"
+            if self.pages >= LEAST_PAGES:
+                why = "too few of the pages say anything for an interval"
+            return (
+                f"A difference of {tiled} to {baseline} is not shown: mean F1 {text_of(one.baseline)} to "
+                f"{text_of(one.tiled)}, difference {one.difference:+.3f}, and {why}."
             )
         size = (
             f"mean F1 {text_of(one.baseline)} to {text_of(one.tiled)}, difference {one.difference:+.3f}, "
@@ -172,15 +181,17 @@ def compare(
         _figures(part) for part in _drawn(tables, samples, np.random.default_rng(seed))
     ]  # each (samples, figures)
     whole = [_mean(_figures(table.sum(axis=1)).T) for table in tables]
+    low, high = interval(
+        whole[1] - whole[0],
+        drawn[1] - drawn[0],
+        _left_out(tables[1]) - _left_out(tables[0]),
+        _between(tables[0]) + _between(tables[1]),
+    )
     differences = []
     for place, (name, figure) in _rows(labels):
         one, two = (float(part[place]) for part in whole)
-        spread = drawn[1][:, place] - drawn[0][:, place]
-        spread = spread[~np.isnan(spread)]
-        low, high = np.percentile(spread, [2.5, 97.5]) if len(spread) >= samples / 2 else (np.nan, np.nan)
-        differences.append(
-            Difference(name, figure, *(_number(v) for v in (one, two, two - one, float(low), float(high))))
-        )
+        values = (one, two, two - one, float(low[place]), float(high[place]))
+        differences.append(Difference(name, figure, *(_number(value) for value in values)))
     runs = (len(sides[0]), len(sides[1]))
     return Comparison(
         tuple(differences), len(pages), runs, samples, seed, titles, _notes(sides, len(pages), runs)
@@ -242,6 +253,7 @@ def _drawn(
 ) -> list[NDArray[np.float64]]:
     """Summed counts of drawn pages, (samples, labels, 3) a side; pages are the same for both sides."""
     pages = tables[0].shape[1]
+    tables = [_spread(table) for table in tables]
     sums = [np.empty((samples, *table.shape[2:])) for table in tables]
     step = max(1, 4_000_000 // max(1, pages))
     for begin in range(0, samples, step):
@@ -253,7 +265,32 @@ def _drawn(
                 here = np.flatnonzero(run == training)
                 flat = table[training].reshape(pages, -1)
                 out[begin + here] = (weights[here] @ flat).reshape(len(here), *table.shape[2:])
-    return sums
+    return [np.maximum(out, 0.0, out=out) for out in sums]
+
+
+def _spread(table: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Trainings pulled apart by sqrt(k / (k - 1)): k drawn with replacement differ that much less than k new ones."""
+    count = len(table)
+    if count < 2:
+        return table
+    middle = table.mean(axis=0)
+    pulled: NDArray[np.float64] = middle + (table - middle) * np.sqrt(count / (count - 1))
+    return pulled
+
+
+def _left_out(table: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(pages, figures): the mean figures of the trainings without each page."""
+    rest = table.sum(axis=1, keepdims=True) - table  # (trainings, pages, labels, 3)
+    each: NDArray[np.float64] = np.stack([_figures(part) for part in rest], axis=-1)
+    return np.asarray(_mean(each.reshape(-1, each.shape[-1])).reshape(each.shape[:2]), np.float64)
+
+
+def _between(table: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(figures,) variance between trainings, 0 for one."""
+    each = _figures(table.sum(axis=1))
+    if len(each) < 2:
+        return np.zeros(each.shape[1])
+    return np.asarray(np.nan_to_num(np.var(each, axis=0, ddof=1)), np.float64)
 
 
 def _figures(counts: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -293,10 +330,8 @@ def _notes(
     sides: tuple[list[Evaluation], list[Evaluation]], pages: int, runs: tuple[int, int]
 ) -> tuple[str, ...]:
     notes = []
-    if pages < FEW_PAGES:
-        notes.append(
-            f"{pages} pages are fewer than {FEW_PAGES}: the interval is itself uncertain, label more pages"
-        )
+    if LEAST_PAGES <= pages < FEW_PAGES:
+        notes.append(f"{pages} pages are few: the interval is wide for it; more labeled pages narrow it")
     if runs == (1, 1):
         notes.append(
             "each side is one training; another training of the same data gives other figures, "

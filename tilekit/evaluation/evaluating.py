@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -10,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilekit.errors import InvalidArgument
+from tilekit.evaluation.confusing import confusion
 from tilekit.evaluation.matching import FREE, IGNORED, Criterion, Overlaps, find_overlaps, match_pages
 from tilekit.evaluation.metrics import Counts, average_precision, curve, mean
-from tilekit.evaluation.pages import FlatPages, Missing, Predictions, Truth, flatten
+from tilekit.evaluation.pages import FlatPages, Predictions, Truth, flatten
 from tilekit.evaluation.result import Counting, Evaluation, Group, LabelResult, PageCounts, Side
+from tilekit.evaluation.rules import EvaluationRules
 from tilekit.labels.thresholds import Thresholds, check_thresholds, threshold_of
-
-SIZE_EDGES = (16.0, 32.0, 64.0, 128.0)
 
 
 def evaluate(
@@ -26,9 +27,7 @@ def evaluate(
     *,
     fit: tuple[Truth, Predictions] | None = None,
     thresholds: Thresholds | None = None,
-    labels: Sequence[str] | None = None,
-    missing: Missing = "error",
-    size_edges: Sequence[float] = SIZE_EDGES,
+    rules: EvaluationRules | None = None,
     name: str = "",
 ) -> Evaluation:
     """Predictions against truth: per label and overall, counts, precision, recall, F1, AP, curves.
@@ -39,21 +38,20 @@ def evaluate(
     `fit=(truth, predictions)` of other pages (as `fit_thresholds` does), or else the best F1 of each label on these very pages,
     as the service does it (flatters; the result says which). A label for which none of these gives
     a threshold (no true box, no hit) uses 0.5.
-    `labels` keeps only these. `missing`: pages of truth without predictions are an "error", "empty"
-    or "skip". `size_edges`: px bounds of sqrt(width * height) for results by object size.
+    `rules`: boxes or shapes, which labels, missing pages, groups; see EvaluationRules.
 
     Greedy match by score per page and label, one true box once. Boxes marked `ignore` count neither
     way. Raises EvaluationError where pages or sizes do not fit, InvalidArgument for wrong values.
     Memory: all boxes, plus one bounded chunk of pairs.
     """
     _check_criterion(iou)
-    edges = _check_edges(size_edges)
+    rules = EvaluationRules() if rules is None else rules
     if fit is not None and thresholds is not None:
         raise InvalidArgument("fit= and thresholds= both set the thresholds; give one of them")
-    flat = flatten(truth, predictions, missing=missing, labels=labels)
+    flat = flatten(truth, predictions, missing=rules.missing, labels=rules.labels)
     source = "assumed: best F1 on these same pages"
     if fit is not None:
-        fitted = evaluate(fit[0], fit[1], iou, labels=None, missing=missing)
+        fitted = evaluate(fit[0], fit[1], iou, rules=replace(rules, labels=None))
         thresholds = _given({label: line.middle for label, line in fitted.curves.items()})
         source = f"fitted on {len(fitted.pages)} other pages"
         shared = set(fitted.pages) & set(flat.pages)
@@ -62,7 +60,7 @@ def evaluate(
     elif thresholds is not None:
         thresholds = check_thresholds(thresholds)
         source = "given"
-    overlaps = find_overlaps(flat)
+    overlaps = find_overlaps(flat, rules.by)
     matched = match_pages(flat, overlaps, iou)
     parts = _rows_by_label(flat, matched)
     curves = {
@@ -100,8 +98,11 @@ def evaluate(
         pages=flat.pages,
         page_counts=pages,
         counting=_counting(pages),
-        by_size=_by_size(flat, matched, kept, edges),
+        by_size=_by_size(flat, matched, kept, tuple(rules.size_edges)),
         by_cut=_by_cut(flat, matched, kept),
+        by_border=_by_border(flat, matched, kept, tuple(rules.border_edges)),
+        confusion=confusion(flat, matched, kept, iou, rules.by),
+        by=rules.by,
         ignored=int(np.count_nonzero((matched == IGNORED) & kept)),
         notes=flat.notes,
     )
@@ -226,6 +227,25 @@ def _by_cut(flat: FlatPages, matched: NDArray[np.int64], kept: NDArray[np.bool_]
     return tuple(groups)
 
 
+def _by_border(
+    flat: FlatPages, matched: NDArray[np.int64], kept: NDArray[np.bool_], edges: tuple[float, ...]
+) -> tuple[Group, ...]:
+    """True boxes and hits by how far the nearest tile border is, in the tile that shows them best."""
+    if flat.margins is None:
+        return ()
+    bounds = (0.0, *edges)
+    group = np.digitize(flat.margins, bounds)
+    truths = np.bincount(group, minlength=len(bounds) + 1)
+    tp = np.bincount(group[matched[kept & (matched >= 0)]], minlength=len(bounds) + 1)
+    names = ["cut in every tile", *(f"{a:g} to {b:g} px from a border" for a, b in pairwise(bounds))]
+    names.append(f"{edges[-1]:g} px and more from a border")
+    return tuple(
+        Group(name, Counts(int(tp[i]), 0, int(truths[i] - tp[i])))
+        for i, name in enumerate(names)
+        if truths[i]
+    )
+
+
 def _side(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.sqrt((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
 
@@ -235,10 +255,3 @@ def _check_criterion(iou: Any) -> None:
         return
     if isinstance(iou, bool) or not isinstance(iou, (int, float)) or not 0 < iou <= 1:
         raise InvalidArgument(f"iou={iou!r} must be a number above 0 and up to 1, or 'center'")
-
-
-def _check_edges(edges: Sequence[float]) -> tuple[float, ...]:
-    values = tuple(float(edge) for edge in edges)
-    if not values or any(b <= a for a, b in zip((0.0, *values), values, strict=False)):
-        raise InvalidArgument(f"size_edges={tuple(edges)!r} must be numbers above 0, rising")
-    return values

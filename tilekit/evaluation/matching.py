@@ -1,9 +1,9 @@
 """Matching of predictions to truth on all pages at once, in arrays.
 
 Greedy by score, as COCO does and as the service seems to: per page and label, the best prediction
-first takes the free true box it fits best (IoU); one true box is taken once. Page by page this is
-`boxes.matching.match`; here all pages go together, because a call a page costs more than the work, and
-ignore regions are COCO's crowds: of their own label, entered by the share of the prediction that makes a hit.
+first takes the free true box it fits best (IoU, of boxes or of shapes), the last one of equals as pycocotools does; one
+true box is taken once. All pages go together, because a call a page costs more than the work; `match` is the same for
+one page. Ignore regions are COCO's crowds: of their own label, entered by the share of the prediction that makes a hit.
 
 The greedy order is a stable marriage (every true box prefers the higher score), so it is found by
 rounds of proposals over arrays, not by a loop over boxes.
@@ -11,17 +11,26 @@ rounds of proposals over arrays, not by a loop over boxes.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tilekit.evaluation.pages import ANY_LABEL, FlatPages
+from tilekit.boxes import checks
+from tilekit.boxes.annotations import Annotations
+from tilekit.boxes.detections import Detections
+from tilekit.boxes.shapes import OrientedBoxes, Shapes
+from tilekit.boxes.shapes.overlap import Measure
+from tilekit.errors import EvaluationError, InvalidArgument
+from tilekit.evaluation.pages import ANY_LABEL, FlatPages, acting_labels
+from tilekit.pages import PageKey
 
 FREE = -1
 IGNORED = -2
 Criterion = float | Literal["center"]
+By = Literal["box", "shape"]
 
 _CHUNK = 4_000_000  # candidate pairs looked at together: about 200 MB
 
@@ -44,8 +53,10 @@ class Overlaps:
     center_ignored: NDArray[np.bool_]
 
 
-def find_overlaps(flat: FlatPages) -> Overlaps:
-    """All pairs that could match under any criterion. Memory: the pairs, plus one bounded chunk."""
+def find_overlaps(flat: FlatPages, by: By = "box") -> Overlaps:
+    """All pairs that could match under any criterion, by what boxes share or shapes. Memory: the pairs, plus one bounded chunk."""
+    if by not in ("box", "shape"):
+        raise InvalidArgument(f"by={by!r} is unknown; choose box or shape")
     labels = max(1, len(flat.names))
     pairs = _candidates(
         flat.boxes,
@@ -55,12 +66,14 @@ def find_overlaps(flat: FlatPages) -> Overlaps:
     )
     covered = np.zeros(len(flat.boxes))
     center_ignored = np.zeros(len(flat.boxes), np.bool_)
-    _cover(flat, flat.ignore_label == ANY_LABEL, 1, covered, center_ignored)
-    _cover(flat, flat.ignore_label != ANY_LABEL, labels, covered, center_ignored)
+    _cover(flat, flat.ignore_label == ANY_LABEL, 1, by, covered, center_ignored)
+    _cover(flat, flat.ignore_label != ANY_LABEL, labels, by, covered, center_ignored)
     rows, truths = pairs
     iou, _, centered = _measure(flat.boxes[rows], flat.truth_boxes[truths])
+    if by == "shape":
+        iou = _shape_overlap(flat, rows, truths)
     keep = np.flatnonzero((iou > 0) | centered)
-    keep = keep[np.lexsort((truths[keep], -iou[keep], rows[keep]))]
+    keep = keep[np.lexsort((-truths[keep], -iou[keep], rows[keep]))]
     rank = np.empty(len(flat.scores), np.int64)
     rank[np.argsort(-flat.scores, kind="stable")] = np.arange(len(flat.scores))
     return Overlaps(rows[keep], truths[keep], iou[keep], centered[keep], rank, covered, center_ignored)
@@ -70,7 +83,7 @@ def match_pages(flat: FlatPages, overlaps: Overlaps, criterion: Criterion = 0.5)
     """For each prediction the row of its true box, FREE (a false alarm) or IGNORED, (n,) int64.
 
     `criterion`: an IoU that must be reached, or "center" (the prediction's center lies in the true
-    box). Equal scores keep input order; of equal fits the earlier true box is taken.
+    box). Equal scores keep input order; of equal fits the later true box is taken, as pycocotools takes it.
     """
     if criterion == "center":
         fits, ignored = overlaps.centered, overlaps.center_ignored
@@ -189,10 +202,31 @@ def _measure(
     return iou, inside, centered
 
 
+def _measured(
+    shapes: Shapes | None,
+    boxes: NDArray[np.float64],
+    others: Shapes | None,
+    other_boxes: NDArray[np.float64],
+) -> Measure:
+    """Shapes of both sides; what has none is its box."""
+    one = OrientedBoxes.absent(boxes) if shapes is None else shapes
+    other = OrientedBoxes.absent(other_boxes) if others is None else others
+    return Measure(one, boxes, other, other_boxes)
+
+
+def _shape_overlap(
+    flat: FlatPages, rows: NDArray[np.int64], truths: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    if len(rows) and flat.shapes is None and flat.truth_shapes is None:
+        raise EvaluationError("by='shape' needs shapes in the truth or the predictions; there are only boxes")
+    return _measured(flat.shapes, flat.boxes, flat.truth_shapes, flat.truth_boxes).overlap(rows, truths)
+
+
 def _cover(
     flat: FlatPages,
     which: NDArray[np.bool_],
     labels: int,
+    by: By,
     covered: NDArray[np.float64],
     center_ignored: NDArray[np.bool_],
 ) -> None:
@@ -206,5 +240,107 @@ def _cover(
         flat.boxes, flat.page * labels + label, regions, flat.ignore_page[which] * labels + region_label
     )
     _, inside, centered = _measure(flat.boxes[rows], regions[others])
+    if by == "shape":
+        chosen = None if flat.ignore_shapes is None else flat.ignore_shapes[which]
+        measure = _measured(flat.shapes, flat.boxes, chosen, regions)
+        both, own = measure.shared(rows, others), measure.areas[rows]
+        inside = np.divide(both, own, out=np.zeros_like(both), where=own > 0)
     np.maximum.at(covered, rows, inside)
     center_ignored[rows[centered]] = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Matches:
+    """Who found whom on one page.
+
+    `truth_of` (p,) int64: the truth each prediction found, -1 for none; `prediction_of` (t,) int64: the
+    prediction that found each truth, -1 for none; `ignored` (p,) bool: predictions that count neither way;
+    `overlap` (p,) float64: IoU with the truth found, 0 for none.
+    """
+
+    truth_of: NDArray[np.int64]
+    prediction_of: NDArray[np.int64]
+    ignored: NDArray[np.bool_]
+    overlap: NDArray[np.float64]
+
+
+def match(
+    predictions: Detections,
+    truth: Annotations,
+    iou: float = 0.5,
+    metric: Literal["iou", "center"] = "iou",
+    class_agnostic: bool = False,
+    drawn: Collection[str] | None = None,
+    by: By = "box",
+) -> Matches:
+    """Match one page greedily, as `evaluate` does all: the highest score chooses first, each truth is found once.
+
+    With metric "iou" a prediction may find truths of IoU at least `iou` (of boxes, or `by="shape"`), with "center"
+    those that its center lies in; it takes the one of the largest IoU. Labels must have the same name, unless
+    `class_agnostic`. Ignored truths are never found. They are COCO's crowds: a prediction that found nothing is
+    ignored where the share of it inside one of them is at least `iou` (with "center": its center lies in one).
+    A region acts on its own label, or on all where its label is one of `drawn` (or with `class_agnostic`): by default
+    the labels that nothing else carries, neither a prediction nor another truth. That is evaluate()'s rule, which
+    asks all pages; give `drawn` for one page of many. Equal scores keep input order, of equal overlaps the last truth.
+    """
+    checks.instance(predictions, Detections, "predictions")
+    checks.instance(truth, Annotations, "truth")
+    limit = checks.ratio(iou, "iou")
+    if metric not in ("iou", "center"):
+        raise InvalidArgument(f"metric={metric!r} is unknown; choose iou or center")
+    if isinstance(drawn, str) or not (drawn is None or isinstance(drawn, Collection)):
+        raise InvalidArgument(f"drawn={drawn!r} must be a list of labels")
+    labels, truth_labels = _shared_labels(predictions, truth)
+    if class_agnostic:
+        labels, truth_labels = np.zeros_like(labels), np.zeros_like(truth_labels)
+        acting = np.full(len(truth), ANY_LABEL)
+    elif drawn is None:
+        acting = acting_labels(truth_labels, truth.ignore, labels)
+    else:
+        named = np.array([name in drawn for name in truth.names], np.bool_)
+        acting = np.where(named[truth.class_ids], ANY_LABEL, truth_labels) if len(truth) else truth_labels
+    real, region = np.flatnonzero(~truth.ignore), np.flatnonzero(truth.ignore)
+    column = truth.shapes
+    names = tuple(dict.fromkeys((*predictions.names, *truth.names)))
+    flat = FlatPages(
+        names,
+        (PageKey("page"),),
+        truth.boxes[real],
+        np.zeros(len(real), np.int64),
+        truth_labels[real],
+        truth.boxes[region],
+        np.zeros(len(region), np.int64),
+        acting[region],
+        predictions.boxes,
+        predictions.scores,
+        np.zeros(len(predictions), np.int64),
+        labels,
+        None,
+        truth_shapes=None if column is None else column[real],
+        ignore_shapes=None if column is None else column[region],
+        shapes=predictions.shapes,
+    )
+    overlaps = find_overlaps(flat, by)
+    # an IoU of 0 asks for nothing, yet what shares nothing was not found
+    found = match_pages(flat, overlaps, "center" if metric == "center" else max(limit, 5e-324))
+    truth_of, prediction_of = np.full(len(predictions), -1, np.int64), np.full(len(truth), -1, np.int64)
+    hits = np.flatnonzero(found >= 0)
+    truth_of[hits] = real[found[hits]]
+    prediction_of[truth_of[hits]] = hits
+    shares = np.zeros(len(predictions))
+    pair = found[overlaps.prediction] == overlaps.truth
+    shares[overlaps.prediction[pair]] = overlaps.iou[pair]
+    return Matches(truth_of, prediction_of, found == IGNORED, shares)
+
+
+def _shared_labels(
+    predictions: Detections, truth: Annotations
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Labels of both, equal where the names are."""
+    places: dict[str, int] = {}
+    ids = np.array([places.setdefault(name, len(places)) for name in predictions.names], np.int64)
+    truth_ids = np.array([places.setdefault(name, len(places)) for name in truth.names], np.int64)
+    return (
+        ids[predictions.class_ids] if len(ids) else np.zeros(len(predictions), np.int64),
+        truth_ids[truth.class_ids] if len(truth_ids) else np.zeros(len(truth), np.int64),
+    )

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import os
 import reprlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tilekit.boxes.annotations import Annotations
 from tilekit.boxes.detections import Detections
-from tilekit.boxes.matching import acting_labels
+from tilekit.boxes.shapes import Shapes
 from tilekit.errors import EvaluationError, InvalidArgument
 from tilekit.labels.predictions import PageDetections, PredictionSet, read_predictions
 from tilekit.pages import PageKey
 
 Missing = Literal["error", "empty", "skip"]
 Truth = Mapping[PageKey, Annotations]
-Predictions = Mapping[PageKey, Detections] | Sequence[PageDetections] | str | os.PathLike[str]
+Predictions = (
+    Mapping[PageKey, Detections]
+    | Mapping[PageKey, PageDetections]
+    | Sequence[PageDetections]
+    | str
+    | os.PathLike[str]
+)
 
 ANY_LABEL = -1
 
@@ -35,6 +41,8 @@ class FlatPages:
     count neither way; label ANY_LABEL where the region's label is none that anything else carries.
     `boxes`, `scores`, `page`, `label`: predictions, page by page in their own order.
     `cut`: (n,) bool, or None where some page does not say. `notes`: sentences a reader should see.
+    `*_shapes`: those beside the boxes. `margins`, one a true box: px between it and the nearest tile edge inside the
+    scan, in the tile that shows it best, below 0 where none shows it whole; None where the recipe is not known.
     """
 
     names: tuple[str, ...]
@@ -51,6 +59,10 @@ class FlatPages:
     label: NDArray[np.int64]
     cut: NDArray[np.bool_] | None
     notes: tuple[str, ...] = ()
+    truth_shapes: Shapes | None = None
+    ignore_shapes: Shapes | None = None
+    shapes: Shapes | None = None
+    margins: NDArray[np.float64] | None = None
 
 
 def flatten(
@@ -103,8 +115,51 @@ def as_prediction_set(predictions: Predictions) -> Mapping[PageKey, Detections]:
     if isinstance(predictions, (str, os.PathLike)):
         return read_predictions(predictions)
     if isinstance(predictions, Mapping):
-        return predictions
+        if not any(isinstance(page, PageDetections) for page in predictions.values()):
+            return cast(Mapping[PageKey, Detections], predictions)
+        return PredictionSet(_named(predictions))
     return PredictionSet(predictions)
+
+
+def _named(predictions: Mapping[PageKey, Any]) -> Iterator[PageDetections]:
+    """What detect_tiles gave for each page, under the key it is given."""
+    for key, page in predictions.items():
+        if not isinstance(page, PageDetections):
+            raise InvalidArgument(
+                f"predictions[{key}] is a {type(page).__name__}, others are PageDetections; give one kind"
+            )
+        yield replace(page, key=key)
+
+
+def acting_labels(
+    truth_labels: NDArray[np.int64], ignore: NDArray[np.bool_], labels: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """The label each truth acts on as a region: its own, or ANY_LABEL where nothing else carries it.
+
+    `truth_labels`, `ignore` (t,): of all truths; `labels` (p,): of all predictions.
+    """
+    carried = np.concatenate([labels, truth_labels[~ignore]])
+    return np.where(np.isin(truth_labels, carried), truth_labels, ANY_LABEL)
+
+
+def _margins(
+    found: Mapping[PageKey, Detections], pairs: dict[PageKey, PageKey], marked: dict[PageKey, Annotations]
+) -> NDArray[np.float64] | None:
+    """How far each true box is from being cut, by the recipes that the predictions were made with."""
+    if not isinstance(found, PredictionSet):
+        return None
+    parts = []
+    for key, page in marked.items():
+        if key not in pairs:
+            return None
+        said = found.page(pairs[key])
+        if not said.tilings or any(tiling.dpi is not None for tiling in said.tilings):
+            return None
+        best = np.full(len(page), -np.inf)
+        for tiling in said.tilings:
+            best = np.maximum(best, tiling.grid(said.width, said.height).margins(page.boxes))
+        parts.append(best)
+    return np.concatenate(parts) if parts else None
 
 
 def _flat(
@@ -115,7 +170,9 @@ def _flat(
     labels: Sequence[str] | None,
     notes: list[str],
 ) -> FlatPages:
-    marked = [truth[key] for key in keys]
+    chosen = {key: truth[key] for key in keys}
+    marked = list(chosen.values())
+    margins = _margins(found, pairs, chosen)
     given = [found[pairs[key]] if key in pairs else Detections.empty() for key in keys]
     every = Annotations.concat(marked)
     seen = Detections.concat(given)
@@ -154,6 +211,10 @@ def _flat(
         label[keep_found],
         None if seen.cut is None else seen.cut[keep_found],
         tuple(notes),
+        None if every.shapes is None else every.shapes[counted],
+        None if every.shapes is None else every.shapes[ignored],
+        None if seen.shapes is None else seen.shapes[keep_found],
+        None if margins is None else margins[counted],
     )
 
 

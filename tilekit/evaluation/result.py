@@ -104,7 +104,9 @@ class Evaluation:
     """What `evaluate` gives: figures per label and overall, with what was assumed.
 
     `labels`: a LabelResult each; `sides`: overall under `iou`, 0.5, 0.3 and center hits; `curves`:
-    label -> Curve; `page_counts`: rows as `pages`, columns as `labels`; `by_size`, `by_cut`: groups;
+    label -> Curve; `page_counts`: rows as `pages`, columns as `labels`; `by_size`, `by_cut`, `by_border` (recall by
+    the distance to the nearest tile border, where the predictions say their recipe): groups; `confusion` (labels + 1,
+    labels + 1): truth down, predictions across, the last row false alarms, the last column misses; `by`: box or shape;
     `ignored`: kept predictions that count neither way; `notes`: what a reader should know.
     """
 
@@ -118,6 +120,9 @@ class Evaluation:
     counting: Counting
     by_size: tuple[Group, ...] = ()
     by_cut: tuple[Group, ...] = ()
+    by_border: tuple[Group, ...] = ()
+    confusion: NDArray[np.int64] | None = None
+    by: str = "box"
     ignored: int = 0
     notes: tuple[str, ...] = ()
     name: str = field(default="")
@@ -216,7 +221,7 @@ class Evaluation:
         """What the figures rest on, one sentence each."""
         count = self.counting
         lines = [
-            f"{count.pages} pages, hit at {self.sides[0].title}; thresholds {self.threshold_source}.",
+            f"{count.pages} pages, hit at {self.sides[0].title}{' of shapes' if self.by == 'shape' else ''}; thresholds {self.threshold_source}.",
             "F1 side by side: " + ", ".join(f"{side.title} {text_of(side.f1)}" for side in self.sides) + ".",
             f"Counting: {count.found} found, {count.truths} there; a page is off by "
             f"{count.mean_absolute:.2f} on average, {count.exact_pages} of {count.pages} pages are exact.",
@@ -227,8 +232,29 @@ class Evaluation:
             )
         if self.ignored:
             lines.append(f"{self.ignored} predictions lie in ignore regions and count neither way.")
+        if self.by_border:
+            parts = (
+                f"{g.name} {text_of(g.counts.recall)} of {g.counts.tp + g.counts.fn}" for g in self.by_border
+            )
+            lines.append("Recall by distance to a tile border: " + ", ".join(parts) + ".")
+        lines += [f"{self._mistaken(*pair)}." for pair in self.mistaken(3)]
         lines += [f"{note}." for note in self.notes]
         return lines
+
+    def mistaken(self, count: int = 10) -> list[tuple[str, str, int]]:
+        """(true label, label found instead, how often), most frequent first."""
+        if self.confusion is None:
+            return []
+        names = self.names
+        table = self.confusion[:-1, :-1].copy()
+        np.fill_diagonal(table, 0)
+        order = np.argsort(-table.ravel(), kind="stable")[:count]
+        places = ((*divmod(int(at), len(names)), int(table.ravel()[at])) for at in order)
+        return [(names[row], names[column], number) for row, column, number in places if number]
+
+    @staticmethod
+    def _mistaken(truth: str, found: str, number: int) -> str:
+        return f"{number} of {truth!r} were taken for {found!r}"
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values, whole enough for `compare`; curves are thinned to 200 points."""
@@ -267,6 +293,9 @@ class Evaluation:
             "counting": {name: getattr(self.counting, name) for name in Counting.__slots__},
             "by_size": [_group_json(group) for group in self.by_size],
             "by_cut": [_group_json(group) for group in self.by_cut],
+            "by_border": [_group_json(group) for group in self.by_border],
+            "confusion": None if self.confusion is None else self.confusion.tolist(),
+            "by": self.by,
             "ignored": self.ignored,
             "notes": list(self.notes),
             "curves": {label: _curve_json(line.thinned()) for label, line in self.curves.items()},
@@ -348,6 +377,9 @@ def _from_json(value: dict[str, Any]) -> Evaluation:
         counting=Counting(**value["counting"]),
         by_size=tuple(_group(row) for row in value["by_size"]),
         by_cut=tuple(_group(row) for row in value["by_cut"]),
+        by_border=tuple(_group(row) for row in value["by_border"]),
+        confusion=None if value["confusion"] is None else np.array(value["confusion"], dtype=np.int64),
+        by=value["by"],
         ignored=value["ignored"],
         notes=tuple(value["notes"]),
         name=value["name"],

@@ -17,6 +17,7 @@ from tilekit.evaluation.evaluating import evaluate
 from tilekit.evaluation.matching import Criterion
 from tilekit.evaluation.pages import Missing, Predictions, Truth
 from tilekit.evaluation.result import Evaluation
+from tilekit.evaluation.rules import EvaluationRules
 from tilekit.flow import ordered_map
 from tilekit.grid import Tiling
 from tilekit.labels.predictions import PredictionSet, read_predictions
@@ -81,7 +82,7 @@ def write_report(
     judged = dict(evaluations or {})
     for name, run in found.items():
         if name not in judged:
-            judged[name] = evaluate(truth, run, iou, missing=missing, name=name)
+            judged[name] = evaluate(truth, run, iou, rules=EvaluationRules(missing=missing), name=name)
     matches = match_runs(truth, found, judged, iou, missing)
     sizes = {**_sizes(found), **getattr(truth, "sizes", {})}
     opener = open_page or _opener(sizes, dpi)

@@ -35,7 +35,7 @@ def iou_with(boxes: Any, i: int, fused: Any, k: int) -> float:
     return w * h / (one + (fused[k, 2] - fused[k, 0]) * (fused[k, 3] - fused[k, 1]) - w * h)
 
 
-@kernel("i(R2,RF,RS,RI,f,F2,F2,F,I,I,I,I,I)")
+@kernel("i(R2,RF,RS,RI,f,F2,F2,F,I,I2,I,I)")
 def fuse(
     boxes: Any,
     weights: Any,
@@ -47,7 +47,6 @@ def fuse(
     total: Any,
     heads: Any,
     links: Any,
-    slots: Any,
     members: Any,
     target: Any,
 ) -> int:
@@ -55,7 +54,7 @@ def fuse(
 
     `weights` (n,): score times model weight. `fused` (n, 4): mean boxes; `sums` (n, 4): weighted sums;
     `total` (n,): summed weights; `members` (n,): their number; `target` (n,): cluster of each box, -1 for those
-    not in `order`. `heads` (a power of two), `links`, `slots` (n,): scratch. Gives the number of clusters.
+    not in `order`. Scratch: `heads` (a power of two), `links` (3, n): next in the cell, the cell's slot, the first member. Gives the number of clusters.
     """
     mask = len(heads) - 1
     heads[:] = -1
@@ -90,11 +89,11 @@ def fuse(
                 for ix in range(left, right + 1):
                     k = heads[slot_at(float(ix), float(iy), level, label, mask)]
                     while k >= 0:
-                        if members[k] > 0 and labels[slots[2 * k + 1]] == label:
+                        if members[k] > 0 and labels[links[2, k]] == label:
                             part = iou_with(boxes, i, fused, k)
                             if part > most or (part == most and best >= 0 and k < best):
                                 most, best = part, k
-                        k = links[k]
+                        k = links[0, k]
         fresh = best < 0
         if fresh:
             best = count
@@ -102,8 +101,8 @@ def fuse(
             total[best] = 0.0
             members[best] = 0
             sums[best, 0] = sums[best, 1] = sums[best, 2] = sums[best, 3] = 0.0
-            slots[2 * best] = -1
-            slots[2 * best + 1] = i
+            links[1, best] = -1
+            links[2, best] = i
         target[i] = best
         weight = max(weights[i], 1e-150)
         total[best] += weight
@@ -118,20 +117,20 @@ def fuse(
         cy = fused[best, 1] + 0.5 * (fused[best, 3] - fused[best, 1])
         side = max(2.0**level, max(abs(cx), abs(cy)) * 4e-15)
         slot = slot_at(cx / side, cy / side, level, label, mask)
-        old = slots[2 * best]
+        old = links[1, best]
         if old == slot:
             continue
         if old >= 0:
             if heads[old] == best:
-                heads[old] = links[best]
+                heads[old] = links[0, best]
             else:
                 k = heads[old]
-                while links[k] != best:
-                    k = links[k]
-                links[k] = links[best]
-        links[best] = heads[slot]
+                while links[0, k] != best:
+                    k = links[0, k]
+                links[0, k] = links[0, best]
+        links[0, best] = heads[slot]
         heads[slot] = best
-        slots[2 * best] = slot
+        links[1, best] = slot
     return count
 
 

@@ -89,52 +89,46 @@ def ios_of(a: Any, i: int, b: Any, j: int) -> float:
 
 @inlined
 def suppresses(
-    boxes: Any, cut: Any, tiles: Any, k: int, i: int, metric: int, threshold: float, slack: float
+    boxes: Any, marks: Any, keys: Any, k: int, i: int, metric: int, threshold: float, slack: float
 ) -> bool:
-    """Whether the better box k removes box i."""
+    """Whether the better box k removes box i; `keys` (n, 2) label and tile, `marks` (n, 3) group, cut, unsettled."""
     if metric == IOU:
         return iou_of(boxes, i, boxes, k) > threshold
     if metric == IOS:
         return ios_of(boxes, i, boxes, k) > threshold
-    if cut[i] == 0:
+    if marks[i, 1] == 0:
         if iou_of(boxes, i, boxes, k) > threshold:
             return True
-        return tiles[i] != tiles[k] and coincide(boxes, i, k, slack)
-    if cut[k] == 0:
+        return keys[i, 1] != keys[k, 1] and coincide(boxes, i, k, slack)
+    if marks[k, 1] == 0:
         return inside(boxes, i, k, slack) > threshold
     return ios_of(boxes, i, boxes, k) > threshold or inside(boxes, i, k, slack) > threshold
 
 
-@kernel("void(R2,RS,RI,RI,RB,RB,RB,R2,i,f,f,f,i,S,S,S,I,B,I)")
+@kernel("void(R2,RS,RI2,RB2,R2,RF,S,S2,I,B,I)")
 def suppress(
     boxes: Any,
     order: Any,
-    labels: Any,
-    tiles: Any,
-    group: Any,
-    cut: Any,
-    unsettled: Any,
+    keys: Any,
+    marks: Any,
     groups: Any,
-    metric: int,
-    threshold: float,
-    slack: float,
-    grain: float,
-    best: int,
+    rule: Any,
     heads: Any,
-    cell_next: Any,
-    group_next: Any,
+    links: Any,
     seen: Any,
     state: Any,
     winner: Any,
 ) -> None:
     """Decide every box in `order` (best first): `state` DROPPED, KEPT or OPEN, `winner` what removed it.
 
-    `group` (n,): size group * 2 + cut; `groups` (g, 4): largest width, height and long side, and the
-    smallest long side in the group; `unsettled` (n,): boxes that something still unknown may remove; they and
-    what depends on them end OPEN. `grain`: least cell side. `best`:
-    look for the best box that removes each (slower), not just any; `winner` of others is -1 - rank. Scratch: `heads` (a power of two), `cell_next`,
-    `group_next` (n,), `seen` (2 g): survivors and last survivor of each group.
+    `keys` (n, 2): label and tile; `marks` (n, 3): size group * 2 + cut, cut, unsettled (something still unknown may
+    remove it; such boxes and what depends on them end OPEN). `groups` (g, 4): largest width, height and long side, and
+    the smallest long side in the group. `rule` (5,): metric, threshold, slack, grain (least cell side), and whether to
+    look for the best box that removes each (slower), not just any; `winner` of others is -1 - rank. Scratch: `heads`
+    (a power of two), `links` (2, n), `seen` (2 g): survivors and last survivor of each group.
     """
+    metric, best = int(rule[0]), int(rule[4])
+    threshold, slack, grain = rule[1], rule[2], rule[3]
     mask = len(heads) - 1
     count = len(groups)
     near = (1.0 - threshold) / (2.0 * (1.0 + threshold))
@@ -148,14 +142,14 @@ def suppress(
         w, h = boxes[i, 2] - boxes[i, 0], boxes[i, 3] - boxes[i, 1]
         longest = max(w, h)
         cx, cy = boxes[i, 0] + 0.5 * w, boxes[i, 1] + 0.5 * h
-        label = int(labels[i])
-        verdict = OPEN if unsettled[i] != 0 else KEPT
+        label = int(keys[i, 0])
+        verdict = OPEN if marks[i, 2] != 0 else KEPT
         by = -1
         for g in range(count):
             if seen[2 * g] == 0:
                 continue
             part = near
-            if metric == IOS or (metric == MERGE and (cut[i] != 0 or (g & 1) != 0)):
+            if metric == IOS or (metric == MERGE and (marks[i, 1] != 0 or (g & 1) != 0)):
                 part = 0.5
             elif threshold > 0.0 and (
                 longest + 2.0 * slack < threshold * (groups[g, 3] - 2.0 * slack) * 0.999
@@ -176,8 +170,8 @@ def suppress(
                 for ix in range(left, right + 1):
                     k = seen[2 * g + 1] if plain else heads[slot_of(ix, iy, g, label, mask)]
                     while k >= 0:
-                        if labels[k] == label and suppresses(
-                            boxes, cut, tiles, k, i, metric, threshold, slack
+                        if keys[k, 0] == label and suppresses(
+                            boxes, marks, keys, k, i, metric, threshold, slack
                         ):
                             if state[k] == KEPT:
                                 verdict = DROPPED
@@ -187,7 +181,7 @@ def suppress(
                                     break
                             elif verdict != DROPPED:
                                 verdict = OPEN
-                        k = group_next[k] if plain else cell_next[k]
+                        k = links[1, k] if plain else links[0, k]
                     if verdict == DROPPED and best == 0:
                         break
                 if verdict == DROPPED and best == 0:
@@ -197,13 +191,13 @@ def suppress(
         state[i] = verdict
         winner[i] = by if by >= 0 else -1 - rank
         if verdict != DROPPED:
-            g = int(group[i])
+            g = int(marks[i, 0])
             own = near if metric == IOU or (metric == MERGE and (g & 1) == 0) else 0.5
             ix = cell_of(cx, max(4.0 * groups[g, 0] * own + slack, grain))
             iy = cell_of(cy, max(4.0 * groups[g, 1] * own + slack, grain))
             slot = slot_of(ix, iy, g, label, mask)
-            cell_next[i] = heads[slot]
+            links[0, i] = heads[slot]
             heads[slot] = i
-            group_next[i] = seen[2 * g + 1]
+            links[1, i] = seen[2 * g + 1]
             seen[2 * g + 1] = i
             seen[2 * g] += 1

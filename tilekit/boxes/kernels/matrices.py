@@ -9,7 +9,7 @@ from tilekit.compiled import kernel
 
 @kernel("void(R2,R2,i,F2)")
 def fill(one: Any, other: Any, kind: int, out: Any) -> None:
-    """Into `out` (n, m): kind 0 IoU, 1 intersection over the smaller area, 2 generalized IoU."""
+    """Into `out` (n, m): kind 0 IoU, 1 intersection over the smaller area, 2 generalized IoU, 3 IoU less the distance of centers."""
     for i in range(len(one)):
         x0, y0, x1, y1 = one[i, 0], one[i, 1], one[i, 2], one[i, 3]
         area = (x1 - x0) * (y1 - y0)
@@ -27,4 +27,11 @@ def fill(one: Any, other: Any, kind: int, out: Any) -> None:
                 )
                 if hull > 0.0:
                     value -= (hull - union) / hull
+            elif kind == 3:
+                wide = max(x1, other[j, 2]) - min(x0, other[j, 0])
+                high = max(y1, other[j, 3]) - min(y0, other[j, 1])
+                across = 0.5 * (x0 + x1 - other[j, 0] - other[j, 2])
+                down = 0.5 * (y0 + y1 - other[j, 1] - other[j, 3])
+                if wide > 0.0 or high > 0.0:
+                    value -= (across * across + down * down) / (wide * wide + high * high)
             out[i, j] = value

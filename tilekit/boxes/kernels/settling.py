@@ -10,43 +10,35 @@ from tilekit.compiled import kernel
 _UNKNOWN = 3
 
 
-@kernel("void(R2,RF,RI,RI,RB,f,f,S2,B,S,S,S,S,B)")
-def settle(
-    boxes: Any,
-    scores: Any,
-    labels: Any,
-    tiles: Any,
-    cut: Any,
-    threshold: float,
-    slack: float,
-    pairs: Any,
-    unsettled: Any,
-    first: Any,
-    better: Any,
-    stack: Any,
-    reached: Any,
-    state: Any,
-) -> None:
-    """Decide every box: `state` DROPPED, KEPT or OPEN, as the greedy kernel would.
-
-    `pairs` (m, 2) are all that may remove one another; overwritten, as is `unsettled`. Scratch: `first`
-    (n + 2), `better` (m), `stack`, `reached` (n).
-    """
-    n = len(boxes)
-    for i in range(n + 2):
-        first[i] = 0
+@kernel("void(R2,RF,RI2,RB2,f,f,S2)")
+def judge(boxes: Any, ranks: Any, keys: Any, marks: Any, threshold: float, slack: float, pairs: Any) -> None:
+    """Turn every pair that may remove one another to better, worse; -1 in place of worse where none removes the other."""
     for p in range(len(pairs)):
         a, b = pairs[p, 0], pairs[p, 1]
         pairs[p, 1] = -1
-        if labels[a] != labels[b]:
+        if keys[a, 0] != keys[b, 0]:
             continue
-        if cut[a] > cut[b] or (
-            cut[a] == cut[b] and (scores[a] < scores[b] or (scores[a] == scores[b] and a > b))
+        if marks[a, 1] > marks[b, 1] or (
+            marks[a, 1] == marks[b, 1] and (ranks[a] < ranks[b] or (ranks[a] == ranks[b] and a > b))
         ):
             a, b = b, a
-        if suppresses(boxes, cut, tiles, a, b, MERGE, threshold, slack):
+        if suppresses(boxes, marks, keys, a, b, MERGE, threshold, slack):
             pairs[p, 0], pairs[p, 1] = a, b
-            first[b + 2] += 1
+
+
+@kernel("void(S2,RB2,S,S,S2,B)")
+def settle(pairs: Any, marks: Any, first: Any, better: Any, stack: Any, state: Any) -> None:
+    """Decide every box from the pairs (better, worse) that `judge` left: `state` DROPPED, KEPT or OPEN.
+
+    `marks` (n, 3): the last column names boxes that something still unknown may remove. Scratch: `first` (n + 2),
+    `better` (m), `stack` (3, n): boxes on the way, where each one's better ones were left, whether one of them is open.
+    """
+    n = len(state)
+    for i in range(n + 2):
+        first[i] = 0
+    for p in range(len(pairs)):
+        if pairs[p, 1] >= 0:
+            first[pairs[p, 1] + 2] += 1
     for i in range(n):
         first[i + 2] += first[i + 1]
         state[i] = _UNKNOWN
@@ -59,9 +51,9 @@ def settle(
         if state[i] != _UNKNOWN:
             continue
         depth = 0
-        stack[0], reached[0] = i, first[i]
+        stack[0, 0], stack[1, 0], stack[2, 0] = i, first[i], marks[i, 2]
         while depth >= 0:
-            b, at = stack[depth], reached[depth]
+            b, at = stack[0, depth], stack[1, depth]
             verdict = KEPT
             while at < first[b + 1]:
                 known = state[better[at]]
@@ -69,12 +61,13 @@ def settle(
                     verdict = DROPPED if known == KEPT else _UNKNOWN
                     break
                 if known == OPEN:
-                    unsettled[b] = 1
+                    stack[2, depth] = 1
                 at += 1
             if verdict == _UNKNOWN:
-                reached[depth] = at
+                stack[1, depth] = at
                 depth += 1
-                stack[depth], reached[depth] = better[at], first[better[at]]
+                stack[0, depth], stack[1, depth] = better[at], first[better[at]]
+                stack[2, depth] = marks[better[at], 2]
             else:
-                state[b] = OPEN if verdict == KEPT and unsettled[b] != 0 else verdict
+                state[b] = OPEN if verdict == KEPT and stack[2, depth] != 0 else verdict
                 depth -= 1

@@ -7,36 +7,27 @@ from hypothesis import strategies as st
 
 from tests import naive
 from tests.boxes.strategies import box_arrays, label_arrays, score_arrays
-from tilekit.boxes import matching
 from tilekit.boxes.annotations import Annotations
 from tilekit.boxes.detections import Detections
-from tilekit.boxes.matching import match
 from tilekit.errors import InvalidArgument
-from tilekit.evaluation.matching import FREE, find_overlaps, match_pages
+from tilekit.evaluation.matching import FREE, find_overlaps, match, match_pages
 from tilekit.evaluation.pages import flatten
 from tilekit.pages import PageKey
 
 
-@given(
-    st.data(), box_arrays(max_size=15), box_arrays(max_size=15), st.sampled_from([0.3, 0.5]), st.booleans()
-)
-def test_matching_equals_its_slow_twin(data, found, real, iou, sparse):
+@given(st.data(), box_arrays(max_size=15), box_arrays(max_size=15), st.sampled_from([0.3, 0.5]))
+def test_matching_equals_its_slow_twin(data, found, real, iou):
     scores = data.draw(score_arrays(len(found)))
     ids, truth_ids = data.draw(label_arrays(len(found), 2)), data.draw(label_arrays(len(real), 2))
     predictions = Detections(found, scores, ids, ("a", "b"))
     truth = Annotations(real, truth_ids, ("b", "a"))
-    limit = matching._CHUNK
-    matching._CHUNK = 0 if sparse else limit
-    try:
-        result = match(predictions, truth, iou)
-    finally:
-        matching._CHUNK = limit
+    result = match(predictions, truth, iou)
     taken, expected = set(), np.full(len(found), -1)
     for i in sorted(range(len(found)), key=lambda i: -scores[i]):
-        shares = [(naive.iou(found[i], real[j]), -j) for j in range(len(real))]
-        shares = [s for s in shares if s[0] >= iou and -s[1] not in taken and ids[i] == 1 - truth_ids[-s[1]]]
+        shares = [(naive.iou(found[i], real[j]), j) for j in range(len(real))]
+        shares = [s for s in shares if s[0] >= iou and s[1] not in taken and ids[i] == 1 - truth_ids[s[1]]]
         if shares:
-            expected[i] = -max(shares)[1]
+            expected[i] = max(shares)[1]
             taken.add(expected[i])
     assert result.truth_of.tolist() == expected.tolist()
     for i, j in enumerate(result.truth_of):
@@ -68,12 +59,12 @@ def test_center_hits_equal_their_slow_twin(data, found, real):
     for i in sorted(range(len(found)), key=lambda i: -scores[i]):
         x, y = (found[i][0] + found[i][2]) / 2, (found[i][1] + found[i][3]) / 2
         fits = [
-            (naive.iou(found[i], box), -j)
+            (naive.iou(found[i], box), j)
             for j, box in enumerate(real)
             if box[0] <= x < box[2] and box[1] <= y < box[3] and j not in taken.values()
         ]
         if fits:
-            taken[i] = -max(fits)[1]
+            taken[i] = max(fits)[1]
     assert result.truth_of.tolist() == [taken.get(i, -1) for i in range(len(found))]
 
 

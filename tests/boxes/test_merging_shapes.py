@@ -1,0 +1,161 @@
+"""Shapes suppressed, measured and merged by their own area."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import shapely
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tilekit as tk
+from tests.boxes import shape_strategies as own
+from tilekit.boxes.shapes.uniting import united
+from tilekit.errors import InvalidArgument
+
+
+def naive_iou(one, other, ios=False):
+    a, b = one.to_polygons().geometries()[0], other.to_polygons().geometries()[0]
+    both = shapely.intersection(a, b).area
+    whole = min(a.area, b.area) if ios else a.area + b.area - both
+    return both / whole if both > 0 else 0.0
+
+
+@given(st.one_of(own.polygons(1, 4), own.oriented(1, 5), own.masks(1, 4)), st.booleans())
+def test_overlap_equals_shapely_pair_by_pair(column, ios):
+    column = column[column.given]
+    matrix = (tk.ios if ios else tk.iou)(column, column)
+    for i in range(len(column)):
+        for k in range(len(column)):
+            assert matrix[i, k] == pytest.approx(naive_iou(column[i], column[k], ios), abs=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # pycocotools' own
+@given(own.masks(1, 4), own.masks(1, 4))
+def test_masks_overlap_as_pycocotools_counts(one, other):
+    from pycocotools import mask as coco
+
+    one, other = one[one.given].moved(25, 25), other[other.given].moved(25, 25)
+    if not len(one) or not len(other):
+        return
+    codes = [
+        [{"size": c["size"], "counts": c["counts"].encode()} for c in column.to_rle(90, 90)]
+        for column in (one, other)
+    ]
+    assert np.allclose(tk.iou(one, other), coco.iou(*codes, [0] * len(other)))
+
+
+@given(
+    st.one_of(own.polygons(0, 5), own.oriented(0, 6), own.masks(0, 5)), st.sampled_from([0.1, 0.5]), st.data()
+)
+def test_suppression_by_shape_equals_its_slow_twin(column, threshold, data):
+    column = column[column.given]
+    scores = np.array(data.draw(st.permutations(range(len(column)))), float)
+    kept = []
+    for i in np.argsort(-scores, kind="stable").tolist():
+        near = [naive_iou(column[k], column[i]) for k in kept]
+        if any(abs(value - threshold) < 1e-6 for value in near):
+            return
+        if not any(value > threshold for value in near):
+            kept.append(i)
+    assert tk.nms(column, scores, threshold=threshold).tolist() == kept
+
+
+def turned_scene(seed, size=600):
+    """Thin beams side by side, all askew: their boxes overlap, they do not."""
+    rng = np.random.default_rng(seed)
+    angle = rng.uniform(35, 55)
+    x, y = np.meshgrid(np.arange(-size, size, 14.0), np.arange(-size, size, 95.0))
+    along, aside = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    centers = np.stack([size / 2 + y * along - x * aside, size / 2 + y * aside + x * along], -1).reshape(
+        -1, 2
+    )
+    centers = centers[((centers > 60) & (centers < size - 60)).all(axis=1)]
+    sides = rng.uniform([60, 5], [90, 9], (len(centers), 2))
+    return tk.OrientedBoxes(np.column_stack([centers, sides, np.full(len(centers), angle)]))
+
+
+def seen_in_tiles(truth, grid, rng, keep_whole=True):
+    """What a perfect detector says of each tile: all that shows at least a tenth."""
+    carried = tk.remap_to_tiles(tk.Annotations.from_shapes(truth, names=["a"]), grid, 0.1)
+    scores = rng.uniform(0.2, 1, len(carried))
+    return tk.Detections(
+        carried.boxes, scores, None, ("a",), carried.tile_index, shapes=carried.shapes
+    ), carried
+
+
+@pytest.mark.parametrize("kind", ["polygon", "mask"])
+@pytest.mark.parametrize("seed", range(2))
+def test_thin_things_side_by_side_are_all_kept_and_whole(kind, seed):
+    beams = turned_scene(seed)
+    truth = beams.to_polygons()
+    if kind == "mask":
+        outlines = truth.geometries()
+        x, y = np.meshgrid(np.arange(600) + 0.5, np.arange(600) + 0.5)
+        truth = tk.Masks.from_arrays([shapely.contains_xy(outline, x, y) for outline in outlines])
+    grid = tk.Tiling(260, 110).grid(600, 600)
+    found, _ = seen_in_tiles(truth, grid, np.random.default_rng(seed))
+    merged = tk.merge(found, grid)
+    assert len(merged) == len(truth)
+    overlap = tk.iou(merged.shapes, truth)
+    assert sorted(overlap.argmax(axis=1)) == list(range(len(truth)))
+    assert overlap.max(axis=1).min() > 0.999
+    by_box = tk.merge(found.replaced(shapes=None), grid)
+    assert len(by_box) < len(truth)  # boxes alone lose beams that lie side by side
+
+
+@pytest.mark.parametrize("overlap", [0, 40])
+def test_pieces_longer_than_the_overlap_are_united(overlap):
+    long_ones = tk.OrientedBoxes([[300, 150, 520, 12, 20], [300, 450, 540, 10, -35], [450, 300, 10, 500, 0]])
+    truth = long_ones.to_polygons()
+    grid = tk.Tiling(200, overlap).grid(600, 600)
+    found, _ = seen_in_tiles(truth, grid, np.random.default_rng(0))
+    carried = tk.remap_to_tiles(tk.Annotations.from_shapes(truth, names=["a"]), grid, 0.0)
+    found = tk.Detections(
+        carried.boxes,
+        np.linspace(0.3, 1, len(carried)),
+        None,
+        ("a",),
+        carried.tile_index,
+        shapes=carried.shapes,
+    )
+    merged = tk.merge(found, grid)
+    best = tk.iou(merged.shapes, truth).max(axis=0)
+    assert best.min() > 0.9
+
+
+@given(st.integers(0, 2**32))
+def test_streaming_gives_the_same_shapes(seed):
+    truth = turned_scene(seed % 7, size=400).to_polygons()
+    grid = tk.Tiling(160, 50).grid(400, 400)
+    found, _ = seen_in_tiles(truth, grid, np.random.default_rng(seed))
+    whole = tk.merge(found, grid)
+    stream = tk.StreamingMerge(grid)
+    rows = found.tile_index // grid.cols
+    parts = [stream.add(row, found[rows == row]) for row in range(grid.rows)]
+    together = tk.Detections.concat([*parts, stream.finish()])
+    assert np.array_equal(together.boxes, whole.boxes)
+    assert together.shapes == whole.shapes
+    labels = tk.merge_with_labels(found, grid)
+    assert labels.detections == tk.merge(found, grid, tk.MergePolicy(class_agnostic=True))
+
+
+@given(own.masks(2, 4))
+def test_united_masks_cover_what_any_covers(column):
+    root = np.zeros(len(column), np.int64)
+    made = united(column, root)[0]
+    pictures = np.zeros((len(column), 80, 80), bool)
+    for row in range(len(column)):
+        for x, y0, y1 in column[row].spans:
+            pictures[row, y0 + 25 : y1 + 25, x + 25] = True
+    assert made == tk.Masks.from_arrays([pictures.any(axis=0)], [[-25, -25]])
+
+
+def test_what_has_no_outline_is_named():
+    points = tk.Keypoints.of([[[1, 1, 2]]])
+    with pytest.raises(InvalidArgument, match="no outline"):
+        tk.nms(points, [0.5])
+    with pytest.raises(InvalidArgument, match="row 0 has no shape"):
+        tk.nms(tk.Polygons.of([None]), [0.5])
+    with pytest.raises(InvalidArgument, match="giou is for boxes"):
+        tk.giou(tk.OrientedBoxes([[0, 0, 1, 1, 0]]), [[0, 0, 1, 1]])

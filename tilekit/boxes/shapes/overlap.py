@@ -1,0 +1,102 @@
+"""How much shapes overlap, pair by pair: the area two of them share, and what follows from it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilekit.boxes.shapes.column import Shapes
+from tilekit.boxes.shapes.masks import Masks
+from tilekit.boxes.shapes.oriented import OrientedBoxes
+from tilekit.boxes.shapes.polygons import Polygons
+from tilekit.errors import InvalidArgument
+
+_CHUNK = 100_000  # pairs of polygons measured together: what shapely makes of them is held
+
+
+class Measure:
+    """Areas of two columns, and of what pairs of their rows share; rows without a shape are their boxes.
+
+    Oriented boxes and masks are measured by kernels, polygons by shapely. Two masks, or two columns of oriented boxes,
+    are measured as they are; any other two as polygons.
+    """
+
+    def __init__(
+        self,
+        one: Shapes,
+        boxes: NDArray[np.float64],
+        other: Shapes | None = None,
+        others: NDArray[np.float64] | None = None,
+    ) -> None:
+        for column in (one, other):
+            if column is not None and column.kind == "keypoints":
+                raise InvalidArgument("keypoints have no outline; their objects overlap by their boxes")
+        twin = other is None
+        second = one if other is None else other
+        self._kind = one.kind if one.kind == second.kind else "polygon"
+        if self._kind == "mask" and not (one.given.all() and second.given.all()):
+            self._kind = "polygon"
+        self._one: Shapes = _as(one, boxes, self._kind)
+        self._other: Shapes = (
+            self._one if twin else _as(second, boxes if others is None else others, self._kind)
+        )
+        self._solid = None
+        if isinstance(self._one, Polygons) and isinstance(self._other, Polygons):
+            here = self._one.geometries()
+            self._solid = (here, here if twin else self._other.geometries())
+            import shapely
+
+            self.areas: NDArray[np.float64] = np.asarray(shapely.area(here), dtype=np.float64)
+            self.other_areas: NDArray[np.float64] = np.asarray(shapely.area(self._solid[1]), dtype=np.float64)
+        else:
+            self.areas, self.other_areas = self._one.areas, self._other.areas
+
+    def shared(self, first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(m,) float64 px that row `first` of one and row `second` of the other share."""
+        out = np.zeros(len(first))
+        first, second = np.ascontiguousarray(first, np.int64), np.ascontiguousarray(second, np.int64)
+        if self._solid is not None:
+            import shapely
+
+            for begin in range(0, len(first), _CHUNK):
+                part = slice(begin, begin + _CHUNK)
+                both = shapely.intersection(self._solid[0][first[part]], self._solid[1][second[part]])
+                out[part] = shapely.area(both)
+            return out
+        from tilekit.boxes.kernels import shared
+
+        if isinstance(self._one, Masks) and isinstance(self._other, Masks):
+            one, other = self._one, self._other
+            shared.spans(one.spans, one.starts, other.spans, other.starts, first, second, out)
+        elif isinstance(self._one, OrientedBoxes) and isinstance(self._other, OrientedBoxes):
+            corners = np.ascontiguousarray(self._one.corners.reshape(-1, 8))
+            others = (
+                corners
+                if self._other is self._one
+                else np.ascontiguousarray(self._other.corners.reshape(-1, 8))
+            )
+            shared.quads(corners, others, first, second, np.empty((4, 16)), out)
+        return out
+
+    def overlap(
+        self, first: NDArray[np.int64], second: NDArray[np.int64], ios: bool = False
+    ) -> NDArray[np.float64]:
+        """(m,) float64 IoU, or the share of the smaller one, of each pair; 0 where nothing is shared."""
+        both = self.shared(first, second)
+        one, other = self.areas[first], self.other_areas[second]
+        whole = np.minimum(one, other) if ios else one + other - both
+        return np.divide(both, whole, out=np.zeros_like(both), where=both > 0)
+
+
+def _as(column: Shapes, boxes: NDArray[np.float64], kind: str) -> Shapes:
+    if kind != "polygon":
+        return column
+    outlines = column.to_polygons()
+    bare = ~column.given
+    if not bare.any():
+        return outlines
+    plain = OrientedBoxes.absent(boxes[bare]).to_polygons()
+    every = Polygons.concat([outlines, plain])
+    order = np.arange(len(column))
+    order[bare] = len(column) + np.arange(int(bare.sum()))
+    return every[order]
