@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import tilekit as tk
-from tilekit.errors import InvalidArgument
+from tilekit.aws.recipe import Recipe, check_tiling, tiling_of_tag, tiling_tag
+from tilekit.errors import InvalidArgument, RecipeMismatch
 from tilekit.scales import as_scales, words_of
 from tilekit.scans.encoding import encode_image
 
@@ -101,3 +102,15 @@ def test_tiles_of_scales_lie_apart_and_equal_those_of_each(tmp_path):
             tk.tile_scan(scan, tmp_path / "out.zip", scales)
     assert (len(done), len(done.coarser[0])) == (len(single), 1)
     assert len(list((tmp_path / "out" / "scale-2").glob("*.png"))) == 1
+
+
+def test_a_model_trained_on_scales_knows_them():
+    scales = tk.Scales(FINE, COARSE, PAGE)
+    recipe = Recipe(scales, ("a",))
+    assert Recipe.from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
+    tag = tiling_tag(scales)
+    assert tiling_of_tag(tag) == scales
+    assert len(tag) <= 256
+    check_tiling(scales, FINE, "model")
+    with pytest.raises(RecipeMismatch, match="was trained on tiles of 2560"):
+        check_tiling(FINE, scales, "model")

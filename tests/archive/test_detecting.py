@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tilekit import Tiling, read_predictions
+from tilekit import Scales, TileJob, Tiling, read_predictions
 from tilekit.archive import DetectJob, process_archive
 from tilekit.archive.retrying import job_from_recipe
 from tilekit.boxes.detections import Detections
@@ -82,3 +82,18 @@ def test_other_thresholds_redo_the_pages(tmp_path: Path) -> None:
 def test_a_model_that_is_none_is_refused() -> None:
     with pytest.raises(InvalidArgument, match="model='thing'"):
         DetectJob(TILING, "thing")
+
+
+def test_scales_are_part_of_what_a_run_remembers(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    page(folder, "a.png", (10, 20, 30, 44))
+    scales = Scales(TILING, Tiling.whole(200))
+    job = DetectJob(scales, f"{__name__}:find_dark")
+    assert job_from_recipe(job.recipe()) == job
+    assert process_archive(folder, tmp_path / "out", job, ThreadPoolExecutor(1)).done == 1
+    found = next(read_predictions(tmp_path / "out/detections.jsonl").pages())
+    assert found.tilings == tuple(scales)
+    assert found.boxes.tolist() == [[10, 20, 30, 44]]
+    assert process_archive(folder, tmp_path / "out", job, ThreadPoolExecutor(1)).skipped == 1
+    with pytest.raises(InvalidArgument, match="one scale"):
+        TileJob(scales)

@@ -23,6 +23,7 @@ from tilekit.datasets.summary import DatasetSummary
 from tilekit.errors import TilekitError
 from tilekit.grid import Tiling
 from tilekit.labels.label_set import LabelSet
+from tilekit.scales import Scales
 from tilekit.scans.encoding import ImageFormat, Subsampling
 from tilekit.storage.local import remove_parts
 from tilekit.storage.s3 import is_s3
@@ -39,7 +40,7 @@ class DatasetJob(WholeJob):
     a page that cannot be read is set aside with its reason, and tried again by the next run.
     """
 
-    tiling: Tiling
+    tiling: Tiling | Scales
     min_visible: float = 0.5
     split: tuple[float, ...] | str = (0.7, 0.15, 0.15)
     seed: int = 0

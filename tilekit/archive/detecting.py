@@ -16,9 +16,10 @@ from tilekit.archive.working import Task
 from tilekit.boxes.merging import MergePolicy
 from tilekit.detection.detecting import detect_tiles
 from tilekit.errors import DetectorError, InvalidArgument
-from tilekit.grid import Tiling
+from tilekit.grid import TileGrid, Tiling
 from tilekit.labels.thresholds import Thresholds, check_thresholds
 from tilekit.ledger import Record
+from tilekit.scales import Scales, as_scales
 from tilekit.scans.scan import Scan
 from tilekit.storage.local import atomic_file
 from tilekit.storage.place import place_of
@@ -39,7 +40,7 @@ class DetectJob:
     merging. A page on which a tile failed is set aside, never passed off as complete.
     """
 
-    tiling: Tiling
+    tiling: Tiling | Scales
     model: str
     names: tuple[str, ...] = ()
     decoy: tuple[str, ...] = ()
@@ -74,7 +75,15 @@ class DetectJob:
 
     def cost(self, scan: Scan) -> int:
         """What streaming takes, and the tiles that wait for the detector."""
-        return PROCESS + scan.cost(scan.grid(self.tiling)) + _LOOK_AHEAD
+        return PROCESS + max(scan.cost(grid) for grid in self._grids(scan)) + _LOOK_AHEAD
+
+    def _on(self, scan: Scan) -> Scales:
+        """The scales that suit a page."""
+        scales = as_scales(self.tiling)
+        return Scales(scales[place] for place in scales.on(scan.width, scan.height, dpi=scan.dpi))
+
+    def _grids(self, scan: Scan) -> list[TileGrid]:
+        return [one.grid(scan.width, scan.height, dpi=scan.dpi) for one in self._on(scan)]
 
     @contextlib.contextmanager
     def session(self) -> Iterator[None]:
@@ -93,7 +102,7 @@ class DetectJob:
         found = detect_tiles(
             scan,
             detector,
-            self.tiling,
+            self._on(scan),
             self.policy,
             decoy=self.decoy,
             thresholds=self.thresholds,
@@ -109,7 +118,7 @@ class DetectJob:
         data = text.encode("utf-8")
         place_of(out).put(name, data)
         return {
-            "tiles": len(scan.grid(self.tiling)),
+            "tiles": sum(map(len, self._grids(scan))),
             "pixels": scan.width * scan.height,
             "objects": len(found),
             "outputs": [[name, len(data), zlib.crc32(data)]],

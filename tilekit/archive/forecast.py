@@ -21,6 +21,7 @@ from tilekit.archive.working import Job, Task, run_task
 from tilekit.errors import ScanError, StorageError
 from tilekit.grid import Tiling
 from tilekit.ledger import Ledger
+from tilekit.scales import as_scales
 from tilekit.scans.opening import open_scan
 from tilekit.storage.s3 import is_s3
 
@@ -74,7 +75,7 @@ def forecast(
     """
     given = options or ArchiveOptions()
     found = Forecast(workers=workers or available_cores(), free=_free(out))
-    tiling: Tiling = getattr(job, "tiling", None) or Tiling()
+    tiling: Tiling = as_scales(getattr(job, "tiling", None) or Tiling())[0]
     draw, sample = (
         random.Random(0),
         list[tuple[Source, int]](),

@@ -47,6 +47,10 @@ class TileJob:
     threads: int = 1
 
     def __post_init__(self) -> None:
+        if not isinstance(self.tiling, Tiling):
+            raise InvalidArgument(
+                f"tiling={self.tiling!r}: a TileJob cuts at one scale; run one job for each"
+            )
         make_recipe(self.tiling, self.format, self.quality, self.subsampling, self.skip_blank, self.max_bytes)
         if self.container not in ("folder", "tar", "zip"):
             raise InvalidArgument(f"container={self.container!r} must be folder, tar or zip")

@@ -18,7 +18,7 @@ from tilekit.archive.summary import ArchiveSummary
 from tilekit.archive.working import Job
 from tilekit.boxes.merging import MergePolicy
 from tilekit.errors import StorageError, StorageNotFound
-from tilekit.grid import Tiling
+from tilekit.scales import tiling_from_json
 
 _FILE = "run.json"
 
@@ -72,7 +72,7 @@ def job_from_recipe(text: str) -> TileJob | DetectJob:
     """The job whose `recipe()` this is; raises ValueError, KeyError or TypeError where it is not one."""
     values: dict[str, Any] = json.loads(text)
     kind = values.pop("job")
-    values["tiling"] = Tiling.from_json(values["tiling"])
+    values["tiling"] = tiling_from_json(values["tiling"])
     if kind == "tile":
         return TileJob(**values)
     if kind == "detect":
