@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOME = {
+    "measure_jitter": "tilekit.evaluation.merge_fitting",
+    "fit_merge": "tilekit.evaluation.merge_fitting",
+    "TunePage": "tilekit.evaluation.merge_fitting",
     "diou": "tilekit.boxes.overlap",
     "EvaluationRules": "tilekit.evaluation.rules",
     "Polygons": "tilekit.boxes.shapes.polygons",
@@ -175,6 +178,9 @@ if TYPE_CHECKING:
     from tilekit.evaluation.evaluating import evaluate as evaluate
     from tilekit.evaluation.matching import Matches as Matches
     from tilekit.evaluation.matching import match as match
+    from tilekit.evaluation.merge_fitting import TunePage as TunePage
+    from tilekit.evaluation.merge_fitting import fit_merge as fit_merge
+    from tilekit.evaluation.merge_fitting import measure_jitter as measure_jitter
     from tilekit.evaluation.result import Evaluation as Evaluation
     from tilekit.evaluation.result import read_evaluation as read_evaluation
     from tilekit.evaluation.rules import EvaluationRules as EvaluationRules

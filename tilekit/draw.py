@@ -42,7 +42,7 @@ def draw(
     """Pixels with boxes drawn on them: a fresh (h, w, 3) uint8 array.
 
     `picture`: a scan (all of it) or (h, w, 1 or 3) uint8 pixels; `boxes`: in its pixels, before any
-    reduction. Each label has a color by its place in `names`, or from `colors`; ignored boxes are
+    reduction; where a row has a shape its outline (or its keypoints) is drawn, otherwise its box. Each label has a color by its place in `names`, or from `colors`; ignored boxes are
     gray. Detections carry their score in percent. `names`: write the labels, where there is room.
     `line`: width in px, by default by the size. `max_side`: reduce the picture to that many px
     before drawing, so that lines stay visible; a scan is read reduced.
@@ -59,10 +59,14 @@ def draw(
     palette = _colors(boxes.names, colors)
     scaled = boxes.boxes * np.array([across, down, across, down])
     captions = _captions(boxes)
+    rings = _rings(boxes, across, down)
     for place, (box, label) in enumerate(zip(scaled.tolist(), boxes.class_ids.tolist(), strict=True)):
         gray = isinstance(boxes, Annotations) and bool(boxes.ignore[place])
         color = IGNORED if gray else palette[label]
-        _outline(pen, box, color, width)
+        if rings is None or not rings[place]:
+            _outline(pen, box, color, width)
+        for ring in rings[place] if rings is not None else []:
+            _ring(pen, ring, color, width)
         if names:
             _write(pen, captions[place], box, color, font, image.size)
     return np.array(image, dtype=np.uint8)
@@ -168,6 +172,35 @@ def _outline(pen: Any, box: Sequence[float], color: Color, width: int) -> None:
     x0, y0 = math.floor(box[0]) - width, math.floor(box[1]) - width
     x1, y1 = math.ceil(box[2]) + width - 1, math.ceil(box[3]) + width - 1
     pen.rectangle((x0, y0, max(x0, x1), max(y0, y1)), outline=color, width=width)
+
+
+def _rings(
+    boxes: Detections | Annotations, across: float, down: float
+) -> list[list[list[tuple[float, float]]]] | None:
+    """The outlines of each row's shape in the picture's pixels; keypoints as points."""
+    if boxes.shapes is None:
+        return None
+    shapes = (
+        boxes.shapes.scaled(across, down)
+        if boxes.shapes.kind != "mask"
+        else boxes.shapes.to_polygons().scaled(across, down)
+    )
+    if shapes.kind == "keypoints":
+        rows = shapes.to_json()
+        return [[[(x, y)] for x, y, seen in (row or {"keypoints": []})["keypoints"] if seen] for row in rows]
+    return [
+        [] if row is None else [[(x, y) for x, y in ring] for ring in row["polygon"]]
+        for row in shapes.to_polygons().to_json()
+    ]
+
+
+def _ring(pen: Any, points: Sequence[tuple[float, float]], color: Color, width: int) -> None:
+    """A closed outline, or a dot for a single point."""
+    if len(points) == 1:
+        x, y = points[0]
+        pen.ellipse((x - 2 * width, y - 2 * width, x + 2 * width, y + 2 * width), fill=color)
+        return
+    pen.line([*points, points[0]], fill=color, width=width, joint="curve")
 
 
 def _write(pen: Any, text: str, box: Sequence[float], color: Color, font: Any, size: tuple[int, int]) -> None:

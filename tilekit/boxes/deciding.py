@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilekit.boxes import engine, overlap
-from tilekit.boxes.joining import Pieces
+from tilekit.boxes.joining import BOTTOM, LEFT, RIGHT, TOP, Pieces
 from tilekit.boxes.shapes.overlap import Measure
+from tilekit.grid import TileGrid
 
 if TYPE_CHECKING:
     from tilekit.boxes.merging import MergePolicy
@@ -52,6 +53,25 @@ def decide_owners(pieces: Pieces, policy: MergePolicy) -> tuple[NDArray[np.uint8
     owner = np.arange(len(pieces))
     owner[judged[::-1, 1]] = judged[::-1, 0]
     return state, owner
+
+
+def confirmed(pieces: Pieces, grid: TileGrid, policy: MergePolicy) -> NDArray[np.bool_]:
+    """Pieces that nothing speaks against: whole, of a good score, or cut where no other tile sees them whole."""
+    out = np.ones(len(pieces), np.bool_)
+    rows = np.flatnonzero((pieces.edges != 0) & (pieces.scores < policy.unconfirmed))
+    if not len(rows):
+        return out
+    boxes, edges, slack = pieces.boxes[rows], pieces.edges[rows], policy.tolerance
+    last = np.array([grid.cols - 1, grid.rows - 1])
+    first = np.column_stack([pieces.tiles[rows] % grid.cols, pieces.tiles[rows] // grid.cols])
+    for side, step in ((LEFT, (-1, 0)), (TOP, (0, -1)), (RIGHT, (1, 0)), (BOTTOM, (0, 1))):
+        beyond = np.clip(first + np.array(step), 0, last)
+        window = grid.windows()[beyond[:, 1] * grid.cols + beyond[:, 0]]
+        sees = (boxes[:, :2] >= window[:, :2] - slack).all(axis=1) & (
+            boxes[:, 2:] <= window[:, 2:] + slack
+        ).all(axis=1)
+        out[rows[((edges & side) != 0) & sees & (beyond != first).any(axis=1)]] = False
+    return out
 
 
 def _marks(pieces: Pieces, unsettled: NDArray[np.bool_] | None) -> NDArray[np.uint8]:

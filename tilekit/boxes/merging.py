@@ -11,7 +11,7 @@ from tilekit.boxes import checks, deciding, engine, joining
 from tilekit.boxes.detections import Detections
 from tilekit.boxes.joining import Pieces
 from tilekit.boxes.remap import shapes_to_base, tile_places
-from tilekit.boxes.shapes import Shapes
+from tilekit.boxes.shapes import Shapes, ragged
 from tilekit.errors import InvalidArgument
 from tilekit.grid import TileGrid
 
@@ -26,7 +26,8 @@ class MergePolicy:
     the smaller one where one is cut. `score_floor`: what scores below takes no part. `tolerance`: px of the
     reduced scan by which an edge may be off: a box this near to a tile edge inside the scan is cut.
     `class_agnostic`: boxes of different labels are one object too, the best one stays. `join`: join pieces
-    of one object longer than the overlap.
+    of one object longer than the overlap. `unconfirmed`: least score of a cut box that another tile sees all of, and more
+    beyond the cut, and yet did not report: a piece of what that tile missed, or an alarm of the border.
     """
 
     threshold: float = 0.5
@@ -34,10 +35,12 @@ class MergePolicy:
     tolerance: float = 2.0
     class_agnostic: bool = False
     join: bool = True
+    unconfirmed: float = 0.0
 
     def __post_init__(self) -> None:
         checks.ratio(self.threshold, "threshold")
         checks.ratio(self.score_floor, "score_floor")
+        checks.ratio(self.unconfirmed, "unconfirmed")
         checks.length(self.tolerance, "tolerance")
         for name in ("class_agnostic", "join"):
             if not isinstance(getattr(self, name), bool):
@@ -63,7 +66,8 @@ def merge(detections: Detections, grid: TileGrid, policy: MergePolicy | None = N
     """
     policy = MergePolicy() if policy is None else policy
     pieces = _joined(_pieces(detections, grid, policy, 0), grid, policy)
-    return _result(pieces, deciding.decide(pieces, policy) == deciding.KEPT, grid, detections.names)
+    chosen = deciding.decide(pieces, policy) == deciding.KEPT
+    return _result(pieces, chosen & deciding.confirmed(pieces, grid, policy), grid, detections.names)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,7 +131,12 @@ def merge_with_labels(
     order = np.lexsort((labels, -scores, home))
     starts = np.zeros(int(chosen.sum()) + 1, np.int64)
     np.cumsum(np.bincount(home, minlength=len(starts) - 1), out=starts[1:])
-    return MergedLabels(_result(pieces, chosen, grid, detections.names), starts, labels[order], scores[order])
+    rows = np.flatnonzero(deciding.confirmed(pieces, grid, policy)[chosen])
+    places, starts = ragged.taken(starts, rows)
+    order = order[places]
+    return MergedLabels(
+        _result(pieces, chosen, grid, detections.names)[rows], starts, labels[order], scores[order]
+    )
 
 
 def load_kernels() -> None:
@@ -209,6 +218,7 @@ class StreamingMerge:
         reach = float(pool.boxes[waiting, 1].min(initial=horizon))
         pending = (state == 1) & (pool.sequence > self._given)
         self._pool = pool.take(waiting | pending | ((state == 1) & (pool.boxes[:, 3] + slack > reach)))
+        ready &= deciding.confirmed(pool, self._grid, self._policy)
         return _result(pool, ready, self._grid, self._names)
 
     def _unite(self, names: tuple[str, ...]) -> None:
