@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check lint types docs soak clean
+.PHONY: demo test quick nightly mutants check lint types docs soak clean
 
 demo: $(STAMP)
 	$(BIN)/tilekit demo --out demo-out
@@ -12,6 +12,19 @@ demo: $(STAMP)
 test: $(STAMP)
 	./.ci/system-packages
 	./.ci/test
+
+# What can be told in a minute: geometry, boxes of a few kinds, errors, imports, names, walls.
+quick: $(STAMP)
+	$(BIN)/pytest -n 2 tests/test_grid.py tests/test_errors.py tests/test_imports.py tests/test_public_names.py \
+		tests/test_walls.py tests/test_signatures.py tests/test_flow.py tests/test_ledger.py
+
+# Long properties, thousands of examples each.
+nightly: $(STAMP)
+	HYPOTHESIS_PROFILE=nightly $(BIN)/pytest --timeout=7200 -n 2
+
+# Whether tests notice a changed line: make mutants ROOM=grid COUNT=100
+mutants: $(STAMP)
+	$(BIN)/python tests/mutants.py $(or $(ROOM),grid) --count $(or $(COUNT),100)
 
 check: $(STAMP)
 	./.ci/run
