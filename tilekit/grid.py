@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tilekit.errors import InvalidArgument
+from tilekit.rendition import Bands, Levels, checked_bands, checked_levels
 
 Edge = Literal["shift", "clip", "pad"]
 _EDGES = ("shift", "clip", "pad")
@@ -135,6 +136,8 @@ class Tiling:
     a reduced (or enlarged) scan; `dpi` does so to a physical resolution, for archives of mixed
     resolution; `fit` so that no side of the reduced scan is longer than that many px, whatever the page
     (see `whole`).
+    `bands` and `levels`: how samples that are not 8-bit gray or RGB become so, as `open_scan` takes
+    them; what opens a page by this recipe opens it so.
 
     Raises InvalidArgument naming the value that makes no sense.
     """
@@ -147,8 +150,12 @@ class Tiling:
     division: int | tuple[int, int] | None = None  # set by parts(): a count, or (cols, rows)
     fit: int | None = None  # set by whole(): px of the longer side, at most
     align: int | tuple[int, int] = 1
+    bands: Bands | None = None
+    levels: Levels | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "bands", checked_bands(self.bands))
+        object.__setattr__(self, "levels", checked_levels(self.levels))
         object.__setattr__(self, "tile", _plain(self.tile))
         object.__setattr__(self, "overlap", _plain(self.overlap))
         object.__setattr__(self, "align", _plain(self.align))
@@ -219,7 +226,12 @@ class Tiling:
     def look(self) -> tuple[Any, ...]:
         """What a detector sees of it, comparable: overlap and edge do not count."""
         size = self.tile_size if self.division is None else None
-        return size, self.division, self.scale, self.dpi, self.fit
+        return size, self.division, self.scale, self.dpi, self.fit, self.bands, self.levels
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """`bands` and `levels`, as `open_scan` takes them."""
+        return {"bands": self.bands, "levels": self.levels}
 
     @property
     def tile_size(self) -> tuple[int, int]:
@@ -290,6 +302,8 @@ class Tiling:
             "division": plain(self.division),
             **({} if self.fit is None else {"fit": self.fit}),
             **({} if self.align == 1 else {"align": plain(self.align)}),
+            **({} if self.bands is None else {"bands": plain(self.bands)}),
+            **({} if self.levels is None else {"levels": plain(self.levels)}),
         }
 
     @classmethod
@@ -297,7 +311,7 @@ class Tiling:
         """Read what `to_json` wrote; raises InvalidArgument on anything else."""
         if not isinstance(value, dict):
             raise InvalidArgument(f"a tiling must be a JSON object, not {type(value).__name__}")
-        known = {"tile", "overlap", "edge", "scale", "dpi", "division", "fit", "align"}
+        known = {"tile", "overlap", "edge", "scale", "dpi", "division", "fit", "align", "bands", "levels"}
         if unknown := sorted(set(value) - known):
             raise InvalidArgument(
                 f"unknown field {unknown[0]!r} in a tiling; known are {', '.join(sorted(known))}"

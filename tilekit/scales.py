@@ -6,7 +6,7 @@ A `Tiling` is the case of one. What takes a recipe takes either: `as_scales` mak
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, overload
 
 from tilekit.errors import InvalidArgument
@@ -140,6 +140,11 @@ def _check(tilings: tuple[Any, ...]) -> None:
     if len(tilings) == 1:
         return
     for place, one in enumerate(tilings):
+        if one.shown != tilings[0].shown:
+            raise InvalidArgument(
+                f"scale {place + 1} shows bands={one.bands} and levels={one.levels}, the first bands="
+                f"{tilings[0].bands} and levels={tilings[0].levels}; a page is read one way for all scales"
+            )
         if one.scale > 1:
             raise InvalidArgument(
                 f"scale {place + 1}, {words_of(one)}, is finer than the scan: it only enlarges it; "
@@ -195,3 +200,18 @@ def _tiling_of(value: Any) -> Tiling:
     if isinstance(value, dict) and "tiles_a_page" in value:
         value = {name: value[name] for name in ("tile", "overlap", "scale") if name in value}
     return Tiling.from_json(value)
+
+
+def shown(tiling: AnyTiling) -> dict[str, Any]:
+    """The bands and levels a page is opened with, which all scales share."""
+    return as_scales(tiling)[0].shown
+
+
+def as_shown(tiling: Tiling | Scales, bands: Any, levels: Any) -> Tiling | Scales:
+    """The same recipe with these bands and levels, where they are given."""
+    given = {name: value for name, value in (("bands", bands), ("levels", levels)) if value is not None}
+    if not given:
+        return tiling
+    if isinstance(tiling, Tiling):
+        return replace(tiling, **given)
+    return Scales(replace(one, **given) for one in tiling)

@@ -17,6 +17,7 @@ from tilekit.archive.sources import Source
 from tilekit.errors import TilekitError
 from tilekit.ledger import Record
 from tilekit.pages import PageKey
+from tilekit.scales import shown
 from tilekit.scans.opening import open_scan
 from tilekit.scans.scan import Scan
 from tilekit.scans.source import ScanSource, named_source
@@ -103,6 +104,12 @@ class WholeJob(ABC):
         """All of it, within the options; what failed is in the summary."""
 
 
+def _shown(job: Job) -> dict[str, Any]:
+    """The bands and levels a job's recipe says; a job of another kind may have none."""
+    recipe = getattr(job, "tiling", None)
+    return {} if recipe is None else shown(recipe)
+
+
 def run_task(
     job: Job, task: Task, out: str, allowance: int | None, near: str | None = None, *, clean: bool = False
 ) -> Outcome:
@@ -129,7 +136,10 @@ def run_task(
     try:
         if clean:
             job.discard(task, out)
-        with _staged(task.source, near) as source, open_scan(source, page=task.page, dpi=job.dpi) as scan:
+        with (
+            _staged(task.source, near) as source,
+            open_scan(source, page=task.page, dpi=job.dpi, **_shown(job)) as scan,
+        ):
             pages = scan.pages
             cost = job.cost(scan)
             if allowance is not None and cost > allowance:

@@ -116,14 +116,14 @@ def _of_tag(text: str) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for part in text.split(" "):
         key, _, value = part.partition("=")
-        if key == "edge":
+        if key == "edge" or (key in ("bands", "levels") and value.isalpha()):
             fields[key] = value
             continue
         try:
             numbers = [float(item) if "." in item or "e" in item else int(item) for item in value.split(":")]
         except ValueError as exc:
             raise InvalidArgument(f"tag {TILING_TAG}: {part!r} is not part of a tiling") from exc
-        fields[key] = numbers if len(numbers) > 1 else numbers[0]
+        fields[key] = numbers if len(numbers) > 1 or key == "bands" else numbers[0]
     return fields
 
 

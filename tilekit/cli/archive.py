@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tilekit.cli.output import json_option, next_step, print_json, print_json_line, print_table, quoted, say
-from tilekit.cli.parameters import Overlap, Quality
+from tilekit.cli.parameters import Overlap, Quality, rendition_options
 
 if TYPE_CHECKING:
     from tilekit.archive.summary import ArchiveSummary
@@ -55,6 +55,7 @@ def archive() -> None:
 )
 @click.option("--scale", default=1.0, show_default=True, help="Tile a reduced scan.")
 @click.option("--dpi", type=float, help="Tile at this physical resolution.")
+@rendition_options
 @click.option(
     "--format",
     "format_",
@@ -289,6 +290,8 @@ def _job(options: dict[str, Any]) -> Any:
         edge=options["edge"],
         scale=options["scale"],
         dpi=options["dpi"],
+        bands=options["bands"],
+        levels=options["levels"],
     )
     if options["job"] == "dataset":
         return DatasetJob(

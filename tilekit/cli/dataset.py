@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tilekit.cli.output import json_option, next_step, print_json, print_table, progress_bar, quoted, say
-from tilekit.cli.parameters import Overlap, chosen_scales, scale_options
+from tilekit.cli.parameters import Overlap, chosen_scales, rendition_options, scale_options
 
 if TYPE_CHECKING:
     from tilekit.grid import Tiling
@@ -84,6 +84,7 @@ def _shares(text: str) -> tuple[float, ...] | None:
 @click.option("--quality", type=int, default=90, show_default=True, help="Of JPEG tiles.")
 @click.option("--export", type=click.Choice(["coco", "yolo"]), multiple=True, help="Also for other trainers.")
 @click.option("--images", metavar="FOLDER", help="Where the scans are, if the labels do not say.")
+@rendition_options
 @click.option("--dpi", type=float, help="Render PDF pages at this; by default the labeled size says.")
 @click.option("--workers", type=int, help="Threads; by default one a core.")
 @click.option("--skip-bad", is_flag=True, help="Set scans aside that cannot be read.")
@@ -93,9 +94,10 @@ def dataset(labels: str, out: str, as_json: bool, **options: Any) -> None:
     """Cut the scans of LABELS into tiles at OUT (a folder or s3://bucket/prefix), split by page."""
     from tilekit.datasets.building import tile_dataset
     from tilekit.labels.reading import read_labels
+    from tilekit.scales import as_shown
 
     truth = read_labels(labels, images=options["images"])
-    tiling = _cut(truth, options)
+    tiling = as_shown(_cut(truth, options), options["bands"], options["levels"])
     with progress_bar("tiles", quiet=as_json) as progress:
         summary = tile_dataset(
             truth,

@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ import click
 
 from tilekit.cli.cloud import cloud_options
 from tilekit.cli.output import json_option, next_step, print_json, print_table, progress_bar, quoted, say
-from tilekit.cli.parameters import Overlap, chosen_scales, scale_options
+from tilekit.cli.parameters import Overlap, chosen_scales, rendition_options, scale_options
 from tilekit.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ _BYTES_PER_PIXEL = 0.3  # of a JPEG of quality 90; a page of text has less, a ph
     "--whole-side", type=int, default=4096, show_default=True, help="Pages sent whole are shrunk to this."
 )
 @click.option("--dpi", type=float, help="What PDF pages are rendered at.")
+@rendition_options
 @click.option(
     "--thresholds", metavar="FILE", help="Least score per label: JSON label -> 0..1, or an evaluation."
 )
@@ -113,6 +114,8 @@ def detect(
     whole: bool,
     whole_side: int,
     dpi: float | None,
+    bands: Any,
+    levels: Any,
     thresholds: str | None,
     decoy: tuple[str, ...],
     workers: int | None,
@@ -139,7 +142,7 @@ def detect(
     sources = list(dict.fromkeys(_sources(scans)))
     shaping = page_options(thresholds=limits, decoy=decoy, dpi=dpi)
     rows: list[list[Any]] = []
-    chosen = Cut(tile, overlap, whole_side if whole else None, scales, at)
+    chosen = Cut(tile, overlap, whole_side if whole else None, scales, at, bands, levels)
 
     def seen(page: PageDetections, scan: Scan) -> None:
         rows.append([str(page.key), len(page), "yes" if page.complete else "NO", _counts(page)])
@@ -220,8 +223,16 @@ class Cut:
     whole_side: int | None = None
     scales: str | None = None
     at: tuple[Tiling, ...] = ()
+    bands: Any = None
+    levels: Any = None
 
     def with_model(self, trained: Tiling | Scales | None) -> Tiling | Scales:
+        """What was asked for, else what the model was trained on, with the bands and levels asked for."""
+        from tilekit.scales import as_shown
+
+        return as_shown(self._sizes(trained), self.bands, self.levels)
+
+    def _sizes(self, trained: Tiling | Scales | None) -> Tiling | Scales:
         """What was asked for, else what the model was trained on, else 1024 px with an eighth shared."""
         from tilekit.grid import Tiling
         from tilekit.scales import Scales, as_scales
@@ -245,7 +256,7 @@ class Cut:
                 "--overlap is for one tiling, the model has scales; give --at for each of them"
             )
         if self.tile is None and isinstance(trained, Tiling) and trained.division is None:
-            return Tiling(trained.tile, self.overlap or 0, trained.edge, trained.scale, trained.dpi)
+            return replace(trained, overlap=self.overlap or 0)
         side = self.tile if self.tile is not None else 1024
         return Tiling(side, self.overlap if self.overlap is not None else side // 8)
 

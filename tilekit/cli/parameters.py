@@ -56,6 +56,58 @@ class Dpi(click.ParamType[Any]):
             self.fail(f"{value!r} is neither a number nor native", param, ctx)
 
 
+class BandsValue(click.ParamType[Any]):
+    """`0,1,2`, one number, or "gray"."""
+
+    name = "0,1,2|gray"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """A tuple, or the word; `open_scan` checks it against the scan."""
+        from tilekit.errors import InvalidArgument
+        from tilekit.rendition import checked_bands
+
+        try:
+            if not isinstance(value, str) or value == "gray":
+                return value
+            return checked_bands(tuple(int(part) for part in value.split(",")))
+        except (ValueError, InvalidArgument):
+            self.fail(
+                f"{value!r} is neither one or three numbers from 0, such as 0,1,2, nor gray", param, ctx
+            )
+
+
+class LevelsValue(click.ParamType[Any]):
+    """`LOW:HIGH`, or full, minmax, percentile."""
+
+    name = "low:high|full|minmax|percentile"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """A pair of numbers, or the word."""
+        from tilekit.errors import InvalidArgument
+        from tilekit.rendition import checked_levels
+
+        try:
+            if not isinstance(value, str):
+                return value
+            return checked_levels(tuple(float(part) for part in value.split(":")) if ":" in value else value)
+        except (ValueError, InvalidArgument):
+            self.fail(
+                f"{value!r} is neither LOW:HIGH, such as 0:4095, nor full, minmax or percentile", param, ctx
+            )
+
+
+def rendition_options(function: _F) -> _F:
+    """`--bands` and `--levels`: what is seen of samples that are not 8-bit gray or RGB."""
+    function = click.option(
+        "--levels",
+        type=LevelsValue(),
+        help="Values that become black and white, for scans that are not 8-bit: 0:4095, or full, minmax, percentile.",
+    )(function)
+    return click.option(
+        "--bands", type=BandsValue(), help="Stored samples to be seen, from 0: 0,1,2, or gray."
+    )(function)
+
+
 class Scale(click.ParamType[Any]):
     """`TILE/OVERLAP@SCALE`, overlap and scale left out where 0 and 1; `page@SIDE` for the whole page."""
 

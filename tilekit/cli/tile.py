@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from tilekit.cli.output import json_option, next_step, print_json, print_table, progress_bar, quoted, say
-from tilekit.cli.parameters import Dpi, Overlap, Quality
+from tilekit.cli.parameters import Dpi, Overlap, Quality, rendition_options
 from tilekit.errors import InvalidArgument, ScanError, StorageNotFound, TilekitError
 from tilekit.grid import Tiling
 from tilekit.pages import PageKey
@@ -41,16 +42,18 @@ def _tiling_options(command: Any) -> Any:
         click.option("--tile", type=int, default=1024, show_default=True, help="Tile size in px."),
     ):  # fmt: skip
         command = option(command)
-    return command
+    return rendition_options(command)
 
 
-def _tiling(
-    tile: int, overlap: float, edge: Any, parts: int | None, scale: float, align: int, dpi: Any
-) -> Tiling:
+def _tiling(cut: dict[str, Any], dpi: Any) -> Tiling:
+    """The recipe that `_tiling_options` say."""
     target = None if isinstance(dpi, str) else dpi
-    if parts is not None:
-        return Tiling.parts(parts, overlap=overlap, scale=scale, dpi=target, align=align)
-    return Tiling(tile, overlap, edge=edge, scale=scale, dpi=target, align=align)
+    shared = {"overlap": cut["overlap"], "scale": cut["scale"], "dpi": target, "align": cut["align"]}
+    if cut["parts"] is not None:
+        made = Tiling.parts(cut["parts"], **shared)
+    else:
+        made = Tiling(cut["tile"], edge=cut["edge"], **shared)
+    return replace(made, bands=cut["bands"], levels=cut["levels"])
 
 
 @click.command("tile")
@@ -84,12 +87,6 @@ def _tiling(
 def tile_command(
     inputs: tuple[str, ...],
     out: str,
-    tile: int,
-    overlap: float,
-    edge: str,
-    parts: int | None,
-    scale: float,
-    align: int,
     dpi: Any,
     format: Any,
     quality: Any,
@@ -98,6 +95,7 @@ def tile_command(
     skip_blank: bool,
     max_bytes: int | None,
     as_json: bool,
+    **cut: Any,
 ) -> None:
     """Cut scans into tiles: files, folders, globs, PDFs (all pages), into a folder, .zip, .tar or s3://.
 
@@ -106,14 +104,7 @@ def tile_command(
     from tilekit.tiles.sinks import sink_for
     from tilekit.tiles.writing import TileRun, make_recipe
 
-    recipe = make_recipe(
-        _tiling(tile, overlap, edge, parts, scale, align, dpi),
-        format,
-        quality,
-        subsampling,
-        skip_blank,
-        max_bytes,
-    )
+    recipe = make_recipe(_tiling(cut, dpi), format, quality, subsampling, skip_blank, max_bytes)
     failures: list[dict[str, str]] = []
     total: dict[str, Any] = {"out": out} | dict.fromkeys(
         ("pages", "tiles", "kept", "blank", "lowered", "bytes"), 0
@@ -124,7 +115,7 @@ def tile_command(
         progress_bar("tiling", quiet=as_json) as progress,
     ):
         for uri, stem in _inputs(inputs, failures):
-            for made in _tile_file(run, uri, stem, dpi, progress, failures):
+            for made in _tile_file(run, uri, stem, (dpi, recipe.tiling), progress, failures):
                 total["pages"] += 1
                 for count in ("tiles", "kept", "blank", "lowered", "bytes"):
                     total[count] += getattr(made, count)
@@ -180,12 +171,12 @@ def _stem(uri: str, relative: str) -> str:
 
 
 def _tile_file(
-    run: TileRun, uri: str, stem: str, dpi: Any, progress: Any, failures: list[dict[str, str]]
+    run: TileRun, uri: str, stem: str, how: tuple[Any, Tiling], progress: Any, failures: list[dict[str, str]]
 ) -> Iterator[TileSet]:
     page, pages = 0, 1
     while page < pages:
         try:
-            with _opened(uri, page, dpi) as scan:
+            with _opened(uri, page, *how) as scan:
                 pages = scan.pages
                 made = run.add(scan, stem=stem, progress=progress)
             yield made
@@ -194,16 +185,16 @@ def _tile_file(
         page += 1
 
 
-def _opened(uri: str, page: int, dpi: Any) -> Scan:
+def _opened(uri: str, page: int, dpi: Any, tiling: Tiling) -> Scan:
     """Vector pages are rendered at `dpi`; scans that know their resolution keep it (the tiling reduces them)."""
     from tilekit.scans.opening import open_scan
 
     if isinstance(dpi, float) and not uri.lower().endswith(".pdf"):
-        scan = open_scan(uri, page=page)
+        scan = open_scan(uri, page=page, **tiling.shown)
         if scan.info.kind != "pdf" and scan.dpi is not None:
             return scan
         scan.close()
-    return open_scan(uri, page=page, dpi=dpi)
+    return open_scan(uri, page=page, dpi=dpi, **tiling.shown)
 
 
 def _failed(item: str, exc: Exception, failures: list[dict[str, str]]) -> None:
@@ -242,20 +233,15 @@ def join_command(folder: str, out: str, source: str | None, page: int | None, as
 @json_option
 def info_command(
     files: tuple[str, ...],
-    tile: int,
-    overlap: float,
-    edge: str,
-    parts: int | None,
-    scale: float,
-    align: int,
     dpi: Any,
     as_json: bool,
+    **cut: Any,
 ) -> None:
     """Say what a scan is: size, kind, pages, the tiles it would give, the memory tiling it would take.
 
     kept: how many of the tiles are cut from the scan's own bits, without decoding.
     """
-    tiling = _tiling(tile, overlap, edge, parts, scale, align, dpi)
+    tiling = _tiling(cut, dpi)
     rows: list[dict[str, Any]] = []
     failures: list[dict[str, str]] = []
     for file in files:
@@ -271,6 +257,8 @@ def info_command(
         for row in rows:
             if row["kind"] in ("jpeg", "tiff", "slide") and row["decoded_because"]:
                 say(f"{PageKey(row['source'], row['page'])}: {_told(row)}")
+            for words in row["warnings"]:
+                say(f"warning: {row['source']}: {words}")
         next_step(f"tilekit tile {quoted(rows[0]['source'])} tiles/")
     if failures:
         raise click.exceptions.Exit(1)
@@ -302,7 +290,7 @@ def _info_row(row: dict[str, Any]) -> list[Any]:
 def _describe_file(file: str, tiling: Tiling, dpi: Any) -> Iterator[dict[str, Any]]:
     page, pages = 0, 1
     while page < pages:
-        with _opened(file, page, dpi) as scan:
+        with _opened(file, page, dpi, tiling) as scan:
             pages = scan.pages
             yield _describe(scan, tiling)
         page += 1
@@ -323,6 +311,7 @@ def _describe(scan: Scan, tiling: Tiling) -> dict[str, Any]:
         "bands": info.bands,
         "dpi": info.dpi,
         "pages": info.pages,
+        "warnings": list(info.warnings),
         "tiles": len(grid),
         "kept": plan.kept,
         "decoded_because": plan.why_not_all,

@@ -12,12 +12,13 @@ from typing import Literal
 from tilekit.errors import LabelError
 from tilekit.grid import TileGrid, Tiling
 from tilekit.pages import PageKey
-from tilekit.scales import AnyTiling, as_scales
+from tilekit.scales import AnyTiling, as_scales, shown
 from tilekit.scans.opening import open_scan
 from tilekit.scans.scan import Scan, ScanInfo
 
 Dpi = float | Literal["native"] | None
 _RENDERED = ("pdf", "svg")  # kinds that have no pixels of their own: their size follows from the dpi
+_PLAIN = Tiling()
 
 
 @dataclass(frozen=True)
@@ -40,23 +41,25 @@ def page_of(
     """A page with its size from the labels, or from the scan where they do not say, or a dpi is needed."""
     if key in sizes and all(one.dpi is None for one in as_scales(tiling)):
         return Page(key, *sizes[key])
-    with open_page(key, sizes.get(key), dpi) as scan:
+    with open_page(key, sizes.get(key), dpi, tiling) as scan:
         return Page(key, scan.width, scan.height, scan.dpi)
 
 
-def open_page(key: PageKey, size: tuple[int, int] | None, dpi: Dpi = None) -> Scan:
-    """Open a page at the size it was labeled at.
+def open_page(
+    key: PageKey, size: tuple[int, int] | None, dpi: Dpi = None, tiling: AnyTiling = _PLAIN
+) -> Scan:
+    """Open a page at the size it was labeled at, with the tiling's bands and levels.
 
     A PDF page is rendered at the resolution that gives this size, unless `dpi` says otherwise.
     Raises LabelError naming both sizes where the scan has another one.
     """
-    scan = open_scan(key.source, page=key.page, dpi=dpi)
+    scan = open_scan(key.source, page=key.page, dpi=dpi, **shown(tiling))
     if size is None or (scan.width, scan.height) == size:
         return scan
     found = scan.info
     scan.close()
     if dpi is None and found.kind in _RENDERED and found.dpi:
-        scan = open_scan(key.source, page=key.page, dpi=_matching_dpi(found, size))
+        scan = open_scan(key.source, page=key.page, dpi=_matching_dpi(found, size), **shown(tiling))
         if (scan.width, scan.height) == size:
             return scan
         scan.close()

@@ -111,7 +111,7 @@ def write_page(task: PageTask, output: Output, workers: int) -> int:
         return 0
     size = (task.page.width, task.page.height)
     gate = Gate(workers) if workers > 1 else None
-    with open_page(task.page.key, size, task.dpi) as scan:
+    with open_page(task.page.key, size, task.dpi, task.tiling) as scan:
         block = scan.info.access == "block"
         done = ordered_map(
             partial(_write, output=output, encoding=task.encoding, gate=gate),

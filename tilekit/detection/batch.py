@@ -23,7 +23,7 @@ from tilekit.labels.predictions import (
 )
 from tilekit.labels.thresholds import Thresholds, check_thresholds
 from tilekit.pages import PageKey
-from tilekit.scales import AnyTiling, Scales, as_scales
+from tilekit.scales import AnyTiling, Scales, as_scales, shown
 from tilekit.scans.opening import open_scan, scan_info
 from tilekit.scans.scan import Scan
 
@@ -99,7 +99,7 @@ def detect_scans(
                     result.skipped += 1
                     continue
                 try:
-                    with open_scan(key.source, page=key.page, dpi=dpi) as scan:
+                    with open_scan(key.source, page=key.page, dpi=dpi, **shown(scales)) as scan:
                         some, who = on_page_of(scan, detector, scales)
                         page = detect_tiles(scan, who, some, model=model, progress=progress, **options)
                         page = replace(page, options=shaping)
@@ -251,7 +251,7 @@ def count_tiles(
     for source in sources:
         try:
             for key in _pages_of(source):
-                with open_scan(key.source, page=key.page, dpi=dpi) as scan:
+                with open_scan(key.source, page=key.page, dpi=dpi, **shown(scales)) as scan:
                     places = scales.on(scan.width, scan.height, dpi=scan.dpi)
                     grids = [scan.grid(scales[place]) for place in places]
                 count.pages += 1

@@ -84,11 +84,11 @@ class _Opening:
         self.dpi = dpi
 
     def __call__(self, key: PageKey) -> Size:
-        from tilekit.scans.opening import open_scan
+        from tilekit.scans.opening import scan_info
 
         try:
-            with open_scan(key.source, page=key.page, dpi=self.dpi) as scan:
-                return scan.width, scan.height
+            info = scan_info(key.source, key.page, dpi=self.dpi)
+            return info.width, info.height
         except InvalidArgument as exc:
             raise LabelError(str(exc)) from exc
 

@@ -14,7 +14,7 @@ from tilekit.scans.vips import VipsScan, scan_of
 
 
 def scan_of_array(
-    pixels: NDArray[np.uint8],
+    pixels: NDArray[Any],
     ask: Request,
     *,
     turn: int = 1,
@@ -22,16 +22,17 @@ def scan_of_array(
     pages: int = 1,
     profile: bytes | None = None,
 ) -> VipsScan:
-    """A scan of (h, w, 1 to 4) uint8 or uint16 pixels; a fourth band is alpha.
+    """A scan of (h, w, 1 to 4) uint8, uint16 or float32 pixels; a second or fourth band is alpha.
 
     `turn`: EXIF orientation to apply; `profile`: ICC profile to follow. Memory: the pixels.
     """
     height, width, bands = pixels.shape
     wide = pixels.dtype == np.uint16
+    form = {"u1": "uchar", "u2": "ushort", "f4": "float"}[pixels.dtype.str[1:]]
     meaning = ("grey16" if wide else "b-w") if bands <= 2 else ("rgb16" if wide else "srgb")
 
     def load(_: str) -> Any:
-        image = pyvips.Image.new_from_memory(pixels, width, height, bands, "ushort" if wide else "uchar")
+        image = pyvips.Image.new_from_memory(pixels, width, height, bands, form)
         image = image.copy(interpretation=meaning)
         if profile:
             image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)

@@ -1,4 +1,4 @@
-"""Netpbm pixmaps (binary PGM and PPM), whose pixels libvips reads as raw bytes."""
+"""Netpbm pixmaps (binary PGM and PPM), whose pixels libvips reads as raw bytes; the others by Pillow."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 import pyvips
 
-from tilekit.errors import ScanCorrupt, ScanUnsupported
+from tilekit.errors import ScanCorrupt
+from tilekit.scans.color import Meaning
 from tilekit.scans.request import Request
 from tilekit.scans.vips import VipsScan, check_size, scan_of
 
@@ -16,21 +17,21 @@ _HEADER = re.compile(rb"P([56])" + (_GAP + rb"([0-9]{1,9})") * 3 + rb"\s")
 
 
 def open_netpbm(ask: Request) -> VipsScan:
-    """Open a P5 or P6 file of maxval 255 or 65535.
+    """Open a P5 or P6 file of any maxval; bitmaps, text and float files go to Pillow.
 
-    Raises ScanUnsupported for other kinds, ScanCorrupt where the header or the length is wrong.
+    Raises ScanCorrupt where the header or the length is wrong.
     """
     key, source = ask.key, ask.source
-    if source.head[1:2] == b"4":
-        raise ScanUnsupported(f"{key}: is a 1-bit PBM; write it as PGM, PNG or TIFF")
     header = _HEADER.match(source.head)
     if header is None:
-        raise ScanCorrupt(f"{key}: its Netpbm header makes no sense")
+        from tilekit.scans.pillow import open_by_pillow
+
+        return open_by_pillow(ask)
     bands = 1 if header[1] == b"5" else 3
     width, height, largest = (int(header[number]) for number in (2, 3, 4))
     check_size(key, width, height, ask.max_pixels)
-    if largest not in (255, 65535):
-        raise ScanUnsupported(f"{key}: has a maxval of {largest}; 255 and 65535 can be read")
+    if not 0 < largest <= 65535:
+        raise ScanCorrupt(f"{key}: has a maxval of {largest}, which must be from 1 to 65535")
     depth = 2 if largest > 255 else 1
     start, length = header.end(), width * height * bands * depth
     if source.size < start + length:
@@ -52,4 +53,4 @@ def open_netpbm(ask: Request) -> VipsScan:
         meaning = {(1, 1): "b-w", (1, 2): "grey16", (3, 1): "srgb", (3, 2): "rgb16"}[bands, depth]
         return image.copy(interpretation=meaning)
 
-    return scan_of(load, ask, pages=1, access="block")
+    return scan_of(load, ask, meaning=Meaning(bands, (), largest), pages=1, access="block")

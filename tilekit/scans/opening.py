@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from tilekit.errors import InvalidArgument, ScanNotFound, ScanUnsupported
-from tilekit.scans.request import Dpi, Request
+from tilekit.rendition import Bands, Levels, Rendition
+from tilekit.scans.request import DEFAULT_BUDGET, Dpi, Request
 from tilekit.scans.scan import Scan, ScanInfo
-from tilekit.scans.sniffing import Format, sniff
+from tilekit.scans.sniffing import sniff
 from tilekit.scans.source import ScanSource, Source, on_disk, resolve_source
 
 DEFAULT_MAX_PIXELS = 20_000_000_000
@@ -20,7 +21,10 @@ def open_scan(
     *,
     page: int = 0,
     dpi: Dpi = None,
+    bands: Bands | None = None,
+    levels: Levels | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
+    budget: int = DEFAULT_BUDGET,
     untrusted: bool = False,
 ) -> Scan:
     """Open one page of a scan: a path, an s3:// URL, bytes, or a binary file object.
@@ -28,15 +32,23 @@ def open_scan(
     The format is found by content. `page` counts from zero. `dpi`: what a PDF or SVG page is
     rendered at (PDF: 150 unless told; "native" gives a page that is one scanned image at that
     image's own size); for a raster it replaces the resolution the file claims and changes no pixel.
-    `max_pixels` guards against decompression bombs. `untrusted` allows readers that are not hardened
-    against hostile files (SVG).
+
+    `bands`: the stored samples to be seen, one or three, such as (0, 1, 2), or "gray". `levels`: the
+    values that become 0 and 255: (low, high), "full" (all the type holds), "minmax" (the page's own) or
+    "percentile" (all but half a percent at each end); straight between, clipped beyond. Without it,
+    samples whose values have no 8-bit meaning (floats, signed, 32 bit, 16 bit that never use the upper
+    half) are refused with their range.
+
+    `max_pixels` guards against decompression bombs; `budget` is how many bytes a page may take that
+    can only be decoded whole. `untrusted` allows readers that are not hardened against hostile files (SVG).
 
     Raises ScanNotFound, ScanUnsupported, ScanCorrupt, ScanTooLarge, MissingExtra, InvalidArgument.
     """
-    _check(page, dpi, max_pixels)
+    _check(page, dpi, max_pixels, budget)
+    rendition = Rendition(bands, levels)
     with contextlib.ExitStack() as stack:
         found = resolve_source(source, stack)
-        scan = _open(found, sniff(found), page, dpi, max_pixels, untrusted)
+        scan = _open(Request(found, sniff(found), page, dpi, max_pixels, rendition, budget), untrusted)
         scan.on_close(stack.pop_all().close)
     return scan
 
@@ -45,47 +57,59 @@ def scan_pages(
     source: ScanSource,
     *,
     dpi: Dpi = None,
+    bands: Bands | None = None,
+    levels: Levels | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
+    budget: int = DEFAULT_BUDGET,
     untrusted: bool = False,
 ) -> Iterator[Scan]:
     """Every page of a file in order, each opened before it is given and closed after.
 
     Arguments and errors as in `open_scan`; an error on one page ends the iteration.
     """
-    _check(0, dpi, max_pixels)
+    _check(0, dpi, max_pixels, budget)
+    rendition = Rendition(bands, levels)
     with contextlib.ExitStack() as stack:
         found = resolve_source(source, stack)
-        form, page, pages = sniff(found), 0, 1
-        while page < pages:
-            with _open(found, form, page, dpi, max_pixels, untrusted) as scan:
+        ask, pages = Request(found, sniff(found), 0, dpi, max_pixels, rendition, budget), 1
+        if ask.form.kind == "gif":
+            from tilekit.scans.frames import open_frames
+
+            yield from open_frames(ask)
+            return
+        while ask.page < pages:
+            with _open(ask, untrusted) as scan:
                 pages = scan.pages
                 yield scan
-            page += 1
+            ask = replace(ask, page=ask.page + 1)
 
 
-def scan_info(source: ScanSource, page: int = 0) -> ScanInfo:
-    """What is known of a page before its pixels are read. Errors as in `open_scan`."""
-    with open_scan(source, page=page) as scan:
-        return scan.info
+def scan_info(source: ScanSource, page: int = 0, *, dpi: Dpi = None) -> ScanInfo:
+    """What is known of a page before its pixels are read, also of one that `open_scan` opens only with `levels`."""
+    _check(page, dpi, DEFAULT_MAX_PIXELS, DEFAULT_BUDGET)
+    with contextlib.ExitStack() as stack:
+        found = resolve_source(source, stack)
+        ask = Request(found, sniff(found), page, dpi, DEFAULT_MAX_PIXELS, None)
+        with _open(ask, untrusted=False) as scan:
+            return scan.info
 
 
-def _open(
-    source: Source,
-    form: Format,
-    page: int,
-    dpi: Dpi,
-    max_pixels: int,
-    untrusted: bool,
-) -> Scan:
-    if form.untrusted and not untrusted:
+def _open(ask: Request, untrusted: bool) -> Scan:
+    if ask.form.untrusted and not untrusted:
         raise ScanUnsupported(
-            f"{source.name}: its reader ({form.kind}) is not hardened against hostile files; "
+            f"{ask.source.name}: its reader ({ask.form.kind}) is not hardened against hostile files; "
             "pass untrusted=True if you trust where it is from"
         )
-    scan = _READERS.get(form.kind, _open_vips)(Request(source, form, page, dpi, max_pixels))
-    if page >= scan.pages:
+    scan = _READERS.get(ask.form.kind, _open_vips)(ask)
+    if ask.page >= scan.pages:
         scan.close()
         raise ScanNotFound(f"{scan.key}: the file has {scan.pages} page(s)")
+    if ask.rendition is not None:
+        if ask.form.kind in _MAKES_8_BIT and scan.info.kind != "tiff":
+            from tilekit.scans.shown import shown
+
+            scan = shown(scan, ask.rendition)
+        scan.shown = {"bands": ask.rendition.bands, "levels": ask.rendition.levels}
     return scan
 
 
@@ -115,10 +139,10 @@ def _open_pdf(ask: Request) -> Scan:
     return open_pdf(ask)
 
 
-def _open_bmp(ask: Request) -> Scan:
-    from tilekit.scans.bmp import open_bmp
+def _open_by_pillow(ask: Request) -> Scan:
+    from tilekit.scans.pillow import open_by_pillow
 
-    return open_bmp(ask)
+    return open_by_pillow(ask)
 
 
 def _open_heif(ask: Request) -> Scan:
@@ -148,18 +172,25 @@ def _is_mirax(source: Source) -> bool:
     return path is not None and path.suffix.lower() == ".mrxs" and path.with_suffix("").is_dir()
 
 
+# Readers whose pages come as 8-bit sRGB or gray, whatever the file has.
+_MAKES_8_BIT = {"jp2", "pdf", "slide", "tiff"}
 _READERS: dict[str, Callable[[Request], Scan]] = {
-    "bmp": _open_bmp,
+    "bmp": _open_by_pillow,
     "heif": _open_heif,
     "jp2": _open_jp2,
     "pdf": _open_pdf,
+    "pcx": _open_by_pillow,
     "ppm": _open_netpbm,
+    "psd": _open_by_pillow,
     "slide": _open_slide,
+    "tga": _open_by_pillow,
     "tiff": _open_tiff,
 }
 
 
-def _check(page: int, dpi: float | str | None, max_pixels: int) -> None:
+def _check(page: int, dpi: float | str | None, max_pixels: int, budget: int) -> None:
+    if isinstance(budget, bool) or not isinstance(budget, int) or budget < 1:
+        raise InvalidArgument(f"budget={budget!r} must be a whole number of bytes above 0")
     if isinstance(page, bool) or not isinstance(page, int) or page < 0:
         raise InvalidArgument(f"page={page!r} must be a whole number from 0")
     if isinstance(max_pixels, bool) or not isinstance(max_pixels, int) or max_pixels < 1:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,8 @@ class ScanInfo:
     `kind`: format family, such as "jpeg", "png", "tiff", "pdf", "slide", "jp2", "heif".
     `pages`: pages in the file. `dpi`: pixels per inch, or None where the file does not say.
     `access`: how it is stored: "scanline" (read once, top to bottom), "block" (any rectangle,
-    cheaply), "whole" (decoded at once). `mpp`: microns per pixel, slides only.
+    cheaply), "whole" (decoded at once). `mpp`: microns per pixel, slides only. `warnings`: what is wrong with
+    the file though all its pixels are there.
     """
 
     key: PageKey
@@ -49,6 +50,7 @@ class ScanInfo:
     dpi: float | None = None
     access: Access = "scanline"
     mpp: float | None = None
+    warnings: tuple[str, ...] = ()
 
 
 class Scan(ABC):
@@ -65,6 +67,7 @@ class Scan(ABC):
 
     def __init__(self, info: ScanInfo) -> None:
         self.info = info
+        self.shown: dict[str, Any] = {"bands": None, "levels": None}
         self._closers: list[Callable[[], None]] = []
         self._closed = False
 
@@ -99,9 +102,16 @@ class Scan(ABC):
         return self.info.dpi
 
     def grid(self, tiling: Tiling) -> TileGrid:
-        """The tiling bound to this scan's size and resolution."""
+        """The tiling bound to this scan's size and resolution, with the bands and levels it was opened with."""
         if not isinstance(tiling, Tiling):
             raise InvalidArgument(f"tiling={tiling!r} must be a Tiling")
+        if tiling.shown != self.shown:
+            if any(value is not None for value in tiling.shown.values()):
+                raise InvalidArgument(
+                    f"{self.key}: was opened with {_words(self.shown)}, the tiling says {_words(tiling.shown)}; "
+                    "open it with what the tiling says (open_scan(..., **tiling.shown))"
+                )
+            tiling = replace(tiling, **self.shown)
         return tiling.grid(self.width, self.height, dpi=self.dpi)
 
     def cost(self, grid: TileGrid) -> int:
@@ -167,7 +177,7 @@ class Scan(ABC):
         self._closers.append(closer)
 
     def close(self) -> None:
-        """Let go of files and memory; closing twice is fine."""
+        """Let go of files and memory; closing twice, in any order, is harmless."""
         self._closed = True
         while self._closers:
             self._closers.pop()()
@@ -191,6 +201,7 @@ class Scan(ABC):
         return size
 
     def _check_scale(self, scale: tuple[int, int] | None) -> tuple[int, int]:
+        check_open(self)
         if scale is None:
             return self.width, self.height
         if len(scale) != 2 or min(scale) < 1:
@@ -207,6 +218,11 @@ class Scan(ABC):
 
     def __repr__(self) -> str:
         return f"<Scan {self.key} {self.width} x {self.height} px, {self.bands} band(s), {self.info.kind}{', closed' * self._closed}>"
+
+
+def _words(shown: dict[str, Any]) -> str:
+    said = [f"{name}={value!r}" for name, value in shown.items() if value is not None]
+    return " and ".join(said) or "no bands or levels"
 
 
 def check_open(scan: object) -> None:

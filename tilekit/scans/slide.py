@@ -35,6 +35,7 @@ class SlideScan(Scan):
     def __init__(self, info: ScanInfo, slide: Any) -> None:
         super().__init__(info)
         self._slide = slide
+        self.on_close(slide.close)
         self.levels: tuple[tuple[int, int], ...] = tuple(slide.level_dimensions)
 
     def bands_of_rows(
@@ -76,11 +77,6 @@ class SlideScan(Scan):
         except openslide.OpenSlideError as exc:
             raise ScanCorrupt(f"{self.key}: is damaged or cut short ({one_line(exc)})") from exc
         return _over_white(np.asarray(picture))
-
-    def close(self) -> None:
-        """See Scan."""
-        self._slide.close()
-        super().close()
 
 
 def is_slide(source: Source) -> bool:

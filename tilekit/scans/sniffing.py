@@ -30,6 +30,9 @@ SVG = Format("svg", "svgload", untrusted=True)
 NETPBM = Format("ppm")
 HEIF = Format("heif")
 BMP = Format("bmp")
+PCX = Format("pcx")
+TGA = Format("tga")
+PSD = Format("psd")
 PDF = Format("pdf")
 JP2 = Format("jp2")
 SLIDE = Format("slide")
@@ -45,6 +48,7 @@ _STARTS = (
     (b"GIF89a", GIF),
     (b"\x00\x00\x00\x0cjP  \r\n\x87\n", JP2),
     (b"\xff\x4f\xff\x51", JP2),
+    (b"8BPS\x00\x01", PSD),
 )
 # Sizes of the headers that follow the 14 bytes at the start of a BMP.
 _BMP_HEADERS = {size.to_bytes(4, "little") for size in (12, 40, 52, 56, 64, 108, 124)}
@@ -52,7 +56,10 @@ _BMP_HEADERS = {size.to_bytes(4, "little") for size in (12, 40, 52, 56, 64, 108,
 _FOREIGN = (
     (b"\xff\x0a", "JPEG XL"),
     (b"\x00\x00\x00\x0cJXL ", "JPEG XL"),
-    (b"8BPS", "Photoshop"),
+    (b"8BPS", "a large Photoshop document (PSB)"),
+    (b"\0\0\1\0", "an icon (ICO)"),
+    (b"\0\0\2\0", "a cursor (CUR)"),
+    (b"DDS ", "a DDS texture"),
     (b"PK\x03\x04", "a ZIP archive"),
     (b"\x1f\x8b", "gzip"),
     (b"v/1\x01", "OpenEXR"),
@@ -76,12 +83,16 @@ def sniff(source: Source) -> Format:
         return SLIDE
     if b"%PDF-" in head[:1024]:
         return PDF
-    if len(head) > 2 and head[:1] == b"P" and head[1:2] in b"456" and head[2:3].isspace():
+    if len(head) > 2 and head[:1] == b"P" and head[1:2] in b"123456fF" and head[2:3].isspace():
         return NETPBM
     if head.startswith(b"BM") and head[14:18] in _BMP_HEADERS:
         return BMP
     if _is_svg(head):
         return SVG
+    if head[:1] == b"\n" and head[1:2] in b"\0\2\3\4\5" and head[2:3] == b"\1" and head[3:4] in b"\1\2\4\x08":
+        return PCX
+    if _is_tga(source):
+        return TGA
     raise ScanUnsupported(f"{source.name}: {_what(head)}; convert it to TIFF, JPEG or PNG first")
 
 
@@ -96,6 +107,22 @@ def _sniff_isobmff(source: Source) -> Format:
     raise ScanUnsupported(
         f"{source.name}: is a video or another media file (brand {head[8:12]!r}); extract a picture first"
     )
+
+
+def _is_tga(source: Source) -> bool:
+    """A TGA has no mark at its start: the new kind has one at its end, the old kind a header that must add up."""
+    head = source.head
+    if len(head) < 18 or head[1] > 1 or head[2] not in (1, 2, 3, 9, 10, 11) or not any(head[12:16]):
+        return False
+    with source.open() as file:
+        file.seek(max(0, source.size - 26))
+        if file.read(26)[8:24] == b"TRUEVISION-XFILE":
+            return True
+    width, height = int.from_bytes(head[12:14], "little"), int.from_bytes(head[14:16], "little")
+    mapped = head[1] == 1 and head[2] in (1, 9) and head[7] in (15, 16, 24, 32)
+    plain = head[1] == 0 and head[2] in (2, 3, 10, 11) and not any(head[3:8])
+    depths = (8,) if head[2] in (1, 3, 9, 11) else (15, 16, 24, 32)
+    return (mapped or plain) and width > 0 and height > 0 and head[16] in depths and not head[17] & 0xC0
 
 
 def _is_svg(head: bytes) -> bool:

@@ -7,7 +7,7 @@ import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyvips
@@ -18,7 +18,7 @@ from tilekit.flow import Gate
 from tilekit.jpeg.markers import CannotCut
 from tilekit.pages import PageKey
 from tilekit.scans.blockbits import BlockBits
-from tilekit.scans.color import AS_LOADED, Look, Meaning, look_at, to_page
+from tilekit.scans.color import AS_LOADED, Look, Meaning, look_at, plan_of, to_page
 from tilekit.scans.faults import one_line
 from tilekit.scans.jpegbits import JpegBits, bits_of
 from tilekit.scans.pushing import decode_spans
@@ -27,6 +27,9 @@ from tilekit.scans.scan import Access, Scan, ScanInfo
 from tilekit.scans.source import Source
 from tilekit.scans.spans import Span
 from tilekit.scans.tiff.blocks import StoredBlocks
+
+if TYPE_CHECKING:
+    from tilekit.scans.jpegmending import Mended
 
 # What counts as damage. libjpeg reports broken data as warnings and paints it gray, and libvips paints
 # a broken tile of a TIFF black, unless warnings count; libpng warns about harmless things.
@@ -55,7 +58,7 @@ class VipsScan(Scan):
         self,
         info: ScanInfo,
         loader: Loader,
-        meaning: Meaning,
+        to_page: Callable[[Any], Any],
         *,
         source: Source | None,
         look: Look,
@@ -68,7 +71,7 @@ class VipsScan(Scan):
         self._turned = look.turned
         self._first = first
         self._loader = loader
-        self._meaning = meaning
+        self._to_page = to_page
         self._lock = threading.Lock()
         self._random: dict[tuple[int, int], Any] = {}
         self._bits: JpegBits | BlockBits | None = None
@@ -169,7 +172,7 @@ class VipsScan(Scan):
                 image, self._first = self._first, None
         if image is None:
             loaded = self._loader(access) if shrink == 1 else self._loader(access, shrink=shrink)
-            image = to_page(loaded, str(self.key), self._meaning)
+            image = self._to_page(loaded)
         if (image.width, image.height) != (self.width // shrink, self.height // shrink):
             raise ScanCorrupt(f"{self.key}: changed while it was open")
         if size != (self.width, self.height):
@@ -274,8 +277,17 @@ def open_vips(ask: Request) -> VipsScan:
     """Open a page by the loader the format names.
 
     `dpi` is what a vector picture is rendered at; of a raster it replaces the claimed resolution.
+    A JPEG with bytes that do not belong in it is mended, and a warning kept.
     Raises ScanCorrupt where the header makes no sense, ScanTooLarge above `max_pixels`.
     """
+    warnings: tuple[str, ...] = ()
+    if ask.form.kind == "jpeg":
+        from tilekit.scans.jpegmending import mended
+
+        found = mended(ask.source)
+        if found is not None and found.is_needed:
+            return _open_mended(ask, found)
+        warnings = found.warnings if found is not None else ()
     form, source = ask.form, ask.source
     options: dict[str, Any] = {"fail_on": _FAIL_ON.get(form.loader, "error")}
     options["revalidate"] = True  # libvips remembers files by name; this one may have changed
@@ -289,7 +301,30 @@ def open_vips(ask: Request) -> VipsScan:
             return pyvips.Operation.call(form.loader, str(source.path), access=access, **options, **more)
         return pyvips.Operation.call(form.loader + "_buffer", source.data, access=access, **options, **more)
 
-    return scan_of(load, ask)
+    return scan_of(load, ask, warnings=warnings)
+
+
+def _open_mended(ask: Request, found: Mended) -> VipsScan:
+    from tilekit.scans.jpegmending import source_of
+
+    alive: list[Any] = []  # libvips calls back into these for as long as an image of theirs is read
+
+    def load(access: str, **more: Any) -> Any:
+        alive.append(source_of(found, ask.source))
+        return pyvips.Image.jpegload_source(alive[-1][0], access=access, fail_on="warning", **more)
+
+    def close() -> None:
+        for _, reader in alive:
+            reader.close()
+
+    try:
+        scan = scan_of(load, ask, warnings=found.warnings)
+    except BaseException:
+        close()
+        raise
+    scan.source = None  # its bytes are not those that are decoded
+    scan.on_close(close)
+    return scan
 
 
 def scan_of(
@@ -300,6 +335,7 @@ def scan_of(
     kind: str | None = None,
     pages: int | None = None,
     access: Access | None = None,
+    warnings: tuple[str, ...] = (),
 ) -> VipsScan:
     """A scan of what `load(access)` gives (of a JPEG also `load(access, shrink=8)`).
 
@@ -309,8 +345,9 @@ def scan_of(
     with vips_errors(key):
         image = load("sequential")
         check_size(key, image.width, image.height, ask.max_pixels)
-        look = look_at(image, meaning)
-        final = to_page(image, str(key), meaning)
+        plan = plan_of(image, lambda: load("sequential"), str(key), meaning, ask.rendition)
+        look = look_at(image, meaning, plan)
+        final = to_page(image, str(key), meaning, plan)
         info = ScanInfo(
             key=key,
             width=final.width,
@@ -320,8 +357,13 @@ def scan_of(
             pages=pages or _pages(image),
             dpi=ask.number or _dpi(image),
             access=access or _access(image, kind),
+            warnings=warnings,
         )
-    return VipsScan(info, load, meaning, source=ask.source, look=look, first=None if look.turned else final)
+
+    def make(image: Any) -> Any:
+        return to_page(image, str(key), meaning, plan)
+
+    return VipsScan(info, load, make, source=ask.source, look=look, first=None if look.turned else final)
 
 
 def check_size(key: PageKey, width: int, height: int, max_pixels: int) -> None:

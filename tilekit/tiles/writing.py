@@ -16,7 +16,7 @@ from tilekit.flow import DEFAULT_BUDGET, Gate, ordered_map
 from tilekit.grid import TileGrid, Tiling, Window
 from tilekit.jpeg.markers import CannotCut
 from tilekit.pages import PageKey
-from tilekit.scales import AnyTiling, as_scales
+from tilekit.scales import AnyTiling, as_scales, shown
 from tilekit.scans.blank import is_blank
 from tilekit.scans.encoding import (
     EXTENSIONS,
@@ -166,16 +166,26 @@ def tile_scan(
     if (out is None) == (sink is None):
         raise InvalidArgument("tile_scan() needs either out= or sink=")
     with contextlib.ExitStack() as stack:
-        opened = scan if isinstance(scan, Scan) else stack.enter_context(open_scan(scan, page=page, dpi=dpi))
+        how = shown(scales)
+        opened = (
+            scan
+            if isinstance(scan, Scan)
+            else stack.enter_context(open_scan(scan, page=page, dpi=dpi, **how))
+        )
         check_open(opened)
         found = []
         if len(scales) > 1:
             scales.grids(opened.width, opened.height, dpi=opened.dpi)
         for place in scales.on(opened.width, opened.height, dpi=opened.dpi):
             target = sink if sink is not None else sink_for(_place_of(out, place) if len(scales) > 1 else out)
-            with TileRun(target, recipes[place], workers=workers) as run:
+            with TileRun(target, _as_opened(recipes[place], opened), workers=workers) as run:
                 found.append(run.add(opened, stem=stem, progress=progress))
         return replace(found[0], coarser=tuple(found[1:]))
+
+
+def _as_opened(recipe: Recipe, scan: Scan) -> Recipe:
+    """The recipe with the bands and levels its scan was opened with."""
+    return replace(recipe, tiling=scan.grid(recipe.tiling).tiling)
 
 
 def _place_of(out: object, scale: int) -> str:

@@ -8,27 +8,27 @@ from typing import Any, Literal
 
 import pyvips
 
-from tilekit.errors import ScanCorrupt, ScanNotFound, ScanUnsupported
+from tilekit.errors import InvalidArgument, ScanCorrupt, ScanError, ScanNotFound, ScanUnsupported
 from tilekit.scans.color import Meaning
 from tilekit.scans.faults import one_line
 from tilekit.scans.request import Request
 from tilekit.scans.scan import Scan
 from tilekit.scans.source import ByteReader
 from tilekit.scans.tiff.blocks import StoredBlocks
+from tilekit.scans.tiff.decoding import show_decoded
 from tilekit.scans.tiff.directories import Directory, check_tiles, is_vendor_slide, read_directories
 from tilekit.scans.tiff.layout import BlockLayout, layout_of
 from tilekit.scans.tiff.showing import show_file
 from tilekit.scans.tiff.unpacking import LZMA, ZSTD, show_unpacked
 from tilekit.scans.vips import VipsScan, scan_of
 
-Way = Literal["stored", "unpacked"]
-_BY_LIBTIFF = {1, 2, 3, 4, 5, 7, 8, 32773, 32946, 50001}
-_PALETTE = 3
+Way = Literal["stored", "unpacked", "decoded"]
+_BY_LIBTIFF = {1, 2, 3, 4, 5, 7, 8, 32773, 32946, 34676, 34677, 50001}
+_MIN_IS_WHITE, _PALETTE, _YCBCR, _LAB, _ICC_LAB = 0, 3, 6, 8, 9
+_KNOWN = {0, 1, 2, 3, 4, 5, _YCBCR, _LAB, _ICC_LAB, 32844, 32845}
+_COMPLEX, _FLOAT_PREDICTOR, _OLD_JPEG = {5, 6}, 3, 6
+_DEPTHS = {(1, 8), (1, 16), (1, 32), (2, 8), (2, 16), (2, 32), (3, 32), (4, 8), (4, 16)}
 _UNPACKED = {ZSTD, LZMA}
-_NAMES = {
-    6: "old-style JPEG", 33003: "JPEG 2000 (YCbCr)",
-    33005: "JPEG 2000 (RGB)", 34712: "JPEG 2000", 34887: "LERC", 52546: "JPEG XL", 34661: "JBIG",
-}  # fmt: skip
 _FAULTS = (struct.error, ValueError, OverflowError, ZeroDivisionError, KeyError, IndexError)
 
 
@@ -60,9 +60,9 @@ def open_tiff(ask: Request, open_slide: Callable[[Request], Scan]) -> Scan:
 def _open_page(ask: Request, page: Directory, reader: ByteReader, pages: int) -> VipsScan:
     try:
         layout = layout_of(page)
-        show = _SHOWN[way_of(layout, str(ask.key))](page.fields, layout, reader)
+        show = _show(ask, page, layout, reader)
     except _FAULTS as exc:
-        if isinstance(exc, ScanUnsupported | ScanCorrupt):
+        if isinstance(exc, ScanError | InvalidArgument):
             raise
         raise ScanCorrupt(f"{ask.source.name}: its TIFF directory makes no sense ({one_line(exc)})") from exc
     alive: list[Any] = []  # libvips calls back into these for as long as an image of theirs is read
@@ -71,26 +71,66 @@ def _open_page(ask: Request, page: Directory, reader: ByteReader, pages: int) ->
         alive.append(show())
         return pyvips.Image.tiffload_source(alive[-1], access=access, fail_on="warning")
 
-    meaning = Meaning(3 if layout.photometric == _PALETTE else layout.colors, layout.extra)
-    scan = scan_of(load, ask, meaning=meaning, pages=pages)
+    scan = scan_of(load, ask, meaning=_meaning(layout), pages=pages, warnings=layout.faults)
     scan.stored = StoredBlocks(str(scan.key), layout, reader, scan.bands)
     return scan
 
 
+def _meaning(layout: BlockLayout) -> Meaning:
+    bits = max(layout.bits)
+    if layout.photometric == _PALETTE:
+        return Meaning(3, layout.extra)
+    if layout.photometric in (_LAB, _ICC_LAB):
+        return Meaning(3, layout.extra, lab="signed" if layout.photometric == _LAB else "offset")
+    return Meaning(layout.colors, layout.extra, (1 << max(bits, 8)) - 1 if layout.form == 1 else 0)
+
+
+def _show(ask: Request, page: Directory, layout: BlockLayout, reader: ByteReader) -> Callable[[], Any]:
+    way = way_of(layout, str(ask.key))
+    if way == "unpacked":
+        return show_unpacked(page.fields, layout, reader)
+    if way == "decoded":
+        return show_decoded(ask.source, page, layout, reader, ask.budget)
+    return show_file(page.fields, layout, reader)
+
+
 def way_of(layout: BlockLayout, name: str) -> Way:
     """How a page is read. Raises ScanUnsupported for what no reader here decodes."""
-    if layout.compression not in _BY_LIBTIFF | _UNPACKED:
-        what = _NAMES.get(layout.compression, f"scheme {layout.compression}")
+    if layout.form in _COMPLEX:
+        raise ScanUnsupported(f"{name}: has complex samples, which are no picture")
+    if layout.photometric not in _KNOWN:
         raise ScanUnsupported(
-            f"{name}: its pixels are compressed by {what}, which cannot be read; "
+            f"{name}: its samples are of photometric interpretation {layout.photometric}, which cannot be read; "
+            "write them as gray or RGB"
+        )
+    if layout.compression == _OLD_JPEG:
+        raise ScanUnsupported(
+            f"{name}: its pixels are compressed by old-style JPEG, which cannot be read; "
             "write it with deflate, LZW or JPEG compression"
         )
-    if layout.planes > 1 and layout.tiled:
+    if _suits_libvips(layout):
+        if layout.compression in _BY_LIBTIFF:
+            return "stored"
+        if layout.compression in _UNPACKED:
+            return "unpacked"
+    if layout.photometric == _YCBCR:
         raise ScanUnsupported(
-            f"{name}: its color planes are stored apart and in tiles, which cannot be read; "
-            "write them together, or in strips"
+            f"{name}: its YCbCr pixels are compressed by scheme {layout.compression}, which cannot be read; "
+            "write them as JPEG or RGB"
         )
-    return "unpacked" if layout.compression in _UNPACKED else "stored"
+    return "decoded"
 
 
-_SHOWN: dict[Way, Callable[..., Callable[[], Any]]] = {"stored": show_file, "unpacked": show_unpacked}
+def _suits_libvips(layout: BlockLayout) -> bool:
+    """Whether libvips reads samples laid out like this."""
+    bits, form = set(layout.bits), layout.form
+    if len(bits) > 1 or (layout.planes > 1 and layout.tiled):
+        return False
+    depth = bits.pop()
+    if layout.predictor == _FLOAT_PREDICTOR and (form, depth) != (3, 32):
+        return False
+    if depth < 8:
+        return form in (1, 4) and layout.samples == 1 and depth in (1, 2, 4) and layout.photometric != _LAB
+    if layout.photometric == _MIN_IS_WHITE and depth > 8:
+        return False
+    return (form, depth) in _DEPTHS

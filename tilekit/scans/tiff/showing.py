@@ -37,6 +37,7 @@ Value = tuple[int, int, bytes]  # type, count, bytes
 _SHORT, _RATIONAL, _UNDEFINED, _LONG8 = 3, 5, 7, 16
 _ORIENTATION, _XRES, _YRES, _UNIT, _COLORMAP, _INKSET, _ICC, _FILL = 274, 282, 283, 296, 320, 332, 34675, 266
 _T4, _T6, _COEFFICIENTS, _SITING, _BLACK_WHITE = 292, 293, 529, 531, 532
+_LABS = (8, 9)
 _PREDICTED = {5, 8, 32946, 34925, 50000}
 _MOST_RESOLUTION = 1e6
 
@@ -67,8 +68,10 @@ def shown_as_stored(layout: BlockLayout) -> Shown:
 def show_file(fields: Fields, layout: BlockLayout, reader: ByteReader) -> Callable[[], Any]:
     """A maker of libvips sources over the file's own blocks."""
     shown = shown_as_stored(layout)
-    start = len(_head(fields, layout, shown, layout.offsets.tolist(), layout.counts.tolist()))
-    head = _head(fields, layout, shown, (layout.offsets + np.uint64(start)).tolist(), layout.counts.tolist())
+    start = len(head_of(fields, layout, shown, layout.offsets.tolist(), layout.counts.tolist()))
+    head = head_of(
+        fields, layout, shown, (layout.offsets + np.uint64(start)).tolist(), layout.counts.tolist()
+    )
 
     def at(place: int, size: int) -> bytes:
         return reader.at(place, size)
@@ -80,9 +83,9 @@ def show_blocks(
     fields: Fields, layout: BlockLayout, shown: Shown, sizes: Sequence[int], block: Callable[[int], bytes]
 ) -> Callable[[], Any]:
     """A maker of libvips sources over blocks of known sizes that `block(index)` gives when asked."""
-    start = len(_head(fields, layout, shown, [0] * len(sizes), sizes))
+    start = len(head_of(fields, layout, shown, [0] * len(sizes), sizes))
     places = list(accumulate([start, *sizes]))
-    head = _head(fields, layout, shown, places[:-1], sizes)
+    head = head_of(fields, layout, shown, places[:-1], sizes)
     starts = [place - start for place in places]
 
     def make() -> Any:
@@ -143,10 +146,10 @@ class _Stream:
         return self._at(self._place - len(self._head), size)
 
 
-def _head(
+def head_of(
     fields: Fields, layout: BlockLayout, shown: Shown, places: Sequence[int], sizes: Sequence[int]
 ) -> bytes:
-    """A BigTIFF header with one directory, then the values that do not fit in it."""
+    """A BigTIFF header with one directory of checked fields, then the values that do not fit in it."""
     order = fields.header.order
     kept = _kept(fields, layout, shown)
     tags = (TILE_OFFSETS, TILE_COUNTS) if layout.tiled else (STRIP_OFFSETS, STRIP_COUNTS)
@@ -183,10 +186,10 @@ def _kept(fields: Fields, layout: BlockLayout, shown: Shown) -> dict[int, Value]
         257: numbers(layout.height),
         258: numbers(*shown.bits),
         259: numbers(shown.compression),
-        262: numbers(shown.photometric),
+        262: numbers(2 if shown.photometric in _LABS else shown.photometric),  # turned into Lab by us
         277: numbers(shown.samples),
         284: numbers(1 if shown.planes == 1 else 2),
-        SAMPLE_FORMAT: numbers(*[shown.form] * shown.samples),
+        SAMPLE_FORMAT: numbers(*[1 if shown.form == 4 else shown.form] * shown.samples),
     }
     if layout.tiled:
         kept |= {322: numbers(layout.block[0]), 323: numbers(layout.block[1])}

@@ -1,0 +1,94 @@
+"""Pictures that Pillow reads and libvips does not: BMP, PBM and text Netpbm, PFM, PCX, TGA, PSD (flattened).
+
+Each is decoded whole, so its pixels are charged to the budget, and to the file's own length, before memory is
+asked for: no header makes Pillow take more than its bytes can hold.
+"""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+from PIL import BmpImagePlugin, Image, PcxImagePlugin, PpmImagePlugin, PsdImagePlugin, TgaImagePlugin
+
+from tilekit.errors import ScanCorrupt, ScanError, ScanNotFound, ScanTooLarge, ScanUnsupported
+from tilekit.scans.faults import one_line
+from tilekit.scans.memory import scan_of_array
+from tilekit.scans.request import Request
+from tilekit.scans.vips import VipsScan, check_size
+
+_KEPT = {"L", "RGB", "RGBA", "LA", "I;16", "F"}
+# The readers themselves: Image.open() has limits of its own, for all of a process.
+_DECODERS = {
+    "bmp": BmpImagePlugin.BmpImageFile, "ppm": PpmImagePlugin.PpmImageFile, "pcx": PcxImagePlugin.PcxImageFile,
+    "tga": TgaImagePlugin.TgaImageFile, "psd": PsdImagePlugin.PsdImageFile,
+}  # fmt: skip
+# The most pixels a byte of the file can stand for: eight in plain bits, a run of 64 or 128 px in two bytes.
+_DENSITY = {"bmp": 128, "ppm": 8, "pcx": 8 * 63, "tga": 128, "psd": 8 * 128}
+
+
+def open_by_pillow(ask: Request) -> VipsScan:
+    """Open a picture. Memory: its pixels, twice while opening.
+
+    Raises ScanCorrupt, ScanNotFound, ScanTooLarge (over the budget), ScanUnsupported (a color Pillow has no 8-bit form of).
+    """
+    key, kind = ask.key, ask.form.kind
+    if ask.page:
+        raise ScanNotFound(f"{key}: the file has 1 page")
+    try:
+        with ask.source.open() as stream, _DECODERS[kind](stream) as picture:
+            check_size(key, picture.size[0], picture.size[1], ask.max_pixels)
+            _check_claim(ask, picture)
+            found = ask.number or _dpi(picture.info.get("dpi"))
+            profile = picture.info.get("icc_profile")
+            pixels = _samples(picture)
+    except ScanError:
+        raise
+    except (
+        ValueError,
+        RuntimeError,
+        OSError,
+        EOFError,
+        SyntaxError,
+        MemoryError,
+        struct.error,
+        KeyError,
+        IndexError,
+        TypeError,
+    ) as exc:
+        raise ScanCorrupt(f"{key}: is damaged or cut short ({one_line(exc)})") from exc
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    return scan_of_array(np.ascontiguousarray(pixels), ask, dpi=found, profile=profile)
+
+
+def _check_claim(ask: Request, picture: Image.Image) -> None:
+    """Raises ScanCorrupt for more pixels than the file's bytes can stand for, ScanTooLarge over the budget."""
+    width, height = picture.size
+    if width * height > ask.source.size * _DENSITY[ask.form.kind]:
+        raise ScanCorrupt(
+            f"{ask.key}: says it is {width} x {height} px, which its {ask.source.size:,} bytes cannot hold"
+        )
+    wanted = width * height * max(len(picture.getbands()), 1) * (4 if picture.mode in "IF" else 1) * 2
+    if wanted > ask.budget:
+        raise ScanTooLarge(
+            f"{ask.key}: can only be decoded whole, which takes {wanted:,} bytes, over the budget of "
+            f"{ask.budget:,}; pass a larger budget if you trust it"
+        )
+
+
+def _samples(picture: Image.Image) -> np.ndarray:
+    if picture.mode == "I":  # 16 bit in 32, as Pillow reads Netpbm
+        wide = np.array(picture)
+        if wide.min() < 0 or wide.max() > 0xFFFF:
+            raise ScanUnsupported("has samples of 32 bits")
+        return wide.astype(np.uint16)
+    if picture.mode in _KEPT:
+        return np.array(picture)
+    plain = "L" if picture.mode == "1" else "RGBA" if "transparency" in picture.info else "RGB"
+    return np.array(picture.convert(plain), np.uint8)
+
+
+def _dpi(claimed: object) -> float | None:
+    first = claimed[0] if isinstance(claimed, tuple) and claimed else None
+    return round(float(first), 4) if isinstance(first, (int, float)) and first > 1 else None
