@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from tilekit.boxes.merging import MergePolicy
 from tilekit.detection.combining import drop_decoys, unite_scales
@@ -95,10 +98,15 @@ def detect_tiles(
         scan.height,
         united,
         tuple(scales[place] for place in places),
-        tuple(sorted(failed, key=lambda tile: (tile.scale, tile.index))),
+        tuple(
+            replace(tile, scale=places.index(tile.scale))
+            for tile in sorted(failed, key=lambda tile: (tile.scale, tile.index))
+        ),
         complete=not failed,
         model=model,
-        scale=united.tile_index if len(places) > 1 else None,
+        scale=np.searchsorted(places, united.tile_index)
+        if len(places) > 1 and united.tile_index is not None
+        else None,
     )
 
 

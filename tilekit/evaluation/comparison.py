@@ -51,7 +51,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What `compare` gives: `differences` overall and per label, and the `sentence` that says it plainly."""
+    """What `compare` gives: `differences` overall, per label and by size of object, and the `sentence` that says it plainly."""
 
     differences: tuple[Difference, ...]
     pages: int
@@ -176,19 +176,20 @@ def compare(
     titles = names or (sides[0][0].name or "whole pages", sides[1][0].name or "tiles")
     labels = tuple(dict.fromkeys(label for side in sides for run in side for label in run.names))
     pages = sides[0][0].pages
-    tables = [np.stack([_table(run, pages, labels) for run in side]) for side in sides]
+    sizes = _common_sizes(sides)
+    tables = [np.stack([_table(run, pages, labels, sizes) for run in side]) for side in sides]
     drawn = [
-        _figures(part) for part in _drawn(tables, samples, np.random.default_rng(seed))
+        _figures(part, len(sizes)) for part in _drawn(tables, samples, np.random.default_rng(seed))
     ]  # each (samples, figures)
-    whole = [_mean(_figures(table.sum(axis=1)).T) for table in tables]
+    whole = [_mean(_figures(table.sum(axis=1), len(sizes)).T) for table in tables]
     low, high = interval(
         whole[1] - whole[0],
         drawn[1] - drawn[0],
-        _left_out(tables[1]) - _left_out(tables[0]),
-        _between(tables[0]) + _between(tables[1]),
+        _left_out(tables[1], len(sizes)) - _left_out(tables[0], len(sizes)),
+        _between(tables[0], len(sizes)) + _between(tables[1], len(sizes)),
     )
     differences = []
-    for place, (name, figure) in _rows(labels):
+    for place, (name, figure) in _rows(labels, sizes):
         one, two = (float(part[place]) for part in whole)
         values = (one, two, two - one, float(low[place]), float(high[place]))
         differences.append(Difference(name, figure, *(_number(value) for value in values)))
@@ -236,15 +237,28 @@ def _truths(evaluation: Evaluation) -> dict[str, int]:
     return {result.label: result.truths for result in evaluation.labels}
 
 
-def _table(run: Evaluation, pages: tuple[PageKey, ...], labels: tuple[str, ...]) -> NDArray[np.float64]:
-    """(pages, labels, 3) tp, fp, fn of one evaluation, in the given order of pages and labels."""
+def _common_sizes(sides: tuple[list[Evaluation], list[Evaluation]]) -> tuple[str, ...]:
+    """Size groups that hold true boxes; none where the sides were grouped by other bounds."""
+    every = [one for side in sides for one in side]
+    if len({one.sizes.names for one in every}) > 1:
+        return ()
+    there = every[0].sizes.counts.tp + every[0].sizes.counts.fn
+    return tuple(name for name, count in zip(every[0].sizes.names, there.sum(axis=0), strict=True) if count)
+
+
+def _table(
+    run: Evaluation, pages: tuple[PageKey, ...], labels: tuple[str, ...], sizes: tuple[str, ...]
+) -> NDArray[np.float64]:
+    """(pages, labels + sizes, 3) tp, fp, fn of one evaluation, in the given order of pages, labels, size groups."""
     place = {key: row for row, key in enumerate(run.pages)}
     rows = np.array([place[key] for key in pages], dtype=np.int64)
-    out = np.zeros((len(pages), len(labels), 3))
+    out = np.zeros((len(pages), len(labels) + len(sizes), 3))
     columns = [labels.index(label) for label in run.names]
-    counts = run.page_counts
-    for part, table in enumerate((counts.tp, counts.fp, counts.fn)):
-        out[:, columns, part] = table[rows]
+    groups = [run.sizes.names.index(name) for name in sizes]
+    for part in range(3):
+        name = ("tp", "fp", "fn")[part]
+        out[:, columns, part] = getattr(run.page_counts, name)[rows]
+        out[:, len(labels) :, part] = getattr(run.sizes.counts, name)[rows][:, groups]
     return out
 
 
@@ -278,23 +292,26 @@ def _spread(table: NDArray[np.float64]) -> NDArray[np.float64]:
     return pulled
 
 
-def _left_out(table: NDArray[np.float64]) -> NDArray[np.float64]:
+def _left_out(table: NDArray[np.float64], sizes: int) -> NDArray[np.float64]:
     """(pages, figures): the mean figures of the trainings without each page."""
     rest = table.sum(axis=1, keepdims=True) - table  # (trainings, pages, labels, 3)
-    each: NDArray[np.float64] = np.stack([_figures(part) for part in rest], axis=-1)
+    each: NDArray[np.float64] = np.stack([_figures(part, sizes) for part in rest], axis=-1)
     return np.asarray(_mean(each.reshape(-1, each.shape[-1])).reshape(each.shape[:2]), np.float64)
 
 
-def _between(table: NDArray[np.float64]) -> NDArray[np.float64]:
+def _between(table: NDArray[np.float64], sizes: int) -> NDArray[np.float64]:
     """(figures,) variance between trainings, 0 for one."""
-    each = _figures(table.sum(axis=1))
+    each = _figures(table.sum(axis=1), sizes)
     if len(each) < 2:
         return np.zeros(each.shape[1])
     return np.asarray(np.nan_to_num(np.var(each, axis=0, ddof=1)), np.float64)
 
 
-def _figures(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(samples, figures): mean F1, P, R over labels with truth, micro F1, then F1, P, R of each label."""
+def _figures(counts: NDArray[np.float64], sizes: int) -> NDArray[np.float64]:
+    """(samples, figures): mean F1, P, R over labels with truth, micro F1, F1, P, R of each label, then the recall
+    of each of the `sizes` size groups, which are the last columns of `counts`.
+    """
+    counts, groups = counts[:, : counts.shape[1] - sizes], counts[:, counts.shape[1] - sizes :]
     tp, fp, fn = counts[..., 0], counts[..., 1], counts[..., 2]
     parts = [_ratio(2 * tp, 2 * tp + fp + fn), _ratio(tp, tp + fp), _ratio(tp, tp + fn)]
     there = (tp + fn) > 0
@@ -304,15 +321,17 @@ def _figures(counts: NDArray[np.float64]) -> NDArray[np.float64]:
     columns = [*means, micro]
     for label in range(counts.shape[1]):
         columns += [part[:, label] for part in parts]
+    columns += list(_ratio(groups[..., 0], groups[..., 0] + groups[..., 2]).T)
     return np.stack(columns, axis=1)
 
 
-def _rows(labels: tuple[str, ...]) -> list[tuple[int, tuple[str, str]]]:
+def _rows(labels: tuple[str, ...], sizes: tuple[str, ...]) -> list[tuple[int, tuple[str, str]]]:
     figures = ("f1", "precision", "recall")
     rows = [(place, ("mean of labels", figure)) for place, figure in enumerate(figures)]
     rows.append((3, ("all boxes", "f1")))
     for place, label in enumerate(labels):
         rows += [(4 + 3 * place + part, (label, figure)) for part, figure in enumerate(figures)]
+    rows += [(4 + 3 * len(labels) + place, (f"size {name}", "recall")) for place, name in enumerate(sizes)]
     return rows
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,10 +11,11 @@ from numpy.typing import NDArray
 
 from tilekit.errors import InvalidArgument
 from tilekit.evaluation.confusing import confusion
+from tilekit.evaluation.grouping import by_border, by_cut, by_scale, count_sizes, table
 from tilekit.evaluation.matching import FREE, IGNORED, Criterion, Overlaps, find_overlaps, match_pages
 from tilekit.evaluation.metrics import Counts, average_precision, curve, mean
 from tilekit.evaluation.pages import FlatPages, Predictions, Truth, flatten
-from tilekit.evaluation.result import Counting, Evaluation, Group, LabelResult, PageCounts, Side
+from tilekit.evaluation.result import Counting, Evaluation, LabelResult, PageCounts, Side
 from tilekit.evaluation.rules import EvaluationRules
 from tilekit.labels.thresholds import Thresholds, check_thresholds, threshold_of
 
@@ -88,6 +88,7 @@ def evaluate(
         )
     ]
     pages = _page_counts(flat, matched, kept)
+    sizes = count_sizes(flat, matched, kept, tuple(rules.size_edges))
     return Evaluation(
         name=name,
         iou=iou,
@@ -98,9 +99,10 @@ def evaluate(
         pages=flat.pages,
         page_counts=pages,
         counting=_counting(pages),
-        by_size=_by_size(flat, matched, kept, tuple(rules.size_edges)),
-        by_cut=_by_cut(flat, matched, kept),
-        by_border=_by_border(flat, matched, kept, tuple(rules.border_edges)),
+        sizes=sizes,
+        by_cut=by_cut(flat, matched, kept),
+        by_border=by_border(flat, matched, kept, tuple(rules.border_edges)),
+        by_scale=by_scale(flat, matched, kept, tuple(rules.size_edges)),
         confusion=confusion(flat, matched, kept, iou, rules.by),
         by=rules.by,
         ignored=int(np.count_nonzero((matched == IGNORED) & kept)),
@@ -165,15 +167,11 @@ def _sides(
 
 
 def _page_counts(flat: FlatPages, matched: NDArray[np.int64], kept: NDArray[np.bool_]) -> PageCounts:
-    labels, pages = len(flat.names), len(flat.pages)
-
-    def table(page: NDArray[np.int64], label: NDArray[np.int64]) -> NDArray[np.int64]:
-        return np.bincount(page * labels + label, minlength=pages * labels).reshape(pages, labels)
-
+    shape = (len(flat.pages), len(flat.names))
     hit, wrong = kept & (matched >= 0), kept & (matched == FREE)
-    tp = table(flat.page[hit], flat.label[hit])
-    fp = table(flat.page[wrong], flat.label[wrong])
-    return PageCounts(tp, fp, table(flat.truth_page, flat.truth_label) - tp)
+    tp = table(flat.page[hit], flat.label[hit], shape)
+    fp = table(flat.page[wrong], flat.label[wrong], shape)
+    return PageCounts(tp, fp, table(flat.truth_page, flat.truth_label, shape) - tp)
 
 
 def _counting(pages: PageCounts) -> Counting:
@@ -190,64 +188,6 @@ def _counting(pages: PageCounts) -> Counting:
         bare_pages=int(np.count_nonzero(bare)),
         bare_false_alarms=int(pages.fp[bare].sum()),
     )
-
-
-def _by_size(
-    flat: FlatPages, matched: NDArray[np.int64], kept: NDArray[np.bool_], edges: tuple[float, ...]
-) -> tuple[Group, ...]:
-    """By sqrt(area): true boxes and hits by the true box's size, false alarms by their own."""
-    hit, wrong = kept & (matched >= 0), kept & (matched == FREE)
-    of_truth = np.digitize(_side(flat.truth_boxes), edges)
-    of_wrong = np.digitize(_side(flat.boxes[wrong]), edges)
-    size = len(edges) + 1
-    truths = np.bincount(of_truth, minlength=size)
-    tp = np.bincount(of_truth[matched[hit]], minlength=size)
-    fp = np.bincount(of_wrong, minlength=size)
-    names = [
-        f"under {edges[0]:g} px",
-        *(f"{a:g} to {b:g} px" for a, b in pairwise(edges)),
-    ]
-    names.append(f"{edges[-1]:g} px and over")
-    return tuple(
-        Group(name, Counts(int(tp[i]), int(fp[i]), int(truths[i] - tp[i])))
-        for i, name in enumerate(names)
-        if truths[i] or fp[i]
-    )
-
-
-def _by_cut(flat: FlatPages, matched: NDArray[np.int64], kept: NDArray[np.bool_]) -> tuple[Group, ...]:
-    """Hits and false alarms among boxes a tile edge touches, and among the others."""
-    if flat.cut is None:
-        return ()
-    groups = []
-    for name, which in (("whole", ~flat.cut), ("cut by a tile edge", flat.cut)):
-        rows = kept & which
-        tp, fp = int(np.count_nonzero(rows & (matched >= 0))), int(np.count_nonzero(rows & (matched == FREE)))
-        groups.append(Group(name, Counts(tp, fp, 0), found_only=True))
-    return tuple(groups)
-
-
-def _by_border(
-    flat: FlatPages, matched: NDArray[np.int64], kept: NDArray[np.bool_], edges: tuple[float, ...]
-) -> tuple[Group, ...]:
-    """True boxes and hits by how far the nearest tile border is, in the tile that shows them best."""
-    if flat.margins is None:
-        return ()
-    bounds = (0.0, *edges)
-    group = np.digitize(flat.margins, bounds)
-    truths = np.bincount(group, minlength=len(bounds) + 1)
-    tp = np.bincount(group[matched[kept & (matched >= 0)]], minlength=len(bounds) + 1)
-    names = ["cut in every tile", *(f"{a:g} to {b:g} px from a border" for a, b in pairwise(bounds))]
-    names.append(f"{edges[-1]:g} px and more from a border")
-    return tuple(
-        Group(name, Counts(int(tp[i]), 0, int(truths[i] - tp[i])))
-        for i, name in enumerate(names)
-        if truths[i]
-    )
-
-
-def _side(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.sqrt((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
 
 
 def _check_criterion(iou: Any) -> None:

@@ -16,6 +16,7 @@ from tilekit.boxes.annotations import Annotations
 from tilekit.boxes.detections import Detections
 from tilekit.boxes.shapes import Shapes
 from tilekit.errors import EvaluationError, InvalidArgument
+from tilekit.evaluation.recipes import SeenAt, seen_at
 from tilekit.labels.predictions import PageDetections, PredictionSet, read_predictions
 from tilekit.pages import PageKey
 
@@ -41,8 +42,7 @@ class FlatPages:
     count neither way; label ANY_LABEL where the region's label is none that anything else carries.
     `boxes`, `scores`, `page`, `label`: predictions, page by page in their own order.
     `cut`: (n,) bool, or None where some page does not say. `notes`: sentences a reader should see.
-    `*_shapes`: those beside the boxes. `margins`, one a true box: px between it and the nearest tile edge inside the
-    scan, in the tile that shows it best, below 0 where none shows it whole; None where the recipe is not known.
+    `*_shapes`: those beside the boxes. `seen_at`: what the recipes of the predictions say, None where not known.
     """
 
     names: tuple[str, ...]
@@ -62,7 +62,7 @@ class FlatPages:
     truth_shapes: Shapes | None = None
     ignore_shapes: Shapes | None = None
     shapes: Shapes | None = None
-    margins: NDArray[np.float64] | None = None
+    seen_at: SeenAt | None = None
 
 
 def flatten(
@@ -142,24 +142,13 @@ def acting_labels(
     return np.where(np.isin(truth_labels, carried), truth_labels, ANY_LABEL)
 
 
-def _margins(
+def _seen_at(
     found: Mapping[PageKey, Detections], pairs: dict[PageKey, PageKey], marked: dict[PageKey, Annotations]
-) -> NDArray[np.float64] | None:
-    """How far each true box is from being cut, by the recipes that the predictions were made with."""
-    if not isinstance(found, PredictionSet):
+) -> SeenAt | None:
+    """What the recipes of the predictions say, where every page says its recipe."""
+    if not isinstance(found, PredictionSet) or any(key not in pairs for key in marked):
         return None
-    parts = []
-    for key, page in marked.items():
-        if key not in pairs:
-            return None
-        said = found.page(pairs[key])
-        if not said.tilings or any(tiling.dpi is not None for tiling in said.tilings):
-            return None
-        best = np.full(len(page), -np.inf)
-        for tiling in said.tilings:
-            best = np.maximum(best, tiling.grid(said.width, said.height).margins(page.boxes))
-        parts.append(best)
-    return np.concatenate(parts) if parts else None
+    return seen_at([found.page(pairs[key]) for key in marked], list(marked.values()))
 
 
 def _flat(
@@ -172,7 +161,7 @@ def _flat(
 ) -> FlatPages:
     chosen = {key: truth[key] for key in keys}
     marked = list(chosen.values())
-    margins = _margins(found, pairs, chosen)
+    seen_by = _seen_at(found, pairs, chosen)
     given = [found[pairs[key]] if key in pairs else Detections.empty() for key in keys]
     every = Annotations.concat(marked)
     seen = Detections.concat(given)
@@ -214,7 +203,18 @@ def _flat(
         None if every.shapes is None else every.shapes[counted],
         None if every.shapes is None else every.shapes[ignored],
         None if seen.shapes is None else seen.shapes[keep_found],
-        None if margins is None else margins[counted],
+        _kept(seen_by, counted, keep_found),
+    )
+
+
+def _kept(seen: SeenAt | None, truth: NDArray[np.bool_], found: NDArray[np.bool_]) -> SeenAt | None:
+    if seen is None or seen.truth_scale is None or seen.found_scale is None:
+        return None if seen is None else replace(seen, margins=seen.margins[truth])
+    return replace(
+        seen,
+        margins=seen.margins[truth],
+        truth_scale=seen.truth_scale[truth],
+        found_scale=seen.found_scale[found],
     )
 
 

@@ -82,6 +82,43 @@ class PageCounts:
     fn: NDArray[np.int64]
 
 
+@dataclass(frozen=True, eq=False)
+class SizeCounts:
+    """Counts a page and size group: `names` of the groups, `counts` with a column each."""
+
+    names: tuple[str, ...]
+    counts: PageCounts
+
+    def groups(self) -> tuple[Group, ...]:
+        """Summed over pages, the groups that hold anything."""
+        tp, fp, fn = (part.sum(axis=0) for part in (self.counts.tp, self.counts.fp, self.counts.fn))
+        return tuple(
+            Group(name, Counts(int(tp[i]), int(fp[i]), int(fn[i])))
+            for i, name in enumerate(self.names)
+            if tp[i] or fp[i] or fn[i]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleGroup:
+    """One of several scales. `truths`: true boxes that belong to it and no finer one (whole in a tile, of its size;
+    see `tilekit.rekognition.belonging`), `found` of them by whichever scale. `hits`, `false_alarms`: what it found
+    itself; `hits_by_size`: group of `by_size` -> hits.
+    """
+
+    name: str
+    truths: int
+    found: int
+    hits: int
+    false_alarms: int
+    hits_by_size: dict[str, int]
+
+    @property
+    def recall(self) -> float | None:
+        """Share of its true boxes that were found, or None."""
+        return self.found / self.truths if self.truths else None
+
+
 @dataclass(frozen=True, slots=True)
 class Counting:
     """How many symbols were found against how many there are, a page at a time, at the thresholds.
@@ -104,9 +141,9 @@ class Evaluation:
     """What `evaluate` gives: figures per label and overall, with what was assumed.
 
     `labels`: a LabelResult each; `sides`: overall under `iou`, 0.5, 0.3 and center hits; `curves`:
-    label -> Curve; `page_counts`: rows as `pages`, columns as `labels`; `by_size`, `by_cut`, `by_border` (recall by
-    the distance to the nearest tile border, where the predictions say their recipe): groups; `confusion` (labels + 1,
-    labels + 1): truth down, predictions across, the last row false alarms, the last column misses; `by`: box or shape;
+    label -> Curve; `page_counts`: rows as `pages`, columns as `labels`; `sizes`: the same by size of object, `by_size`
+    summed; `by_cut`, `by_border` (recall by the distance to the nearest tile border, where the predictions say their
+    recipe): groups; `by_scale`: what each of several scales found; `confusion` (labels + 1, labels + 1): truth down, predictions across, the last row false alarms, the last column misses; `by`: box or shape;
     `ignored`: kept predictions that count neither way; `notes`: what a reader should know.
     """
 
@@ -118,9 +155,10 @@ class Evaluation:
     pages: tuple[PageKey, ...]
     page_counts: PageCounts
     counting: Counting
-    by_size: tuple[Group, ...] = ()
+    sizes: SizeCounts
     by_cut: tuple[Group, ...] = ()
     by_border: tuple[Group, ...] = ()
+    by_scale: tuple[ScaleGroup, ...] = ()
     confusion: NDArray[np.int64] | None = None
     by: str = "box"
     ignored: int = 0
@@ -160,6 +198,11 @@ class Evaluation:
     def micro(self) -> Counts:
         """Counts over all boxes of all labels."""
         return self.sides[0].micro
+
+    @property
+    def by_size(self) -> tuple[Group, ...]:
+        """Counts by size of object, the square root of the area; false alarms by their own."""
+        return self.sizes.groups()
 
     @property
     def ap(self) -> float | None:
@@ -214,8 +257,22 @@ class Evaluation:
         head = ["label", "truth", "threshold", "precision", "recall", "f1", "tp", "fp", "fn", "ap"]
         body = [[text_of(row[name]) for name in head] for row in self.rows()]
         lines = align_text([head, *body])
+        if self.by_scale:
+            lines += ["", *align_text(self.scale_rows())]
         lines += ["", *self.sentences()]
         return "\n".join(lines)
+
+    def scale_rows(self) -> list[list[str]]:
+        """A header and a row a scale: what belongs to it and is found, what it found itself and of what size."""
+        if not self.by_scale:
+            return []
+        sizes = [name for name in self.sizes.names if any(name in one.hits_by_size for one in self.by_scale)]
+        head = ["scale", "objects of it", "recall", "hits by it", "false alarms", *sizes]
+        return [head] + [
+            [one.name, *map(text_of, (one.truths, one.recall, one.hits, one.false_alarms))]
+            + [str(one.hits_by_size.get(name, 0)) for name in sizes]
+            for one in self.by_scale
+        ]
 
     def sentences(self) -> list[str]:
         """What the figures rest on, one sentence each."""
@@ -232,11 +289,11 @@ class Evaluation:
             )
         if self.ignored:
             lines.append(f"{self.ignored} predictions lie in ignore regions and count neither way.")
-        if self.by_border:
-            parts = (
-                f"{g.name} {text_of(g.counts.recall)} of {g.counts.tp + g.counts.fn}" for g in self.by_border
-            )
-            lines.append("Recall by distance to a tile border: " + ", ".join(parts) + ".")
+        for words, groups in (("object size", self.by_size), ("distance to a tile border", self.by_border)):
+            there = [group for group in groups if group.counts.tp + group.counts.fn]
+            parts = (f"{g.name} {text_of(g.counts.recall)} of {g.counts.tp + g.counts.fn}" for g in there)
+            if there:
+                lines.append(f"Recall by {words}: " + ", ".join(parts) + ".")
         lines += [f"{self._mistaken(*pair)}." for pair in self.mistaken(3)]
         lines += [f"{note}." for note in self.notes]
         return lines
@@ -292,6 +349,7 @@ class Evaluation:
             ],
             "counting": {name: getattr(self.counting, name) for name in Counting.__slots__},
             "by_size": [_group_json(group) for group in self.by_size],
+            "by_scale": [_scale_json(group) for group in self.by_scale],
             "by_cut": [_group_json(group) for group in self.by_cut],
             "by_border": [_group_json(group) for group in self.by_border],
             "confusion": None if self.confusion is None else self.confusion.tolist(),
@@ -299,14 +357,11 @@ class Evaluation:
             "ignored": self.ignored,
             "notes": list(self.notes),
             "curves": {label: _curve_json(line.thinned()) for label, line in self.curves.items()},
+            "sizes": list(self.sizes.names),
             "pages": [
-                {"source": key.source, "page": key.page, "tp": tp, "fp": fp, "fn": fn}
-                for key, tp, fp, fn in zip(
-                    self.pages,
-                    self.page_counts.tp.tolist(),
-                    self.page_counts.fp.tolist(),
-                    self.page_counts.fn.tolist(),
-                    strict=True,
+                {"source": key.source, "page": key.page, **counts, "sizes": sizes}
+                for key, counts, sizes in zip(
+                    self.pages, _counts_json(self.page_counts), _counts_json(self.sizes.counts), strict=True
                 )
             ],
         }
@@ -325,7 +380,14 @@ class Evaluation:
             for row in self.rows()
         )
         notes = "".join(f"<li>{escape(line)}</li>" for line in self.sentences())
-        return f"<table><thead><tr>{titles}</tr></thead><tbody>{rows}</tbody></table><ul>{notes}</ul>"
+        scales = "".join(
+            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>"
+            for row in self.scale_rows()
+        )
+        return (
+            f"<table><thead><tr>{titles}</tr></thead><tbody>{rows}</tbody></table>"
+            f"{f'<table>{scales}</table>' if scales else ''}<ul>{notes}</ul>"
+        )
 
 
 def read_evaluation(path: str | os.PathLike[str]) -> Evaluation:
@@ -348,11 +410,7 @@ def _from_json(value: dict[str, Any]) -> Evaluation:
         LabelResult(row["label"], _counts(row), row["truths"], row["threshold"], row["assumed"], row["ap"])
         for row in value["labels"]
     )
-    shape = (len(value["pages"]), len(labels))
-    tables = (
-        np.array([page[part] for page in value["pages"]], dtype=np.int64).reshape(shape)
-        for part in ("tp", "fp", "fn")
-    )
+    sizes = tuple(value["sizes"])
     curves = {
         label: Curve(
             np.array(line["thresholds"], dtype=np.float64),
@@ -373,9 +431,12 @@ def _from_json(value: dict[str, Any]) -> Evaluation:
         sides=sides,
         curves=curves,
         pages=tuple(PageKey(page["source"], page["page"]) for page in value["pages"]),
-        page_counts=PageCounts(*tables),
+        page_counts=_page_counts(value["pages"], len(labels)),
         counting=Counting(**value["counting"]),
-        by_size=tuple(_group(row) for row in value["by_size"]),
+        sizes=SizeCounts(sizes, _page_counts([page["sizes"] for page in value["pages"]], len(sizes))),
+        by_scale=tuple(
+            ScaleGroup(**{name: row[name] for name in ScaleGroup.__slots__}) for row in value["by_scale"]
+        ),
         by_cut=tuple(_group(row) for row in value["by_cut"]),
         by_border=tuple(_group(row) for row in value["by_border"]),
         confusion=None if value["confusion"] is None else np.array(value["confusion"], dtype=np.int64),
@@ -388,6 +449,23 @@ def _from_json(value: dict[str, Any]) -> Evaluation:
 
 def _counts(row: dict[str, Any]) -> Counts:
     return Counts(row["tp"], row["fp"], row["fn"])
+
+
+def _page_counts(rows: Sequence[dict[str, Any]], columns: int) -> PageCounts:
+    tables = (
+        np.array([row[part] for row in rows], dtype=np.int64).reshape(len(rows), columns)
+        for part in ("tp", "fp", "fn")
+    )
+    return PageCounts(*tables)
+
+
+def _counts_json(counts: PageCounts) -> list[dict[str, list[int]]]:
+    tables = zip(counts.tp.tolist(), counts.fp.tolist(), counts.fn.tolist(), strict=True)
+    return [{"tp": tp, "fp": fp, "fn": fn} for tp, fp, fn in tables]
+
+
+def _scale_json(group: ScaleGroup) -> dict[str, Any]:
+    return {name: getattr(group, name) for name in ScaleGroup.__slots__} | {"recall": group.recall}
 
 
 def _group(row: dict[str, Any]) -> Group:

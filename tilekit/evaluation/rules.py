@@ -23,7 +23,7 @@ class EvaluationRules:
     by: By = "box"
     labels: tuple[str, ...] | None = None
     missing: Missing = "error"
-    size_edges: Sequence[float] = (16.0, 32.0, 64.0, 128.0)
+    size_edges: Sequence[float] = (16.0, 32.0, 64.0, 128.0, 512.0, 2048.0)
     border_edges: Sequence[float] = (16.0, 64.0)
 
     def __post_init__(self) -> None:

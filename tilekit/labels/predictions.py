@@ -8,7 +8,7 @@ One JSON object a line, one line a page, UTF-8. Fields:
 | `page` | integer | zero-based page in it; absent means 0 |
 | `width`, `height` | integers | base pixels of the upright page |
 | `names` | list of strings | every label the detector knows, found or not |
-| `detections` | list of objects | `label` string, `score` 0..1, `box` [x0, y0, x1, y1] in base pixels (floats, half-open edges), `cut` boolean (absent: not known), `shape` object (absent: only a box): `polygon` with rings of points and `holes` naming those that are holes, `oriented` [cx, cy, w, h, degrees clockwise], `mask` with COCO's code and the `origin` of its box, or `keypoints` [[x, y, visibility], ...] |
+| `detections` | list of objects | `label` string, `score` 0..1, `box` [x0, y0, x1, y1] in base pixels (floats, half-open edges), `cut` boolean (absent: not known), `scale` integer, the place in `tiling` of the recipe whose tiles showed it (absent: the only one), `shape` object (absent: only a box): `polygon` with rings of points and `holes` naming those that are holes, `oriented` [cx, cy, w, h, degrees clockwise], `mask` with COCO's code and the `origin` of its box, or `keypoints` [[x, y, visibility], ...] |
 | `complete` | boolean | false where a tile failed: the page may hold more than was found; absent means true |
 | `tiling` | list of objects | the recipes used, as in `tiling.json`; empty or absent: not known |
 | `model` | string | what found them; may be absent |
@@ -57,7 +57,7 @@ class PageDetections:
     """What was found on one page, in base pixels.
 
     `complete` is False where a tile failed (`failed` says which): there may be more on the page.
-    `tilings` are the recipes used; of several, `scale` (n,) says which found each box. `model` names what found it, `options` what else shaped the boxes
+    `tilings` are the recipes used; of several, `scale` (n,) is the place of the one that found each box. `model` names what found it, `options` what else shaped the boxes
     (see `page_options`).
     """
 
@@ -378,6 +378,11 @@ def _page(line: _Line) -> PageDetections:
             raise InvalidArgument(f"{name} is {value}; a page has at least 1 px")
     if line.page < 0:
         raise InvalidArgument(f"page is {line.page}; pages count from 0 here")
+    for row in line.detections:
+        if row.scale is not None and not 0 <= row.scale < len(line.tiling):
+            raise InvalidArgument(
+                f"scale is {row.scale}; the page has {len(line.tiling)} recipe(s) in tiling"
+            )
     places = {name: place for place, name in enumerate(dict.fromkeys(line.names))}
     ids = [places.setdefault(row.label, len(places)) for row in line.detections]
     cuts = [row.cut for row in line.detections]

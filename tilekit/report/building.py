@@ -115,7 +115,11 @@ def write_report(
         title=title,
         outcome=_outcome(judged),
         version=tilekit.__version__,
-        runs=[{"name": name, "sentences": judged[name].sentences()} for name in found],
+        runs=[
+            {"name": name, "sentences": judged[name].sentences(), "scales": judged[name].scale_rows()}
+            for name in found
+        ],
+        sizes=_size_rows([judged[name] for name in found]),
         summary=_summary(found, judged),
         plots=_plots(found, judged),
         pages=_page_rows(matches, judged, list(found)),
@@ -182,6 +186,22 @@ def _summary(found: Mapping[str, Any], judged: Mapping[str, Evaluation]) -> list
         cells = [_cell(table.get(label, {})) for table in tables]
         rows.append({"label": label, "truth": truth, "cells": cells, "total": label in totals})
     return rows
+
+
+def _size_rows(judged: Sequence[Evaluation]) -> list[dict[str, Any]]:
+    """Recall a size group and run, the groups of the first run in order; none where one says nothing more."""
+    tables = [{group.name: group.counts for group in run.by_size} for run in judged]
+    names = [name for name in judged[0].sizes.names if any(name in table for table in tables)]
+    rows = [
+        {
+            "name": name,
+            "truth": max(table[name].tp + table[name].fn for table in tables if name in table),
+            "cells": [_ratio(table[name].recall if name in table else None) for table in tables],
+        }
+        for name in names
+    ]
+    rows = [row for row in rows if row["truth"]]
+    return rows if len(rows) > 1 else []
 
 
 def _cell(row: Mapping[str, Any]) -> dict[str, str]:
