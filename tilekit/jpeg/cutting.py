@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,11 +34,15 @@ def byte_span(runs: Runs) -> tuple[int, int]:
     return int(runs.starts.min()) >> 3, (int(runs.ends.max()) >> 3) + 2
 
 
-def reason_against(header: Header, x0: int, y0: int) -> str | None:
-    """Why a window that begins at this pixel cannot be made of the bits; None where it can."""
+def reason_against(header: Header, x0: int, y0: int, width: int) -> str | None:
+    """Why a window of this `width` that begins at this pixel cannot be made of the bits; None where it can."""
     across, down = header.mcu
     if x0 % across or y0 % down:
         return f"it begins at {x0}, {y0}, off the grid of {across} x {down} px blocks"
+    if (
+        across == 16 and width <= 4 and width < header.width
+    ):  # two columns of color: decoders do not smooth these
+        return f"it is only {width} px wide"
     return None
 
 
@@ -55,23 +60,35 @@ def cut_runs(stretch: Stretch, runs: Runs, header: Header, look: Lookups, width:
     """
     from tilekit.jpeg.kernels.streams import copy_runs
 
-    head = np.frombuffer(header_bytes(header.sized(width, height), look.written), np.uint8)
+    head = header_bytes(header.sized(width, height), look.written)
     shift = 8 * stretch.base
     starts, ends = runs.starts - shift, runs.ends - shift
-    before, after = (
-        np.ascontiguousarray(runs.before).reshape(-1),
-        np.ascontiguousarray(runs.after).reshape(-1),
-    )
+    before = np.ascontiguousarray(runs.before).reshape(-1)
+    after = np.ascontiguousarray(runs.after).reshape(-1)
     needed = len(head) + runs.bytes * 9 // 8 + 16 * len(starts) + 64
     for _ in range(2):
-        out = np.empty(needed, np.uint8)
-        out[: len(head)] = head
+        out = _scratch(needed)
         stop = copy_runs(
             stretch.data, starts, ends, before, after, look.plan, look.tables, look.codes, out, len(head)
         )
         if stop < 0:
             raise CannotCut("a DC difference has no code in its tables")
-        if stop + 8 <= needed:
-            return out[:stop].tobytes() + _EOI
+        if stop + 8 <= len(out):
+            view = memoryview(out)
+            view[: len(head)] = head
+            view[stop : stop + 2] = _EOI
+            return bytes(view[: stop + 2])
         needed = int(stop) + 64
     raise CannotCut("its bits changed while they were copied")
+
+
+_room = threading.local()
+
+
+def _scratch(size: int) -> Bytes:
+    """An array of at least `size` bytes, this thread's own; up to 4 MB it is the same one again."""
+    known: Bytes | None = getattr(_room, "array", None)
+    if known is None or len(known) < size:
+        known = np.empty(size * 5 // 4, np.uint8)
+        _room.array = known if len(known) <= 1 << 22 else None
+    return known

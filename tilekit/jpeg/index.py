@@ -99,6 +99,63 @@ class McuIndex:
         return low, int(self.columns[place]) if place < len(self.columns) else self.header.across
 
 
+@dataclass(frozen=True)
+class EveryMcu:
+    """Of each MCU of a small JPEG, and behind the last: where it begins, where the one before ends, and DC predictors.
+
+    `before` are those it is coded with, `after` those left behind by the MCU before it: the two differ at restart
+    markers. Memory: 20 bytes an MCU, 40 with restart markers.
+    """
+
+    starts: Ints
+    ends: Ints
+    before: NDArray[np.int32]
+    after: NDArray[np.int32]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes it takes."""
+        return (self.starts.nbytes + self.before.nbytes) * (1 if self.ends is self.starts else 2)
+
+
+def every_mcu(data: NDArray[np.uint8], header: Header, begin: int) -> EveryMcu:
+    """Parse a whole JPEG in memory from byte `begin`, by one call; raises CannotCut as `build_index` does."""
+    from tilekit.jpeg.kernels.streams import parse
+
+    look = lookups(header.sampling, header.dc, header.ac, header.restart)
+    total = header.across * header.down
+    if total > _MOST_MCUS:
+        raise CannotCut("its blocks are too large")
+    starts, preds = np.empty(total + 1, np.int64), np.empty((total + 1, 3), np.int32)
+    ends = np.empty(total + 1, np.int64) if header.restart else starts
+    state = np.array([8 * begin, 0, 0, 0, header.restart or -1, 0, 0, 0, _NEVER], np.int64)
+    status = parse(data, state, look.plan, look.tables, starts, ends, preds.reshape(-1))
+    if state[6] < total:
+        what = "is cut short" if status == _ENDED else "is damaged"
+        raise CannotCut(f"its data {what} at byte {int(state[0]) >> 3}")
+    end = int(ends[-1]) >> 3
+    _check_end(data[end : end + 4].tobytes(), int(ends[-1]))
+    _check_preds(preds)
+    if not header.restart:
+        return EveryMcu(starts, starts, preds, preds)
+    before = preds.copy()
+    before[:: header.restart] = 0
+    return EveryMcu(starts, ends, before, preds)
+
+
+def _check_end(tail: bytes, end: int) -> None:
+    """Raise CannotCut unless the bytes where the last MCU ends, at bit `end`, go on with the end of the image."""
+    if end & 7:
+        tail = tail[2:] if tail[:2] == b"\xff\x00" else tail[1:]
+    if tail[:2] != b"\xff\xd9":
+        raise CannotCut("its data goes on behind the last MCU")
+
+
+def _check_preds(preds: NDArray[np.int32]) -> None:
+    if preds.max(initial=0) > 32767 or preds.min(initial=0) < -32767:
+        raise CannotCut("its DC values make no sense")
+
+
 def spaced_columns(header: Header) -> Ints:
     """Every k-th column of MCUs, k = 16 or as many more as keep an index within 16 MB."""
     most = max(1, (MOST_INDEX_BYTES // 4) // _MARK_BYTES // header.down)
@@ -115,8 +172,7 @@ def build_index(
     of the size the header says.
     """
     look = lookups(header.sampling, header.dc, header.ac, header.restart)
-    wanted = np.unique(np.concatenate([[0], np.asarray(columns, np.int64)]))
-    wanted = wanted[wanted < header.across]
+    wanted = np.array(sorted({0, *(int(column) for column in columns if column < header.across)}), np.int64)
     total = header.across * header.down
     restarts = total // header.restart if header.restart else 0
     if (len(wanted) * header.down + restarts) * _MARK_BYTES > MOST_INDEX_BYTES:
@@ -140,10 +196,8 @@ def build_index(
                 if stitch.done:
                     break
     stitch.finish()
-    preds = stitch.preds
-    if np.abs(preds).max(initial=0) > 32767:
-        raise CannotCut("its DC values make no sense")
-    return McuIndex(header, look, wanted, marks, stitch.starts, stitch.ends, preds)
+    _check_preds(stitch.preds)
+    return McuIndex(header, look, wanted, marks, stitch.starts, stitch.ends, stitch.preds)
 
 
 @dataclass
@@ -252,11 +306,7 @@ class _Stitch:
         if self._mcu < self._total:
             raise CannotCut(f"its data ends after {self._mcu} of {self._total} MCUs")
         end = int(self.ends[-1])
-        tail = self._read(end >> 3, 4)
-        if end & 7:
-            tail = tail[2:] if tail[:2] == b"\xff\x00" else tail[1:]
-        if tail[:2] != b"\xff\xd9":
-            raise CannotCut("its data goes on behind the last MCU")
+        _check_end(self._read(end >> 3, 4), end)
 
     def _settle(self) -> None:
         if self._held is not None:

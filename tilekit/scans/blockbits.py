@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilekit.jpeg.cutting import Stretch, cut_runs
-from tilekit.jpeg.index import McuIndex, Runs, build_index
+from tilekit.jpeg.index import EveryMcu, Runs, every_mcu
 from tilekit.jpeg.markers import CannotCut, Header, read_header
+from tilekit.jpeg.tables import lookups
 from tilekit.scans.tiff.blocks import StoredBlocks, jpeg_head
 from tilekit.scans.tiff.layout import JPEG, YCBCR
 
@@ -24,18 +25,25 @@ if TYPE_CHECKING:
 _KEPT_BYTES = 1 << 25
 
 
-@dataclass
-class _Block:
-    """A block's bytes and where its MCUs begin, once somebody has asked for them."""
+@dataclass(frozen=True)
+class _Parsed:
+    """A block's bytes, and where its MCUs begin."""
 
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    data: NDArray[np.uint8] | None = None
-    index: McuIndex | None = None
+    data: NDArray[np.uint8]
+    mcus: EveryMcu
 
     @property
-    def size(self) -> int:
+    def nbytes(self) -> int:
         """Bytes it takes."""
-        return 0 if self.data is None or self.index is None else len(self.data) + 36 * len(self.index.marks)
+        return len(self.data) + self.mcus.nbytes
+
+
+@dataclass
+class _Block:
+    """A block, parsed once somebody has asked for it."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    parsed: _Parsed | None = None
 
 
 class BlockBits:
@@ -52,16 +60,17 @@ class BlockBits:
         self._lock = threading.Lock()
         self._known: OrderedDict[tuple[int, int], _Block] = OrderedDict()
         self._kept = 0
-        self._start = b""
-        self._first, begin, stream = self._header(0, 0)
-        self._start = stream[:begin]
+        data = blocks.data(0, 0)
+        self._first, begin = self._header(data)
+        self._start = data[:begin]
+        self._look = lookups(self._first.sampling, self._first.dc, self._first.ac, self._first.restart)
         width, height = layout.block
         if width % self._first.mcu[0] or height % self._first.mcu[1]:
             raise CannotCut(f"its blocks of {width} x {height} px are not whole MCUs")
         density = (1, round(dpi), round(dpi)) if dpi and dpi < 65535 and layout.photometric == YCBCR else None
         self.header = replace(self._first.sized(layout.width, layout.height), density=density, profile=())
 
-    def prepare(self, columns: Iterable[int], *, workers: int) -> None:
+    def prepare(self, columns: Collection[int], *, workers: int) -> None:
         """Nothing is needed beforehand."""
 
     def row(self, top: int, stop: int) -> Stretch | None:
@@ -71,33 +80,27 @@ class BlockBits:
     def tile(self, window: Window, row: Stretch | None) -> bytes:
         """The JPEG of a window that begins on the grid of MCUs; raises CannotCut."""
         (across, down), (width, height) = self.header.mcu, self._blocks.block
-        parts: list[Runs] = []
-        order: list[NDArray[np.int64]] = []
-        bytes_of: list[NDArray[np.uint8]] = []
-        place, look = 0, None
-        for block_row in range(window.y0 // height, -(-window.y1 // height)):
-            top = max(window.y0 - block_row * height, 0) // down
-            bottom = -(-min(window.y1 - block_row * height, height) // down)
-            for col in range(window.x0 // width, -(-window.x1 // width)):
-                data, index = self._parsed(block_row, col)
-                left = max(window.x0 - col * width, 0) // across
-                right = -(-min(window.x1 - col * width, width) // across)
-                runs = index.runs(left, top, right, bottom)
-                parts.append(Runs(runs.starts + 8 * place, runs.ends + 8 * place, runs.before, runs.after))
-                line = block_row * (height // down) + np.arange(top, bottom, dtype=np.int64)
-                order.append(line * self._blocks.layout.across + col)
-                bytes_of.append(data)
-                place, look = place + len(data), index.lookups
-        sorting = np.argsort(np.concatenate(order), kind="stable")
-        runs = Runs(
-            np.concatenate([part.starts for part in parts])[sorting],
-            np.concatenate([part.ends for part in parts])[sorting],
-            np.concatenate([part.before for part in parts])[sorting],
-            np.concatenate([part.after for part in parts])[sorting],
+        rows = range(window.y0 // height, -(-window.y1 // height))
+        cols = np.arange(window.x0 // width, -(-window.x1 // width))
+        parts = [self._parsed(row, col) for row in rows for col in cols.tolist()]
+        # Row by row of MCUs, block by block in it: the MCUs `first` to `last` of all blocks' one behind the other.
+        lines = np.arange(window.y0 // down, -(-window.y1 // down))[:, None]
+        block, line = (
+            (lines * down // height - rows.start) * len(cols) + cols - cols[0],
+            lines % (height // down),
         )
-        assert look is not None
-        stretch = Stretch(np.concatenate(bytes_of), 0)
-        return cut_runs(stretch, runs, self.header, look, window.width, window.height)
+        left = np.maximum(window.x0 - cols * width, 0) // across
+        right = -(-np.minimum(window.x1 - cols * width, width) // across)
+        begin = (block * len(parts[0].mcus.starts) + line * (width // across)).astype(np.int64)
+        first, last = (begin + left).reshape(-1), (begin + right).reshape(-1)
+        place = np.cumsum([0] + [8 * len(part.data) for part in parts])[block].reshape(-1)
+        before = np.concatenate([part.mcus.before for part in parts])[first]
+        after = np.concatenate([part.mcus.after for part in parts])[last]
+        starts = np.concatenate([part.mcus.starts for part in parts])[first] + place
+        ends = np.concatenate([part.mcus.ends for part in parts])[last] + place
+        stretch = Stretch(np.concatenate([part.data for part in parts]), 0)
+        runs = Runs(starts, ends, before, after)
+        return cut_runs(stretch, runs, self.header, self._look, window.width, window.height)
 
     def pixels(self, x0: int, y0: int, x1: int, y1: int) -> NDArray[np.uint8]:
         """The rectangle, decoded; raises ScanCorrupt naming the block that is damaged."""
@@ -113,41 +116,43 @@ class BlockBits:
                 out[y : y + part.shape[0], x : x + part.shape[1]] = part
         return out
 
-    def _header(self, row: int, col: int) -> tuple[Header, int, bytes]:
-        data = self._blocks.data(row, col)
+    def _header(self, data: bytes) -> tuple[Header, int]:
+        """A block's header and where in its bytes the entropy-coded data begins."""
         if data[:2] != b"\xff\xd8":
             raise CannotCut("a block is not JPEG")
         stream = self._head + data[2:]
-        if self._start and stream.startswith(self._start):
-            return self._first, len(self._start), stream
         header, begin = read_header(lambda at, count: stream[at : at + count])
         if (header.width, header.height) != self._blocks.block:
             raise CannotCut("a block is not of the size it should be")
         if header.density is not None and self._blocks.layout.photometric not in (1, YCBCR):
             raise CannotCut("a block says JFIF, which is YCbCr, and RGB at once")
-        return header, begin, stream
+        return header, begin - len(self._head) + 2
 
-    def _parsed(self, row: int, col: int) -> tuple[NDArray[np.uint8], McuIndex]:
+    def _parsed(self, row: int, col: int) -> _Parsed:
         with self._lock:
             block = self._known.setdefault((row, col), _Block())
             self._known.move_to_end((row, col))
         with block.lock:
-            if block.data is None or block.index is None:
-                header, begin, stream = self._header(row, col)
-                if header is not self._first and header.coding != self._first.coding:
-                    raise CannotCut("its blocks have tables of their own")
-                if header.restart % header.across:
-                    raise CannotCut("its blocks have restart markers inside rows")
-                every = np.arange(header.across)
-                block.index = build_index(
-                    lambda at, count: stream[at : at + count], len(stream), header, begin, every, workers=1
-                )
-                block.data = np.frombuffer(stream, np.uint8)
+            if block.parsed is None:
+                block.parsed = self._parse(self._blocks.data(row, col))
                 with self._lock:
-                    self._kept += block.size if self._known.get((row, col)) is block else 0
+                    self._kept += block.parsed.nbytes if self._known.get((row, col)) is block else 0
                     while self._kept > _KEPT_BYTES and len(self._known) > 1:
-                        self._kept -= self._known.popitem(last=False)[1].size
-            return block.data, block.index
+                        parsed = self._known.popitem(last=False)[1].parsed
+                        self._kept -= 0 if parsed is None else parsed.nbytes
+            return block.parsed
+
+    def _parse(self, data: bytes) -> _Parsed:
+        if data.startswith(self._start):
+            header, begin = self._first, len(self._start)
+        else:
+            header, begin = self._header(data)
+        if header is not self._first and header.coding != self._first.coding:
+            raise CannotCut("its blocks have tables of their own")
+        if header.restart % header.across:
+            raise CannotCut("its blocks have restart markers inside rows")
+        array = np.frombuffer(data, np.uint8)
+        return _Parsed(array, every_mcu(array, header, begin))
 
 
 def block_bits_of(scan: Scan) -> BlockBits:

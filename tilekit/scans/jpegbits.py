@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,19 +36,20 @@ class JpegBits:
         self._read, self._size = read, size
         self._lock = threading.Lock()
         self._index: McuIndex | None = None
+        self._columns: set[int] = set(spaced_columns(self.header).tolist())
 
-    def index(self, columns: Iterable[int] = (), *, workers: int = 1) -> McuIndex:
+    def index(self, columns: Collection[int] = (), *, workers: int = 1) -> McuIndex:
         """Where MCUs begin, at these columns of MCUs and at every 16th or so; raises CannotCut."""
-        wanted = np.unique(np.fromiter(columns, np.int64))
         with self._lock:
-            if self._index is None or not np.isin(wanted, self._index.columns).all():
-                both = np.union1d(wanted, spaced_columns(self.header))
+            wanted = set(columns) - self._columns
+            if self._index is None or wanted:
+                self._columns |= wanted
                 self._index = build_index(
-                    self._read, self._size, self.header, self._begin, both, workers=workers
+                    self._read, self._size, self.header, self._begin, sorted(self._columns), workers=workers
                 )
             return self._index
 
-    def prepare(self, columns: Iterable[int], *, workers: int) -> None:
+    def prepare(self, columns: Collection[int], *, workers: int) -> None:
         """Find where MCUs begin, at these columns at least; raises CannotCut."""
         self.index(columns, workers=workers)
 

@@ -48,18 +48,16 @@ class KeepPlan:
         """Tiles that keep the scan's bits."""
         if self.reason is not None or self.header is None:
             return 0
-        grid, (across, down) = self.grid, self.header.mcu
-        cols = [
-            c
-            for c in range(grid.cols)
-            if self._fits(grid.columns.start(c), across, grid.columns.stop(c), grid.width)
-        ]
-        rows = [
-            r
-            for r in range(grid.rows)
-            if self._fits(grid.lines.start(r), down, grid.lines.stop(r), grid.height)
-        ]
-        return len(cols) * len(rows)
+        header, columns, lines = self.header, self.grid.columns, self.grid.lines
+        cols = sum(
+            stop <= columns.size and reason_against(header, start, 0, stop - start) is None
+            for start, stop in zip(columns.starts().tolist(), columns.stops().tolist(), strict=True)
+        )
+        rows = sum(
+            stop <= lines.size and start % header.mcu[1] == 0
+            for start, stop in zip(lines.starts().tolist(), lines.stops().tolist(), strict=True)
+        )
+        return cols * rows
 
     def why(self, index: int) -> str | None:
         """Why a tile is decoded and encoded; None where it keeps the scan's bits."""
@@ -68,17 +66,13 @@ class KeepPlan:
             return self.reason
         if window.x1 > self.grid.width or window.y1 > self.grid.height:
             return "it reaches over the scan and is filled up"
-        return reason_against(self.header, window.x0, window.y0)
+        return reason_against(self.header, window.x0, window.y0, window.width)
 
     @property
     def why_not_all(self) -> str | None:
         """Why the first tile that is decoded is; None where all keep the scan's bits."""
         edges = [*range(self.grid.cols), *range(0, self.total, self.grid.cols)]
         return next((reason for reason in map(self.why, edges) if reason is not None), None)
-
-    @staticmethod
-    def _fits(start: int, unit: int, stop: int, size: int) -> bool:
-        return start % unit == 0 and stop <= size
 
 
 def keep_plan(
