@@ -74,7 +74,7 @@ def cut_runs(stretch: Stretch, runs: Runs, header: Header, look: Lookups, width:
         if stop < 0:
             raise CannotCut("a DC difference has no code in its tables")
         if stop + 8 <= len(out):
-            view = memoryview(out)
+            view = out.data
             view[: len(head)] = head
             view[stop : stop + 2] = _EOI
             return bytes(view[: stop + 2])

@@ -49,15 +49,15 @@ class KeepPlan:
         if self.reason is not None or self.header is None:
             return 0
         header, columns, lines = self.header, self.grid.columns, self.grid.lines
-        cols = sum(
-            stop <= columns.size and reason_against(header, start, 0, stop - start) is None
+        cols = [
+            reason_against(header, start, 0, stop - start) is None and stop <= columns.size
             for start, stop in zip(columns.starts().tolist(), columns.stops().tolist(), strict=True)
-        )
-        rows = sum(
-            stop <= lines.size and start % header.mcu[1] == 0
+        ]
+        rows = [
+            start % header.mcu[1] == 0 and stop <= lines.size
             for start, stop in zip(lines.starts().tolist(), lines.stops().tolist(), strict=True)
-        )
-        return cols * rows
+        ]
+        return cols.count(True) * rows.count(True)
 
     def why(self, index: int) -> str | None:
         """Why a tile is decoded and encoded; None where it keeps the scan's bits."""
