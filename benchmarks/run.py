@@ -151,6 +151,7 @@ def main() -> int:
     options.add_argument("--out", help="the result file (default benchmarks/results/<date>-<machine>.json)")
     options.add_argument("--prepare", action="store_true", help="only make the inputs")
     given = options.parse_args()
+    from benchmarks.peers import PACKAGES
     from tilekit.bench.document import new_document
     from tilekit.bench.machine import energy_joules, machine_slug, today
 
@@ -165,7 +166,7 @@ def main() -> int:
     prepare(environment, given.quick)
     if given.prepare:
         return 0
-    document = new_document("suites", quick=given.quick, minutes=minutes)
+    document = new_document("suites", PACKAGES, quick=given.quick, minutes=minutes)
     slug = f"{today()}-{machine_slug()}" + ("-quick" if given.quick else "")
     out = Path(given.out) if given.out else HERE / "results" / f"{slug}.json"
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from benchmarks.operator_nms import operator_nms
+from benchmarks.peers import FUSERS, SUPPRESSORS
 from tilekit.bench.boxes import (
     carry_rate,
     fusion_duel,
@@ -16,6 +17,7 @@ from tilekit.bench.boxes import (
     surprises,
     tile_merge,
 )
+from tilekit.bench.peers import Suppressor
 from tilekit.bench.processes import PeerFailed, run_task
 from tilekit.boxes.fusion import soft_nms, wbf
 from tilekit.boxes.suppression import nms
@@ -32,7 +34,7 @@ CASES = {
     "spread.10": (lambda: spread(10, SPREAD), 9),
 }
 PEERS = ("lsnms", "powerboxes rtree", "powerboxes", "OpenCV", "supervision")
-OPERATOR = {"torchvision's algorithm": ("numba", lambda: operator_nms, 10_000)}
+OPERATOR = {"torchvision's algorithm": Suppressor("numba", lambda: operator_nms, 10_000)}
 NAMES = ("one page-sized box", "identical", "in a line", "six decades of size", "10,000 labels")
 
 
@@ -48,7 +50,8 @@ def test_nms(frame, case):
         ("heap", "cluster")
     ):  # it takes minutes there
         peers.append("SAHI")
-    fight = suppress_duel(made, peers, more=OPERATOR, rounds=rounds, budget=frame.seconds(), least=1)
+    them = {name: SUPPRESSORS[name] for name in peers} | OPERATOR
+    fight = suppress_duel(made, them, rounds=rounds, budget=frame.seconds(), least=1)
     best = fight.fastest()
     left = "; ".join(f"{name}: {why}" for name, why in fight.left_out.items() if "not tried" not in why)
     note = f"fastest peer: {best}" + (f" ({left})" if left else "")
@@ -106,14 +109,15 @@ def test_threads(frame):
 
 
 def test_fusion(frame):
-    timed = fusion_duel(frame.pick(10_000, 1000), rounds=3, budget=frame.seconds(), least=1)
+    fuser, count = FUSERS["ensemble-boxes"], frame.pick(10_000, 1000)
+    timed = fusion_duel(fuser, count, rounds=3, budget=frame.seconds(), least=1)
     for name in ("soft_nms", "wbf"):
         found = timed.get(name)
-        if found is None or not found.ok("ensemble-boxes"):
-            why = "not installed" if found is None else found.failed["ensemble-boxes"]
+        if found is None or not found.ok("peer"):
+            why = "not installed" if found is None else found.failed["peer"]
             frame.record(f"{name}.10000", None, f"ensemble-boxes: {why}")
         else:
-            frame.record(f"{name}.10000", found.ratio("ensemble-boxes", "tilekit"), cost=found)
+            frame.record(f"{name}.10000", found.ratio("peer", "tilekit"), cost=found)
 
 
 @pytest.mark.parametrize(("name", "function"), [("soft_nms", soft_nms), ("wbf", wbf)])

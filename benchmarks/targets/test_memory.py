@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
+from benchmarks.peers.tilers import TILERS
 from tilekit.archive.jobs import streaming_cost
 from tilekit.bench.processes import run_task
-from tilekit.bench.tiling import Setting, cores, run_once
+from tilekit.bench.tiling import TILEKIT, Setting, cores, run_once
 from tilekit.grid import Tiling
 from tilekit.scans.opening import scan_info
 
@@ -21,15 +22,15 @@ def flat(scan):
 def test_scanline(frame, fresh):
     scan = frame.scan("jpeg", frame.pick(12_000, 3000))
     bound = streaming_cost(scan_info(scan.path), Tiling(1024, 128)) / 2**20
-    peak = run_once("tilekit", scan, Setting(), fresh).peak_mb
+    peak = run_once(TILEKIT, scan, Setting(), fresh).peak_mb
     frame.record("memory.scanline", peak / bound, f"{peak:.0f} MB of {bound:.0f}", exact=True, peak_mb=peak)
 
 
 def test_tiled(frame, fresh):
     small = frame.scan("tiled-jpeg", frame.pick(32_768, 4096))
     one = flat(small)
-    theirs = run_once("dzsave", small, Setting(), fresh)
-    ratio = theirs.peak_mb / run_once("tilekit", small, Setting(), fresh).peak_mb
+    theirs = run_once(TILERS["dzsave"], small, Setting(), fresh)
+    ratio = theirs.peak_mb / run_once(TILEKIT, small, Setting(), fresh).peak_mb
     frame.record("memory.dzsave", ratio, exact=True, peer_mb=theirs.peak_mb)
     large = frame.scan("tiled-jpeg", frame.pick(131_072, 8192), frame.pick(76_800, 8192))
     ten = flat(large)

@@ -8,17 +8,18 @@ from functools import partial
 import pytest
 
 from benchmarks.pages import blank_page
+from benchmarks.peers.tilers import TILERS
 from benchmarks.targets.targets import KINDS, PAPERS
 from tilekit.bench.inputs import PAPER, PHOTO
 from tilekit.bench.processes import run_task
-from tilekit.bench.tiling import Setting, duel, limit_of, run_once
+from tilekit.bench.tiling import TILEKIT, Setting, duel, limit_of, run_once
 
 NOISE = {"clean": PAPER, "noisy": PHOTO}
 
 
 def fight(frame, fresh, target, scan, setting, peer):
     """One round with a peer, its output checked in the first pass."""
-    found = duel(scan, setting, [peer], fresh, rounds=1, known=frame.known)
+    found = duel(scan, setting, {peer: TILERS[peer]}, fresh, rounds=1, known=frame.known)
     checks = {
         name: {key: told[key] for key in ("tiles", "bytes", "psnr")} for name, told in found.checks.items()
     }
@@ -88,7 +89,7 @@ def test_limit(frame, fresh, kind):
         frame.record(f"tiling.limit.{kind}", None, "left out of the quick run")
         return
     scan = frame.scan(kind, frame.pick(12_000, 3000))
-    ours = run_once("tilekit", scan, Setting(), fresh).seconds
+    ours = run_once(TILEKIT, scan, Setting(), fresh).seconds
     limit = limit_of(scan, Setting(), fresh, ours, rounds=1)
     note = f"bound by {limit['bound']}; decode {limit['decode']:.2f} s by {limit['by']}, encode {limit['encode']:.2f} s"
     frame.record(f"tiling.limit.{kind}", limit["share"], note, **limit)

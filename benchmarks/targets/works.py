@@ -13,9 +13,9 @@ import numpy as np
 def small_tiled(path, out, count):
     """`count` scans tiled one after the other, each to a folder with its index."""
     import tilekit as tk
-    from tilekit.bench.tilers import _load
+    from tilekit.bench.tilers import load
 
-    _load(path, "jpeg")
+    load(path, "jpeg")
 
     def work():
         for place in range(count):
@@ -45,9 +45,9 @@ def small_plain(path, out, count):
 def skipped(path, out, skip):
     """A page tiled, its blank tiles left out or not."""
     import tilekit as tk
-    from tilekit.bench.tilers import _load
+    from tilekit.bench.tilers import load
 
-    _load(path, "jpeg")
+    load(path, "jpeg")
 
     def work():
         done = tk.tile_scan(path, out, tk.Tiling(1024, 128), skip_blank=skip)

@@ -29,7 +29,7 @@ def tiled(folder: Path) -> dict[str, Any]:
     scan = write_scan(folder / "plan.jpg", 900, 700)
     result = CliRunner().invoke(
         cli,
-        ["bench", str(scan), str(folder / "gone.tif"), "--quick", "--tile", "256", "--overlap", "32", "--rounds", "1",
+        ["bench", str(scan), str(folder / "gone.tif"), "--quick", "--peers", "benchmarks.peers", "--tile", "256", "--overlap", "32", "--rounds", "1",
          "--cache", str(folder), "--json", "--html", str(folder / "bench.html")],
     )  # fmt: skip
     assert "gone.tif" in result.stdout
@@ -68,7 +68,9 @@ def test_a_rerun_is_compared(tiled: dict[str, Any], folder: Path) -> None:
 
 def test_boxes_beside_their_peers(folder: Path) -> None:
     page = folder / "boxes.html"
-    arguments = ["bench", "boxes", "--size", "50", "--size", "1000", "--quick", "--rounds", "1", "--json"]
+    arguments = [
+        "bench", "boxes", "--peers", "benchmarks.peers", "--size", "50", "--size", "1000", "--quick", "--rounds", "1", "--json",
+    ]  # fmt: skip
     result = CliRunner().invoke(cli, [*arguments, "--html", str(page)])
     assert result.exit_code == 0, result.output
     run = json.loads(result.stdout)
@@ -102,14 +104,16 @@ def test_detection_with_a_callable(folder: Path, monkeypatch: pytest.MonkeyPatch
     ("arguments", "sentence"),
     [
         (["bench", "--size", "-3"], "megapixels"),
-        (["bench", "--tile", "0"], "tile=0"),
-        (["bench", "--tile", "100"], "overlap=128"),
-        (["bench", "--overlap", "-5"], "overlap=-5"),
-        (["bench", "--workers", "0"], "workers=0"),
+        (["bench", "--tile", "0"], "--tile 0"),
+        (["bench", "--tile", "100"], "--overlap 128"),
+        (["bench", "--overlap", "-5"], "--overlap -5"),
+        (["bench", "--workers", "0"], "--workers 0"),
         (["bench", "--size", "9e12"], "GB of disk"),
         (["bench", "boxes", "--size", "999999999999"], "GB of memory"),
         (["bench", "detect", "--endpoint", "http://127.0.0.1:1"], "--endpoint needs --model"),
         (["bench", "boxes", "--size", "5", "--quick", "--compare", "none.json"], "none.json"),
+        (["bench", "boxes", "--size", "5", "--quick", "--peers", "no_such_peers"], "no_such_peers"),
+        (["bench", "--quick", "--size", "1", "--peers", "json"], "no PEERS"),
     ],
 )
 def test_bad_input_is_one_sentence(

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.peers import SUPPRESSORS, TILERS
 from tilekit.bench import machine as machines
-from tilekit.bench.boxes import PEERS as BOX_PEERS
 from tilekit.bench.boxes import spread, suppress_duel, surprises
 from tilekit.bench.detecting import detect_rows, waiting_detector
 from tilekit.bench.document import compare_documents, new_document, read_document
 from tilekit.bench.inputs import Input, given_scan, made_scan, side_of
 from tilekit.bench.limits import bound_of
+from tilekit.bench.peers import Suppressor, Tiler
 from tilekit.bench.processes import PeerFailed, run_task
-from tilekit.bench.tilers import PEERS
-from tilekit.bench.tiling import Setting, around, differs, duel, limit_of, quality_of, scratch
+from tilekit.bench.tiling import TILEKIT, Setting, around, differs, duel, limit_of, quality_of, scratch
 from tilekit.errors import InvalidArgument, ScanError, StorageFull, StorageNotFound, TilekitError
 from tilekit.grid import Tiling
 
@@ -63,33 +63,32 @@ def test_a_child_that_fails_says_why() -> None:
 
 @pytest.mark.parametrize("peer", ["dzsave", "vips_crop", "opencv", "pillow"])
 def test_peers_do_the_same_job(scan: Input, fresh: Callable[[], str], peer: str) -> None:
-    ours, theirs = quality_of("tilekit", scan, SMALL, fresh), quality_of(peer, scan, SMALL, fresh)
+    ours, theirs = quality_of(TILEKIT, scan, SMALL, fresh), quality_of(TILERS[peer], scan, SMALL, fresh)
     assert differs(ours, theirs, "jpeg", slack=8) == ""
 
 
 def test_peers_with_settings_of_their_own(scan: Input, fresh: Callable[[], str]) -> None:
     for peer, overlap in (("image_slicer", 0), ("sahi", 32)):
-        fight = duel(scan, Setting(256, overlap, "jpeg", 75, "420", 1), [peer], fresh, rounds=1)
+        fight = duel(scan, Setting(256, overlap, "jpeg", 75, "420", 1), {peer: TILERS[peer]}, fresh, rounds=1)
         assert fight.left_out == {}
         assert fight.ratio(peer) is not None
 
 
 def test_tifffile_reads_what_it_can(fresh: Callable[[], str], tmp_path: Path) -> None:
     scan = made_scan("tiled-jpeg", 700, 500, cache=tmp_path)
-    assert quality_of("tifffile", scan, SMALL, fresh)["tiles"] == len(Tiling(256, 32).grid(700, 500))
+    assert quality_of(TILERS["tifffile"], scan, SMALL, fresh)["tiles"] == len(Tiling(256, 32).grid(700, 500))
 
 
 def test_lossless_tiles_are_equal(scan: Input, fresh: Callable[[], str]) -> None:
     setting = Setting(256, 32, "png", workers=1)
-    for who in ("tilekit", "dzsave", "opencv", "pillow", "vips_crop"):
+    for who in (TILEKIT, *(TILERS[name] for name in ("dzsave", "opencv", "pillow", "vips_crop"))):
         assert quality_of(who, scan, setting, fresh)["psnr"] is None
 
 
-def test_a_duel_reports_who_is_missing_fails_or_differs(
-    scan: Input, fresh: Callable[[], str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(PEERS, "large_image", "no_such_package")
-    fight = duel(scan, SMALL, ["dzsave", "large_image", "image_slicer", "tifffile"], fresh, rounds=1)
+def test_a_duel_reports_who_is_missing_fails_or_differs(scan: Input, fresh: Callable[[], str]) -> None:
+    them = {name: TILERS[name] for name in ("dzsave", "image_slicer", "tifffile")}
+    them["large_image"] = Tiler("no_such_package", TILERS["large_image"].work)
+    fight = duel(scan, SMALL, them, fresh, rounds=1)
     assert fight.left_out["large_image"] == "not installed"
     assert "knows no overlap" in fight.left_out["image_slicer"]
     assert "not a TIFF" in fight.left_out["tifffile"]
@@ -151,18 +150,21 @@ def test_sizes_that_make_no_sense(size: float) -> None:
         side_of(size)
 
 
-def test_box_peers_must_keep_the_same_boxes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_box_peers_must_keep_the_same_boxes() -> None:
     def other(boxes: Any, scores: Any) -> Any:
         return np.arange(1)
 
     def broken(boxes: Any, scores: Any) -> Any:
         raise ValueError("no")
 
-    monkeypatch.setitem(BOX_PEERS, "other", ("numpy", lambda: other, 10**9))
-    monkeypatch.setitem(BOX_PEERS, "broken", ("numpy", lambda: broken, 10**9))
-    monkeypatch.setitem(BOX_PEERS, "missing", ("no_such_package", lambda: broken, 10**9))
-    monkeypatch.setitem(BOX_PEERS, "slow", ("numpy", lambda: broken, 10))
-    fight = suppress_duel(spread(200, 500), ["lsnms", "other", "broken", "missing", "slow"], rounds=1)
+    them = {
+        "lsnms": SUPPRESSORS["lsnms"],
+        "other": Suppressor("numpy", lambda: other),
+        "broken": Suppressor("numpy", lambda: broken),
+        "missing": Suppressor("no_such_package", lambda: broken),
+        "slow": Suppressor("numpy", lambda: broken, 10),
+    }
+    fight = suppress_duel(spread(200, 500), them, rounds=1)
     assert set(fight.rounds.costs) == {"tilekit", "lsnms"}
     assert fight.fastest() == "lsnms"
     assert fight.left_out["missing"] == "not installed"

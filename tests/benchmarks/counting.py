@@ -1,4 +1,4 @@
-"""Count executed lines of the box kernels: `python counting.py` prints a JSON object of the counts.
+"""Count executed lines of the box kernels and of matching: `python counting.py` prints a JSON object of the counts.
 
 Run with NUMBA_DISABLE_JIT=1: kernels are then plain Python, and the lines they execute are their operations.
 """
@@ -22,14 +22,16 @@ from tilekit.boxes.merging import merge
 from tilekit.boxes.overlap import pairs
 from tilekit.boxes.remap import remap_to_tiles
 from tilekit.boxes.suppression import nms
+from tilekit.evaluation import matching
 from tilekit.evaluation.matching import match
 from tilekit.grid import Tiling
 
-FOLDER = str(Path(next(iter(kernels.__path__))).resolve())
+# Kernels, and the one matching of evaluations, which is plain Python over arrays.
+COUNTED = (str(Path(next(iter(kernels.__path__))).resolve()), str(Path(matching.__file__).resolve()))
 
 
 def executed(work: Callable[[], Any]) -> int:
-    """Lines of kernel files that `work` executes."""
+    """Counted lines that `work` executes."""
     lines = 0
 
     def line(_frame: Any, event: str, _argument: Any) -> Any:
@@ -38,7 +40,7 @@ def executed(work: Callable[[], Any]) -> int:
         return line
 
     def call(frame: Any, _event: str, _argument: Any) -> Any:
-        return line if frame.f_code.co_filename.startswith(FOLDER) else None
+        return line if frame.f_code.co_filename.startswith(COUNTED) else None
 
     work()  # whatever is imported on first use
     sys.settrace(call)

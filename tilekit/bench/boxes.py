@@ -1,10 +1,9 @@
-"""Box functions beside every peer that is installed: same boxes, answers compared first."""
+"""Box functions beside peers that are installed: same boxes, answers compared first."""
 
 from __future__ import annotations
 
-import importlib.util
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilekit.bench.pairing import Ratio, Rounds, interleave
+from tilekit.bench.peers import Fuser, Suppressor, Way, is_installed
 
 Boxes = NDArray[np.float64]
 _MANY = 100_000  # boxes from which the call that checks an answer is no call of microseconds
-Way = Callable[[Boxes, NDArray[np.float64]], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,78 +64,10 @@ def surprises(count: int) -> dict[str, tuple[Case, NDArray[np.int64] | None]]:
     }
 
 
-# Each gives the call to time: what a user's own import at the top of a file costs is not part of it.
-
-
-def _torchvision() -> Way:
-    from torchvision.ops import boxes as peer
-
-    tensor = peer.torch.from_numpy  # torchvision's own torch: none of ours is loaded here
-    return lambda boxes, scores: peer.nms(tensor(boxes), tensor(scores), 0.5).numpy()
-
-
-def _lsnms() -> Way:
-    from lsnms import nms
-
-    return lambda boxes, scores: nms(boxes, scores, iou_threshold=0.5)
-
-
-def _powerboxes() -> Way:
-    from powerboxes import nms
-
-    return lambda boxes, scores: nms(boxes, scores, 0.5, 0.0)
-
-
-def _rtree() -> Way:
-    from powerboxes import rtree_nms
-
-    return lambda boxes, scores: rtree_nms(boxes, scores, 0.5, 0.0)
-
-
-def _opencv() -> Way:
-    import cv2
-
-    suppress: Any = cv2.dnn.NMSBoxes
-
-    def call(boxes: Boxes, scores: NDArray[np.float64]) -> Any:
-        sides = np.column_stack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]])
-        return np.asarray(suppress(sides, scores, 0.0, 0.5))
-
-    return call
-
-
-def _supervision() -> Way:
-    import supervision
-
-    suppress = supervision.box_non_max_suppression
-    return lambda boxes, scores: np.flatnonzero(suppress(np.column_stack([boxes, scores]), 0.5))
-
-
-def _sahi() -> Way:
-    from sahi.postprocess.combine import nms
-
-    def call(boxes: Boxes, scores: NDArray[np.float64]) -> Any:
-        return np.asarray(nms(np.column_stack([boxes, scores, np.zeros(len(boxes))]), "IOU", 0.5))
-
-    return call
-
-
 def _tilekit() -> Way:
     from tilekit.boxes.suppression import nms
 
     return lambda boxes, scores: nms(boxes, scores)
-
-
-# name: (module it needs, what gives the call, most boxes it is tried with, as what it takes grows with their square)
-PEERS: dict[str, tuple[str, Callable[[], Way], int]] = {
-    "torchvision": ("torchvision", _torchvision, 10_000),
-    "lsnms": ("lsnms", _lsnms, 10**7),
-    "powerboxes rtree": ("powerboxes", _rtree, 10**7),
-    "powerboxes": ("powerboxes", _powerboxes, 10_000),
-    "OpenCV": ("cv2", _opencv, 10_000),
-    "SAHI": ("sahi", _sahi, 100_000),
-    "supervision": ("supervision", _supervision, 1_000),
-}
 
 
 @dataclass(frozen=True)
@@ -179,30 +110,27 @@ class BoxDuel:
 
 def suppress_duel(
     case: Case,
-    peers: Sequence[str] | None = None,
+    peers: Mapping[str, Suppressor],
     *,
-    more: Mapping[str, tuple[str, Callable[[], Way], int]] | None = None,
     rounds: int = 5,
     budget: float | None = None,
     least: int = 2,
 ) -> BoxDuel:
-    """Compare the kept boxes, then time all that keep the same, interleaved. `more`: peers beside `PEERS`."""
+    """Compare the kept boxes, then time all that keep the same, interleaved."""
     left_out: dict[str, str] = {}
     own = _tilekit()
     ours = np.sort(own(case.boxes, case.scores))
     works: dict[str, Callable[[], Any]] = {"tilekit": _call(own, case)}
     seconds: dict[str, float] = {}
-    known = PEERS | dict(more or {})
-    for name in [*(PEERS if peers is None else peers), *(more or {})]:
-        module, load, most = known[name]
-        if importlib.util.find_spec(module) is None:
+    for name, peer in peers.items():
+        if not is_installed(peer.needs):
             left_out[name] = "not installed"
             continue
-        if len(case.boxes) > most:
-            left_out[name] = f"not tried: more than {most:,} boxes"
+        if len(case.boxes) > peer.most:
+            left_out[name] = f"not tried: more than {peer.most:,} boxes"
             continue
         try:
-            way = load()
+            way = peer.load()
             start = time.perf_counter()
             theirs = np.sort(np.asarray(way(case.boxes, case.scores)).astype(np.int64))
             spent = time.perf_counter() - start
@@ -225,34 +153,23 @@ def _call(way: Way, case: Case) -> Callable[[], Any]:
 
 
 def fusion_duel(
-    count: int = 10_000, *, rounds: int = 3, budget: float | None = None, least: int = 2
+    fuser: Fuser, count: int = 10_000, *, rounds: int = 3, budget: float | None = None, least: int = 2
 ) -> dict[str, Rounds]:
-    """soft_nms and wbf beside ensemble-boxes on `count` spread boxes; empty where it is not installed."""
-    if importlib.util.find_spec("ensemble_boxes") is None:
+    """soft_nms and wbf beside a peer on `count` spread boxes; empty where it is not installed."""
+    if not is_installed(fuser.needs):
         return {}
-    import ensemble_boxes
-
     from tilekit.boxes.fusion import soft_nms, wbf
 
     case = spread(count, 10_000.0 * (count / 10_000) ** 0.5)
-    boxes = (case.boxes / case.boxes.max()).clip(0, 1)
-    lists = ([boxes.tolist()], [case.scores.tolist()], [[0] * count])
+    boxes, scores = (case.boxes / case.boxes.max()).clip(0, 1), case.scores
+    works = {
+        "soft_nms": {"tilekit": lambda: soft_nms(boxes, scores), "peer": fuser.soft_nms(boxes, scores)},
+        "wbf": {"tilekit": lambda: wbf(boxes, scores), "peer": fuser.wbf(boxes, scores)},
+    }
     return {
-        "soft_nms": interleave(
-            {
-                "tilekit": lambda: soft_nms(boxes, case.scores),
-                "ensemble-boxes": lambda: ensemble_boxes.soft_nms(*lists, iou_thr=0.5, sigma=0.5, thresh=0.001),
-            },
-            rounds=rounds, budget=budget, least=least, repeat=True,
-        ),
-        "wbf": interleave(
-            {
-                "tilekit": lambda: wbf(boxes, case.scores),
-                "ensemble-boxes": lambda: ensemble_boxes.weighted_boxes_fusion(*lists, iou_thr=0.55),
-            },
-            rounds=rounds, budget=budget, least=least, repeat=True,
-        ),
-    }  # fmt: skip
+        name: interleave(pair, rounds=rounds, budget=budget, least=least, repeat=True)
+        for name, pair in works.items()
+    }
 
 
 def carry_rate(count: int = 10**6, *, rounds: int = 3) -> tuple[int, Rounds]:

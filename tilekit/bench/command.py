@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from tilekit.bench.document import new_document
 from tilekit.bench.inputs import Input, cache_folder, given_scan, made_scan, side_of
 from tilekit.bench.machine import energy_joules, require_room
 from tilekit.bench.pairing import Rounds
-from tilekit.bench.tilers import PEERS
+from tilekit.bench.peers import NO_PEERS, Peers, Tiler
 from tilekit.bench.tiling import (
     Duel,
     Setting,
@@ -29,7 +29,10 @@ from tilekit.grid import Tiling
 
 Say = Callable[[str], object]
 _BOX_BYTES = 400  # a box with its score, its copies for peers and their scratch
-_OWN_SETTINGS = ("image_slicer", "sahi")  # these write JPEG at quality 75, 4:2:0, whatever is asked
+_ALONE = (
+    "no peers: tilekit is timed alone. Adapters are in benchmarks/peers of the source, not in the package; "
+    "--peers MODULE names a module with some"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,8 @@ class TilingPlan:
     quality: int = 90
     size: float | None = None
     rounds: int | None = None
-    peers: bool = True
+    peers: Peers = NO_PEERS
+    alone: bool = False
     quick: bool = False
     cache: str | None = None
 
@@ -71,8 +75,9 @@ def bench_tiling(
     Raises InvalidArgument for settings that make no sense, before anything is made or timed.
     """
     require_settings(plan)
-    document = new_document("tiling", quick=plan.quick, quality=plan.quality)
+    document = new_document("tiling", plan.peers.packages, quick=plan.quick, quality=plan.quality)
     document |= {"settings": [], "peers": [], "limits": [], "best": [], "failed": []}
+    document["notes"] += [] if plan.peers or plan.alone else [_ALONE]
     energy = energy_joules()
     with scratch(_scratch_place(plan.cache)) as fresh:
         for scan in _scans(plan, document):
@@ -154,9 +159,8 @@ def _bench_scan(
     best = rows[0]
     document["best"].append(best)
     ours = next(row["seconds"] for row in rows if all(row[k] == getattr(base, k) for k in ("tile", "overlap", "format", "workers")))  # fmt: skip
-    if plan.peers:
-        for fight in _duels(scan, base, fresh, rounds, say):
-            document["peers"] += fight.to_json()
+    for fight in _duels(plan.peers, scan, base, fresh, rounds, say):
+        document["peers"] += fight.to_json()
     limit = limit_of(scan, base, fresh, ours, rounds=min(rounds, 3))
     document["limits"].append(limit)
     document["notes"].append(
@@ -166,26 +170,37 @@ def _bench_scan(
     )
 
 
-def _duels(scan: Input, base: Setting, fresh: Callable[[], str], rounds: int, say: Say) -> list[Duel]:
-    equal = [name for name in PEERS if name not in _OWN_SETTINGS]
-    done = [duel(scan, base, equal, fresh, rounds=rounds, say=say)]
-    if base.format == "jpeg":
-        plain = Setting(base.tile, 0, "jpeg", 75, "420", base.workers)
-        done.append(duel(scan, plain, ["image_slicer"], fresh, rounds=rounds, say=say))
-        plain = Setting(base.tile, base.overlap, "jpeg", 75, "420", base.workers)
-        done.append(duel(scan, plain, ["sahi"], fresh, rounds=rounds, say=say))
-    return done
+def _duels(
+    peers: Peers, scan: Input, base: Setting, fresh: Callable[[], str], rounds: int, say: Say
+) -> Iterator[Duel]:
+    """Peers that take any setting at once; those with settings of their own by the settings they share."""
+    groups: dict[Setting, dict[str, Tiler]] = {}
+    for name, peer in peers.tilers.items():
+        setting = base if peer.overlaps else replace(base, overlap=0)
+        if peer.plain:
+            if base.format != "jpeg":
+                continue
+            setting = replace(setting, quality=75, sub="420")
+        groups.setdefault(setting, {})[name] = peer
+    for setting, group in groups.items():
+        yield duel(scan, setting, group, fresh, rounds=rounds, say=say)
 
 
 def bench_boxes(
-    sizes: Sequence[int] = (), *, rounds: int | None = None, quick: bool = False, say: Say = lambda _: None
+    sizes: Sequence[int] = (),
+    peers: Peers = NO_PEERS,
+    *,
+    rounds: int | None = None,
+    quick: bool = False,
+    say: Say = lambda _: None,
 ) -> dict[str, Any]:
     """nms in three distributions, fusion, carrying and merging. Raises InvalidArgument for lack of memory."""
-    document = new_document("boxes", quick=quick)
+    document = new_document("boxes", peers.packages, quick=quick)
     chosen = tuple(sizes) or ((10, 1000, 10_000) if quick else (10, 1000, 100_000, 1_000_000))
     require_room(f"{max(chosen):,} boxes", Path.cwd(), 0, _BOX_BYTES * max(chosen))
     turns = rounds or (2 if quick else 5)
-    peers: list[dict[str, Any]] = []
+    document["notes"] += [] if peers else [_ALONE]
+    rows: list[dict[str, Any]] = []
     for count in chosen:
         side = 100.0 * count**0.5
         cases = [box_bench.spread(count, side)]
@@ -194,11 +209,12 @@ def bench_boxes(
             cases.append(box_bench.spread(count, 19.0 * count**0.5, name="cluster"))
         for case in cases:
             say(case.name)
-            peers += box_bench.suppress_duel(case, rounds=turns).to_json()
+            rows += box_bench.suppress_duel(case, peers.suppressors, rounds=turns).to_json()
     say("fusion, carrying, merging")
     fused = 1000 if quick else 10_000
-    for name, timed in box_bench.fusion_duel(fused, rounds=turns).items():
-        peers += _pair_rows(f"{name} {fused:,}", timed)
+    for who, fuser in peers.fusers.items():
+        for name, timed in box_bench.fusion_duel(fuser, fused, rounds=turns).items():
+            rows += _pair_rows(f"{name} {fused:,}", timed, who)
     large = 10_000 if quick else 1_000_000
     merged, timed = box_bench.merge_duel(large, rounds=turns)
     outputs, carrying = box_bench.carry_rate(large, rounds=turns)
@@ -208,7 +224,7 @@ def bench_boxes(
         "memory_rate": outputs / carrying.seconds("memory"),
     }
     share = timed.ratio("merge", "nms")
-    document["peers"] = peers
+    document["peers"] = rows
     document["carry"] = carried
     document["merge"] = {
         "detections": merged,
@@ -223,9 +239,9 @@ def bench_boxes(
     return document
 
 
-def _pair_rows(case: str, timed: Rounds) -> list[dict[str, Any]]:
+def _pair_rows(case: str, timed: Rounds, who: str) -> list[dict[str, Any]]:
     duel_of = box_bench.BoxDuel(box_bench.Case(case, *_NOTHING), timed, timed.failed)
-    return duel_of.to_json()
+    return [row | {"who": who} if row["who"] == "peer" else row for row in duel_of.to_json()]
 
 
 _NOTHING = (box_bench.spread(0, 1.0).boxes, box_bench.spread(0, 1.0).scores)

@@ -6,7 +6,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,17 @@ SCHEMA = 1
 _SAME = 0.1  # figures of one round without a spread: changes below this share are noise
 
 
-def new_document(what: str, **settings: Any) -> dict[str, Any]:
-    """A document of kind `what` ("tiling", "boxes", "detect", "suites") without figures yet."""
+def new_document(what: str, packages: Sequence[str] = (), **settings: Any) -> dict[str, Any]:
+    """A document of kind `what` ("tiling", "boxes", "detect", "suites") without figures yet.
+
+    `packages`: distributions of peers, whose versions it names.
+    """
     return {
         "schema": SCHEMA,
         "what": what,
         "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "machine": machine(),
-        "versions": versions(),
+        "versions": versions(packages),
         "run": settings,
         "inputs": [],
         "notes": [],

@@ -9,6 +9,7 @@ import platform
 import re
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,17 @@ import tilekit
 from tilekit.errors import InvalidArgument, StorageFull
 
 PACKAGES = (
-    "numpy", "pyvips", "pyvips-binary", "numba", "simplejpeg", "imagecodecs", "isal", "boto3", "sahi", "supervision", "image-slicer",
-    "opencv-python-headless", "lsnms", "powerboxes", "ensemble-boxes", "pillow", "tifffile", "large-image",
-    "tiatoolbox", "torchvision", "globox", "pycocotools", "rasterio", "s3transfer",
-)  # fmt: skip
+    "numpy",
+    "pyvips",
+    "pyvips-binary",
+    "numba",
+    "simplejpeg",
+    "imagecodecs",
+    "isal",
+    "boto3",
+    "pillow",
+    "s3transfer",
+)
 
 
 def machine() -> dict[str, Any]:
@@ -35,10 +43,10 @@ def machine() -> dict[str, Any]:
     }
 
 
-def versions() -> dict[str, str | None]:
-    """Versions of tilekit and of every peer; None where it is not installed."""
+def versions(packages: Sequence[str] = ()) -> dict[str, str | None]:
+    """Versions of tilekit, of what it stands on and of `packages`; None where one is not installed."""
     found: dict[str, str | None] = {"tilekit": tilekit.__version__}
-    for name in PACKAGES:
+    for name in dict.fromkeys((*PACKAGES, *packages)):
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

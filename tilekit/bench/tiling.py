@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import math
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,8 +17,8 @@ from tilekit.bench.inputs import Input
 from tilekit.bench.limits import bound_of
 from tilekit.bench.machine import require_room
 from tilekit.bench.pairing import Cost, Ratio, Rounds, interleave
+from tilekit.bench.peers import Tiler, is_installed
 from tilekit.bench.processes import PeerFailed, run_task
-from tilekit.bench.tilers import PEERS
 from tilekit.errors import TilekitError
 from tilekit.grid import Tiling
 
@@ -47,10 +46,13 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def task(who: str, scan: Input, out: str, setting: Setting) -> dict[str, Any]:
+TILEKIT = Tiler("tilekit", "tilekit.bench.tilers:tilekit")
+
+
+def task(who: Tiler, scan: Input, out: str, setting: Setting) -> dict[str, Any]:
     """What `run_task` runs for a tiler."""
     return {
-        "do": f"tilekit.bench.tilers:{who}",
+        "do": who.work,
         "path": scan.path,
         "out": out,
         **asdict(replace(setting, workers=setting.workers or cores())),
@@ -65,7 +67,7 @@ def scratch(folder: str | os.PathLike[str] | None = None) -> Iterator[Callable[[
         yield lambda: str(Path(top, str(next(names))))
 
 
-def run_once(who: str, scan: Input, setting: Setting, fresh: Callable[[], str]) -> Cost:
+def run_once(who: Tiler, scan: Input, setting: Setting, fresh: Callable[[], str]) -> Cost:
     """Tile into an empty folder in a fresh process, then remove it, out of the time."""
     out = fresh()
     try:
@@ -74,7 +76,7 @@ def run_once(who: str, scan: Input, setting: Setting, fresh: Callable[[], str]) 
         shutil.rmtree(out, ignore_errors=True)
 
 
-def quality_of(who: str, scan: Input, setting: Setting, fresh: Callable[[], str]) -> dict[str, Any]:
+def quality_of(who: Tiler, scan: Input, setting: Setting, fresh: Callable[[], str]) -> dict[str, Any]:
     """One run whose tiles are compared with the scan: how many, bytes, and what `compare` says."""
     out = fresh()
     encoder = {"format": setting.format, "quality": setting.quality, "sub": setting.sub}
@@ -121,17 +123,6 @@ def _psnr(one: Any, other: Any) -> float:
 
     error = float(np.mean((one.astype(np.float64) - other) ** 2))
     return 10 * math.log10(255**2 / error) if error else math.inf
-
-
-def installed(peers: Iterable[str]) -> tuple[list[str], dict[str, str]]:
-    """Which peers can be tried, and why the others cannot."""
-    found, missing = [], {}
-    for name in peers:
-        if importlib.util.find_spec(PEERS[name]) is None:
-            missing[name] = "not installed"
-        else:
-            found.append(name)
-    return found, missing
 
 
 def differs(ours: dict[str, Any], theirs: dict[str, Any], format: str, slack: int = 0) -> str:
@@ -199,12 +190,10 @@ class Duel:
 def duel(
     scan: Input,
     setting: Setting,
-    peers: Sequence[str],
+    peers: Mapping[str, Tiler],
     fresh: Callable[[], str],
     *,
     rounds: int = 5,
-    budget: float | None = None,
-    least: int = 2,
     known: dict[str, Any] | None = None,
     say: Say = lambda _: None,
 ) -> Duel:
@@ -213,18 +202,19 @@ def duel(
     tilekit failing raises; a peer that is missing, fails or gives other output is left out with the reason.
     `known` keeps the checks from one call to the next, by scan, setting and who.
     """
-    found, left_out = installed(peers)
+    left_out = {name: "not installed" for name, peer in peers.items() if not is_installed(peer.needs)}
+    tilers = {"tilekit": TILEKIT} | {name: peer for name, peer in peers.items() if name not in left_out}
     grid = Tiling(setting.tile, setting.overlap).grid(scan.width, scan.height)
     slack = grid.rows + grid.cols + 1
     memory = {} if known is None else known
     place = f"{scan.hash} {setting} {setting.quality} {setting.sub}"
     checks: dict[str, dict[str, Any]] = {}
-    for name in ("tilekit", *found):
+    for name, tiler in tilers.items():
         told = memory.get(f"{place} {name}")
         if told is None:
             say(f"{scan.name}: check {name}")
             try:
-                told = quality_of(name, scan, setting, fresh)
+                told = quality_of(tiler, scan, setting, fresh)
             except PeerFailed as exc:
                 if name == "tilekit":
                     raise
@@ -236,8 +226,10 @@ def duel(
             reason = differs(checks["tilekit"], told, setting.format, slack) if name != "tilekit" else ""
         left_out |= {name: reason} if reason else {}
     say(f"{scan.name}: time {', '.join(name for name in checks if name not in left_out)}")
-    works = {name: partial(run_once, name, scan, setting, fresh) for name in checks if name not in left_out}
-    timed = interleave(works, rounds=rounds, budget=budget, least=least, warm=False)
+    works = {
+        name: partial(run_once, tilers[name], scan, setting, fresh) for name in checks if name not in left_out
+    }
+    timed = interleave(works, rounds=rounds, warm=False)
     return Duel(scan, setting, timed, checks, left_out | timed.failed)
 
 
@@ -294,7 +286,7 @@ def sweep(
     progress: Callable[[int, int], object] | None = None,
 ) -> list[dict[str, Any]]:
     """tilekit alone over settings, interleaved; one row each, quickest first."""
-    works = {str(setting): partial(run_once, "tilekit", scan, setting, fresh) for setting in settings}
+    works = {str(setting): partial(run_once, TILEKIT, scan, setting, fresh) for setting in settings}
     timed = interleave(works, rounds=rounds, budget=budget, warm=False, progress=progress)
     rows = []
     for setting in settings:

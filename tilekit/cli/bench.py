@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,12 @@ _compare = click.option(
     "--compare", "old", metavar="OLD.json", help="Say what changed since an earlier --json."
 )
 _quick = click.option("--quick", is_flag=True, help="Fewer rounds on a smaller scan.")
+_peers = click.option(
+    "--peers",
+    "peers_module",
+    metavar="MODULE",
+    help="Whom to time beside (default: benchmarks/peers of the source, and installed plug-ins).",
+)
 _cache = click.option("--cache", metavar="DIR", help="Where made scans are kept.")
 
 
@@ -54,6 +62,7 @@ def bench() -> None:
 @click.option("--quality", type=click.IntRange(1, 100), default=90, show_default=True, help="Of JPEG tiles.")
 @click.option("--size", type=float, metavar="Mpx", help="Size of the made scan (default 100, quick 16).")
 @click.option("--rounds", type=click.IntRange(1, 100), help="Interleaved rounds (default 5, quick 2).")
+@_peers
 @click.option("--no-peers", is_flag=True, help="Time tilekit alone.")
 @_quick
 @_cache
@@ -69,6 +78,7 @@ def tiling(
     quality: int,
     size: float | None,
     rounds: int | None,
+    peers_module: str | None,
     no_peers: bool,
     quick: bool,
     cache: str | None,
@@ -76,12 +86,14 @@ def tiling(
     old: str | None,
     as_json: bool,
 ) -> None:
-    """Tile with several settings and with every peer that is installed."""
+    """Tile with several settings and with every peer that is there."""
     from tilekit.bench.command import TilingPlan, bench_tiling
+    from tilekit.bench.peers import NO_PEERS
 
     _check_first(old, html)
+    peers = NO_PEERS if no_peers else named_peers(peers_module)
     plan = TilingPlan(
-        scans, tiles, overlaps, formats, workers, quality, size, rounds, not no_peers, quick, cache
+        scans, tiles, overlaps, formats, workers, quality, size, rounds, peers, no_peers, quick, cache
     )
     with progress_bar("bench", quiet=as_json) as progress:
         document = bench_tiling(plan, say=_quiet if as_json else say, progress=progress)
@@ -93,18 +105,26 @@ def tiling(
 @bench.command("boxes")
 @click.option("--size", "sizes", type=click.IntRange(1), multiple=True, help="Boxes; may be repeated.")
 @click.option("--rounds", type=click.IntRange(1, 100), help="Interleaved rounds (default 5, quick 2).")
+@_peers
 @_quick
 @_html
 @_compare
 @json_option
 def boxes(
-    sizes: tuple[int, ...], rounds: int | None, quick: bool, html: str | None, old: str | None, as_json: bool
+    sizes: tuple[int, ...],
+    rounds: int | None,
+    peers_module: str | None,
+    quick: bool,
+    html: str | None,
+    old: str | None,
+    as_json: bool,
 ) -> None:
-    """Suppress, fuse, carry and merge boxes, beside every peer that is installed."""
+    """Suppress, fuse, carry and merge boxes, beside every peer that is there."""
     from tilekit.bench.command import bench_boxes
 
     _check_first(old, html)
-    document = bench_boxes(sizes, rounds=rounds, quick=quick, say=_quiet if as_json else say)
+    told = _quiet if as_json else say
+    document = bench_boxes(sizes, named_peers(peers_module), rounds=rounds, quick=quick, say=told)
     _finish(document, old, html, as_json, _show_boxes)
 
 
@@ -164,6 +184,15 @@ def detect(
         with named_detector(model, None, cloud, 1, Cut(tile, overlap), True) as (detector, _, title):
             document = bench_detect(plan, detector, title)
     _finish(document, old, html, as_json, _show_detect)
+
+
+def named_peers(module: str | None) -> Any:
+    """The peers of a module, the current folder looked in too; without one, those that are found."""
+    from tilekit.bench.peers import find_peers
+
+    if module is not None and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    return find_peers(module)
 
 
 def _check_first(old: str | None, html: str | None) -> None:
