@@ -186,6 +186,15 @@ def test_optimized_tables_get_codes_for_what_they_lack():
     assert sum(count << (16 - length) for length, count in enumerate(counts, 1)) < 65536
 
 
+def test_a_code_that_only_the_written_tables_have_is_damage():
+    file = bytearray(jpeg(11, 1, "gray", 5, optimize=True))
+    header, begin = read_header(reader(bytes(file)))
+    assert header.dc[0] != widened(header.dc[0])
+    file[begin] = 0b11111101  # not a code of the file's own, whatever follows
+    with pytest.raises(CannotCut, match="damaged"):
+        indexed(bytes(file))
+
+
 def test_a_window_off_the_grid_says_so():
     header, _ = read_header(reader(jpeg(64, 64, "4:2:0")))
     assert reason_against(header, 16, 32, 50) is None

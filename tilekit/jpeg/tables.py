@@ -40,7 +40,7 @@ def lookups(
     parts: list[NDArray[np.uint16]] = []
     dc_at: dict[Codes, int] = {}
     ac_at: dict[Codes, int] = {}
-    for table in dict.fromkeys(written):
+    for table in dict.fromkeys(dc):  # as they are: a code that only `written` has is damage
         dc_at[table] = sum(map(len, parts))
         parts.append(_dc(table))
     for table in dict.fromkeys(ac):
@@ -50,7 +50,7 @@ def lookups(
     order = [which for which, (h, v) in enumerate(sampling) for _ in range(h * v)]
     plan[0], plan[1], plan[2] = len(order), len(sampling), restart
     for block, which in enumerate(order):
-        plan[8 + block], plan[18 + block], plan[28 + block] = which, dc_at[written[which]], ac_at[ac[which]]
+        plan[8 + block], plan[18 + block], plan[28 + block] = which, dc_at[dc[which]], ac_at[ac[which]]
     codes = np.zeros(16 * len(sampling), np.int64)
     for which, table in enumerate(written):
         for code, length, symbol in _codes(table):
