@@ -157,6 +157,48 @@ def test_same_pixels_under_another_name_and_quality(tmp_path: Path) -> None:
     assert "line 3" in found[0].finding.detail
 
 
+def test_damaged_and_turned_images_are_found(tmp_path: Path) -> None:
+    for seed in range(12):
+        picture(tmp_path / f"t/{seed}.jpg", seed)
+    whole = (tmp_path / "t/3.jpg").read_bytes()
+    (tmp_path / "t/3.jpg").write_bytes(whole[: len(whole) // 2])
+    picture(tmp_path / "t/cut.png", 5)
+    whole = (tmp_path / "t/cut.png").read_bytes()
+    (tmp_path / "t/cut.png").write_bytes(whole[: len(whole) // 2])
+    for name, orientation in (("stored", 6), ("upright", 8), ("half", 3)):
+        with Image.open(tmp_path / "t/4.jpg") as image:
+            exif = Image.Exif()
+            exif[0x0112] = orientation
+            image.save(tmp_path / f"t/{name}.jpg", exif=exif)
+    rows = [local(f"t/{seed}.jpg") for seed in range(12)]
+    rows += [
+        local("t/cut.png"),
+        local("t/stored.jpg"),
+        local("t/upright.jpg", (160, 200)),
+        local("t/half.jpg"),
+    ]
+    rows.append(line([(0, 5, 5, 50, 190)], (160, 200), ref="t/upright.jpg"))
+    report = check_manifest(write(tmp_path / "train.manifest", rows), pixels=True)
+    found = {(f.line, f.finding.code): f.finding.detail for f in report if f.line and f.line < 17}
+    assert set(found) == {
+        (4, "ERROR_INVALID_IMAGE"),
+        (13, "ERROR_INVALID_IMAGE"),
+        (14, "TILEKIT_IMAGE_TURNED"),
+        (15, "TILEKIT_IMAGE_TURNED"),
+        (16, "TILEKIT_IMAGE_TURNED"),
+    }
+    assert "The image is invalid" in report.text()
+    assert "decoded" in found[4, "ERROR_INVALID_IMAGE"]
+    assert report.manifests[0].tally.invalid == 2
+    assert "160 x 200 px upright; the line has the size before" in found[14, "TILEKIT_IMAGE_TURNED"]
+    assert "before the turn" not in found[15, "TILEKIT_IMAGE_TURNED"]
+    assert not [
+        f for f in report if f.line == 17 and "BOUNDING_BOX" in f.finding.code
+    ]  # inside it, once upright
+    without = check_manifest(tmp_path / "train.manifest")
+    assert {f.line for f in without if "TURNED" in f.finding.code} == {14, 15, 16, 17}
+
+
 def test_what_can_be_mended_is(tmp_path: Path) -> None:
     multi = {
         "source-ref": "s3://bucket/m.jpg",

@@ -15,7 +15,9 @@ from tilekit.cli.output import json_option, next_step, print_json, print_table, 
 @click.option("--images", metavar="FOLDER", help="Look for the images here; by default where the lines say.")
 @click.option("--uploaded", is_flag=True, help="Paths are errors: every source-ref must be s3://bucket/key.")
 @click.option(
-    "--pixels", is_flag=True, help="Look for the same pixels in training and test; decodes every image."
+    "--pixels",
+    is_flag=True,
+    help="Decode every image: damaged ones, and the same pixels in training and test, are found.",
 )
 @click.option("--region", help="AWS region; Mumbai and London take fewer images.")
 @click.option("--fix", "out", metavar="OUT", help="Write a corrected copy of the one manifest given.")

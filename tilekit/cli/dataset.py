@@ -43,10 +43,10 @@ def _shares(text: str) -> tuple[float, ...] | None:
 )
 @click.option(
     "--split-by",
-    type=click.Choice(["document", "page"]),
+    type=click.Choice(["document", "page", "region"]),
     default="document",
     show_default=True,
-    help="Keep all pages of a document on one side, or split page by page.",
+    help="Keep all pages of a document on one side; split page by page; or split parts of pages, a tile apart.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the split.")
 @click.option("--baseline", is_flag=True, help="Also a dataset of whole pages from the same split.")

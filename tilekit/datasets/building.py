@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 from tilekit.boxes.annotations import Annotations
 from tilekit.datasets import exporting
@@ -19,7 +19,8 @@ from tilekit.datasets.decoys import DECOY, with_decoys
 from tilekit.datasets.exporting import EXPORTS
 from tilekit.datasets.output import FolderOutput, Output, Progress, S3Output, output_for, progress_for
 from tilekit.datasets.planned import PlannedPage, plan_pages, within_test_limit
-from tilekit.datasets.sources import Dpi, stems_of
+from tilekit.datasets.regions import part_of, room_of, split_regions
+from tilekit.datasets.sources import Dpi, page_of, stems_of
 from tilekit.datasets.splitting import SIDES, Split, split_from_file, split_from_inputs, split_pages
 from tilekit.datasets.summary import BaselineSummary, DatasetSummary, SideSummary, side_notes, summarize_side
 from tilekit.datasets.writing import COPIES, TILES, Encoding, PageTask, scale_folder, write_page
@@ -38,6 +39,7 @@ from tilekit.tiles.naming import parse_tile_name
 from tilekit.tiles.reading import worker_count
 
 Labels = LabelSet | str | os.PathLike[str]
+SplitBy = Literal["document", "page", "region"]
 _SIZES = SizeRule()
 _MOST_SCALES = 8
 _SMALL_PAGE = 50_000_000  # px; pages up to here are worked on side by side, larger ones tile by tile
@@ -50,7 +52,7 @@ def tile_dataset(
     *,
     min_visible: float = 0.5,
     split: Sequence[float] | str | os.PathLike[str] | Split = (0.7, 0.15, 0.15),
-    split_by: Literal["document", "page"] = "document",
+    split_by: SplitBy = "document",
     seed: int = 0,
     keep_empty: int = 0,
     slivers: Slivers = "mask",
@@ -89,7 +91,8 @@ def tile_dataset(
     it belongs (`sizes`, `elsewhere`: see CarryingRules); one model learns them all. Tiles of scales after
     the first are below `scale-2/` and so on. A page is on one side at all scales.
     `split`: shares, a split file (see `split_from_file`) or a Split; `split_by` and `seed` see
-    `split_pages`. `min_visible`, `slivers`, `ignored`, `max_boxes`, `keep_empty`: see CarryingRules;
+    `split_pages`, and for "region" `split_regions`: parts of pages go to the sides, at least a tile and its
+    overlap apart, and `pages-*.manifest` say which parts count. `min_visible`, `slivers`, `ignored`, `max_boxes`, `keep_empty`: see CarryingRules;
     slivers are dealt with in training tiles only. `max_test_images`: of a label; above, whole pages are
     sampled. `decoys`: detections of which false alarms on training pages become boxes of `decoy_name`
     where they score `decoy_score`. `baseline`: also a dataset of whole pages below `baseline/`.
@@ -120,7 +123,7 @@ def tile_dataset(
     if unknown := sorted(set(export) - set(EXPORTS)):
         raise InvalidArgument(f"export={unknown[0]!r} is unknown; choose from {', '.join(EXPORTS)}")
     truth, parts = _labels_of(labels, images)
-    chosen = _split_of(truth, parts, split, split_by, seed)
+    chosen = _split_of(truth, parts, split, split_by, build)
     annotations: dict[PageKey, Annotations] = dict(truth)
     notes = list(chosen.notes)
     if truth.unlabeled:
@@ -128,6 +131,7 @@ def tile_dataset(
     if decoys is not None:
         found = decoys if isinstance(decoys, PredictionSet) else read_predictions(decoys)
         taught, count = with_decoys(truth, chosen.train, found, score=decoy_score, name=decoy_name)
+        count -= _keep_in_regions(taught, truth, chosen)
         annotations |= taught
         notes.append(f"{count} decoys on {len(taught)} of {len(chosen.train)} training pages")
     names = (*truth.names, decoy_name) if decoys is not None else truth.names
@@ -211,19 +215,7 @@ class _Run:
         )
         planned, sampled_out = within_test_limit(planned, build.max_test_images, build.seed)
         stems = stems_of(self.labels)
-        tasks = [
-            PageTask(
-                item.page,
-                item.tiling,
-                item.plan.tiles,
-                stems[item.page.key.source],
-                build.encoding,
-                build.dpi,
-                item.scale,
-            )
-            for item in planned
-            if not item.sampled_out
-        ]
+        tasks = _tasks(planned, stems, build)
         written = write_tasks(tasks, self.images, self.state, build, failed)
         planned = [item for item in planned if item.page.key not in failed]
         tasks = [task for task in tasks if task.page.key not in failed]
@@ -269,6 +261,8 @@ class _Run:
     def _baseline(
         self, planned: list[PlannedPage], stems: Mapping[str, str], failed: dict[PageKey, str]
     ) -> BaselineSummary:
+        if self.split.regions:
+            return BaselineSummary(False, "whole pages cannot be split by region", dict.fromkeys(SIDES, 0))
         papers, images = self.papers.inside("baseline"), self.images.inside("baseline")
         plain = [
             replace(item, annotations=self.labels[item.page.key], sampled_out=False)
@@ -292,6 +286,22 @@ class _Run:
             self.build.workers,
             write,
         )
+
+
+def _tasks(planned: Sequence[PlannedPage], stems: Mapping[str, str], build: _Build) -> list[PageTask]:
+    """What is to be written: one task a page and scale, whichever sides its tiles are on."""
+    tasks: dict[tuple[PageKey, int], PageTask] = {}
+    for item in planned:
+        if item.sampled_out:
+            continue
+        place = (item.page.key, item.scale)
+        if place in tasks:
+            tasks[place] = replace(tasks[place], tiles=(*tasks[place].tiles, *item.plan.tiles))
+        else:
+            stem = stems[item.page.key.source]
+            more = (build.encoding, build.dpi, item.scale)
+            tasks[place] = PageTask(item.page, item.tiling, item.plan.tiles, stem, *more)
+    return list(tasks.values())
 
 
 def write_tasks(
@@ -380,8 +390,8 @@ def _split_of(
     labels: LabelSet,
     parts: Mapping[str, LabelSet] | None,
     split: Sequence[float] | str | os.PathLike[str] | Split,
-    by: Literal["document", "page"],
-    seed: int,
+    by: SplitBy,
+    build: _Build,
 ) -> Split:
     if parts is not None:
         return split_from_inputs(parts)
@@ -389,7 +399,32 @@ def _split_of(
         return split
     if isinstance(split, (str, os.PathLike)):
         return split_from_file(labels, split)
-    return split_pages(labels, split, by=by, seed=seed)
+    if by != "region":
+        return split_pages(labels, split, by=by, seed=build.seed)
+    rooms = {}
+    for key in labels:
+        try:
+            page = page_of(key, labels.sizes, build.scales, build.dpi)
+        except (ScanError, StorageNotFound):
+            if build.strict:
+                raise
+            continue  # told where it is planned
+        places = build.scales.on(page.width, page.height, dpi=page.dpi)
+        rooms[key] = room_of(key, [page.grid(build.scales[place]) for place in places])
+    chosen = split_regions({key: labels[key] for key in rooms}, rooms, split, seed=build.seed)
+    return replace(chosen, train=(*chosen.train, *(key for key in labels if key not in rooms)))
+
+
+def _keep_in_regions(taught: dict[PageKey, Annotations], truth: LabelSet, split: Split) -> int:
+    """Take away decoys that no training region holds alone; returns how many."""
+    gone = 0
+    for key in taught.keys() & split.regions.keys():
+        page = taught[key]
+        here, shared, inside = part_of(page, split.regions[key], "train")
+        decoys = here[inside & ~shared & (here.class_ids == len(truth.names))]
+        gone += len(page) - len(truth[key]) - len(decoys)
+        taught[key] = Annotations.concat([page[: len(truth[key])], decoys])
+    return gone
 
 
 def _begin(target: FolderOutput | S3Output, state: Progress, recipe: str, overwrite: bool) -> None:
@@ -429,12 +464,9 @@ def _is_tile(name: str) -> bool:
     return True
 
 
-def _split_json(papers: Output, split: Split) -> dict[str, list[str]]:
+def _split_json(papers: Output, split: Split) -> dict[str, Any]:
     """The split with pages as the pages manifests name them, so that it can be given again."""
-    return {
-        side: [paper.page_reference(papers, PageKey.parse(text)) for text in pages]
-        for side, pages in split.to_json().items()
-    }
+    return split.to_json(lambda key: paper.page_reference(papers, key))
 
 
 def _tiling_notes(scales: Scales) -> list[str]:

@@ -37,11 +37,14 @@ EMPTY = "no object in it"
 IGNORED = "touched by an ignore region"
 SLIVER = "shows a sliver of an object"
 SIDES = f"side under {LIMITS.min_side} px, or over {LIMITS.max_aspect} times as long as wide"
+ELSEWHERE = "beyond the regions of its side"
+SHARED = "shows an object that regions of two sides share"
 CROWDED = "more boxes than an image may have, replaced by shifted or masked tiles"
 
 OUTSIDE = "outside the page"
 FLAT = "without width or height"
 TOO_LARGE = "too large: no tile shows enough of it"
+AT_THE_RIM = "at the rim of a region: no tile in it shows enough of it"
 IN_THE_WAY = "every tile that shows it is left out (ignore regions or slivers)"
 
 
@@ -128,6 +131,15 @@ class PagePlan:
         return sum(tile.copy > 0 for tile in self.tiles)
 
 
+@dataclass(frozen=True, eq=False)
+class Within:
+    """Where the tiles of a page may lie: `regions` (m, 4), base px, none over another. `shared` (n,) bool: boxes that
+    regions of another side hold a part of; no tile may show any of them."""
+
+    regions: NDArray[np.float64]
+    shared: NDArray[np.bool_]
+
+
 def carry_page(
     annotations: Annotations,
     grid: TileGrid,
@@ -135,13 +147,15 @@ def carry_page(
     *,
     seed: int | str = 0,
     belongs: NDArray[np.bool_] | None = None,
+    within: Within | None = None,
 ) -> PagePlan:
     """Plan the tiles of a page. Boxes in base pixels; the same input and seed give the same plan.
     `belongs` (n,): the boxes of this scale, all unless given; the others are neither positives nor slivers.
+    `within`: where tiles may lie, the whole page unless given.
 
     O(boxes + outputs); only crowded tiles and objects that no grid tile shows cost more.
     """
-    page = _Page(annotations, grid, rules, belongs)
+    page = _Page(annotations, grid, rules, belongs, within)
     page.take_grid_tiles()
     page.replace_crowded()
     page.rescue()
@@ -169,8 +183,11 @@ class _Page:
         grid: TileGrid,
         rules: CarryingRules,
         belongs: NDArray[np.bool_] | None,
+        within: Within | None = None,
     ) -> None:
         self.grid, self.rules, self.annotations = grid, rules, annotations
+        self.within = within
+        self.regions = None if within is None else grid.to_reduced(within.regions)
         limit = np.array([grid.width, grid.height] * 2, dtype=np.float64)
         base = np.array([grid.base_width, grid.base_height] * 2, dtype=np.float64)
         self.base = np.clip(annotations.boxes, 0, base)
@@ -179,6 +196,8 @@ class _Page:
         self.area = sides[:, 0] * sides[:, 1]
         self.ignore = annotations.ignore
         self.counts = ~self.ignore if belongs is None else ~self.ignore & belongs
+        if within is not None:
+            self.counts &= ~within.shared
         self.strange = _alone_and_small(self.boxes, self.area, ~self.ignore, self.counts)
         self.inside = self.area > 0
         flat = (annotations.boxes[:, 2:] <= annotations.boxes[:, :2]).any(axis=1)
@@ -223,11 +242,25 @@ class _Page:
         """Why a window stays out, or nothing."""
         if not _fits(window):
             return SIDES
+        if not self._allowed(window):
+            return ELSEWHERE
+        if self.within is not None and self.within.shared[view.rows].any():
+            return SHARED
         if self.rules.ignored == "leave" and self.ignore[view.rows].any():
             return IGNORED
         if self.rules.slivers == "leave" and view.sliver.any():
             return SLIVER
         return "" if view.positive.any() else EMPTY
+
+    def _allowed(self, window: Window) -> bool:
+        """Whether the regions hold all of a window that is on the page."""
+        if self.regions is None:
+            return True
+        inside = Window(
+            window.x0, window.y0, min(window.x1, self.grid.width), min(window.y1, self.grid.height)
+        )
+        held = _areas(_clipped(self.regions, np.array([inside], np.float64))).sum()
+        return bool(held >= inside.width * inside.height - 0.5)
 
     def _add(
         self,
@@ -312,8 +345,8 @@ class _Page:
             positives = view.rows[view.positive]
             if row not in positives:
                 continue
-            if window in self.windows or self._reason(window, view):
-                reason = IN_THE_WAY
+            if window in self.windows or (why := self._reason(window, view)):
+                reason = AT_THE_RIM if window not in self.windows and why == ELSEWHERE else IN_THE_WAY
                 continue
             if len(positives) <= self.rules.max_boxes:
                 self._add(window, SHIFTED, view)
@@ -333,6 +366,9 @@ class _Page:
         if not count:
             return
         taken = set(self.touched.tolist())
+        if self.regions is not None:
+            taken |= {tile for tile, window in enumerate(self.grid) if not self._allowed(window)}
+            count = min(count, len(self.grid) - len(taken))
         generator = random.Random(f"empty {seed}")
         if len(self.grid) <= 4 * (len(taken) + count):
             chosen = generator.sample([tile for tile in range(len(self.grid)) if tile not in taken], count)
@@ -369,7 +405,7 @@ class _Page:
             clipped, share = shown_through(self.annotations.shapes[rows], clipped, share, window, self.grid)
             seen = share > 0
             rows, clipped, share = rows[seen], clipped[seen], share[seen]
-            positive = ~self.ignore[rows] & (share >= self.rules.min_visible)
+            positive = self.counts[rows] & (share >= self.rules.min_visible)
         return _View(rows, clipped, share, positive, self.counts[rows] & ~positive)
 
 

@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from tilekit.boxes.annotations import Annotations
 from tilekit.datasets.output import FolderOutput, Output
 from tilekit.datasets.planned import PlannedPage
+from tilekit.datasets.regions import truth_of
 from tilekit.datasets.splitting import SIDES, Side
 from tilekit.datasets.writing import Encoding, tile_path
 from tilekit.draw import contact_sheet, draw, label_colors
 from tilekit.flow import ordered_map
 from tilekit.labels.ground_truth import ManifestWriter
-from tilekit.labels.label_set import LabelSet
+from tilekit.labels.label_set import REGIONS_KEY, LabelSet
 from tilekit.labels.sources import relative
 from tilekit.pages import PageKey
 from tilekit.scales import Scales
@@ -75,18 +76,24 @@ def write_manifest(
 
 
 def write_pages(papers: Output, side: Side, planned: Sequence[PlannedPage], labels: LabelSet) -> None:
-    """Write the truth of a side's whole pages, those without symbols too, ignore regions in a key of their own."""
+    """Write the truth of a side's whole pages, those without symbols too, ignore regions in a key of their own.
+
+    Of a page that is split by region, what the side's regions hold; they are in a key of their own too."""
     declare: Sequence[str] = labels.names
     with papers.file(pages_name(side)) as path, ManifestWriter(path) as writer:
         for item in planned:
             if item.side == side and item.first:
                 key = item.page.key
+                truth, extra = labels[key], labels.extra.get(key, {})
+                if item.regions is not None:
+                    truth = truth_of(truth, item.regions, side)
+                    extra = extra | {REGIONS_KEY: [list(one) for one in item.regions[side]]}
                 writer.write(
                     page_reference(papers, key),
                     (item.page.width, item.page.height),
-                    labels[key],
+                    truth,
                     image_labels=labels.image_labels.get(key, ()),
-                    extra=labels.extra.get(key),
+                    extra=extra,
                     declare=declare,
                 )
                 declare = labels.names

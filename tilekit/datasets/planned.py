@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilekit.boxes.annotations import Annotations
-from tilekit.datasets.carrying import CarryingRules, PagePlan, carry_page
+from tilekit.datasets.carrying import CarryingRules, PagePlan, Within, carry_page
+from tilekit.datasets.regions import part_of
 from tilekit.datasets.sources import Dpi, Page, page_of
-from tilekit.datasets.splitting import SIDES, Side, Split
+from tilekit.datasets.splitting import SIDES, Regions, Side, Split
 from tilekit.errors import ScanError, StorageError
 from tilekit.grid import Tiling
 from tilekit.pages import PageKey
@@ -25,7 +26,8 @@ class PlannedPage:
     """A page on one scale: its side, its annotations (decoys among them) and its plan.
 
     `scale`: place of the scale, `tiling` it; `homeless` (rows): objects that belong to no scale of the page, told
-    with its first. `sampled_out`: it gives no tiles, since the test set is full; it is still evaluated.
+    with its first. `regions`: of all sides, where the page is split by region; `annotations` are then those that the
+    regions of this side touch. `sampled_out`: it gives no tiles, since the test set is full; it is still evaluated.
     """
 
     page: Page
@@ -38,6 +40,7 @@ class PlannedPage:
     homeless: tuple[int, ...] = ()
     first: bool = True
     sampled_out: bool = False
+    regions: Regions | None = None
 
 
 def plan_pages(
@@ -68,15 +71,24 @@ def plan_pages(
                     raise
                 failed[key] = str(exc)
                 continue
-            planned += _at_scales(
-                page, side, annotations[key], scales, rules if side == "train" else elsewhere, seed
-            )
+            own = rules if side == "train" else elsewhere
+            planned += _at_scales(page, side, annotations[key], scales, own, seed, split.regions.get(key))
     return planned
 
 
 def _at_scales(
-    page: Page, side: Side, found: Annotations, scales: Scales, rules: CarryingRules, seed: int
+    page: Page,
+    side: Side,
+    found: Annotations,
+    scales: Scales,
+    rules: CarryingRules,
+    seed: int,
+    regions: Regions | None = None,
 ) -> list[PlannedPage]:
+    within = None
+    if regions is not None:
+        found, shared, _ = part_of(found, regions, side)
+        within = Within(np.array(regions[side], np.float64).reshape(-1, 4), shared)
     places = scales.on(page.width, page.height, dpi=page.dpi)
     grids = [page.grid(scales[place]) for place in places]
     fits = None
@@ -88,7 +100,9 @@ def _at_scales(
     for column, (place, grid) in enumerate(zip(places, grids, strict=True)):
         belongs = None if fits is None else fits[:, column]
         text = f"{seed} {page.key.source.rsplit('/', 1)[-1]} {page.key.page}"
-        plan = carry_page(found, grid, rules, seed=f"{text} {place}" if place else text, belongs=belongs)
+        plan = carry_page(
+            found, grid, rules, seed=f"{text} {place}" if place else text, belongs=belongs, within=within
+        )
         items.append(
             PlannedPage(
                 page,
@@ -100,6 +114,7 @@ def _at_scales(
                 belongs,
                 homeless if not column else (),
                 not column,
+                regions=regions,
             )
         )
     return items

@@ -1,4 +1,5 @@
-"""Splits: which page serves training, tuning and testing. By page or document, never by tile."""
+"""Splits: which page serves training, tuning and testing. By page or document, never by tile; parts of pages see
+`regions`."""
 
 from __future__ import annotations
 
@@ -7,10 +8,12 @@ import json
 import os
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
+
+import msgspec
 
 from tilekit.boxes.annotations import Annotations
 from tilekit.errors import InvalidArgument, LabelError
@@ -18,8 +21,11 @@ from tilekit.pages import PageKey
 from tilekit.storage.local import storage_errors
 
 Side = Literal["train", "tune", "test"]
+Rectangle = tuple[int, int, int, int]
+Regions = Mapping[Side, Sequence[Rectangle]]
 SIDES: tuple[Side, ...] = ("train", "tune", "test")
 OUT = "out"  # what a split file calls a page that no side gets
+REGIONS = "regions"  # what a split file calls the parts of pages that are split by region
 _FIRST_SERVED: tuple[Side, ...] = ("train", "test", "tune")  # where a label has fewer pages than sides
 _NO_SYMBOL = ""  # the stratum of pages without any symbol; a label is never empty
 
@@ -29,7 +35,8 @@ class Split:
     """Which pages are on which side, each side in the order of the labels.
 
     `left_out`: pages that no side gets, because a split file says so. `notes`: what a person
-    should know, such as a label that is on one side only.
+    should know, such as a label that is on one side only. `regions`: of pages that are split by region, the
+    rectangles (base px) of each side; such a page is on several sides.
     """
 
     train: tuple[PageKey, ...] = ()
@@ -37,6 +44,7 @@ class Split:
     test: tuple[PageKey, ...] = ()
     left_out: tuple[PageKey, ...] = ()
     notes: tuple[str, ...] = field(default=(), compare=False)
+    regions: Mapping[PageKey, Regions] = field(default_factory=dict)
 
     def pages(self, side: Side) -> tuple[PageKey, ...]:
         """The pages of a side."""
@@ -44,13 +52,20 @@ class Split:
         return found
 
     def side_of(self) -> dict[PageKey, Side]:
-        """Side by page."""
+        """Side by page; the last of its sides for one that is split by region."""
         return {key: side for side in SIDES for key in self.pages(side)}
 
-    def to_json(self) -> dict[str, list[str]]:
-        """Side -> pages in their text form; a file of this is a split file again."""
-        sides: dict[str, list[str]] = {side: [str(key) for key in self.pages(side)] for side in SIDES}
-        return sides | ({OUT: [str(key) for key in self.left_out]} if self.left_out else {})
+    def to_json(self, name: Callable[[PageKey], str] = str) -> dict[str, Any]:
+        """Side -> pages in their text form (or as `name` says), `regions`; a file of this is a split file again."""
+        sides: dict[str, Any] = {side: [name(key) for key in self.pages(side)] for side in SIDES}
+        if self.left_out:
+            sides[OUT] = [name(key) for key in self.left_out]
+        if self.regions:
+            sides[REGIONS] = {
+                name(key): {side: [list(one) for one in found[side]] for side in SIDES if side in found}
+                for key, found in self.regions.items()
+            }
+        return sides
 
 
 def split_pages(
@@ -71,7 +86,7 @@ def split_pages(
     The result does not depend on the order of the pages in `labels`.
     Raises InvalidArgument for ratios that are not three shares, or an empty label set.
     """
-    shares = _checked_ratios(ratios)
+    shares = checked_ratios(ratios)
     if by not in ("document", "page"):
         raise InvalidArgument(f'by={by!r} is unknown; choose "document" or "page"')
     if not labels:
@@ -80,7 +95,7 @@ def split_pages(
     for key in sorted(labels):
         groups[key.source, key.page if by == "page" else 0].append(key)
     strata = {place: _strata(labels, keys) for place, keys in groups.items()}
-    sides = _stratified(strata, {place: len(keys) for place, keys in groups.items()}, shares, seed)
+    sides = stratified(strata, {place: len(keys) for place, keys in groups.items()}, shares, seed)
     side_of: dict[PageKey, str] = {key: sides[place] for place, keys in groups.items() for key in keys}
     return _split_of(labels, side_of)
 
@@ -94,7 +109,8 @@ def split_from_file(labels: Mapping[PageKey, Annotations], path: str | os.PathLi
     `out` leaves pages out. Raises LabelError naming file and line for an unknown page or side, a
     page that stands twice, and pages of `labels` that are not named.
     """
-    return split_from(labels, _entries(Path(path)), where=str(path), folder=Path(path).parent)
+    entries, regions = _entries(Path(path))
+    return split_from(labels, entries, where=str(path), folder=Path(path).parent, regions=regions)
 
 
 def split_from(
@@ -102,21 +118,30 @@ def split_from(
     entries: Iterable[tuple[str, str, str]],
     where: str = "split",
     folder: str | os.PathLike[str] = ".",
+    regions: Mapping[str, Regions] | None = None,
 ) -> Split:
-    """The split given by (page in text form, side, place for messages) entries; see `split_from_file`."""
+    """The split given by (page in text form, side, place for messages) entries; see `split_from_file`.
+
+    `regions`: of pages (in text form) that are split by region; these alone may stand on several sides.
+    """
     sources: dict[str, list[PageKey]] = defaultdict(list)
     for key in labels:
         sources[key.source].append(key)
     names = _Names(sources, Path(folder))
     named: dict[PageKey, str] = {}
     covered: dict[PageKey, str] = {}
+    parts = {
+        key: found
+        for text, found in (regions or {}).items()
+        for key in names.pages(text, f"{where} field {REGIONS!r}")[0]
+    }
     for text, side, place in entries:
         if side not in (*SIDES, OUT):
             raise LabelError(f"{place}: unknown side {side!r}; known are {', '.join((*SIDES, OUT))}")
         keys, whole = names.pages(text, place)
         target = covered if whole else named
         for key in keys:
-            if target.get(key, side) != side:
+            if target.get(key, side) != side and key not in parts:
                 raise LabelError(f"{place}: {key} is on two sides, {target[key]} and {side}; keep one")
             target[key] = side
     side_of = {key: found for key in labels if (found := named.get(key, covered.get(key))) is not None}
@@ -125,7 +150,20 @@ def split_from(
             f"{where}: names no side for {len(missing)} of {len(labels)} pages, the first is {missing[0]}; "
             f"add them, with the side {OUT!r} for pages to leave out"
         )
-    return _split_of(labels, side_of)
+    chosen = _split_of(labels, side_of)
+    return _with_regions(chosen, list(labels), parts) if parts else chosen
+
+
+def _with_regions(split: Split, keys: Sequence[PageKey], parts: Mapping[PageKey, Regions]) -> Split:
+    """A split whose pages with regions are on the sides that these say."""
+    alone = split.side_of()
+    pages = {
+        side: tuple(key for key in keys if (side in parts[key] if key in parts else alone.get(key) == side))
+        for side in SIDES
+    }
+    return replace(
+        split, train=pages["train"], tune=pages["tune"], test=pages["test"], notes=(), regions=parts
+    )
 
 
 def split_from_inputs(inputs: Mapping[str, Mapping[PageKey, Annotations]]) -> Split:
@@ -149,7 +187,8 @@ def present(annotations: Annotations) -> set[str]:
     return {annotations.names[place] for place in set(annotations.class_ids[~annotations.ignore].tolist())}
 
 
-def _checked_ratios(ratios: Sequence[float]) -> dict[Side, float]:
+def checked_ratios(ratios: Sequence[float]) -> dict[Side, float]:
+    """The shares of train, tune and test, adding up to 1. Raises InvalidArgument."""
     try:
         shares = [float(value) for value in ratios]
     except (TypeError, ValueError) as exc:
@@ -169,7 +208,7 @@ def _strata(labels: Mapping[PageKey, Annotations], keys: Iterable[PageKey]) -> C
     return pages
 
 
-def _stratified(
+def stratified(
     strata: Mapping[tuple[str, int], Counter[str]],
     sizes: Mapping[tuple[str, int], int],
     shares: Mapping[Side, float],
@@ -256,7 +295,7 @@ def _notes(
     return notes
 
 
-def _entries(path: Path) -> list[tuple[str, str, str]]:
+def _entries(path: Path) -> tuple[list[tuple[str, str, str]], dict[str, Regions]]:
     with storage_errors(path):
         data = path.read_bytes()
     try:
@@ -273,20 +312,42 @@ def _entries(path: Path) -> list[tuple[str, str, str]]:
         if len(cells) != 2:
             raise LabelError(f"{path} line {number}: has {len(cells)} fields; a line is page,side")
         entries.append((cells[0], cells[1], f"{path} line {number}"))
-    return entries
+    return entries, {}
 
 
-def _json_entries(path: Path, text: str) -> list[tuple[str, str, str]]:
+def _json_entries(path: Path, text: str) -> tuple[list[tuple[str, str, str]], dict[str, Regions]]:
     try:
         value: Any = json.loads(text)
     except json.JSONDecodeError as exc:
         raise LabelError(f"{path} line {exc.lineno}: is not JSON: {exc.msg}") from exc
     entries = []
+    regions = _regions(path, value.pop(REGIONS, {}))
     for side, pages in value.items():
         if not isinstance(pages, list) or not all(isinstance(page, str) for page in pages):
             raise LabelError(f"{path} field {side!r}: must be a list of pages in text form")
         entries += [(page, side, f"{path} field {side!r}") for page in pages]
-    return entries
+    return entries, regions
+
+
+def _regions(path: Path, value: Any) -> dict[str, Regions]:
+    """Page -> side -> rectangles, as `Split.to_json` writes them."""
+    try:
+        found = msgspec.convert(value, dict[str, dict[Side, list[Rectangle]]])
+    except msgspec.ValidationError as exc:
+        raise LabelError(
+            f"{path} field {REGIONS!r}: must be page -> side -> rectangles [x0, y0, x1, y1]: {exc}"
+        ) from exc
+    for page, sides in found.items():
+        every = [one for rectangles in sides.values() for one in rectangles]
+        if any(x0 < 0 or y0 < 0 or x1 <= x0 or y1 <= y0 for x0, y0, x1, y1 in every):
+            raise LabelError(f"{path} field {REGIONS!r}: {page!r} has a rectangle without area")
+        for place, one in enumerate(every):
+            for other in every[place + 1 :]:
+                if one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]:
+                    raise LabelError(
+                        f"{path} field {REGIONS!r}: {page!r} has rectangles that overlap, {one} and {other}"
+                    )
+    return {page: {side: tuple(rows) for side, rows in sides.items()} for page, sides in found.items()}
 
 
 class _Names:

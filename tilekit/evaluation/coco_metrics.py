@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from tilekit.boxes.shapes import Masks, Shapes
 from tilekit.errors import InvalidArgument, MissingExtra
-from tilekit.evaluation.matching import By
+from tilekit.evaluation.matching import By, find_overlaps, match_pages
 from tilekit.evaluation.metrics import mean
 from tilekit.evaluation.pages import FlatPages, Missing, Predictions, Truth, flatten
 
@@ -51,7 +51,7 @@ def coco_metrics(
     wanted = tuple(float(iou) for iou in ious)
     if not wanted or any(not 0 < iou <= 1 for iou in wanted):
         raise InvalidArgument(f"ious={tuple(ious)!r} must be numbers above 0 and up to 1")
-    flat = flatten(truth, predictions, missing=missing, labels=labels)
+    flat = _in_regions(flatten(truth, predictions, missing=missing, labels=labels), by)
     most = max(100, int(np.bincount(flat.page, minlength=1).max()))
     table = _average_precisions(flat, wanted, most, by)
     by_label = {
@@ -67,6 +67,26 @@ def coco_metrics(
 
     every = [value for row in by_label.values() for value in row.values()]
     return CocoMetrics(mean(every), at(0.5), at(0.75), by_label, wanted, most)
+
+
+def _in_regions(flat: FlatPages, by: By) -> FlatPages:
+    """Without predictions beyond the parts of pages that count, save those that found something in them."""
+    if flat.outside is None:
+        return flat
+    kept = ~flat.outside | (match_pages(flat, find_overlaps(flat, by)) >= 0)
+    return replace(
+        flat,
+        boxes=flat.boxes[kept],
+        scores=flat.scores[kept],
+        page=flat.page[kept],
+        label=flat.label[kept],
+        cut=None,
+        seen_at=None,
+        shapes=None if flat.shapes is None else flat.shapes[kept],
+        regions=None,
+        truth_unit=None,
+        unit=None,
+    )
 
 
 def _average_precisions(flat: FlatPages, ious: tuple[float, ...], most: int, by: By) -> Any:

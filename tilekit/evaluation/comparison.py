@@ -2,7 +2,8 @@
 
 Paired bootstrap over pages: pages are drawn with replacement, the same ones for both sides, and the
 difference of the figures is taken each time; see `intervals` for what is made of the differences.
-Symbols of one page are not independent of each other, pages are: so pages are drawn, not boxes.
+Symbols of one page are not independent of each other, pages are: so pages are drawn, not boxes. Where parts of
+pages count (a dataset split by region), these regions are drawn.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from numpy.typing import NDArray
 
 from tilekit.errors import EvaluationError, InvalidArgument
 from tilekit.evaluation.intervals import LEAST_PAGES, interval
+from tilekit.evaluation.pages import Region
 from tilekit.evaluation.result import Evaluation, align_text, read_evaluation, text_of
 from tilekit.pages import PageKey
 from tilekit.storage.local import write_text
 
 FEW_PAGES = 20
+Unit = tuple[PageKey, Region | None]
 Outcome = str  # "better" | "worse" | "not shown"
 
 
@@ -51,7 +54,8 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What `compare` gives: `differences` overall, per label and by size of object, and the `sentence` that says it plainly."""
+    """What `compare` gives: `differences` overall, per label and by size of object, and the `sentence` that says it
+    plainly. `unit`: what `pages` counts, pages or regions of them."""
 
     differences: tuple[Difference, ...]
     pages: int
@@ -60,9 +64,10 @@ class Comparison:
     seed: int
     names: tuple[str, str]
     notes: tuple[str, ...] = ()
+    unit: str = "pages"
 
     def __repr__(self) -> str:
-        return f"<Comparison {self.pages} pages: {self.sentence}>"
+        return f"<Comparison {self.pages} {self.unit}: {self.sentence}>"
 
     @property
     def f1(self) -> Difference:
@@ -80,23 +85,21 @@ class Comparison:
         one = self.f1
         baseline, tiled = self.names
         if one.difference is None:
-            return (
-                f"{tiled} and {baseline} cannot be compared: F1 is not defined on these {self.pages} pages."
-            )
+            return f"{tiled} and {baseline} cannot be compared: F1 is not defined on these {self.pages} {self.unit}."
         if one.low is None or one.high is None:
-            why = f"an interval takes at least {LEAST_PAGES} pages, here are {self.pages}"
+            why = f"an interval takes at least {LEAST_PAGES} {self.unit}, here are {self.pages}"
             if self.pages >= LEAST_PAGES:
-                why = "too few of the pages say anything for an interval"
+                why = f"too few of the {self.unit} say anything for an interval"
             return (
                 f"A difference of {tiled} to {baseline} is not shown: mean F1 {text_of(one.baseline)} to "
                 f"{text_of(one.tiled)}, difference {one.difference:+.3f}, and {why}."
             )
         size = (
             f"mean F1 {text_of(one.baseline)} to {text_of(one.tiled)}, difference {one.difference:+.3f}, "
-            f"95 % interval {one.low:+.3f} to {one.high:+.3f}, {self.pages} pages"
+            f"95 % interval {one.low:+.3f} to {one.high:+.3f}, {self.pages} {self.unit}"
         )
         if one.outcome == "not shown":
-            return f"A difference of {tiled} to {baseline} is not shown by this many pages ({size})."
+            return f"A difference of {tiled} to {baseline} is not shown by this many {self.unit} ({size})."
         return f"{tiled}, against {baseline}: {one.outcome} ({size})."
 
     def table(self) -> str:
@@ -125,6 +128,7 @@ class Comparison:
             "outcome": self.outcome,
             "sentence": self.sentence,
             "pages": self.pages,
+            "unit": self.unit,
             "runs": list(self.runs),
             "samples": self.samples,
             "seed": self.seed,
@@ -175,7 +179,7 @@ def compare(
     _check_same(*sides)
     titles = names or (sides[0][0].name or "whole pages", sides[1][0].name or "tiles")
     labels = tuple(dict.fromkeys(label for side in sides for run in side for label in run.names))
-    pages = sides[0][0].pages
+    pages = sides[0][0].units
     sizes = _common_sizes(sides)
     tables = [np.stack([_table(run, pages, labels, sizes) for run in side]) for side in sides]
     drawn = [
@@ -195,7 +199,14 @@ def compare(
         differences.append(Difference(name, figure, *(_number(value) for value in values)))
     runs = (len(sides[0]), len(sides[1]))
     return Comparison(
-        tuple(differences), len(pages), runs, samples, seed, titles, _notes(sides, len(pages), runs)
+        tuple(differences),
+        len(pages),
+        runs,
+        samples,
+        seed,
+        titles,
+        _notes(sides, len(pages), runs),
+        sides[0][0].unit,
     )
 
 
@@ -217,12 +228,12 @@ def _check_same(baseline: list[Evaluation], tiled: list[Evaluation]) -> None:
     for other in [*baseline[1:], *tiled]:
         if other.iou != first.iou:
             raise EvaluationError(f"one side was evaluated at {first.iou!r}, the other at {other.iou!r}")
-        ours, theirs = set(first.pages), set(other.pages)
+        ours, theirs = set(first.units), set(other.units)
         if ours != theirs:
-            odd = sorted(ours ^ theirs)
+            odd = sorted(ours ^ theirs, key=str)
             raise EvaluationError(
-                f"the two sides must have the same pages; {len(odd)} pages are only in one of them, "
-                f"the first is {odd[0]}"
+                f"the two sides must have the same {first.unit}; {len(odd)} are only in one of them, "
+                f"the first is {odd[0][0]}{'' if odd[0][1] is None else f' {odd[0][1]}'}"
             )
         counts, others = _truths(first), _truths(other)
         for label in counts.keys() | others.keys():
@@ -247,10 +258,10 @@ def _common_sizes(sides: tuple[list[Evaluation], list[Evaluation]]) -> tuple[str
 
 
 def _table(
-    run: Evaluation, pages: tuple[PageKey, ...], labels: tuple[str, ...], sizes: tuple[str, ...]
+    run: Evaluation, pages: Sequence[Unit], labels: tuple[str, ...], sizes: tuple[str, ...]
 ) -> NDArray[np.float64]:
     """(pages, labels + sizes, 3) tp, fp, fn of one evaluation, in the given order of pages, labels, size groups."""
-    place = {key: row for row, key in enumerate(run.pages)}
+    place = {unit: row for row, unit in enumerate(run.units)}
     rows = np.array([place[key] for key in pages], dtype=np.int64)
     out = np.zeros((len(pages), len(labels) + len(sizes), 3))
     columns = [labels.index(label) for label in run.names]
@@ -350,7 +361,8 @@ def _notes(
 ) -> tuple[str, ...]:
     notes = []
     if LEAST_PAGES <= pages < FEW_PAGES:
-        notes.append(f"{pages} pages are few: the interval is wide for it; more labeled pages narrow it")
+        unit = sides[0][0].unit
+        notes.append(f"{pages} {unit} are few: the interval is wide for it; more labeled {unit} narrow it")
     if runs == (1, 1):
         notes.append(
             "each side is one training; another training of the same data gives other figures, "

@@ -39,6 +39,9 @@ def confusion(
         truth_shapes=None if flat.truth_shapes is None else flat.truth_shapes[truths],
         shapes=None if flat.shapes is None else flat.shapes[rows],
         ignore_shapes=None,
+        regions=None,
+        truth_unit=None,
+        unit=None,
     )
     again = match_pages(rest, find_overlaps(rest, by), criterion)
     truth = np.append(flat.truth_label, size - 1)

@@ -41,7 +41,7 @@ def evaluate(
     `rules`: boxes or shapes, which labels, missing pages, groups; see EvaluationRules.
 
     Greedy match by score per page and label, one true box once. Boxes marked `ignore` count neither
-    way. Raises EvaluationError where pages or sizes do not fit, InvalidArgument for wrong values.
+    way; where the truth has `regions` (a dataset split by region), only these count. Raises EvaluationError where pages or sizes do not fit, InvalidArgument for wrong values.
     Memory: all boxes, plus one bounded chunk of pairs.
     """
     _check_criterion(iou)
@@ -54,7 +54,7 @@ def evaluate(
         fitted = evaluate(fit[0], fit[1], iou, rules=replace(rules, labels=None))
         thresholds = _given({label: line.middle for label, line in fitted.curves.items()})
         source = f"fitted on {len(fitted.pages)} other pages"
-        shared = set(fitted.pages) & set(flat.pages)
+        shared = set(fitted.units) & set(flat.units)
         if shared:
             source = f"fitted on {len(fitted.pages)} pages, {len(shared)} of them among these"
     elif thresholds is not None:
@@ -96,7 +96,7 @@ def evaluate(
         labels=tuple(results),
         sides=_sides(flat, overlaps, kept, iou, results),
         curves=curves,
-        pages=flat.pages,
+        pages=tuple(key for key, _ in flat.units),
         page_counts=pages,
         counting=_counting(pages),
         sizes=sizes,
@@ -105,9 +105,14 @@ def evaluate(
         by_scale=by_scale(flat, matched, kept, tuple(rules.size_edges)),
         confusion=confusion(flat, matched, kept, iou, rules.by),
         by=rules.by,
-        ignored=int(np.count_nonzero((matched == IGNORED) & kept)),
+        ignored=int(np.count_nonzero((matched == IGNORED) & kept & ~_outside(flat))),
         notes=flat.notes,
+        regions=None if flat.regions is None else tuple(region for _, region in flat.regions),
     )
+
+
+def _outside(flat: FlatPages) -> NDArray[np.bool_]:
+    return np.zeros(len(flat.boxes), np.bool_) if flat.outside is None else flat.outside
 
 
 def _rows_by_label(flat: FlatPages, matched: NDArray[np.int64]) -> dict[str, tuple[NDArray[np.int64], int]]:
@@ -167,11 +172,13 @@ def _sides(
 
 
 def _page_counts(flat: FlatPages, matched: NDArray[np.int64], kept: NDArray[np.bool_]) -> PageCounts:
-    shape = (len(flat.pages), len(flat.names))
+    shape = (len(flat.units), len(flat.names))
     hit, wrong = kept & (matched >= 0), kept & (matched == FREE)
-    tp = table(flat.page[hit], flat.label[hit], shape)
-    fp = table(flat.page[wrong], flat.label[wrong], shape)
-    return PageCounts(tp, fp, table(flat.truth_page, flat.truth_label, shape) - tp)
+    tp = table(
+        flat.truth_units[matched[hit]], flat.label[hit], shape
+    )  # where the object is, not what found it
+    fp = table(flat.found_units[wrong], flat.label[wrong], shape)
+    return PageCounts(tp, fp, table(flat.truth_units, flat.truth_label, shape) - tp)
 
 
 def _counting(pages: PageCounts) -> Counting:

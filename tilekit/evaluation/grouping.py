@@ -25,10 +25,10 @@ def count_sizes(
     """Page by page, by sqrt(area): true boxes and hits by the true box's size, false alarms by their own."""
     hit, wrong = kept & (matched >= 0), kept & (matched == FREE)
     of_truth = np.digitize(_side(flat.truth_boxes), edges)
-    shape = (len(flat.pages), len(edges) + 1)
-    tp = table(flat.page[hit], of_truth[matched[hit]], shape)
-    fp = table(flat.page[wrong], np.digitize(_side(flat.boxes[wrong]), edges), shape)
-    return SizeCounts(_size_names(edges), PageCounts(tp, fp, table(flat.truth_page, of_truth, shape) - tp))
+    shape = (len(flat.units), len(edges) + 1)
+    tp = table(flat.truth_units[matched[hit]], of_truth[matched[hit]], shape)
+    fp = table(flat.found_units[wrong], np.digitize(_side(flat.boxes[wrong]), edges), shape)
+    return SizeCounts(_size_names(edges), PageCounts(tp, fp, table(flat.truth_units, of_truth, shape) - tp))
 
 
 def _size_names(edges: tuple[float, ...]) -> tuple[str, ...]:

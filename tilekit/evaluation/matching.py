@@ -80,7 +80,8 @@ def find_overlaps(flat: FlatPages, by: By = "box") -> Overlaps:
 
 
 def match_pages(flat: FlatPages, overlaps: Overlaps, criterion: Criterion = 0.5) -> NDArray[np.int64]:
-    """For each prediction the row of its true box, FREE (a false alarm) or IGNORED, (n,) int64.
+    """For each prediction the row of its true box, FREE (a false alarm) or IGNORED (an ignore region, or beyond the
+    regions that count), (n,) int64.
 
     `criterion`: an IoU that must be reached, or "center" (the prediction's center lies in the true
     box). Equal scores keep input order; of equal fits the later true box is taken, as pycocotools takes it.
@@ -90,6 +91,8 @@ def match_pages(flat: FlatPages, overlaps: Overlaps, criterion: Criterion = 0.5)
     else:
         fits, ignored = overlaps.iou >= criterion, overlaps.covered >= criterion
     taken = _greedy(overlaps.prediction[fits], overlaps.truth[fits], overlaps.rank, len(flat.truth_boxes))
+    if flat.outside is not None:
+        ignored = ignored | flat.outside
     taken[(taken == FREE) & ignored] = IGNORED
     return taken
 

@@ -22,6 +22,7 @@ from tilekit.pages import PageKey
 
 Missing = Literal["error", "empty", "skip"]
 Truth = Mapping[PageKey, Annotations]
+Region = tuple[float, float, float, float]
 Predictions = (
     Mapping[PageKey, Detections]
     | Mapping[PageKey, PageDetections]
@@ -43,6 +44,9 @@ class FlatPages:
     `boxes`, `scores`, `page`, `label`: predictions, page by page in their own order.
     `cut`: (n,) bool, or None where some page does not say. `notes`: sentences a reader should see.
     `*_shapes`: those beside the boxes. `seen_at`: what the recipes of the predictions say, None where not known.
+    `regions`: where the truth says that only parts of pages count, the place of the page and the rectangle of each
+    unit that figures are drawn by: a region, or a page that counts whole (None). `truth_unit`, `unit`: of each row
+    the place among them, -1 for a prediction beyond all regions. None, all three, where all pages count whole.
     """
 
     names: tuple[str, ...]
@@ -63,6 +67,31 @@ class FlatPages:
     ignore_shapes: Shapes | None = None
     shapes: Shapes | None = None
     seen_at: SeenAt | None = None
+    regions: tuple[tuple[int, Region | None], ...] | None = None
+    truth_unit: NDArray[np.int64] | None = None
+    unit: NDArray[np.int64] | None = None
+
+    @property
+    def units(self) -> list[tuple[PageKey, Region | None]]:
+        """What figures are drawn by: pages, or regions of them."""
+        if self.regions is None:
+            return [(key, None) for key in self.pages]
+        return [(self.pages[place], region) for place, region in self.regions]
+
+    @property
+    def truth_units(self) -> NDArray[np.int64]:
+        """(t,) the place of each true box among the units."""
+        return self.truth_page if self.truth_unit is None else self.truth_unit
+
+    @property
+    def found_units(self) -> NDArray[np.int64]:
+        """(n,) the place of each prediction among the units, -1 beyond all."""
+        return self.page if self.unit is None else self.unit
+
+    @property
+    def outside(self) -> NDArray[np.bool_] | None:
+        """(n,) bool: predictions beyond the parts that count, or None where all counts."""
+        return None if self.unit is None else self.unit < 0
 
 
 def flatten(
@@ -73,7 +102,8 @@ def flatten(
     `missing`: what a page of truth without predictions means: "error", "empty" (its symbols are
     missed) or "skip". `labels` keeps only these labels. Pages are paired by key, what is left over
     by file name where that is unique on both sides. Predicted pages without truth are left out, and
-    said. Raises EvaluationError where no page is common, or sizes of a page differ.
+    said. Where the truth is a LabelSet with `regions`, only these parts of their pages count, by the center of a box.
+    Raises EvaluationError where no page is common, or sizes of a page differ.
     """
     if missing not in ("error", "empty", "skip"):
         raise InvalidArgument(f"missing={missing!r} is unknown; choose error, empty or skip")
@@ -171,8 +201,17 @@ def _flat(
     truth_page = np.repeat(np.arange(len(keys)), [len(part) for part in marked])
     page = np.repeat(np.arange(len(keys)), [len(part) for part in given])
     label = relabel[seen.class_ids] if len(seen) else np.empty(0, np.int64)
-    counted = ~every.ignore
-    ignore_label = acting_labels(every.class_ids, every.ignore, label)
+    units = _units(truth, keys)
+    ignore = every.ignore
+    truth_unit = unit = None
+    if units is not None:
+        truth_unit, unit = _unit_of(units, truth_page, every.boxes), _unit_of(units, page, seen.boxes)
+        ignore = ignore | (truth_unit < 0)
+        parts = sum(region is not None for _, region in units)
+        of = len({place for place, region in units if region is not None})
+        notes.append(f"only {parts} regions of {of} pages count; figures are drawn by region")
+    counted = ~ignore
+    ignore_label = acting_labels(every.class_ids, ignore, label)
     keep_truth, keep_found, names, remap = _selection(names, labels, every, label)
     if len(keep_found) and remap is not None:
         label = remap[label]
@@ -180,7 +219,7 @@ def _flat(
     if remap is not None:
         ignore_label = np.where(ignore_label < 0, ANY_LABEL, remap[np.maximum(ignore_label, 0)])
     counted &= keep_truth
-    ignored = every.ignore & (keep_truth | (ignore_label == ANY_LABEL))
+    ignored = ignore & (keep_truth | (ignore_label == ANY_LABEL))
     unknown = sorted(set(label[keep_found].tolist()) - set(truth_label[counted].tolist()))
     if unknown:
         listed = ", ".join(repr(names[place]) for place in unknown[:5])
@@ -204,6 +243,9 @@ def _flat(
         None if every.shapes is None else every.shapes[ignored],
         None if seen.shapes is None else seen.shapes[keep_found],
         _kept(seen_by, counted, keep_found),
+        units,
+        None if truth_unit is None else truth_unit[counted],
+        None if unit is None else unit[keep_found],
     )
 
 
@@ -216,6 +258,36 @@ def _kept(seen: SeenAt | None, truth: NDArray[np.bool_], found: NDArray[np.bool_
         truth_scale=seen.truth_scale[truth],
         found_scale=seen.found_scale[found],
     )
+
+
+def _units(truth: Truth, keys: tuple[PageKey, ...]) -> tuple[tuple[int, Region | None], ...] | None:
+    """The place of the page and the region of each unit, or None where all pages count whole."""
+    regions: Mapping[PageKey, NDArray[np.float64]] = getattr(truth, "regions", {})
+    if not any(key in regions for key in keys):
+        return None
+    units: list[tuple[int, Region | None]] = []
+    for place, key in enumerate(keys):
+        for x0, y0, x1, y1 in regions[key].tolist() if key in regions else ():
+            units.append((place, (x0, y0, x1, y1)))
+        if key not in regions:
+            units.append((place, None))
+    return tuple(units)
+
+
+def _unit_of(
+    units: tuple[tuple[int, Region | None], ...], page: NDArray[np.int64], boxes: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """(n,) the unit that holds the center of each box, -1 for none."""
+    found = np.full(len(boxes), -1, np.int64)
+    x, y = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
+    starts = np.searchsorted(page, np.arange(units[-1][0] + 2))  # rows are sorted by page
+    for number, (place, region) in enumerate(units):
+        rows = np.arange(starts[place], starts[place + 1])
+        if region is not None:
+            x0, y0, x1, y1 = region
+            rows = rows[(x[rows] >= x0) & (x[rows] < x1) & (y[rows] >= y0) & (y[rows] < y1)]
+        found[rows] = number
+    return found
 
 
 def _selection(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tilekit.errors import LabelError
 from tilekit.evaluation.matching import Criterion
 from tilekit.evaluation.metrics import Counts, Curve, mean
+from tilekit.evaluation.pages import Region
 from tilekit.pages import PageKey
 from tilekit.storage.local import storage_errors, write_text
 
@@ -144,7 +145,8 @@ class Evaluation:
     label -> Curve; `page_counts`: rows as `pages`, columns as `labels`; `sizes`: the same by size of object, `by_size`
     summed; `by_cut`, `by_border` (recall by the distance to the nearest tile border, where the predictions say their
     recipe): groups; `by_scale`: what each of several scales found; `confusion` (labels + 1, labels + 1): truth down, predictions across, the last row false alarms, the last column misses; `by`: box or shape;
-    `ignored`: kept predictions that count neither way; `notes`: what a reader should know.
+    `ignored`: kept predictions that count neither way; `notes`: what a reader should know. `regions`: where parts of
+    pages count, the rectangle of each of `pages` (a page stands once a region; None: all of it).
     """
 
     iou: Criterion
@@ -164,6 +166,7 @@ class Evaluation:
     ignored: int = 0
     notes: tuple[str, ...] = ()
     name: str = field(default="")
+    regions: tuple[Region | None, ...] | None = None
 
     def __getitem__(self, label: str) -> LabelResult:
         for result in self.labels:
@@ -173,6 +176,16 @@ class Evaluation:
 
     def __repr__(self) -> str:
         return f"<Evaluation {len(self.pages)} pages, {len(self.labels)} labels, F1 {text_of(self.f1)} at {self.sides[0].title}>"
+
+    @property
+    def units(self) -> list[tuple[PageKey, Region | None]]:
+        """What the counts are of, one a row: pages, or regions of them."""
+        return list(zip(self.pages, self.regions or (None,) * len(self.pages), strict=True))
+
+    @property
+    def unit(self) -> str:
+        """What `units` are called."""
+        return "pages" if self.regions is None else "regions"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -278,14 +291,14 @@ class Evaluation:
         """What the figures rest on, one sentence each."""
         count = self.counting
         lines = [
-            f"{count.pages} pages, hit at {self.sides[0].title}{' of shapes' if self.by == 'shape' else ''}; thresholds {self.threshold_source}.",
+            f"{count.pages} {self.unit}, hit at {self.sides[0].title}{' of shapes' if self.by == 'shape' else ''}; thresholds {self.threshold_source}.",
             "F1 side by side: " + ", ".join(f"{side.title} {text_of(side.f1)}" for side in self.sides) + ".",
-            f"Counting: {count.found} found, {count.truths} there; a page is off by "
-            f"{count.mean_absolute:.2f} on average, {count.exact_pages} of {count.pages} pages are exact.",
+            f"Counting: {count.found} found, {count.truths} there; a {self.unit[:-1]} is off by "
+            f"{count.mean_absolute:.2f} on average, {count.exact_pages} of {count.pages} {self.unit} are exact.",
         ]
         if count.bare_pages:
             lines.append(
-                f"{count.bare_pages} pages hold no symbol; {count.bare_false_alarms} false alarms on them."
+                f"{count.bare_pages} {self.unit} hold no symbol; {count.bare_false_alarms} false alarms on them."
             )
         if self.ignored:
             lines.append(f"{self.ignored} predictions lie in ignore regions and count neither way.")
@@ -360,8 +373,9 @@ class Evaluation:
             "sizes": list(self.sizes.names),
             "pages": [
                 {"source": key.source, "page": key.page, **counts, "sizes": sizes}
-                for key, counts, sizes in zip(
-                    self.pages, _counts_json(self.page_counts), _counts_json(self.sizes.counts), strict=True
+                | ({} if region is None else {"region": list(region)})
+                for (key, region), counts, sizes in zip(
+                    self.units, _counts_json(self.page_counts), _counts_json(self.sizes.counts), strict=True
                 )
             ],
         }
@@ -444,7 +458,14 @@ def _from_json(value: dict[str, Any]) -> Evaluation:
         ignored=value["ignored"],
         notes=tuple(value["notes"]),
         name=value["name"],
+        regions=_regions(value["pages"]),
     )
+
+
+def _regions(pages: list[dict[str, Any]]) -> tuple[Region | None, ...] | None:
+    if not any("region" in page for page in pages):
+        return None
+    return tuple(tuple(map(float, page["region"])) if "region" in page else None for page in pages)  # type: ignore[misc]
 
 
 def _counts(row: dict[str, Any]) -> Counts:

@@ -10,16 +10,16 @@ import os
 import re
 from array import array
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tilekit.errors import InvalidArgument
+from tilekit.errors import InvalidArgument, ScanError
 from tilekit.labels.check_report import CheckReport, Located, ManifestReport
 from tilekit.labels.files import file_size, folder_of, open_bytes
-from tilekit.labels.leakage import same_pixels
+from tilekit.labels.leakage import Hash, hash_of, same_pixels
 from tilekit.labels.sources import PathLike, is_url, resolve
 from tilekit.rekognition.aggregate import judge, manifest_findings
 from tilekit.rekognition.checked import CheckedLine
@@ -32,6 +32,7 @@ from tilekit.rekognition.rules import check_line
 from tilekit.storage.local import storage_errors
 
 _WINDOW = re.compile(r"\.x[0-9]+\.y[0-9]+\.w[0-9]+\.h[0-9]+\.[0-9A-Za-z]+$")
+_NUMBER = re.compile("[0-9]+")
 _SPLIT = re.compile(r"(?:^|(?<=/))(?:train|training|tune|val|valid|validation|test|testing)/")
 _ROLES = {"test": "test", "tune": "tune", "val": "tune"}
 
@@ -52,7 +53,8 @@ def check_manifest(
     A file whose name begins with `test` is the test manifest, with `tune` or `val` the tuning one, any other the
     training manifest; `test` names the test manifest outright. Images named by path, or found in the folder
     `images`, are looked at (format, sides, bytes). `uploaded`: paths are then errors, as the service sees them.
-    `pixels`: also look for the same pixels on both sides, by perceptual hash; decodes every image once.
+    `pixels`: decode every image within reach: those that are damaged or cut short are refused by the service, and the
+    same pixels on both sides are found, by perceptual hash.
     `region`: some take fewer images. `keep`: findings kept of each code; all are counted.
     `progress(done, total)` in bytes.
     Raises StorageNotFound, StorageDenied, StorageError where a manifest cannot be read.
@@ -60,7 +62,8 @@ def check_manifest(
     if not paths and test is None:
         raise InvalidArgument("check_manifest needs at least one manifest")
     files = [(path, role_of(path)) for path in paths] + ([(test, "test")] if test is not None else [])
-    options = _Options(images, uploaded, limits, keep, len(files) > 1)
+    hashes: dict[str, Hash | None] = {}
+    options = _Options(images, uploaded, limits, keep, len(files) > 1, hashes if pixels else None)
     scans = []
     for path, role in files:
         scan = _Scan(os.fspath(path), role, options)
@@ -70,7 +73,7 @@ def check_manifest(
     _judge(scans, report, limits, region)
     _leaks(scans, report)
     if pixels:
-        _same_pixels(scans, report)
+        _same_pixels(scans, report, hashes)
     return report
 
 
@@ -96,6 +99,8 @@ class _Options:
     keep: int
     paired: bool
     """Whether there are several manifests, between which pages may leak."""
+    hashes: dict[str, Hash | None] | None = None
+    """Of images by path, where all are decoded; filled while lines are gone through."""
 
 
 @dataclass
@@ -124,7 +129,7 @@ class _Scan:
         options = self.options
         look: Callable[[str], ImageFacts | None] | None = None
         if not options.uploaded or options.images is not None:
-            look = Looking(folder_of(self.path), options.images)
+            look = Looking(folder_of(self.path), options.images, options.hashes)
         plain = PlainChecker(options.limits) if options.images is None else None
         with open_bytes(self.path) as file, storage_errors(self.path):
             self.report.bytes = file_size(file)
@@ -234,10 +239,14 @@ class _Scan:
 
 @dataclass
 class Looking:
-    """Looks an image up by its source-ref: its facts, or None where it is out of reach."""
+    """Looks an image up by its source-ref: its facts, or None where it is out of reach.
+
+    `hashes`: all pixels are decoded, too, and their hash noted here by path.
+    """
 
     folder: str
     images: PathLike | None
+    hashes: dict[str, Hash | None] | None = None
 
     def __call__(self, source: str) -> ImageFacts | None:
         """Facts of the image a source-ref names."""
@@ -251,9 +260,16 @@ class Looking:
                 facts = image_facts(head, size)
                 if facts.kind == "jpeg" and not facts.width:
                     facts = image_facts(head + file.read(HEAD_BYTES), size)
-                return facts
         except OSError:
             return ImageFacts("", 0, 0, 0)
+        if self.hashes is None or not facts.width:
+            return facts
+        try:
+            if place not in self.hashes:
+                self.hashes[place] = hash_of(place)
+        except ScanError as exc:
+            return replace(facts, damage=str(exc).removeprefix(f"{place}: "))
+        return facts
 
 
 def local_image(source: str, folder: str, images: PathLike | None) -> str | None:
@@ -300,6 +316,7 @@ def _leaks(scans: list[_Scan], report: CheckReport) -> None:
     for one, other in _pairs(scans):
         first, second = one.page_hashes(), other.page_hashes()
         shared = np.setdiff1d(np.intersect1d(first, second), [0])
+        shared = _near(one, other, shared)
         report.counts["TILEKIT_PAGE_IN_TRAIN_AND_TEST"] += len(shared)
         if not len(shared):
             del report.counts["TILEKIT_PAGE_IN_TRAIN_AND_TEST"]
@@ -313,7 +330,51 @@ def _leaks(scans: list[_Scan], report: CheckReport) -> None:
             report.both.append(Located(other.path, line, Finding("TILEKIT_PAGE_IN_TRAIN_AND_TEST", detail)))
 
 
-def _same_pixels(scans: list[_Scan], report: CheckReport) -> None:
+def _near(one: _Scan, other: _Scan, shared: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The shared pages whose tiles of one manifest come nearer to those of the other than a tile is wide.
+
+    Farther apart they are regions, which a split by region keeps so.
+    """
+    if not len(shared):
+        return shared
+    tiles = [_windows_of(scan, shared) for scan in (one, other)]
+    return np.array(
+        [page for page in shared.tolist() if _touch(*(found.get(page) for found in tiles))], np.int64
+    )
+
+
+def _windows_of(scan: _Scan, pages: NDArray[np.int64]) -> dict[int, NDArray[np.int64] | None]:
+    """Windows of a manifest's tiles by hash of their page, (n, 4); None where a line is no tile of its page."""
+    used = scan.page_hashes()
+    lines = (np.flatnonzero(np.isin(used, pages)) + 1).tolist()
+    found: dict[int, list[list[int]] | None] = {}
+    for line, source in scan.sources(lines).items():
+        page = int(used[line - 1])
+        named = _WINDOW.search(source)
+        if named is None:
+            found[page] = None
+        elif (rows := found.setdefault(page, [])) is not None:
+            x, y, width, height = map(int, _NUMBER.findall(named[0])[:4])
+            rows.append([x, y, x + width, y + height])
+    return {page: None if rows is None else np.array(rows, np.int64) for page, rows in found.items()}
+
+
+def _touch(one: NDArray[np.int64] | None, other: NDArray[np.int64] | None) -> bool:
+    """Whether any two windows are nearer to each other than the larger of their sides, in x and in y."""
+    if one is None or other is None:
+        return True
+    one = np.unique(one, axis=0)
+    step = max(1, 1_000_000 // max(1, len(other)))
+    for start in range(0, len(one), step):
+        part = one[start : start + step, None]
+        gap = np.maximum(part[..., :2] - other[:, 2:], other[:, :2] - part[..., 2:])
+        side = np.maximum(part[..., 2:] - part[..., :2], other[:, 2:] - other[:, :2])
+        if (gap < side).all(axis=2).any():
+            return True
+    return False
+
+
+def _same_pixels(scans: list[_Scan], report: CheckReport, hashes: dict[str, Hash | None]) -> None:
     places: dict[int, dict[int, str]] = {}
     for scan in scans:
         folder = folder_of(scan.path)
@@ -323,7 +384,7 @@ def _same_pixels(scans: list[_Scan], report: CheckReport) -> None:
         }
         places[id(scan)] = {number: place for number, place in found.items() if place is not None}
     for one, other in _pairs(scans):
-        for twin, line in same_pixels(places[id(one)], places[id(other)]):
+        for twin, line in same_pixels(places[id(one)], places[id(other)], hashes):
             report.counts["TILEKIT_PIXELS_IN_TRAIN_AND_TEST"] += 1
             if report.counts["TILEKIT_PIXELS_IN_TRAIN_AND_TEST"] <= one.options.keep:
                 detail = f"they are those of {one.path}, line {twin}"

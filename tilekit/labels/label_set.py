@@ -17,6 +17,9 @@ from tilekit.labels.tally import Tally
 from tilekit.pages import PageKey
 
 Size = tuple[int, int]
+REGIONS_KEY = (
+    "tilekit-regions"  # in `extra`: the parts of a page that alone count, as [x0, y0, x1, y1] in base px
+)
 
 
 @dataclass(frozen=True)
@@ -180,6 +183,18 @@ class LabelSet(Mapping[PageKey, Annotations]):
         """Boxes on all pages, ignored ones too."""
         return sum(len(page) for page in self._pages.values())
 
+    @property
+    def regions(self) -> dict[PageKey, NDArray[np.float64]]:
+        """The parts of pages that alone count, (n, 4) base px; a page that is not here counts whole.
+
+        Written by `tile_dataset(split_by="region")`. Raises LabelError where they are no rectangles.
+        """
+        return {
+            key: _rectangles(key, more[REGIONS_KEY])
+            for key, more in self.extra.items()
+            if REGIONS_KEY in more
+        }
+
     def pages(self) -> list[PageKey]:
         """The labeled pages, in the file's order."""
         return list(self._pages)
@@ -261,6 +276,16 @@ def _size(key: PageKey, size: Size) -> Size:
     if width < 1 or height < 1:
         raise InvalidArgument(f"{key}: size {size!r} must be (width, height), both at least 1 px")
     return width, height
+
+
+def _rectangles(key: PageKey, value: Any) -> NDArray[np.float64]:
+    try:
+        found = np.array(value, dtype=np.float64).reshape(-1, 4)
+    except (TypeError, ValueError, OverflowError) as exc:
+        raise LabelError(f"{key}: {REGIONS_KEY!r} must be a list of rectangles [x0, y0, x1, y1]") from exc
+    if not len(found) or not np.isfinite(found).all() or (found[:, 2:] <= found[:, :2]).any():
+        raise LabelError(f"{key}: {REGIONS_KEY!r} holds a rectangle without area, or none at all")
+    return found
 
 
 def _same(one: Annotations, other: Annotations) -> bool:

@@ -20,18 +20,29 @@ MEAN_DIFFERENCE = 3.0
 _SMALL = 32
 
 
-def same_pixels(first: Mapping[int, str], second: Mapping[int, str]) -> list[tuple[int, int]]:
-    """Pairs (number in `first`, number in `second`) of image files with the same pixels.
+Hash = tuple[int, int]
 
-    Files that cannot be decoded are left out. Memory: 16 bytes an image, and a block of 4096 x n / 8 bytes.
+
+def hash_of(path: str) -> Hash | None:
+    """The hash of an image file, None where it has too little contrast to say. Raises ScanError where not all of its
+    pixels can be decoded."""
+    return difference_hash(_decoded(path))
+
+
+def same_pixels(
+    first: Mapping[int, str], second: Mapping[int, str], hashes: Mapping[str, Hash | None]
+) -> list[tuple[int, int]]:
+    """Pairs (number in `first`, number in `second`) of image files with the same pixels, by the `hashes` of files.
+
+    Files without a hash are left out. Memory: 16 bytes an image, and a block of 4096 x n / 8 bytes.
     """
-    numbers, hashes = _hashes(first)
-    others, other_hashes = _hashes(second)
+    numbers, rows = _rows(first, hashes)
+    others, other_rows = _rows(second, hashes)
     found = []
-    for start in range(0, len(hashes), 256):
-        block = hashes[start : start + 256]
-        apart = np.bitwise_count(block[:, None, 0] ^ other_hashes[None, :, 0]).astype(np.int64)
-        apart += np.bitwise_count(block[:, None, 1] ^ other_hashes[None, :, 1])
+    for start in range(0, len(rows), 256):
+        block = rows[start : start + 256]
+        apart = np.bitwise_count(block[:, None, 0] ^ other_rows[None, :, 0]).astype(np.int64)
+        apart += np.bitwise_count(block[:, None, 1] ^ other_rows[None, :, 1])
         for row, column in zip(*np.nonzero(apart <= BITS), strict=True):
             pair = numbers[start + int(row)], others[int(column)]
             if _alike(first[pair[0]], second[pair[1]]):
@@ -39,7 +50,7 @@ def same_pixels(first: Mapping[int, str], second: Mapping[int, str]) -> list[tup
     return found
 
 
-def difference_hash(gray: NDArray[np.float64]) -> tuple[int, int] | None:
+def difference_hash(gray: NDArray[np.float64]) -> Hash | None:
     """Two 64-bit hashes of (h, w) gray levels, or None where there is too little contrast to say."""
     across, down = shrink(gray, 8, 9), shrink(gray, 9, 8)
     if float(gray.std()) < 2.0:
@@ -60,27 +71,28 @@ def shrink(gray: NDArray[np.float64], rows: int, columns: int) -> NDArray[np.flo
     return means
 
 
-def _hashes(files: Mapping[int, str]) -> tuple[list[int], NDArray[np.uint64]]:
-    numbers, rows = [], []
-    for number, path in files.items():
-        gray = _gray(path)
-        row = None if gray is None else difference_hash(gray)
-        if row is not None:
-            numbers.append(number)
-            rows.append(row)
-    return numbers, np.array(rows, dtype=np.uint64).reshape(-1, 2)
+def _rows(
+    files: Mapping[int, str], hashes: Mapping[str, Hash | None]
+) -> tuple[list[int], NDArray[np.uint64]]:
+    found = {number: row for number, path in files.items() if (row := hashes.get(path)) is not None}
+    return list(found), np.array(list(found.values()), dtype=np.uint64).reshape(-1, 2)
+
+
+def _decoded(path: str) -> NDArray[np.float64]:
+    """(h, w) gray levels of all pixels."""
+    from tilekit.scans.opening import open_scan
+
+    with open_scan(path) as scan:
+        pixels = next(scan.bands_of_rows([scan.height]))
+    gray: NDArray[np.float64] = pixels.mean(axis=2)
+    return gray
 
 
 def _gray(path: str) -> NDArray[np.float64] | None:
-    from tilekit.scans.opening import open_scan
-
     try:
-        with open_scan(path) as scan:
-            pixels = next(scan.bands_of_rows([scan.height]))
+        return _decoded(path)
     except ScanError:
         return None
-    gray: NDArray[np.float64] = pixels.mean(axis=2)
-    return gray
 
 
 def _alike(one: str, other: str) -> bool:

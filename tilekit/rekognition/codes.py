@@ -314,8 +314,8 @@ _OWN = [
     Code(
         "TILEKIT_PAGE_IN_TRAIN_AND_TEST",
         "advice",
-        "Tiles of the same page are in training and in test, so the test flatters the model.",
-        "split by page",
+        "Tiles of the same page are in training and in test, less than a tile apart, so the test flatters the model.",
+        "split by page, or by region",
     ),
     Code(
         "TILEKIT_PIXELS_IN_TRAIN_AND_TEST",
@@ -334,6 +334,12 @@ _OWN = [
         "advice",
         "image_size differs from the image's own size.",
         "write the true size",
+    ),
+    Code(
+        "TILEKIT_IMAGE_TURNED",
+        "advice",
+        "EXIF turns the image; the guide does not say whether training turns it, too.",
+        "store it upright, without an EXIF orientation, and draw or turn the boxes so",
     ),
     Code(
         "TILEKIT_ONE_LABEL",

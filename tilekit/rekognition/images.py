@@ -16,12 +16,23 @@ _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """`kind` "jpeg" or "png", or "" where it is neither; sides in px (0 where unknown); `bytes` of the file."""
+    """`kind` "jpeg" or "png", or "" where it is neither; sides in px (0 where unknown) as stored; `bytes` of the file.
+
+    `orientation`: a JPEG's EXIF orientation, 1 (as stored) to 8; the service never turns a PNG. `damage`: why the
+    pixels cannot all be decoded, where somebody tried.
+    """
 
     kind: str
     width: int
     height: int
     bytes: int
+    orientation: int = 1
+    damage: str = ""
+
+    @property
+    def upright(self) -> tuple[int, int]:
+        """Width and height once EXIF has turned it."""
+        return (self.height, self.width) if self.orientation >= 5 else (self.width, self.height)
 
 
 def image_facts(head: bytes, size: int) -> ImageFacts:
@@ -31,7 +42,7 @@ def image_facts(head: bytes, size: int) -> ImageFacts:
         return ImageFacts("png", width, height, size)
     if head[:3] == b"\xff\xd8\xff":
         width, height = _jpeg_sides(head)
-        return ImageFacts("jpeg", width, height, size)
+        return ImageFacts("jpeg", width, height, size, _orientation(head))
     return ImageFacts("", 0, 0, size)
 
 
@@ -42,6 +53,8 @@ def check_image(facts: ImageFacts, limits: Limits = LIMITS) -> list[Finding]:
     if not facts.kind or not facts.width or not facts.height:
         return [Finding("ERROR_INVALID_IMAGE", "it is neither a PNG nor a JPEG")]
     found = check_sides(facts.width, facts.height, limits)
+    if facts.damage:
+        found.append(Finding("ERROR_INVALID_IMAGE", f"its pixels cannot all be decoded: {facts.damage}"))
     if facts.bytes > limits.max_image_bytes:
         found.append(
             Finding("ERROR_INVALID_IMAGE", f"it has {facts.bytes:,} bytes, over {limits.max_image_bytes:,}")
@@ -64,6 +77,32 @@ def check_sides(width: int, height: int, limits: Limits = LIMITS) -> list[Findin
             Finding("ERROR_INVALID_IMAGE", f"it is {width} x {height} px, more than {limits.max_aspect}:1")
         )
     return found
+
+
+def _orientation(head: bytes) -> int:
+    """EXIF's orientation, from the first Exif segment of a JPEG; 1 where there is none, or none that can be read."""
+    place = 2
+    while place + 4 <= len(head) and head[place] == 0xFF and 0xE0 <= head[place + 1] <= 0xFE:
+        length = int(struct.unpack(">H", head[place + 2 : place + 4])[0])
+        if head[place + 1] == 0xE1 and head[place + 4 : place + 10] == b"Exif\0\0":
+            return _tiff_orientation(head[place + 10 : place + 2 + length])
+        place += 2 + length
+    return 1
+
+
+def _tiff_orientation(data: bytes) -> int:
+    order = {b"II": "<", b"MM": ">"}.get(data[:2], "")
+    if not order or len(data) < 10:
+        return 1
+    start = int(struct.unpack(order + "I", data[4:8])[0])
+    if start + 2 > len(data):
+        return 1
+    count = int(struct.unpack(order + "H", data[start : start + 2])[0])
+    for place in range(start + 2, min(start + 2 + 12 * count, len(data) - 11), 12):
+        tag, kind, many, value = struct.unpack(order + "HHIH", data[place : place + 10])
+        if tag == 0x0112:
+            return int(value) if kind == 3 and many == 1 and 1 <= value <= 8 else 1
+    return 1
 
 
 def _jpeg_sides(head: bytes) -> tuple[int, int]:

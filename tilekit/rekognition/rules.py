@@ -62,6 +62,8 @@ def _agrees(facts: ImageFacts, line: CheckedLine, limits: Limits) -> bool:
     """Whether the image is a sound one of the size the line says."""
     return (
         bool(facts.kind)
+        and facts.orientation == 1
+        and not facts.damage
         and line.size == (facts.width, facts.height)
         and facts.bytes <= limits.max_image_bytes
     )
@@ -434,7 +436,10 @@ class _Line:
         left, top, width, height = values
         if any(value != int(value) for value in values):
             self.say("TILEKIT_NOT_WHOLE_NUMBERS", f"{left:g}, {top:g}, {width:g} x {height:g}", name, place)
-        true = (self.image.width, self.image.height) if self.image is not None and self.image.width else size
+        true = size
+        if self.image is not None and self.image.width:
+            stored = (self.image.width, self.image.height)
+            true = self.image.upright if self.size == self.image.upright else stored
         if left < 0 or top < 0 or width < 0 or height < 0 or left + width > true[0] or top + height > true[1]:
             self.say(
                 "ERROR_INVALID_BOUNDING_BOX",
@@ -455,7 +460,14 @@ class _Line:
         return label, left, top, width, height
 
     def compare_size(self, image: ImageFacts) -> None:
-        if self.size is not None and image.width and self.size != (image.width, image.height):
+        stored, upright = (image.width, image.height), image.upright
+        if image.orientation > 1 and image.width:
+            turned = f"EXIF orientation {image.orientation}, {stored[0]} x {stored[1]} px as stored"
+            turned += f", {upright[0]} x {upright[1]} px upright" if upright != stored else ""
+            if self.size is not None and self.size == stored != upright:
+                turned += "; the line has the size before the turn, so boxes drawn on the upright image lie elsewhere"
+            self.say("TILEKIT_IMAGE_TURNED", turned)
+        if self.size is not None and image.width and self.size not in (stored, upright):
             self.say(
                 "TILEKIT_IMAGE_SIZE_DIFFERS",
                 f"{self.size[0]} x {self.size[1]} px in the line, {image.width} x {image.height} px in the file",

@@ -227,11 +227,19 @@ def _plots(found: Mapping[str, Any], judged: Mapping[str, Evaluation]) -> list[d
     return plots
 
 
+def _rows_of(pages: Sequence[PageKey]) -> dict[PageKey, list[int]]:
+    """Rows of the counts by page: one, or one a region of it."""
+    rows: dict[PageKey, list[int]] = {}
+    for place, key in enumerate(pages):
+        rows.setdefault(key, []).append(place)
+    return rows
+
+
 def _page_rows(
     matches: Matches, judged: Mapping[str, Evaluation], names: Sequence[str]
 ) -> list[dict[str, Any]]:
     counts = [judged[name].page_counts for name in names]
-    where = [{key: place for place, key in enumerate(judged[name].pages)} for name in names]
+    where = [_rows_of(judged[name].pages) for name in names]
     rows = []
     for place, page in enumerate(matches.pages):
         cells: list[dict[str, Any]] = []
