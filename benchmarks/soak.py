@@ -2,7 +2,9 @@
 
 `python benchmarks/soak.py --minutes 30` (nightly: `make soak`) runs round after round on fresh inputs: each is
 disturbed at random moments and then run to its end, and must equal a quiet run of the same inputs, file by file:
-nothing lost, nothing twice, nothing stale. Prints one JSON line of figures; exit code 1 where anything differed.
+nothing lost, nothing twice, nothing stale. A third of the rounds writes to S3 through a line that throttles and
+cuts. `--kills 100` goes on until so many kills have hit a run. Prints one JSON line of figures; exit code 1 where
+anything differed.
 """
 
 from __future__ import annotations
@@ -16,12 +18,16 @@ import random
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +35,11 @@ import numpy as np
 from tilekit import Tiling
 from tilekit.archive import TileJob, archive_status, process_archive, verify_archive
 from tilekit.scans.encoding import encode_image
+from tilekit.storage.place import place_of
 
 JOB = TileJob(Tiling(128, 16))
+BUCKET = "soak"
+MODES = ("alone", "join", "s3")
 RUN = """
 import resource, sys
 from tilekit import Tiling
@@ -40,41 +49,114 @@ if __name__ == "__main__":
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), int(sys.argv[3])))
     options = ArchiveOptions(join=sys.argv[4] == "join", lease=2.0, parts=4)
     summary = process_archive(sys.argv[1], sys.argv[2], TileJob(Tiling(128, 16)), workers=2, options=options)
+    print(summary.stopped, summary.failures, file=sys.stderr)
     sys.exit(0 if summary.ok else 3)
 """
+SLOW_DOWN = b"""HTTP/1.1 503 Slow Down\r\nContent-Type: application/xml\r\nContent-Length: 95\r\nConnection: close\r\n\r
+<?xml version="1.0"?><Error><Code>SlowDown</Code><Message>Reduce your rate.</Message></Error>  """
+
+
+@dataclass
+class Line:
+    """A TCP line to the S3 server that throttles, or cuts after some bytes, while it is `rude`."""
+
+    server: tuple[str, int]
+    counts: Counter[str]
+    rude: bool = True
+    _chance: random.Random = field(default_factory=lambda: random.Random(0))
+
+    @contextlib.contextmanager
+    def up(self) -> Iterator[str]:
+        """For the block: the URL it is reached by."""
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            threading.Thread(target=self._serve, args=(listening,), daemon=True).start()
+            yield "http://127.0.0.1:{}".format(listening.getsockname()[1])
+
+    def _serve(self, listening: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = listening.accept()
+                threading.Thread(target=self._carry, args=(near,), daemon=True).start()
+
+    def _carry(self, near: socket.socket) -> None:
+        draw = self._chance.random() if self.rude else 1.0
+        left = 2**60
+        with contextlib.suppress(OSError), near, socket.create_connection(self.server) as far:
+            if draw < 0.1:
+                near.recv(65536)
+                near.sendall(SLOW_DOWN)
+                self.counts["throttles"] += 1
+                return
+            if draw < 0.7:
+                left = self._chance.randrange(20_000)
+            threading.Thread(target=_pour, args=(near, far), daemon=True).start()
+            while left > 0 and (data := far.recv(min(left, 65536))):
+                near.sendall(data)
+                left -= len(data)
+            if left <= 0:
+                self.counts["cut connections"] += 1
+
+
+def _pour(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+
+
+@contextlib.contextmanager
+def s3_server(counts: Counter[str]) -> Iterator[Line]:
+    """An S3 server, and the line to it as this process's and its children's endpoint."""
+    from moto.server import ThreadedMotoServer
+
+    from tilekit.storage.s3 import S3Store
+
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    line = Line(server.get_host_and_port(), counts, rude=False)
+    try:
+        with line.up() as url:
+            os.environ |= {"AWS_ENDPOINT_URL": url, "AWS_DEFAULT_REGION": "us-east-1"}
+            os.environ |= dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "testing")
+            S3Store().client.create_bucket(Bucket=BUCKET)
+            yield line
+    finally:
+        server.stop()
+
+
+def noise(path: Path, chance: random.Random) -> None:
+    """A scan of noise, small so that a round takes seconds."""
+    pixels = np.random.default_rng(chance.randrange(10**6)).integers(0, 256, (200, 300, 3), np.uint8)
+    path.write_bytes(encode_image(pixels, "jpeg" if path.suffix == ".jpg" else "png").data)
 
 
 def make(folder: Path, chance: random.Random, count: int) -> None:
-    """Scans of noise, small so that a round takes seconds."""
+    """Scans in three folders."""
     for number in range(count):
-        pixels = np.random.default_rng(chance.randrange(10**6)).integers(0, 256, (200, 300, 3), np.uint8)
         path = folder / f"d{number % 3}" / f"s{number}.{'jpg' if number % 2 else 'png'}"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(encode_image(pixels, "jpeg" if number % 2 else "png").data)
+        noise(path, chance)
 
 
 def change(folder: Path, chance: random.Random) -> None:
-    """One scan replaced, one gone, one turned to garbage and back."""
-    paths = sorted(folder.rglob("s*.*"))
-    replaced, gone = chance.sample(paths, 2)
+    """One scan replaced, keeping its time, and one gone."""
+    replaced, gone = chance.sample(sorted(folder.rglob("s*.*")), 2)
     status = replaced.stat()
-    pixels = np.random.default_rng(chance.randrange(10**6)).integers(0, 256, (200, 300, 3), np.uint8)
-    replaced.write_bytes(encode_image(pixels, "jpeg" if replaced.suffix == ".jpg" else "png").data)
+    noise(replaced, chance)
     os.utime(replaced, ns=(status.st_atime_ns, status.st_mtime_ns))  # as `cp -p` does
     gone.unlink()
 
 
-def tree(out: Path) -> dict[str, str]:
-    """Every file but the state, with its hash; the scans' own times are not compared."""
-    found = {}
-    for path in out.rglob("*"):
-        if path.is_file() and ".tilekit" not in path.relative_to(out).parts:
-            data = path.read_bytes()
-            if path.name == "tiling.json":
-                value = json.loads(data)
-                data = json.dumps(value, sort_keys=True).encode()
-            found[str(path.relative_to(out))] = hashlib.sha256(data).hexdigest()
-    return found
+def tree(out: str) -> dict[str, str]:
+    """Every file but the state, with its hash."""
+    place = place_of(out)
+    names = [entry.name for entry in place.list() if not entry.name.startswith(".tilekit/")]
+    with ThreadPoolExecutor(4) as threads:
+        found = dict(zip(names, threads.map(place.read, names), strict=True))
+    for name, data in found.items():
+        if name.endswith("tiling.json"):
+            found[name] = json.dumps(json.loads(data), sort_keys=True).encode()
+    return {name: hashlib.sha256(data).hexdigest() for name, data in found.items()}
 
 
 def children(parent: int) -> list[int]:
@@ -89,73 +171,96 @@ def children(parent: int) -> list[int]:
     return found
 
 
-def disturb(
-    script: Path, source: Path, out: Path, chance: random.Random, counts: Counter[str], mode: str
-) -> None:
-    """One run that is killed, in the parent or in a worker, perhaps in a pid namespace of its own, or out of disk."""
-    full = chance.random() < 0.2
-    command = [sys.executable, str(script), str(source), str(out), str(20_000 if full else 0), mode]
-    apart = not full and chance.random() < 0.3 and shutil.which("unshare") is not None
-    if apart:
-        command = ["unshare", "--pid", "--fork", "--kill-child", *command]
-    run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    time.sleep(chance.uniform(0.3, 4.0))
-    victims = children(run.pid)
-    who = chance.choice(["parent", "worker"])
-    victim = run.pid if who == "parent" or not victims else chance.choice(victims)
-    if run.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(victim, signal.SIGKILL)
-            counts["kills in a pid namespace" if apart else f"kills of a {who}"] += 1
-    else:
-        counts["full disks" if full else "ended before the kill"] += 1
-    if who == "worker" and run.poll() is None:
-        time.sleep(chance.uniform(0, 1.0))
-        run.kill()
-    run.wait(timeout=120)
-    deadline = time.monotonic() + 20
-    while any(Path(f"/proc/{worker}").exists() for worker in victims) and time.monotonic() < deadline:
-        time.sleep(0.05)
+@dataclass
+class Round:
+    """Fresh inputs, disturbed and changed, then run to the end."""
 
+    folder: Path
+    chance: random.Random
+    counts: Counter[str]
+    line: Line
+    mode: str
 
-def round_of(folder: Path, chance: random.Random, counts: Counter[str]) -> bool:
-    """Disturbed and changed, then run to the end: whether it equals a quiet run."""
-    source, out, quiet, script = folder / "in", folder / "out", folder / "quiet", folder / "run.py"
-    script.write_text(RUN)
-    make(source, chance, 24)
-    mode = chance.choice(["alone", "join"])
-    for turn in range(4):
-        disturb(script, source, out, chance, counts, mode)
-        if turn == 1:
-            change(source, chance)
-            counts["changed inputs"] += 2
-    last = subprocess.run([sys.executable, str(script), str(source), str(out), "0", mode], check=False)
-    process_archive(source, quiet, JOB, ThreadPoolExecutor(2))
-    status = archive_status(out)
-    same = tree(out) == tree(quiet) and last.returncode == 0
-    whole = (status.done, status.failed, status.unfinished) == (23, 0, 0) and verify_archive(
-        out, deep=True
-    ) == {}
-    counts[f"rounds {mode}"] += 1
-    if not (same and whole):
-        here, there = tree(out), tree(quiet)
+    @property
+    def source(self) -> Path:
+        """The scans."""
+        return self.folder / "in"
+
+    @property
+    def out(self) -> str:
+        """What is disturbed."""
+        return self._place("out")
+
+    def _place(self, name: str) -> str:
+        return f"s3://{BUCKET}/{self.folder.name}/{name}" if self.mode == "s3" else str(self.folder / name)
+
+    def _command(self, limit: int = 0) -> list[str]:
+        script = self.folder / "run.py"
+        script.write_text(RUN)
+        return [sys.executable, str(script), str(self.source), self.out, str(limit), self.mode]
+
+    def differs(self) -> str:
+        """What differs from a quiet run, "" where nothing does."""
+        make(self.source, self.chance, 24)
+        self.line.rude = self.mode == "s3"
+        for turn in range(4):
+            self._disturb()
+            if turn == 1:
+                change(self.source, self.chance)
+                self.counts["changed inputs"] += 2
+        self.line.rude = False
+        last = subprocess.run(self._command(), check=False, capture_output=True, text=True)
+        process_archive(self.source, self._place("quiet"), JOB, ThreadPoolExecutor(2))
+        status, wrong = archive_status(self.out), verify_archive(self.out, deep=True)
+        here, there = tree(self.out), tree(self._place("quiet"))
         other = sorted(name for name in here.keys() | there.keys() if here.get(name) != there.get(name))
-        print(f"{mode}: exit {last.returncode}, {status}, differing: {other[:10]}", file=sys.stderr)
-    return same and whole
+        self.counts[f"rounds {self.mode}"] += 1
+        self.counts["files compared"] += len(there)
+        if last.returncode == 0 and not (other or wrong) and status.done == 23 and not status.failed:
+            return ""
+        return f"{self.mode}: exit {last.returncode}, {last.stderr[-500:]}, {status}, {wrong}, differing: {other[:10]}"
+
+    def _disturb(self) -> None:
+        """One run that is killed, in the parent or a worker, perhaps in a namespace of pids, or that runs out of disk."""
+        full = self.mode != "s3" and self.chance.random() < 0.2
+        apart = not full and self.chance.random() < 0.3 and shutil.which("unshare") is not None
+        command = ["unshare", "--pid", "--fork", "--kill-child"] * apart + self._command(20_000 if full else 0)
+        run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(self.chance.uniform(0.3, 4.0))
+        victims = children(run.pid)
+        who = self.chance.choice(["parent", "worker"])
+        victim = run.pid if who == "parent" or not victims else self.chance.choice(victims)
+        if run.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(victim, signal.SIGKILL)
+                self.counts["kills"] += 1
+                self.counts["of them in a pid namespace" if apart else f"of them of a {who}"] += 1
+        else:
+            self.counts["full disks" if full else "ended before the kill"] += 1
+        if who == "worker" and run.poll() is None:
+            time.sleep(self.chance.uniform(0, 1.0))
+            run.kill()
+        run.wait(timeout=120)  # the next one begins at once: workers have to be gone with their parent
 
 
 def main() -> int:
     """Until the time is up."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--kills", type=int, default=0, help="end after so many, if sooner")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     chance, counts = random.Random(given.seed), Counter[str]()
     started, wrong = time.monotonic(), 0
-    while time.monotonic() - started < given.minutes * 60:
-        with tempfile.TemporaryDirectory(prefix="tilekit-soak-") as folder:
-            if not round_of(Path(folder), chance, counts):
-                wrong += 1
+    with s3_server(counts) as line:
+        while time.monotonic() - started < given.minutes * 60:
+            mode = chance.choice(MODES)
+            with tempfile.TemporaryDirectory(prefix="tilekit-soak-") as folder:
+                if differs := Round(Path(folder), chance, counts, line, mode).differs():
+                    print(differs, file=sys.stderr)
+                    wrong += 1
+            if 0 < given.kills <= counts["kills"]:
+                break
     figures = {
         "minutes": round((time.monotonic() - started) / 60, 1),
         "wrong": wrong,

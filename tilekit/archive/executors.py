@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import multiprocessing
 import os
 import pickle
 import queue
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, Future
@@ -16,6 +19,7 @@ from typing import Any, Protocol, Self
 
 from tilekit.errors import InvalidArgument
 
+_PR_SET_PDEATHSIG = 1  # of Linux's prctl
 _Item = tuple[Future[Any], Callable[..., Any], tuple[Any, ...]]
 
 
@@ -210,15 +214,29 @@ def prepare_worker(threads: int) -> None:
         os.environ[name] = str(threads)
     # Ctrl-C reaches the whole group; the parent alone decides what happens then.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, name="tilekit-orphan-watch", daemon=True).start()
+    _die_with_parent()
 
 
-def _end_with_parent() -> None:
-    """Leave no worker behind when the parent is killed: the pool's own pipe would not tell it."""
+def _die_with_parent() -> None:
+    """Leave no worker behind when the parent is killed: the pool's own pipe would not tell it.
+
+    A worker that outlives its parent may write over, or remove, what the next run makes of a scan that has
+    changed since. On Linux the kernel kills it, whatever it does; elsewhere a thread ends it as soon as it gets its turn.
+    """
     parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    if parent is None:
+        return
+    if sys.platform == "linux":
+        with contextlib.suppress(AttributeError, OSError):  # a libc without it: the thread is there
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            if os.getppid() != parent.pid:  # it died before that
+                os._exit(1)
+    threading.Thread(target=_end_with, args=(parent,), name="tilekit-orphan-watch", daemon=True).start()
+
+
+def _end_with(parent: Any) -> None:
+    parent.join()
+    os._exit(1)
 
 
 def available_cores() -> int:
