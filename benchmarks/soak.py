@@ -13,6 +13,7 @@ import argparse
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import random
 import resource
@@ -48,7 +49,8 @@ if __name__ == "__main__":
     if int(sys.argv[3]):
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), int(sys.argv[3])))
     options = ArchiveOptions(join=sys.argv[4] == "join", lease=2.0, parts=4)
-    summary = process_archive(sys.argv[1], sys.argv[2], TileJob(Tiling(128, 16)), workers=2, options=options)
+    job, told = TileJob(Tiling(128, 16)), lambda event: print(event["event"], flush=True)
+    summary = process_archive(sys.argv[1], sys.argv[2], job, workers=2, options=options, on_event=told)
     print(summary.stopped, summary.failures, file=sys.stderr)
     sys.exit(0 if summary.ok else 3)
 """
@@ -111,6 +113,7 @@ def s3_server(counts: Counter[str]) -> Iterator[Line]:
 
     from tilekit.storage.s3 import S3Store
 
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     line = Line(server.get_host_and_port(), counts, rude=False)
@@ -225,8 +228,13 @@ class Round:
         full = self.mode != "s3" and self.chance.random() < 0.2
         apart = not full and self.chance.random() < 0.3 and shutil.which("unshare") is not None
         command = ["unshare", "--pid", "--fork", "--kill-child"] * apart + self._command(20_000 if full else 0)
-        run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(self.chance.uniform(0.3, 4.0))
+        run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        pages = self.chance.randrange(9)  # ended, before it is hit; or somewhere while it starts
+        if not pages:
+            time.sleep(self.chance.uniform(0.3, 4.0))
+        while pages and run.stdout is not None and run.stdout.readline():
+            pages -= 1
+        time.sleep(self.chance.uniform(0, 0.1))
         victims = children(run.pid)
         who = self.chance.choice(["parent", "worker"])
         victim = run.pid if who == "parent" or not victims else self.chance.choice(victims)
@@ -240,7 +248,7 @@ class Round:
         if who == "worker" and run.poll() is None:
             time.sleep(self.chance.uniform(0, 1.0))
             run.kill()
-        run.wait(timeout=120)  # the next one begins at once: workers have to be gone with their parent
+        run.communicate(timeout=120)  # the next one begins at once: workers have to be gone with their parent
 
 
 def main() -> int:
