@@ -72,7 +72,7 @@ class Line:
         """For the block: the URL it is reached by."""
         with socket.create_server(("127.0.0.1", 0)) as listening:
             threading.Thread(target=self._serve, args=(listening,), daemon=True).start()
-            yield "http://127.0.0.1:{}".format(listening.getsockname()[1])
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
 
     def _serve(self, listening: socket.socket) -> None:
         with contextlib.suppress(OSError):
@@ -227,7 +227,9 @@ class Round:
         """One run that is killed, in the parent or a worker, perhaps in a namespace of pids, or that runs out of disk."""
         full = self.mode != "s3" and self.chance.random() < 0.2
         apart = not full and self.chance.random() < 0.3 and shutil.which("unshare") is not None
-        command = ["unshare", "--pid", "--fork", "--kill-child"] * apart + self._command(20_000 if full else 0)
+        command = ["unshare", "--pid", "--fork", "--kill-child"] * apart + self._command(
+            20_000 if full else 0
+        )
         run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         pages = self.chance.randrange(9)  # ended, before it is hit; or somewhere while it starts
         if not pages:

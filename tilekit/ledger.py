@@ -12,10 +12,10 @@ import errno
 import json
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 from tilekit.errors import LedgerError, StorageError, StorageFull, StorageLost
 
@@ -37,6 +37,15 @@ class Record:
     fingerprint: str
     state: State
     info: dict[str, Any] = field(default_factory=dict)
+
+
+class Known(NamedTuple):
+    """What is asked of many records at once; `seen`: marked before, `values`: of the fields asked for."""
+
+    fingerprint: str
+    state: State
+    seen: bool
+    values: tuple[Any, ...]
 
 
 class Ledger:
@@ -82,6 +91,22 @@ class Ledger:
             row = self._db.execute("SELECT * FROM task WHERE key = ?", (key,)).fetchone()
         return None if row is None else Record(row[0], row[1], row[2], json.loads(row[3]))
 
+    def look(self, keys: Sequence[str], *fields: str) -> dict[str, Known]:
+        """What is known of many tasks, some hundreds a query; `fields` of their info, None where one has none."""
+        self._write_marks()
+        chosen = "".join(f", json_extract(info, '$.{name}')" for name in fields)
+        found: dict[str, Known] = {}
+        for first in range(0, len(keys), _BATCH // 2):
+            some = keys[first : first + _BATCH // 2]
+            marks = ",".join("?" * len(some))
+            with self._lock, self._errors():
+                rows = self._db.execute(
+                    f"SELECT key, fingerprint, state, key IN (SELECT key FROM seen){chosen} FROM task WHERE key IN ({marks})",
+                    some,
+                ).fetchall()
+            found |= {row[0]: Known(row[1], row[2], bool(row[3]), row[4:]) for row in rows}
+        return found
+
     def is_done(self, key: str, fingerprint: str) -> bool:
         """Whether `key` finished with exactly this fingerprint."""
         with self._lock, self._errors():
@@ -107,9 +132,9 @@ class Ledger:
             self._db.executemany("DELETE FROM task WHERE key = ?", ((key,) for key in keys))
             self._db.execute("COMMIT")
 
-    def mark(self, key: str) -> None:
-        """Remember, until this ledger is closed, that `key` was come across; on disk, so memory does not grow."""
-        self._marks.append((key,))
+    def mark(self, *keys: str) -> None:
+        """Remember, until this ledger is closed, that keys were come across; on disk, so memory does not grow."""
+        self._marks.extend((key,) for key in keys)
         if len(self._marks) >= _BATCH:
             self._write_marks()
 
@@ -135,9 +160,13 @@ class Ledger:
             last = rows[-1][0]
 
     def _write_marks(self) -> None:
+        if not self._marks:
+            return
         with self._lock, self._errors():
             marks, self._marks = self._marks, []
+            self._db.execute("BEGIN")
             self._db.executemany("INSERT OR IGNORE INTO seen VALUES (?)", marks)
+            self._db.execute("COMMIT")
 
     def records(self, state: State | None = None) -> Iterator[Record]:
         """All records in key order, a bounded page at a time (memory does not grow with the ledger)."""

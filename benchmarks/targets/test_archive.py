@@ -14,8 +14,9 @@ import pytest
 
 from benchmarks.archive_scale import parent_seconds
 from tilekit import TileJob, Tiling
-from tilekit.archive.running import fingerprint, ledger_path
+from tilekit.archive.running import recipe_digest
 from tilekit.archive.sources import iter_sources
+from tilekit.archive.state import ledger_path
 from tilekit.bench.machine import require_room
 from tilekit.bench.pairing import Cost
 from tilekit.bench.processes import run_task
@@ -166,12 +167,12 @@ def finished(frame):
         shutil.rmtree(part, ignore_errors=True)
         (part / "in").mkdir(parents=True)
         subprocess.run([sys.executable, "-c", _MAKE, str(part / "in"), str(count)], check=True)
-        recipe = TileJob(Tiling(1024, 128)).recipe()
+        recipe = recipe_digest(TileJob(Tiling(1024, 128)).recipe())
         with Ledger(ledger_path(part / "state", None)) as ledger:
             batch = []
             for source in iter_sources(str(part / "in")):
                 info = {"uri": source.uri, "tiles": 12, "pixels": 10**7, "pages": 1}
-                batch.append(Record(source.relative, fingerprint(source, recipe), "done", info))
+                batch.append(Record(source.relative, f"{source.identity}|{recipe}", "done", info))
                 if len(batch) == 10_000:
                     ledger.put(*batch)
                     batch.clear()

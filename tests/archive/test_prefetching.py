@@ -13,7 +13,7 @@ import pytest
 from tests.archive.jobs import NoteJob
 from tests.archive.test_storage import Faulty
 from tests.archive.test_storage import faulty as faulty
-from tilekit.archive import ArchiveOptions, Source, Task, iter_sources, process_archive
+from tilekit.archive import ArchiveOptions, ScanFile, Task, iter_sources, process_archive
 from tilekit.archive.prefetching import Prefetch
 from tilekit.archive.working import run_task
 from tilekit.errors import InvalidArgument, StorageError
@@ -77,7 +77,7 @@ def test_an_object_that_changed_since_the_listing_is_refused(bucket: S3Store, tm
 
 
 def test_what_is_missing_is_its_own_tasks_reason(bucket: S3Store) -> None:
-    gone = Source("s3://ahead/in/gone.png", "gone.png", "5:abc")
+    gone = ScanFile("s3://ahead/in/gone.png", "gone.png", "5:abc")
     with Prefetch() as prefetch, pytest.raises(StorageError, match="no such object"):
         prefetch.submit(gone, lambda path: Future()).result(20)
     with pytest.raises(InvalidArgument, match="staging=0"):

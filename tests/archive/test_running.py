@@ -168,3 +168,36 @@ def test_inputs_of_every_kind(tmp_path: Path) -> None:
     for missing in ("nowhere", str(tmp_path / "*.none")):
         with pytest.raises(StorageNotFound, match=r"nowhere|\*\.none"):
             process_archive(missing, tmp_path / "o4", NoteJob(), executor)
+
+
+def test_a_source_that_two_inputs_name_counts_once(tmp_path: Path) -> None:
+    source = scans(tmp_path / "in", *(f"{number}.jpg" for number in range(7)))
+    listed = tmp_path / "in" / "again.txt"
+    listed.write_text("".join(f"{number}.jpg\n" for number in range(7)) * 2)
+    first = process_archive(listed, tmp_path / "out", NoteJob(), ThreadPoolExecutor(1))
+    assert (first.done, first.failed) == (7, 0)
+    again = process_archive(listed, tmp_path / "out", NoteJob(), ThreadPoolExecutor(1))
+    assert (again.done, again.skipped, again.failed) == (0, 7, 0)
+    assert len(notes(tmp_path / "out")) == len(list(source.glob("*.jpg")))
+
+
+def test_what_was_found_before_a_bad_line_is_done(tmp_path: Path) -> None:
+    scans(tmp_path, "a.jpg", "b.jpg")
+    manifest = tmp_path / "some.manifest"
+    manifest.write_text('{"source-ref": "a.jpg"}\n{"source-ref": "b.jpg"}\nnonsense\n')
+    with pytest.raises(TilekitError, match="line 3"):
+        process_archive(manifest, tmp_path / "out", NoteJob(), ThreadPoolExecutor(1))
+    assert archive_status(tmp_path / "out").done == 2
+
+
+def test_a_scan_that_changes_while_it_waits_for_its_turn_is_done_as_it_is(tmp_path: Path) -> None:
+    source = scans(tmp_path / "in", *(f"{number}.jpg" for number in range(20)))
+
+    def grow(event: dict[str, object]) -> None:
+        for path in source.glob("*.jpg"):
+            if path.stat().st_size == len(PAGE) and f"{path.name}.note" not in notes(tmp_path / "out"):
+                path.write_bytes(PAGE + b"\0")
+
+    done = process_archive(source, tmp_path / "out", NoteJob(), ThreadPoolExecutor(1), on_event=grow)
+    assert done.done + done.failed == 20
+    assert done.done > 10  # looked at again when their turn came; few were in flight

@@ -18,7 +18,7 @@ from tilekit import Tiling
 from tilekit.archive import ArchiveOptions, TileJob, archive_status, process_archive, verify_archive
 from tilekit.archive.faults import Watchman, place_fault
 from tilekit.archive.jobs import discard_page
-from tilekit.archive.sources import Source, iter_sources
+from tilekit.archive.sources import ScanFile, iter_sources
 from tilekit.archive.working import Task
 from tilekit.errors import InvalidArgument, ScanError, StorageDenied, StorageFull, StorageLogin, StorageLost
 from tilekit.storage.local import part_path
@@ -114,7 +114,7 @@ def test_discarding_page_1_leaves_page_10(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / f"{name}.tar").write_bytes(b"")
         part_path(tmp_path / f"{name}.tar").write_bytes(b"")
-    discard_page(Task(Source("plan.tif", "plan.tif", ""), 1), str(tmp_path))
+    discard_page(Task(ScanFile("plan.tif", "plan.tif", ""), 1), str(tmp_path))
     left = sorted(path.name for path in tmp_path.iterdir())
     assert len(left) == 3
     assert all("p10" in name for name in left)

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from tilekit.archive.options import ArchiveOptions as ArchiveOptions
     from tilekit.archive.retrying import retry_archive as retry_archive
     from tilekit.archive.running import process_archive as process_archive
+    from tilekit.archive.sources import ScanFile as ScanFile
     from tilekit.archive.sources import Shard as Shard
-    from tilekit.archive.sources import Source as Source
     from tilekit.archive.sources import iter_sources as iter_sources
     from tilekit.archive.summary import ArchiveSummary as ArchiveSummary
     from tilekit.archive.working import Task as Task
@@ -35,7 +35,7 @@ _HOME = {
     "DatasetJob": "dataset",
     "DetectJob": "detecting",
     "Shard": "sources",
-    "Source": "sources",
+    "ScanFile": "sources",
     "Task": "working",
     "TileJob": "jobs",
     "archive_status": "inspecting",

@@ -15,7 +15,7 @@ from typing import Any
 
 from tilekit.archive.executors import available_cores
 from tilekit.archive.options import ArchiveOptions
-from tilekit.archive.sources import Source, iter_sources
+from tilekit.archive.sources import ScanFile, iter_sources
 from tilekit.archive.state import ledger_files, state_of
 from tilekit.archive.working import Job, Task, run_task
 from tilekit.errors import ScanError, StorageError
@@ -78,7 +78,7 @@ def forecast(
     tiling: Tiling = as_scales(getattr(job, "tiling", None) or Tiling())[0]
     draw, sample = (
         random.Random(0),
-        list[tuple[Source, int]](),
+        list[tuple[ScanFile, int]](),
     )  # reservoir: every page as likely as any other
     remote = 0
     for source in iter_sources(inputs, "stat"):
@@ -106,7 +106,7 @@ def forecast(
     return found
 
 
-def _pages(source: Source, tiling: Tiling, job: Job, found: Forecast) -> list[tuple[int, int, int]]:
+def _pages(source: ScanFile, tiling: Tiling, job: Job, found: Forecast) -> list[tuple[int, int, int]]:
     pages = []
     try:
         number, count = 0, 1
@@ -120,7 +120,7 @@ def _pages(source: Source, tiling: Tiling, job: Job, found: Forecast) -> list[tu
     return pages
 
 
-def _time(found: Forecast, sample: list[tuple[Source, int]], job: Job, tiling: Tiling, remote: int) -> None:
+def _time(found: Forecast, sample: list[tuple[ScanFile, int]], job: Job, tiling: Tiling, remote: int) -> None:
     tiles = size = pixels = 0
     spent = 0.0
     for source, page in sample:

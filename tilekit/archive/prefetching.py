@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
-from tilekit.archive.sources import Source
+from tilekit.archive.sources import ScanFile
 from tilekit.errors import InvalidArgument, TilekitError
 from tilekit.storage.identity import etag_of, size_of
 from tilekit.storage.s3 import S3Store
@@ -66,13 +66,13 @@ class Prefetch:
         for copy in self._copies.values():
             copy.stack.close()
 
-    def submit(self, source: Source, start: Callable[[str], Future[Any]]) -> Future[Any]:
+    def submit(self, source: ScanFile, start: Callable[[str], Future[Any]]) -> Future[Any]:
         """Call `start(local path)` once the source is here; the future is that call's, or the download's error."""
         outer: Future[Any] = Future()
         self._threads.submit(self._carry, source, start, outer)
         return outer
 
-    def _carry(self, source: Source, start: Callable[[str], Future[Any]], outer: Future[Any]) -> None:
+    def _carry(self, source: ScanFile, start: Callable[[str], Future[Any]], outer: Future[Any]) -> None:
         if not outer.set_running_or_notify_cancel():
             return
         try:
@@ -95,7 +95,7 @@ class Prefetch:
             self._release(copy)
             outer.set_exception(exc)
 
-    def _acquire(self, source: Source) -> _Copy:
+    def _acquire(self, source: ScanFile) -> _Copy:
         """The source's copy, downloaded by whoever asks first."""
         name = source.uri, source.identity
         with self._turn, self._change:  # one at a time waits for room, in the order of tasks

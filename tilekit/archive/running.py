@@ -6,9 +6,10 @@ import contextlib
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from tilekit.archive.admitting import Admission, Waiting, usable_memory
@@ -18,7 +19,7 @@ from tilekit.archive.faults import Watchman, place_fault
 from tilekit.archive.locking import run_lock
 from tilekit.archive.options import ArchiveOptions
 from tilekit.archive.prefetching import AHEAD, Prefetch
-from tilekit.archive.sources import NAMING, Shard, Source, iter_sources
+from tilekit.archive.sources import NAMING, ScanFile, Shard, found_sources, identified, identified_now
 from tilekit.archive.state import Event, event_log, ledger_path, state_of
 from tilekit.archive.summary import ArchiveSummary
 from tilekit.archive.truth import drop_stale, stale_records, told
@@ -28,6 +29,8 @@ from tilekit.ledger import Ledger, Record
 from tilekit.pages import PageKey
 from tilekit.storage.place import FolderPlace
 from tilekit.storage.s3 import is_s3
+
+_PAGES = 500  # of one file, looked up together
 
 Inputs = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
@@ -155,7 +158,7 @@ class Run:
         self._flying: dict[Future[Any], Waiting] = {}
 
     def go(
-        self, ledger: Ledger, holds: Callable[[Source], bool] | None = None, *, clean: bool = False
+        self, ledger: Ledger, holds: Callable[[ScanFile], bool] | None = None, *, clean: bool = False
     ) -> ArchiveSummary:
         """The sources that `holds` says are ours, until nothing is left, or the place is at fault, or too much failed.
 
@@ -184,9 +187,10 @@ class Run:
         self._tally.seconds = time.perf_counter() - started
         return self._tally
 
-    def _work(self, holds: Callable[[Source], bool] | None) -> None:
-        sources = iter_sources(self._crew.inputs, self._options.identity)
-        fresh = self._undone(source for source in sources if holds is None or holds(source))
+    def _work(self, holds: Callable[[ScanFile], bool] | None) -> None:
+        found = found_sources(self._crew.inputs)
+        batches = identified(found if holds is None else filter(holds, found), self._options.identity)
+        fresh = chain.from_iterable(map(self._undone, batches))
         most = self._options.max_failures
         while True:
             self._fill(fresh)
@@ -203,7 +207,7 @@ class Run:
         begun = list(self._ledger.records("started"))
         for record in begun:
             key = PageKey.parse(record.key)
-            source = Source(record.info.get("uri", key.source), key.source, "")
+            source = ScanFile(record.info.get("uri", key.source), key.source, "")
             self._job.discard(Task(source, key.page), self._out)
         self._ledger.remove(record.key for record in begun)
 
@@ -220,52 +224,66 @@ class Run:
         for event in told(dropped):
             self._log(event)
 
-    def _undone(self, sources: Iterable[Source]) -> Iterator[Task]:
+    def _undone(self, sources: list[ScanFile]) -> Iterator[Task]:
+        known = self._ledger.look([source.relative for source in sources], "pages")
+        self._ledger.mark(*(source.relative for source in sources if not source.problem))
+        here: dict[str, str] = {}
         for source in sources:
             if source.problem:
                 self._unreadable.append(source.uri)
                 self._fail(Task(source), f"{source.relative}/", source.problem, record=False)
                 continue
-            record = self._ledger.get(source.relative)
-            if record is not None and record.info.get("run") == self._token:
-                if record.info.get("uri") != source.uri:
-                    self._collide(source, record)
-                continue  # the same source, named by two inputs
-            self._ledger.mark(source.relative)
-            if record is None or record.fingerprint != self._mark(source):
-                yield Task(source)
-            elif self._is_settled(record):
-                yield from self._rest(source, int(record.info.get("pages", 1)))
-            else:
-                yield Task(source)
+            record = known.get(source.relative)
+            if source.relative in here or (record is not None and record.seen):
+                self._again(source, here.get(source.relative))
+                continue
+            here[source.relative] = source.uri
+            if (
+                record is not None
+                and record.fingerprint == self._mark(source)
+                and self._is_settled(source.relative, record.state)
+            ):
+                if (pages := int(record.values[0] or 1)) > 1:
+                    yield from self._rest(source, pages)
+                continue
+            yield Task(
+                identified_now(source, self._options.identity)
+            )  # it may be a while since it was looked at
 
-    def _mark(self, source: Source) -> str:
+    def _mark(self, source: ScanFile) -> str:
         """Input identity and recipe in one string: what must be unchanged for a page to be skipped."""
         return f"{source.identity}|{self._recipe}"
 
-    def _collide(self, source: Source, record: Record) -> None:
-        reason = (
-            f"{source.uri}: has the same relative path as {record.info.get('uri')}; archive them separately"
-        )
+    def _again(self, source: ScanFile, before: str | None) -> None:
+        """Two inputs name it, which is fine; or another source has its relative path."""
+        if before is None and (record := self._ledger.get(source.relative)) is not None:
+            before = str(record.info.get("uri", source.uri))
+        if before in (None, source.uri):
+            return
+        reason = f"{source.uri}: has the same relative path as {before}; archive them separately"
         self._fail(Task(source), source.uri, reason, record=False)
 
-    def _is_settled(self, record: Record) -> bool:
-        if record.state == "done":
+    def _is_settled(self, key: str, state: str) -> bool:
+        if state == "done":
             self._tally.skipped += 1
             return True
-        if record.state == "failed" and not self._options.retry_failed:
+        if state == "failed" and not self._options.retry_failed:
+            record = self._ledger.get(key)
             self._tally.set_aside += 1
-            self._tally.fail(record.key, str(record.info.get("reason", "")))
+            self._tally.fail(key, "" if record is None else str(record.info.get("reason", "")))
             return True
         return False
 
-    def _rest(self, source: Source, pages: int) -> Iterator[Task]:
-        for page in range(1, pages):
-            task = Task(source, page)
-            record = self._ledger.get(task.key)
-            self._ledger.mark(task.key)
-            if record is None or record.fingerprint != self._mark(source) or not self._is_settled(record):
-                yield task
+    def _rest(self, source: ScanFile, pages: int) -> Iterator[Task]:
+        for first in range(1, pages, _PAGES):
+            tasks = [Task(source, page) for page in range(first, min(first + _PAGES, pages))]
+            known = self._ledger.look([task.key for task in tasks])
+            self._ledger.mark(*(task.key for task in tasks))
+            for task in tasks:
+                record = known.get(task.key)
+                settled = record is not None and record.fingerprint == self._mark(source)
+                if not (settled and record and self._is_settled(task.key, record.state)):
+                    yield task
 
     def _fill(self, fresh: Iterator[Task]) -> None:
         while len(self._flying) < self._ahead:

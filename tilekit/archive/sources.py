@@ -7,21 +7,28 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
-from tilekit.errors import InvalidArgument, LabelError, StorageLost, StorageNotFound
+from tilekit.errors import InvalidArgument, LabelError, StorageLost, StorageNotFound, TilekitError
 from tilekit.scans.suffixes import SCAN_SUFFIXES
 from tilekit.storage.identity import HOWS, MISSING, How, file_identity, object_identity
 from tilekit.storage.local import storage_error, storage_errors
 
 _LISTS = (".txt", ".lst")
 _MANIFESTS = (".manifest", ".jsonl")
+_SUFFIXES = tuple(SCAN_SUFFIXES)
+_BATCH = 500  # sources looked at together,
+_EACH = 64  # so many by a thread at a time
+_THREADS = 4
 NAMING = (*_LISTS, *_MANIFESTS)  # files that name scans
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class ScanFile(NamedTuple):
     """One input file.
 
     `uri`: local path or s3:// URL. `relative`: its path below the input it came from, with forward
@@ -31,7 +38,7 @@ class Source:
 
     uri: str
     relative: str
-    identity: str
+    identity: str = ""
     problem: str = ""
 
 
@@ -56,7 +63,7 @@ class Shard:
             raise InvalidArgument(f"shard {text!r} must look like 3/10")
         return cls(int(first) - 1, int(second))
 
-    def holds(self, source: Source) -> bool:
+    def holds(self, source: ScanFile) -> bool:
         """Whether this shard owns the source."""
         return place_among(source.relative, self.count) == self.index
 
@@ -72,7 +79,7 @@ def place_among(relative: str, count: int) -> int:
 
 def iter_sources(
     inputs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], how: How = "sample"
-) -> Iterator[Source]:
+) -> Iterator[ScanFile]:
     """Stream the sources of all inputs, in the order the file system gives them.
 
     An input is a scan file, a folder (walked; files with a scan's suffix), a glob, `s3://bucket/prefix`,
@@ -80,7 +87,7 @@ def iter_sources(
     Of several inputs each folder and prefix keeps its own name at the front of `relative`.
     `how`: the identity of local files. A folder below that cannot be read, and a link that leads back up, come as
     sources with a `problem`, and the rest goes on.
-    Memory: one folder's open handle per level of depth; names are never gathered.
+    Memory: one folder's open handle per level of depth, and 500 sources; names are never gathered.
     Raises StorageNotFound for an input that does not exist or a glob that matches nothing, StorageLost where the
     disk or the network is gone.
     """
@@ -89,28 +96,69 @@ def iter_sources(
     many = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
     if not many:
         raise InvalidArgument("inputs: give at least one file, folder, glob, list or S3 prefix")
-    for item in many:
-        text = os.fspath(item)
+    return chain.from_iterable(identified(found_sources(many), how))
+
+
+def found_sources(inputs: Iterable[str | os.PathLike[str]]) -> Iterator[ScanFile]:
+    """What `iter_sources` finds, local files without their identity: nothing is opened."""
+    many = [os.fspath(item) for item in inputs]
+    for text in many:
         below = _prefix(text) if len(many) > 1 else ""
-        for source in _sources_of(text, how):
-            yield replace(source, relative=f"{below}{source.relative}") if below else source
+        for source in _sources_of(text):
+            yield source._replace(relative=f"{below}{source.relative}") if below else source
 
 
-def _sources_of(text: str, how: How) -> Iterator[Source]:
+def identified(sources: Iterable[ScanFile], how: How) -> Iterator[list[ScanFile]]:
+    """The same in batches, each local file with its identity; files are looked at side by side, for network drives."""
+    with ThreadPoolExecutor(_THREADS, "tilekit-identity") as pool:
+        for batch in _batches(sources):
+            parts = (batch[first : first + _EACH] for first in range(0, len(batch), _EACH))
+            yield [source for part in pool.map(partial(_identities, how), parts) for source in part]
+
+
+def identified_now(source: ScanFile, how: How) -> ScanFile:
+    """The source with the identity it has by now."""
+    return (
+        source if source.uri.startswith("s3://") else source._replace(identity=file_identity(source.uri, how))
+    )
+
+
+def _identities(how: How, sources: list[ScanFile]) -> list[ScanFile]:
+    return [source if source.identity else identified_now(source, how) for source in sources]
+
+
+def _batches(sources: Iterable[ScanFile]) -> Iterator[list[ScanFile]]:
+    """What was found before an error comes before the error."""
+    batch: list[ScanFile] = []
+    try:
+        for source in sources:
+            batch.append(source)
+            if len(batch) == _BATCH:
+                yield batch
+                batch = []
+    except (TilekitError, OSError):
+        if batch:
+            yield batch
+        raise
+    if batch:
+        yield batch
+
+
+def _sources_of(text: str) -> Iterator[ScanFile]:
     if text.startswith("s3://"):
         yield from _s3_sources(text)
     elif os.path.isdir(text):
-        yield from _walk(text, "", how, ())
+        yield from _walk(text, "", ())
     elif os.path.isfile(text):
         lowered = text.lower()
         if lowered.endswith(_LISTS):
-            yield from _listed(text, _list_lines(text), how)
+            yield from _listed(text, _list_lines(text))
         elif lowered.endswith(_MANIFESTS):
-            yield from _listed(text, _manifest_lines(text), how)
+            yield from _listed(text, _manifest_lines(text))
         else:
-            yield _local(text, os.path.basename(text), how)
+            yield ScanFile(text, os.path.basename(text))
     elif glob.has_magic(text):
-        yield from _globbed(text, how)
+        yield from _globbed(text)
     else:
         raise StorageNotFound(f"{text}: no such file or folder")
 
@@ -122,13 +170,13 @@ def _prefix(text: str) -> str:
     return ""
 
 
-def _walk(root: str, relative: str, how: How, above: tuple[tuple[int, int], ...]) -> Iterator[Source]:
+def _walk(root: str, relative: str, above: tuple[tuple[int, int], ...]) -> Iterator[ScanFile]:
     folder = os.path.join(root, relative) if relative else root
     try:
         status = os.stat(folder)
         here = status.st_dev, status.st_ino
         if here in above:
-            yield Source(
+            yield ScanFile(
                 folder, relative, MISSING, f"{folder}: is a link back to a folder above it; left out"
             )
             return
@@ -137,7 +185,7 @@ def _walk(root: str, relative: str, how: How, above: tuple[tuple[int, int], ...]
         error = storage_error(exc, folder)
         if not relative or isinstance(error, StorageLost):
             raise error from exc
-        yield Source(folder, relative, MISSING, f"{error}; the folder is left out")
+        yield ScanFile(folder, relative, MISSING, f"{error}; the folder is left out")
         return
     with storage_errors(folder), entries:
         for entry in entries:
@@ -147,16 +195,16 @@ def _walk(root: str, relative: str, how: How, above: tuple[tuple[int, int], ...]
             try:
                 is_folder = entry.is_dir()
             except OSError as exc:  # a link to itself
-                yield Source(entry.path, below, MISSING, str(storage_error(exc, entry.path)))
+                yield ScanFile(entry.path, below, MISSING, str(storage_error(exc, entry.path)))
                 continue
             if is_folder:
-                yield from _walk(root, below, how, (*above, here))
-            elif os.path.splitext(entry.name)[1].lower() in SCAN_SUFFIXES:
+                yield from _walk(root, below, (*above, here))
+            elif entry.name.lower().endswith(_SUFFIXES):
                 # one that vanished, or a dangling link, is MISSING: the worker says what is wrong with it
-                yield _local(entry.path, below, how)
+                yield ScanFile(entry.path, below)
 
 
-def _globbed(pattern: str, how: How) -> Iterator[Source]:
+def _globbed(pattern: str) -> Iterator[ScanFile]:
     fixed = pattern
     while glob.has_magic(fixed):
         fixed = os.path.dirname(fixed)
@@ -165,12 +213,12 @@ def _globbed(pattern: str, how: How) -> Iterator[Source]:
         found = True
         if os.path.isdir(path):
             continue
-        yield _local(path, os.path.relpath(path, fixed or ".").replace(os.sep, "/"), how)
+        yield ScanFile(path, os.path.relpath(path, fixed or ".").replace(os.sep, "/"))
     if not found:
         raise StorageNotFound(f"{pattern}: no file matches this pattern")
 
 
-def _listed(origin: str, lines: Iterable[tuple[int, str]], how: How) -> Iterator[Source]:
+def _listed(origin: str, lines: Iterable[tuple[int, str]]) -> Iterator[ScanFile]:
     folder = os.path.dirname(os.path.abspath(origin))
     for number, text in lines:
         if text.startswith("s3://"):
@@ -184,11 +232,7 @@ def _listed(origin: str, lines: Iterable[tuple[int, str]], how: How) -> Iterator
         relative = os.path.relpath(path, folder).replace(os.sep, "/")
         if relative.startswith("../"):
             relative = os.path.abspath(path).lstrip("/").replace(":", "")
-        yield _local(path, relative, how)
-
-
-def _local(path: str, relative: str, how: How) -> Source:
-    return Source(path, relative, file_identity(path, how))
+        yield ScanFile(path, relative)
 
 
 def _list_lines(path: str) -> Iterator[tuple[int, str]]:
@@ -211,7 +255,7 @@ def _manifest_lines(path: str) -> Iterator[tuple[int, str]]:
             yield number, reference.partition("#page=")[0]
 
 
-def _s3_sources(uri: str) -> Iterator[Source]:
+def _s3_sources(uri: str) -> Iterator[ScanFile]:
     from tilekit.storage.s3 import default_store
 
     found = False
@@ -223,6 +267,6 @@ def _s3_sources(uri: str) -> Iterator[Source]:
             continue
         found = True
         relative = address[len(base) :] if address.startswith(base) else name
-        yield Source(address, relative, object_identity(item.size, item.etag))
+        yield ScanFile(address, relative, object_identity(item.size, item.etag))
     if not found:
         raise StorageNotFound(f"{uri}: no scan in this bucket has that name or prefix")

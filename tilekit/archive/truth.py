@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tilekit.archive.sources import Source
+from tilekit.archive.sources import ScanFile
 from tilekit.archive.working import Job, Task
 from tilekit.ledger import Ledger, Record
 from tilekit.pages import PageKey
@@ -26,7 +26,7 @@ class Stale:
     def task(self) -> Task:
         """What was done."""
         key = PageKey.parse(self.record.key)
-        return Task(Source(str(self.record.info.get("uri", key.source)), key.source, ""), key.page)
+        return Task(ScanFile(str(self.record.info.get("uri", key.source)), key.source, ""), key.page)
 
 
 def stale_records(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from tilekit.archive.faults import place_fault
-from tilekit.archive.sources import Source
+from tilekit.archive.sources import ScanFile
 from tilekit.errors import TilekitError
 from tilekit.ledger import Record
 from tilekit.pages import PageKey
@@ -37,7 +37,7 @@ Kind = Literal["done", "failed", "too_big", "place"]
 class Task:
     """One page of one source. Page 0 also learns how many pages the source has."""
 
-    source: Source
+    source: ScanFile
     page: int = 0
 
     @property
@@ -159,7 +159,7 @@ def run_task(
 
 
 @contextlib.contextmanager
-def _staged(source: Source, near: str | None) -> Iterator[ScanSource]:
+def _staged(source: ScanFile, near: str | None) -> Iterator[ScanSource]:
     if near is not None:
         yield named_source(source.uri, Path(near), source.identity)
     elif is_s3(source.uri):

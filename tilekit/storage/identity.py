@@ -24,19 +24,24 @@ HOWS: tuple[How, ...] = ("sample", "full", "stat")
 MISSING = "missing"
 _PIECE = 4096
 _CHUNK = 1 << 20
+_READ = os.O_RDONLY | getattr(os, "O_BINARY", 0)
 
 
 def file_identity(path: str | os.PathLike[str], how: How = "sample") -> str:
     """The identity of a local file; `MISSING` where there is none, or it cannot be read."""
     try:
-        status = os.stat(path)
-        stamp = f"{status.st_size}:{status.st_mtime_ns}"
         if how == "stat":
-            return stamp
-        with open(path, "rb", buffering=0) as file:
-            if how == "full":
-                return f"{status.st_size}:#{_whole(file)}"
-            return f"{stamp}:{_sample(file.fileno(), status.st_size)}"
+            status = os.stat(path)
+            return f"{status.st_size}:{status.st_mtime_ns}"
+        if how == "full":
+            with open(path, "rb", buffering=0) as file:
+                return f"{os.fstat(file.fileno()).st_size}:#{_whole(file)}"
+        descriptor = os.open(path, _READ)  # a file object would cost more than what is read
+        try:
+            status = os.fstat(descriptor)
+            return f"{status.st_size}:{status.st_mtime_ns}:{_sample(descriptor, status.st_size)}"
+        finally:
+            os.close(descriptor)
     except (OSError, ValueError):  # ValueError: a null character in the name
         return MISSING
 
@@ -101,15 +106,17 @@ def etag_of(identity: str) -> str:
 
 
 def _sample(descriptor: int, size: int) -> str:
-    digest = hashlib.blake2b(digest_size=8)
-    if size <= 3 * _PIECE:
-        places = [(0, size)]
-    else:
-        places = [(0, _PIECE), (size // 2, _PIECE), (size - _PIECE, _PIECE)]
-    for place, count in places:
-        os.lseek(descriptor, place, os.SEEK_SET)
-        digest.update(os.read(descriptor, count))
-    return digest.hexdigest()
+    data = _piece(descriptor, 0, size if size <= 3 * _PIECE else _PIECE)
+    if size > 3 * _PIECE:
+        data += _piece(descriptor, size // 2, _PIECE) + _piece(descriptor, size - _PIECE, _PIECE)
+    return hashlib.blake2b(data, digest_size=8).hexdigest()
+
+
+def _piece(descriptor: int, place: int, count: int) -> bytes:
+    if hasattr(os, "pread"):
+        return os.pread(descriptor, count, place)
+    os.lseek(descriptor, place, os.SEEK_SET)
+    return os.read(descriptor, count)
 
 
 def _whole(file: object) -> str:
