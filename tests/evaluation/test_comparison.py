@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -10,6 +13,7 @@ from tilekit.errors import EvaluationError, InvalidArgument
 from tilekit.evaluation.comparison import compare
 from tilekit.evaluation.evaluating import evaluate
 from tilekit.pages import PageKey
+from tilekit.rekognition.training_note import TrainingNote
 
 
 def pages(count, hits, seed=0, wrong=0):
@@ -147,3 +151,21 @@ def test_a_label_only_one_side_knows():
     rows = {(row.name, row.figure): row for row in comparison.differences}
     assert rows["all boxes", "f1"].outcome == "worse"
     assert rows["y", "recall"].difference is None
+
+
+@pytest.mark.parametrize("ended", ["500 steps", "40 views of each box", "60 minutes", "nothing learned"])
+def test_a_side_that_was_not_trained_to_its_end_gives_no_verdict(ended: str, tmp_path: Path) -> None:
+    note = TrainingNote(False, "Not converged: cut short.", 500, 3.0, 60.0, ended)
+    worse, better = result(40, 0.4), result(40, 0.9, seed=1)
+    for place, trainings in enumerate(((note, None), (None, note), (note, note))):
+        sides = [replace(side, training=one) for side, one in zip((worse, better), trainings, strict=True)]
+        sides[0].save(tmp_path / f"{place}.json")
+        found = compare(tmp_path / f"{place}.json", sides[1], names=("whole pages", "tiles"))
+        assert found.outcome == "not converged"
+        assert {row.outcome for row in found.differences} == {"not converged"}
+        assert found.sentence.startswith("No verdict on tiles against whole pages")
+        assert note.remedy in found.advice
+        assert ("--" in note.remedy) == (ended != "nothing learned")
+    done = replace(note, converged=True)
+    assert compare(worse, better).outcome == "better"
+    assert compare(replace(worse, training=done), replace(better, training=done)).outcome == "better"

@@ -13,6 +13,7 @@ from tilekit.boxes.detections import Detections
 from tilekit.errors import InvalidArgument
 from tilekit.grid import Tiling
 from tilekit.rekognition.arns import parse_version_arn
+from tilekit.rekognition.training_note import TrainingNote
 from tilekit.scales import Scales
 from tilekit.storage.s3 import S3Location
 from tilekit.tiles.tile import Tile
@@ -26,7 +27,7 @@ class RekognitionDetector(TileCaller):
     0 to 1, below which a detection is dropped here; labels not named keep everything. `format`, `quality`:
     of the bytes sent, which stay under 4 MB by lowering the quality. `reference(tile)`: an S3 place to send
     instead of bytes (the object must be the tile's image), or None for bytes. `tiling`: that of the training;
-    `decoys`: labels that are dropped after merging.
+    `decoys`: labels that are dropped after merging. `training`: how it ended, written into what is found.
     Other options are TileCaller's: workers, access, limiter, max_rate, attempts, patience.
     """
 
@@ -45,6 +46,7 @@ class RekognitionDetector(TileCaller):
         reference: Callable[[Tile], S3Location | None] | None = None,
         tiling: Tiling | Scales | None = None,
         decoys: Sequence[str] = (),
+        training: TrainingNote | None = None,
         **options: Any,
     ) -> None:
         super().__init__(names=names, **options)
@@ -63,6 +65,7 @@ class RekognitionDetector(TileCaller):
         self.reference = reference
         self.tiling = tiling
         self.decoys = tuple(decoys)
+        self.training = training
 
     def detect_tile(self, tile: Tile) -> Detections:
         """The detections of one tile."""

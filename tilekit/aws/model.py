@@ -189,6 +189,7 @@ class Model:
         options.setdefault("names", self.recipe.names)
         options.setdefault("tiling", self.recipe.tiling)
         options.setdefault("decoys", self.recipe.decoys)
+        options.setdefault("training", self.metrics.training if self.metrics is not None else None)
         return RekognitionDetector(self.arn, access=self.service.access, **options)
 
     @contextlib.contextmanager

@@ -17,9 +17,6 @@ from tilekit.labels.label_set import LabelSet
 from tilekit.rekognition.shrink import shrink_factor
 
 SIDES = ("whole pages", "tiles")
-GOOD = 0.85
-SLIGHT = 0.05
-SMALL_PX = 12.0
 
 
 @dataclass
@@ -58,7 +55,13 @@ class DemoOutcome:
             "report": str(self.out / "report" / "index.html"),
             "baseline": _side_json(self.baseline, gain.baseline),
             "tiled": _side_json(self.tiled, gain.tiled),
-            "gain": {"f1": gain.difference, "low": gain.low, "high": gain.high, "outcome": gain.outcome},
+            "gain": {
+                "f1": gain.difference,
+                "low": gain.low,
+                "high": gain.high,
+                "outcome": gain.outcome,
+                "converged": gain.converged,
+            },
         }
 
 
@@ -119,7 +122,7 @@ def _words(outcome: DemoOutcome) -> list[str]:
             f"Whole pages, shrunk as the service shrinks them, show the median symbol at {size:.1f} px."
         )
     if gain.baseline is not None and gain.difference is not None:
-        sentences.append(_verdict(gain.baseline, gain.difference, comparison.outcome, size))
+        sentences.append(comparison.advice)
     if len(outcome.tiled) > 1:
         spread = "; ".join(
             f"{name} " + ", ".join(text_of(one.f1) for one in runs)
@@ -127,29 +130,6 @@ def _words(outcome: DemoOutcome) -> list[str]:
         )
         sentences.append(f"F1 of {len(outcome.tiled)} trainings: {spread}.")
     return sentences
-
-
-def _verdict(baseline: float, difference: float, outcome: str, size: float | None) -> str:
-    """Whether tiles pay, in one sentence. `size`: median symbol on the shrunk page, px."""
-    if baseline >= GOOD and difference < SLIGHT:
-        return (
-            f"Whole pages are good enough here (F1 {baseline:.2f}): tiles change it by {difference:+.2f} "
-            "and cost several calls a page instead of one."
-        )
-    if outcome == "worse":
-        return "Tiles are worse here: train on whole pages."
-    if outcome != "better":
-        return (
-            "These pages do not show that tiles are better: label more test pages, or train on whole pages."
-        )
-    if baseline >= GOOD:
-        return (
-            f"Whole pages do well already (F1 {baseline:.2f}), tiles do better: they pay where every symbol "
-            "counts, for several calls a page instead of one."
-        )
-    if size is not None and size < SMALL_PX:
-        return "Tiling pays here: the symbols are too small once a whole page is shrunk."
-    return "Tiling pays here."
 
 
 def _shrunk_size(labels: LabelSet) -> float | None:

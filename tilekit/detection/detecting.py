@@ -17,6 +17,7 @@ from tilekit.errors import InvalidArgument, RecipeMismatch
 from tilekit.grid import Tiling
 from tilekit.labels.predictions import PageDetections
 from tilekit.labels.thresholds import Thresholds, apply_thresholds, check_thresholds
+from tilekit.rekognition.training_note import least_trained
 from tilekit.scales import AnyTiling, Scales, as_scales
 from tilekit.scans.scan import Scan, check_open
 from tilekit.tiles.reading import read_tiles
@@ -55,7 +56,8 @@ def detect_tiles(
     `workers`: concurrent calls, never more than the detector says is safe (the default).
     `retries`: how often a failed tile is asked for again; then it is listed in `failed` and the page is
     not `complete`. `force`: use tiles of another size or scale than the detector's `tiling`.
-    `progress(done, total)` counts tiles. `model` is written into the result.
+    `progress(done, total)` counts tiles. `model` is written into the result, and how its training ended where the
+    detector has it as `training` (a TrainingNote).
 
     Decoding, detecting and merging overlap; results do not depend on the number of workers, and are in grid
     order, scale by scale. Memory: `read_tiles`' own, plus `look_ahead` bytes of tiles (at least one batch;
@@ -107,6 +109,7 @@ def detect_tiles(
         scale=np.searchsorted(places, united.tile_index)
         if len(places) > 1 and united.tile_index is not None
         else None,
+        training=least_trained(getattr(one.detector, "training", None) for one in passes.values()),
     )
 
 

@@ -22,18 +22,20 @@ from tilekit.evaluation.intervals import LEAST_PAGES, interval
 from tilekit.evaluation.pages import Region
 from tilekit.evaluation.result import Evaluation, align_text, read_evaluation, text_of
 from tilekit.pages import PageKey
+from tilekit.rekognition.training_note import TrainingNote, least_trained
 from tilekit.storage.local import write_text
+from tilekit.verdicts.outcomes import Gain, Outcome, outcome_of, unconverged
 
 FEW_PAGES = 20
 Unit = tuple[PageKey, Region | None]
-Outcome = str  # "better" | "worse" | "not shown"
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
     """One figure of both sides and their difference, `tiled` minus `baseline`, with its interval.
 
-    `low`, `high`: 95 % interval; None, as any figure, where it is not defined on these pages.
+    `low`, `high`: 95 % interval; None, as any figure, where it is not defined on these pages. `converged`: whether
+    both sides were trained to their end, as far as they say; else it is no verdict.
     """
 
     name: str
@@ -43,19 +45,19 @@ class Difference:
     difference: float | None
     low: float | None
     high: float | None
+    converged: bool = True
 
     @property
     def outcome(self) -> Outcome:
-        """ "better" or "worse" where the whole interval lies on one side of 0, else "not shown"."""
-        if self.low is not None and self.low > 0:
-            return "better"
-        return "worse" if self.high is not None and self.high < 0 else "not shown"
+        """ "better" or "worse" where the whole interval lies on one side of 0, else "not shown"; or "not converged"."""
+        return outcome_of(self.low, self.high, converged=self.converged)
 
 
 @dataclass(frozen=True)
 class Comparison:
     """What `compare` gives: `differences` overall, per label and by size of object, and the `sentence` that says it
-    plainly. `unit`: what `pages` counts, pages or regions of them."""
+    plainly. `unit`: what `pages` counts, pages or regions of them. `trainings`: how those of each side ended, where
+    they say so; of several the one that did not converge."""
 
     differences: tuple[Difference, ...]
     pages: int
@@ -65,6 +67,7 @@ class Comparison:
     names: tuple[str, str]
     notes: tuple[str, ...] = ()
     unit: str = "pages"
+    trainings: tuple[TrainingNote | None, TrainingNote | None] = (None, None)
 
     def __repr__(self) -> str:
         return f"<Comparison {self.pages} {self.unit}: {self.sentence}>"
@@ -76,31 +79,26 @@ class Comparison:
 
     @property
     def outcome(self) -> Outcome:
-        """ "better", "worse" or "not shown", for the mean F1."""
+        """ "better", "worse" or "not shown", for the mean F1; "not converged" where a side was not trained to its end."""
         return self.f1.outcome
+
+    @property
+    def gain(self) -> Gain:
+        """The difference of the mean F1, with its words."""
+        one = self.f1
+        return Gain(
+            self.names, one.baseline, one.tiled, one.low, one.high, self.pages, self.trainings, self.unit
+        )
 
     @property
     def sentence(self) -> str:
         """The outcome in one plain sentence."""
-        one = self.f1
-        baseline, tiled = self.names
-        if one.difference is None:
-            return f"{tiled} and {baseline} cannot be compared: F1 is not defined on these {self.pages} {self.unit}."
-        if one.low is None or one.high is None:
-            why = f"an interval takes at least {LEAST_PAGES} {self.unit}, here are {self.pages}"
-            if self.pages >= LEAST_PAGES:
-                why = f"too few of the {self.unit} say anything for an interval"
-            return (
-                f"A difference of {tiled} to {baseline} is not shown: mean F1 {text_of(one.baseline)} to "
-                f"{text_of(one.tiled)}, difference {one.difference:+.3f}, and {why}."
-            )
-        size = (
-            f"mean F1 {text_of(one.baseline)} to {text_of(one.tiled)}, difference {one.difference:+.3f}, "
-            f"95 % interval {one.low:+.3f} to {one.high:+.3f}, {self.pages} {self.unit}"
-        )
-        if one.outcome == "not shown":
-            return f"A difference of {tiled} to {baseline} is not shown by this many {self.unit} ({size})."
-        return f"{tiled}, against {baseline}: {one.outcome} ({size})."
+        return self.gain.sentence(LEAST_PAGES)
+
+    @property
+    def advice(self) -> str:
+        """What to do about it, in one sentence; "" where F1 is not defined on these pages."""
+        return self.gain.advice
 
     def table(self) -> str:
         """A plain text table for people, with the sentence and the notes."""
@@ -119,7 +117,13 @@ class Comparison:
             for row in self.differences
         ]
         return "\n".join(
-            [*align_text([head, *body]), "", self.sentence, *(f"{note}." for note in self.notes)]
+            [
+                *align_text([head, *body]),
+                "",
+                self.sentence,
+                *filter(None, [self.advice]),
+                *(f"{note}." for note in self.notes),
+            ]
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -127,6 +131,8 @@ class Comparison:
         return {
             "outcome": self.outcome,
             "sentence": self.sentence,
+            "advice": self.advice,
+            "trainings": [None if note is None else note.to_json() for note in self.trainings],
             "pages": self.pages,
             "unit": self.unit,
             "runs": list(self.runs),
@@ -165,7 +171,7 @@ def compare(
 
     `baseline`, `tiled`: an Evaluation or the file it was saved to; or several, one a training, since
     training is not deterministic: then each sample also draws a training of each side, which widens the
-    interval by what trainings differ. `samples`, `seed` of the bootstrap; the same seed gives the same result.
+    interval by what trainings differ. Where a training says that it did not converge, there is no verdict. `samples`, `seed` of the bootstrap; the same seed gives the same result.
     `names`: how the sides are called (default: the evaluations' own, or "whole pages" and "tiles").
 
     Raises EvaluationError where pages, true boxes or the IoU of the two differ. Memory: a bounded
@@ -192,12 +198,27 @@ def compare(
         _left_out(tables[1], len(sizes)) - _left_out(tables[0], len(sizes)),
         _between(tables[0], len(sizes)) + _between(tables[1], len(sizes)),
     )
+    runs = (len(sides[0]), len(sides[1]))
+    trainings = (
+        least_trained(one.training for one in sides[0]),
+        least_trained(one.training for one in sides[1]),
+    )
+    converged = not unconverged(titles, trainings)
     differences = []
     for place, (name, figure) in _rows(labels, sizes):
         one, two = (float(part[place]) for part in whole)
-        values = (one, two, two - one, float(low[place]), float(high[place]))
-        differences.append(Difference(name, figure, *(_number(value) for value in values)))
-    runs = (len(sides[0]), len(sides[1]))
+        differences.append(
+            Difference(
+                name,
+                figure,
+                _number(one),
+                _number(two),
+                _number(two - one),
+                _number(float(low[place])),
+                _number(float(high[place])),
+                converged,
+            )
+        )
     return Comparison(
         tuple(differences),
         len(pages),
@@ -207,6 +228,7 @@ def compare(
         titles,
         _notes(sides, len(pages), runs),
         sides[0][0].unit,
+        trainings,
     )
 
 

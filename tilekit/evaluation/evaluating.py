@@ -108,6 +108,7 @@ def evaluate(
         ignored=int(np.count_nonzero((matched == IGNORED) & kept & ~_outside(flat))),
         notes=flat.notes,
         regions=None if flat.regions is None else tuple(region for _, region in flat.regions),
+        training=flat.training,
     )
 
 

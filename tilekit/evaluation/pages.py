@@ -19,6 +19,7 @@ from tilekit.errors import EvaluationError, InvalidArgument
 from tilekit.evaluation.recipes import SeenAt, seen_at
 from tilekit.labels.predictions import PageDetections, PredictionSet, read_predictions
 from tilekit.pages import PageKey
+from tilekit.rekognition.training_note import TrainingNote
 
 Missing = Literal["error", "empty", "skip"]
 Truth = Mapping[PageKey, Annotations]
@@ -70,6 +71,7 @@ class FlatPages:
     regions: tuple[tuple[int, Region | None], ...] | None = None
     truth_unit: NDArray[np.int64] | None = None
     unit: NDArray[np.int64] | None = None
+    training: TrainingNote | None = None
 
     @property
     def units(self) -> list[tuple[PageKey, Region | None]]:
@@ -246,6 +248,7 @@ def _flat(
         units,
         None if truth_unit is None else truth_unit[counted],
         None if unit is None else unit[keep_found],
+        found.training if isinstance(found, PredictionSet) else None,
     )
 
 

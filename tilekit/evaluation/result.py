@@ -17,6 +17,7 @@ from tilekit.evaluation.matching import Criterion
 from tilekit.evaluation.metrics import Counts, Curve, mean
 from tilekit.evaluation.pages import Region
 from tilekit.pages import PageKey
+from tilekit.rekognition.training_note import TrainingNote
 from tilekit.storage.local import storage_errors, write_text
 
 FORMAT = "tilekit-evaluation-1"
@@ -145,7 +146,8 @@ class Evaluation:
     label -> Curve; `page_counts`: rows as `pages`, columns as `labels`; `sizes`: the same by size of object, `by_size`
     summed; `by_cut`, `by_border` (recall by the distance to the nearest tile border, where the predictions say their
     recipe): groups; `by_scale`: what each of several scales found; `confusion` (labels + 1, labels + 1): truth down, predictions across, the last row false alarms, the last column misses; `by`: box or shape;
-    `ignored`: kept predictions that count neither way; `notes`: what a reader should know. `regions`: where parts of
+    `ignored`: kept predictions that count neither way; `notes`: what a reader should know. `training`: how the
+    training of what was judged ended, None where not known. `regions`: where parts of
     pages count, the rectangle of each of `pages` (a page stands once a region; None: all of it).
     """
 
@@ -167,6 +169,7 @@ class Evaluation:
     notes: tuple[str, ...] = ()
     name: str = field(default="")
     regions: tuple[Region | None, ...] | None = None
+    training: TrainingNote | None = None
 
     def __getitem__(self, label: str) -> LabelResult:
         for result in self.labels:
@@ -309,6 +312,8 @@ class Evaluation:
                 lines.append(f"Recall by {words}: " + ", ".join(parts) + ".")
         lines += [f"{self._mistaken(*pair)}." for pair in self.mistaken(3)]
         lines += [f"{note}." for note in self.notes]
+        if self.training is not None and not self.training.converged:
+            lines.append(self.training.sentence)
         return lines
 
     def mistaken(self, count: int = 10) -> list[tuple[str, str, int]]:
@@ -369,6 +374,7 @@ class Evaluation:
             "by": self.by,
             "ignored": self.ignored,
             "notes": list(self.notes),
+            "training": None if self.training is None else self.training.to_json(),
             "curves": {label: _curve_json(line.thinned()) for label, line in self.curves.items()},
             "sizes": list(self.sizes.names),
             "pages": [
@@ -459,6 +465,7 @@ def _from_json(value: dict[str, Any]) -> Evaluation:
         notes=tuple(value["notes"]),
         name=value["name"],
         regions=_regions(value["pages"]),
+        training=TrainingNote.read(value["training"]) if value.get("training") else None,
     )
 
 

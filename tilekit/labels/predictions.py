@@ -13,6 +13,7 @@ One JSON object a line, one line a page, UTF-8. Fields:
 | `tiling` | list of objects | the recipes used, as in `tiling.json`; empty or absent: not known |
 | `model` | string | what found them; may be absent |
 | `options` | object | what else shaped the boxes, where it was not the default: `thresholds`, `decoy`, `policy`, `dpi` |
+| `training` | object | how the model's training ended, where the trainer says so: `converged` boolean, `sentence`, `ended_by` string, `steps`, `views`, `seconds` numbers; may be absent |
 | `failed` | list of objects | `index`, `window` [x0, y0, x1, y1] on the reduced scan, `reason`, `scale` where not the first; absent when complete |
 
 Unknown fields are kept out of the way and ignored. Where a page has several lines the last one counts,
@@ -39,6 +40,7 @@ from tilekit.errors import InvalidArgument, LabelError
 from tilekit.grid import Tiling, Window
 from tilekit.labels.label_set import LabelSet
 from tilekit.pages import PageKey
+from tilekit.rekognition.training_note import TrainingNote, least_trained
 from tilekit.storage.local import part_path, storage_errors
 
 
@@ -58,7 +60,7 @@ class PageDetections:
 
     `complete` is False where a tile failed (`failed` says which): there may be more on the page.
     `tilings` are the recipes used; of several, `scale` (n,) is the place of the one that found each box. `model` names what found it, `options` what else shaped the boxes
-    (see `page_options`).
+    (see `page_options`). `training`: how the model's training ended, where it says so.
     """
 
     key: PageKey
@@ -71,6 +73,7 @@ class PageDetections:
     model: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     scale: NDArray[np.int64] | None = None
+    training: TrainingNote | None = None
 
     def __post_init__(self) -> None:
         if self.failed and self.complete:
@@ -151,6 +154,8 @@ class PageDetections:
             line["model"] = self.model
         if self.options:
             line["options"] = dict(self.options)
+        if self.training is not None:
+            line["training"] = self.training.to_json()
         if self.failed:
             line["failed"] = [
                 {"index": tile.index, "window": list(tile.window), "reason": tile.reason}
@@ -231,6 +236,11 @@ class PredictionSet(Mapping[PageKey, Detections]):
     def models(self) -> tuple[str, ...]:
         """The models used, each once."""
         return tuple(dict.fromkeys(page.model for page in self._pages.values() if page.model))
+
+    @property
+    def training(self) -> TrainingNote | None:
+        """How the training of what found them ended: of several, one that did not converge; None: not known."""
+        return least_trained(page.training for page in self._pages.values())
 
     def to_labels(self) -> LabelSet:
         """The boxes as labels with their scores, for review and correction, or any label format."""
@@ -343,6 +353,7 @@ class _Line(msgspec.Struct):
     tiling: list[dict[str, Any]] = msgspec.field(default_factory=list)
     model: str = ""
     options: dict[str, Any] = msgspec.field(default_factory=dict)
+    training: TrainingNote | None = None
     failed: list[_Failed] = msgspec.field(default_factory=list)
 
 
@@ -407,6 +418,7 @@ def _page(line: _Line) -> PageDetections:
         line.model,
         line.options,
         np.array(places_of, np.int64) if places_of and len(places_of) == len(ids) else None,
+        line.training,
     )
 
 

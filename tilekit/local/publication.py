@@ -18,13 +18,13 @@ from tilekit.rekognition.evaluation_files import (
     LabelMetrics,
     SnapshotBox,
     SnapshotLine,
-    TrainingNote,
     line_numbers,
     validation_line,
     write_manifest_summary,
     write_snapshot,
     write_summary,
 )
+from tilekit.rekognition.training_note import TrainingNote
 from tilekit.storage.local import write_text
 
 THRESHOLDS_FILE = "thresholds.json"

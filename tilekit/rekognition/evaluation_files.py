@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from tilekit.errors import LabelError
 from tilekit.rekognition.checked import CheckedLine
 from tilekit.rekognition.lines import DETECTION, METADATA, decode_plain, is_number
+from tilekit.rekognition.training_note import TrainingNote
 
 TRUTH = "rekognition-custom-labels-training-0"
 PREDICTED = "rekognition-custom-labels-evaluation"
@@ -31,32 +32,6 @@ class LabelMetrics:
     precision: float
     recall: float
     f1: float
-
-
-@dataclass(frozen=True)
-class TrainingNote:
-    """How a training ended, where the trainer says so: the local one does, AWS does not.
-
-    `converged`: it stopped since it no longer got better; else a cap came first, and figures of it are no verdict.
-    `sentence`: the same for a person. `steps`, `views` (of each box, on average), `seconds`: what it took.
-    """
-
-    converged: bool
-    sentence: str
-    steps: int = 0
-    views: float = 0.0
-    seconds: float = 0.0
-
-    @classmethod
-    def read(cls, fields: Mapping[str, Any]) -> TrainingNote:
-        """A note of its JSON form; what more stands in it is left out."""
-        return cls(
-            bool(fields["converged"]),
-            str(fields.get("sentence", "")),
-            int(fields.get("steps", 0)),
-            float(fields.get("views", 0.0)),
-            float(fields.get("seconds", 0.0)),
-        )
 
 
 @dataclass(frozen=True)
@@ -159,7 +134,7 @@ def write_summary(summary: EvaluationSummary, *, nested: bool = False) -> bytes:
         ],
     }
     if summary.training is not None:
-        document["TilekitTraining"] = asdict(summary.training)
+        document["TilekitTraining"] = summary.training.to_json()
     return _bytes(document)
 
 

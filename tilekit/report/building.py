@@ -173,7 +173,8 @@ def _outcome(judged: Mapping[str, Evaluation]) -> str:
     if len(names) < 2:
         only = judged[names[0]]
         return f"{only.counting.found} found, {only.counting.truths} there; F1 {_ratio(only.f1)}."
-    return compare(judged[names[0]], judged[names[-1]]).sentence
+    result = compare(judged[names[0]], judged[names[-1]], names=(names[0], names[-1]))
+    return " ".join(filter(None, (result.sentence, result.advice)))
 
 
 def _summary(found: Mapping[str, Any], judged: Mapping[str, Evaluation]) -> list[dict[str, Any]]:

@@ -1,0 +1,120 @@
+"""What came out of a comparison, in words: of `compare`, of a demo and of a report, all the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tilekit.rekognition.training_note import TrainingNote
+
+Outcome = Literal["better", "worse", "not shown", "not converged"]
+GOOD = 0.85
+"""F1 of whole pages that is called good."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """A difference in mean F1 as the words need it: None where not defined. `names`: of baseline and tiles.
+
+    `trainings`: how each side's training ended, None where it is not known; of several the least converged. `unit`: what `pages` counts.
+    """
+
+    names: tuple[str, str]
+    baseline: float | None
+    tiled: float | None
+    low: float | None
+    high: float | None
+    pages: int
+    trainings: tuple[TrainingNote | None, TrainingNote | None] = (None, None)
+    unit: str = "pages"
+
+    @property
+    def difference(self) -> float | None:
+        """Tiles minus baseline."""
+        return None if self.baseline is None or self.tiled is None else self.tiled - self.baseline
+
+    @property
+    def unconverged(self) -> tuple[tuple[str, TrainingNote], ...]:
+        """The sides that were not trained to their end, by name."""
+        return unconverged(self.names, self.trainings)
+
+    @property
+    def outcome(self) -> Outcome:
+        """ "better" or "worse" where the whole interval lies on one side of 0 and both sides converged."""
+        return outcome_of(self.low, self.high, converged=not self.unconverged)
+
+    def sentence(self, least_pages: int) -> str:
+        """The outcome in one plain sentence. `least_pages`: what an interval takes."""
+        baseline, tiled = self.names
+        if self.difference is None:
+            return f"{tiled} and {baseline} cannot be compared: F1 is not defined on these {self.pages} {self.unit}."
+        size = f"mean F1 {self.baseline:.3f} to {self.tiled:.3f}, difference {self.difference:+.3f}"
+        if self.unconverged:
+            return f"{no_verdict(self.names, self.unconverged)} ({size}, {self.pages} {self.unit}: not the tiling's doing alone)."
+        if self.low is None or self.high is None:
+            why = f"an interval takes at least {least_pages} {self.unit}, here are {self.pages}"
+            if self.pages >= least_pages:
+                why = f"too few of the {self.unit} say anything for an interval"
+            return f"A difference of {tiled} to {baseline} is not shown: {size}, and {why}."
+        size += f", 95 % interval {self.low:+.3f} to {self.high:+.3f}, {self.pages} {self.unit}"
+        if self.outcome == "not shown":
+            return f"A difference of {tiled} to {baseline} is not shown by this many {self.unit} ({size})."
+        return f"{tiled}, against {baseline}: {self.outcome} ({size})."
+
+    @property
+    def advice(self) -> str:
+        """What to do about it, in one sentence; "" where F1 is not defined."""
+        if self.difference is None or self.baseline is None:
+            return ""
+        if self.unconverged:
+            return what_to_do(self.unconverged)
+        if self.outcome == "worse":
+            return "Tiles are worse here: train on whole pages."
+        if self.outcome == "better":
+            if self.baseline >= GOOD:
+                return (
+                    f"Whole pages do well already (F1 {self.baseline:.2f}), tiles do better: they pay where every "
+                    "symbol counts, for several calls a page instead of one."
+                )
+            return "Tiling pays here."
+        if self.baseline >= GOOD:
+            return (
+                f"Whole pages are good enough here (F1 {self.baseline:.2f}), and no gain of tiles is shown, which "
+                "cost several calls a page instead of one."
+            )
+        return "These pages do not show that tiles are better or worse: label more test pages, or train on whole pages."
+
+
+def outcome_of(low: float | None, high: float | None, *, converged: bool = True) -> Outcome:
+    """What an interval of a difference says; nothing, where a side was not trained to its end."""
+    if not converged:
+        return "not converged"
+    if low is not None and low > 0:
+        return "better"
+    return "worse" if high is not None and high < 0 else "not shown"
+
+
+def unconverged(
+    names: tuple[str, str], trainings: tuple[TrainingNote | None, TrainingNote | None]
+) -> tuple[tuple[str, TrainingNote], ...]:
+    """The sides whose training says that it did not converge."""
+    return tuple(
+        (name, note)
+        for name, note in zip(names, trainings, strict=True)
+        if note is not None and not note.converged
+    )
+
+
+def no_verdict(names: tuple[str, str], sides: tuple[tuple[str, TrainingNote], ...]) -> str:
+    """That nothing can be said, and why."""
+    why = "; ".join(f"{name}: {note.why}" for name, note in sides)
+    return f"No verdict on {names[1]} against {names[0]}, not converged: {why}"
+
+
+def what_to_do(sides: tuple[tuple[str, TrainingNote], ...]) -> str:
+    """What gives a verdict."""
+    remedies = dict.fromkeys(note.remedy for _, note in sides)
+    return (
+        f"Before you judge, {' and '.join(remedies)}: `tilekit demo`, or `tilekit local serve` and train again, "
+        "take --minutes and --steps."
+    )
