@@ -25,13 +25,14 @@ class Meaning:
     `extra`: what each sample after those is: 0 unspecified, 1 associated (premultiplied) alpha,
     2 unassociated alpha. Unspecified is no alpha; the sample is left out. `most`: the largest
     value a whole number can have by the file's word, 0 where it has none. `lab`: the colors are CIE L*a*b*, a and b stored signed or with
-    an offset, though libvips takes them for RGB.
+    an offset, though libvips takes them for RGB. `inverted`: zero is white, which is undone after levels, if there are any.
     """
 
     colors: int | None = None
     extra: tuple[int, ...] = ()
     most: int = 0
     lab: Literal["", "signed", "offset"] = ""
+    inverted: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,11 +88,7 @@ def plan_of(
 
     def color(image: Any) -> Any:
         chosen = _chosen(image, name, meaning, plan)
-        return (
-            chosen.extract_band(0, n=chosen.bands - 1)
-            if chosen.bands in (2, 4) and _has_alpha(chosen)
-            else chosen
-        )
+        return chosen.extract_band(0, n=chosen.bands - 1) if _has_alpha(chosen) else chosen
 
     levels = _levels(color(image), lambda: color(load()), name, meaning.most, rendition)
     return Plan(plan.bands, plan.opaque, plan.gray, levels)
@@ -122,6 +119,7 @@ def look_at(image: Any, meaning: Meaning = AS_LOADED, plan: Plan = AS_IT_IS) -> 
     plain = (
         image.format == "uchar"
         and not meaning.lab
+        and not meaning.inverted
         and (image.bands, image.interpretation) in {(1, "b-w"), (3, "srgb")}
         and plan.bands is None
         and plan.levels is None
@@ -139,8 +137,11 @@ def to_page(image: Any, name: str, meaning: Meaning = AS_LOADED, plan: Plan = AS
     mapped and no profile is followed. Raises ScanUnsupported for what has no color meaning.
     """
     image = _chosen(image, name, meaning, plan)
+    inverted = meaning.inverted and max(plan.bands or (0,)) < (meaning.colors or 1)
     if plan.levels is not None:
-        image = _leveled(image, plan.levels)
+        image = _leveled(image, plan.levels, meaning.most)
+    if inverted:
+        image = _inverted(image)
     if not look_at(image).identity:
         image = _to_8_bit(image)
         if image.bands in (2, 4):
@@ -198,18 +199,27 @@ def _with_meaning(image: Any, name: str, *, gray_only: bool) -> Any:
     )
 
 
-def _leveled(image: Any, levels: Range) -> Any:
-    """The color samples mapped to 8 bits, alpha by the whole of its type, the profile left out."""
+def _inverted(image: Any) -> Any:
+    """Zero becomes white; alpha stays."""
+    white = _WHOLE[image.format]
+    if not _has_alpha(image):
+        return (white - image).cast(image.format)
+    color, alpha = image.extract_band(0, n=image.bands - 1), image[image.bands - 1]
+    return (white - color).cast(image.format).bandjoin(alpha)
+
+
+def _leveled(image: Any, levels: Range, most: int) -> Any:
+    """The color samples mapped to 8 bits, alpha by the whole of its range, the profile left out."""
     space = "cmyk" if image.interpretation == "cmyk" else ("b-w" if image.bands <= 2 else "srgb")
     if not _has_alpha(image):
         return _drop_profile(leveled(image, levels).copy(interpretation=space))
     color, alpha = image.extract_band(0, n=image.bands - 1), image[image.bands - 1]
-    whole = leveled(alpha, (0, _WHOLE.get(image.format, 1)))
+    whole = leveled(alpha, (0, most or _WHOLE.get(image.format, 1)))
     return _drop_profile(leveled(color, levels).bandjoin(whole).copy(interpretation=space))
 
 
 def _has_alpha(image: Any) -> bool:
-    return image.bands in (2, 4) and image.interpretation != "cmyk"
+    return image.bands == 5 if image.interpretation == "cmyk" else image.bands in (2, 4)
 
 
 def _without_unspecified(image: Any, meaning: Meaning, *, opaque: bool = False) -> Any:

@@ -95,7 +95,7 @@ class StoredBlocks:
 
 def _decoder(layout: BlockLayout, bands: int) -> Callable[[bytes, Shape], Pixels] | None:
     """How a block becomes (h, w, samples) uint8, or None where only libvips may do it."""
-    plain = set(layout.bits) == {8} and layout.form == 1 and layout.colors == bands
+    plain = set(layout.bits) == {8} and layout.form == layout.fill == 1 and layout.colors == bands
     if not plain or max(layout.block) > _LARGEST_SIDE:
         return None
     if layout.compression == JPEG:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,10 @@ from tilekit.scans.source import ByteReader, Source
 from tilekit.scans.tiff.directories import Directory
 from tilekit.scans.tiff.layout import NONE, BlockLayout
 from tilekit.scans.tiff.showing import Shown, head_of, show_blocks, shown_as_stored
+from tilekit.scans.tiff.unpacking import turned_bits
 
 Decode = Callable[[bytes, int], NDArray[Any]]
-_PALETTE, _INVERTED = 3, 0
+_PALETTE = 3
 
 
 def show_decoded(
@@ -64,7 +66,7 @@ def show_decoded(
                 made[: pixels.shape[0], : pixels.shape[1]] = pixels
         return made.tobytes()
 
-    return show_blocks(page.fields, layout, _shown(layout, kind, page), sizes, block)
+    return show_blocks(page.fields, replace(layout, fill=1), _shown(layout, kind, page), sizes, block)
 
 
 def _decoder(source: Source, page: Directory, layout: BlockLayout) -> tuple[Decode, np.dtype[Any]]:
@@ -76,6 +78,7 @@ def _decoder(source: Source, page: Directory, layout: BlockLayout) -> tuple[Deco
         raise MissingExtra(
             f"{source.name}: this kind of TIFF needs tifffile and imagecodecs", "tiff"
         ) from exc
+    turn, layout = layout.fill == 2, replace(layout, fill=1)
     head = head_of(
         page.fields, layout, shown_as_stored(layout), layout.offsets.tolist(), layout.counts.tolist()
     )
@@ -93,7 +96,7 @@ def _decoder(source: Source, page: Directory, layout: BlockLayout) -> tuple[Deco
         )
 
     def made(data: bytes, index: int) -> NDArray[Any]:
-        segment = decode(data, index, jpegtables=tables)[0]
+        segment = decode(turned_bits(data) if turn else data, index, jpegtables=tables)[0]
         if segment is None:
             raise ValueError(f"block {index} is empty")
         pixels: NDArray[Any] = np.asarray(segment)[0]
@@ -118,22 +121,19 @@ def _type_shown(stored: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def _spread(pixels: NDArray[Any], layout: BlockLayout) -> NDArray[Any]:
-    """Less than eight bits become eight, except in a palette; white at zero is undone."""
+    """Less than eight bits become eight, except in a palette."""
     bits = max(layout.bits)
     most = (1 << bits) - 1
     if layout.form != 1 or layout.photometric == _PALETTE:
         return pixels
-    if layout.photometric == _INVERTED and bits < 64:
-        pixels = most - pixels.astype(np.int64 if bits > 8 else np.int16)
     if bits < 8:
         pixels = (pixels.astype(np.int16) * 255 + most // 2) // most
     return pixels
 
 
 def _shown(layout: BlockLayout, kind: np.dtype[Any], page: Directory) -> Shown:
-    photometric = 1 if layout.photometric == _INVERTED and layout.form == 1 else layout.photometric
     colormap = None
-    if photometric == _PALETTE:
+    if layout.photometric == _PALETTE:
         order = page.fields.header.order
         known = np.asarray(page.fields.array(320)).reshape(3, -1)
         full = np.zeros((3, 256), np.dtype(order + "u2"))
@@ -144,7 +144,7 @@ def _shown(layout: BlockLayout, kind: np.dtype[Any], page: Directory) -> Shown:
         NONE,
         (kind.itemsize * 8,) * layout.samples,
         form,
-        photometric,
+        layout.photometric,
         1,
         1,
         layout.samples,

@@ -20,8 +20,9 @@ from tilekit.scans.tiff.directories import (
 from tilekit.scans.tiff.fields import Fields
 
 STRIP_OFFSETS, ROWS_PER_STRIP, STRIP_COUNTS, TILE_OFFSETS, TILE_COUNTS = 273, 278, 279, 324, 325
-EXTRA_SAMPLES, SAMPLE_FORMAT, JPEG_TABLES, SUBSAMPLING = 338, 339, 347, 530
+EXTRA_SAMPLES, SAMPLE_FORMAT, JPEG_TABLES, SUBSAMPLING, FILL_ORDER = 338, 339, 347, 530, 266
 NONE, JPEG, PACKBITS, YCBCR = 1, 7, 32773, 6
+_FAXES = (2, 3, 4)
 _COLORS = {0: 1, 1: 1, 2: 3, 3: 1, 4: 1, 5: 4, 6: 3, 8: 3, 9: 3, 10: 3, 32844: 1, 32845: 3}
 
 
@@ -34,7 +35,8 @@ class BlockLayout:
     that are missing or reach beyond the file are mended. `bits`: of each sample; `colors`: samples that
     the photometric interpretation names; `extra`: what the others are (0 unspecified, 1 associated,
     2 unassociated alpha), one for each sample over `colors`. `tables`: JPEGTables, or b"".
-    `subsampling`: of chroma, as the file says. `faults`: what was mended, in words.
+    `subsampling`: of chroma, as the file says. `fill`: 2 where the bits of every byte are stored the other
+    way round. `faults`: what was mended, in words.
     """
 
     width: int
@@ -54,6 +56,7 @@ class BlockLayout:
     counts: NDArray[np.uint64] = field(repr=False)
     tables: bytes = field(repr=False)
     subsampling: tuple[int, int] = (1, 1)
+    fill: int = 1
     faults: tuple[str, ...] = ()
 
     @property
@@ -80,7 +83,7 @@ def layout_of(page: Directory) -> BlockLayout:
     """The layout of a directory; raises ValueError where its fields make no sense."""
     fields = page.fields
     samples = fields.one(SAMPLES, 1)
-    photometric = fields.one(PHOTOMETRIC, 1)
+    photometric, guessed = _photometric(fields)
     tiled = TILE_WIDTH in fields
     block = page.tile if tiled else (page.width, min(fields.one(ROWS_PER_STRIP, page.height), page.height))
     if min(page.width, page.height, *block) < 1 or not 1 <= samples <= 65535:
@@ -94,8 +97,18 @@ def layout_of(page: Directory) -> BlockLayout:
         fields.one(SAMPLE_FORMAT, 1), fields.one(COMPRESSION, 1), photometric, fields.one(PREDICTOR, 1),
         colors, _extra(fields, samples - colors), offsets, offsets,
         fields.raw(JPEG_TABLES) if JPEG_TABLES in fields else b"", _subsampling(fields, photometric),
+        fields.one(FILL_ORDER, 1), guessed,
     )  # fmt: skip
     return _with_counts(layout, fields)
+
+
+def _photometric(fields: Fields) -> tuple[int, tuple[str, ...]]:
+    """What the samples mean, and what is to be said where the file does not say it."""
+    if PHOTOMETRIC in fields:
+        return fields.one(PHOTOMETRIC, 1), ()
+    fax = fields.one(COMPRESSION, 1) in _FAXES
+    word = "white" if fax else "black"
+    return int(not fax), (f"it says nowhere what its samples mean; they were taken for gray, {word} at zero",)
 
 
 def _bits(fields: Fields, samples: int) -> tuple[int, ...]:
@@ -131,7 +144,7 @@ def _offsets(fields: Fields, tiled: bool, count: int) -> NDArray[np.uint64]:
 def _with_counts(layout: BlockLayout, fields: Fields) -> BlockLayout:
     """The layout with the blocks' lengths; what is missing or impossible is taken from what follows."""
     tag = TILE_COUNTS if layout.tiled and TILE_COUNTS in fields else STRIP_COUNTS
-    size, faults = fields.reader.size, []
+    size, faults = fields.reader.size, list(layout.faults)
     found = fields.array(tag).astype(np.uint64) if tag in fields else np.zeros(0, np.uint64)
     if len(found) < len(layout.offsets) or not found[: len(layout.offsets)].any():
         found = _gaps(layout, size)

@@ -17,15 +17,16 @@ from tilekit.scans.source import ByteReader
 from tilekit.scans.tiff.blocks import StoredBlocks
 from tilekit.scans.tiff.decoding import show_decoded
 from tilekit.scans.tiff.directories import Directory, check_tiles, is_vendor_slide, read_directories
-from tilekit.scans.tiff.layout import BlockLayout, layout_of
+from tilekit.scans.tiff.layout import JPEG, BlockLayout, layout_of
 from tilekit.scans.tiff.showing import show_file
 from tilekit.scans.tiff.unpacking import LZMA, ZSTD, show_unpacked
 from tilekit.scans.vips import VipsScan, scan_of
 
 Way = Literal["stored", "unpacked", "decoded"]
-_BY_LIBTIFF = {1, 2, 3, 4, 5, 7, 8, 32773, 32946, 34676, 34677, 50001}
-_MIN_IS_WHITE, _PALETTE, _YCBCR, _LAB, _ICC_LAB = 0, 3, 6, 8, 9
-_KNOWN = {0, 1, 2, 3, 4, 5, _YCBCR, _LAB, _ICC_LAB, 32844, 32845}
+_LOGS, _LOG_COMPRESSION = {32844, 32845}, 34676
+_BY_LIBTIFF = {1, 2, 3, 4, 5, 7, 8, 32773, 32946, _LOG_COMPRESSION, 50001}
+_MIN_IS_WHITE, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB, _ICC_LAB = 0, 2, 3, 5, 6, 8, 9
+_KNOWN = {0, 1, _RGB, _PALETTE, 4, _CMYK, _YCBCR, _LAB, _ICC_LAB, *_LOGS}
 _COMPLEX, _FLOAT_PREDICTOR, _OLD_JPEG = {5, 6}, 3, 6
 _DEPTHS = {(1, 8), (1, 16), (1, 32), (2, 8), (2, 16), (2, 32), (3, 32), (4, 8), (4, 16)}
 _UNPACKED = {ZSTD, LZMA}
@@ -82,7 +83,8 @@ def _meaning(layout: BlockLayout) -> Meaning:
         return Meaning(3, layout.extra)
     if layout.photometric in (_LAB, _ICC_LAB):
         return Meaning(3, layout.extra, lab="signed" if layout.photometric == _LAB else "offset")
-    return Meaning(layout.colors, layout.extra, (1 << max(bits, 8)) - 1 if layout.form == 1 else 0)
+    most = (1 << max(bits, 8)) - 1 if layout.form == 1 else 0
+    return Meaning(layout.colors, layout.extra, most, inverted=layout.photometric == _MIN_IS_WHITE)
 
 
 def _show(ask: Request, page: Directory, layout: BlockLayout, reader: ByteReader) -> Callable[[], Any]:
@@ -96,41 +98,44 @@ def _show(ask: Request, page: Directory, layout: BlockLayout, reader: ByteReader
 
 def way_of(layout: BlockLayout, name: str) -> Way:
     """How a page is read. Raises ScanUnsupported for what no reader here decodes."""
-    if layout.form in _COMPLEX:
-        raise ScanUnsupported(f"{name}: has complex samples, which are no picture")
-    if layout.photometric not in _KNOWN:
-        raise ScanUnsupported(
-            f"{name}: its samples are of photometric interpretation {layout.photometric}, which cannot be read; "
-            "write them as gray or RGB"
-        )
-    if layout.compression == _OLD_JPEG:
-        raise ScanUnsupported(
-            f"{name}: its pixels are compressed by old-style JPEG, which cannot be read; "
-            "write it with deflate, LZW or JPEG compression"
-        )
+    if why := _unreadable(layout):
+        raise ScanUnsupported(f"{name}: {why}")
     if _suits_libvips(layout):
         if layout.compression in _BY_LIBTIFF:
             return "stored"
         if layout.compression in _UNPACKED:
             return "unpacked"
-    if layout.photometric == _YCBCR:
-        raise ScanUnsupported(
-            f"{name}: its YCbCr pixels are compressed by scheme {layout.compression}, which cannot be read; "
-            "write them as JPEG or RGB"
-        )
     return "decoded"
+
+
+def _unreadable(layout: BlockLayout) -> str:
+    """Why no reader here gives the right pixels; "" where one does."""
+    bits, kind = max(layout.bits), layout.photometric
+    if layout.form in _COMPLEX:
+        return "has complex samples, which are no picture"
+    if kind not in _KNOWN:
+        return f"its samples are of photometric interpretation {kind}, which cannot be read; write them as gray or RGB"
+    if layout.compression == _OLD_JPEG:
+        return "its pixels are compressed by old-style JPEG, which cannot be read; write it with deflate, LZW or JPEG compression"
+    if kind == _YCBCR and layout.compression != JPEG:
+        return f"its YCbCr pixels are compressed by scheme {layout.compression}, which cannot be read; write them as JPEG or RGB"
+    if kind in (_LAB, _ICC_LAB) and (layout.form, bits) not in {(1, 8), (1, 16), (3, 32)}:
+        return f"its Lab samples have {bits} bits, which cannot be read; write 8 or 16, or RGB"
+    if (kind in _LOGS) != (layout.compression == _LOG_COMPRESSION):
+        return f"its pixels of photometric interpretation {kind} are compressed by scheme {layout.compression}, which cannot be read; write them as RGB"
+    return ""
 
 
 def _suits_libvips(layout: BlockLayout) -> bool:
     """Whether libvips reads samples laid out like this."""
     bits, form = set(layout.bits), layout.form
-    if len(bits) > 1 or (layout.planes > 1 and layout.tiled):
+    if len(bits) > 1:
+        return False
+    if layout.planes > 1 and (layout.tiled or layout.photometric not in (_RGB, _CMYK)):
         return False
     depth = bits.pop()
     if layout.predictor == _FLOAT_PREDICTOR and (form, depth) != (3, 32):
         return False
     if depth < 8:
-        return form in (1, 4) and layout.samples == 1 and depth in (1, 2, 4) and layout.photometric != _LAB
-    if layout.photometric == _MIN_IS_WHITE and depth > 8:
-        return False
+        return form in (1, 4) and layout.samples == 1 and depth in (1, 2, 4)
     return (form, depth) in _DEPTHS

@@ -22,6 +22,7 @@ from tilekit.scans.source import ByteReader
 from tilekit.scans.tiff.fields import Fields
 from tilekit.scans.tiff.layout import (
     EXTRA_SAMPLES,
+    FILL_ORDER,
     JPEG_TABLES,
     ROWS_PER_STRIP,
     SAMPLE_FORMAT,
@@ -35,9 +36,10 @@ from tilekit.scans.tiff.layout import (
 
 Value = tuple[int, int, bytes]  # type, count, bytes
 _SHORT, _RATIONAL, _UNDEFINED, _LONG8 = 3, 5, 7, 16
-_ORIENTATION, _XRES, _YRES, _UNIT, _COLORMAP, _INKSET, _ICC, _FILL = 274, 282, 283, 296, 320, 332, 34675, 266
+_ORIENTATION, _XRES, _YRES, _UNIT, _COLORMAP, _INKSET, _ICC = 274, 282, 283, 296, 320, 332, 34675
 _T4, _T6, _COEFFICIENTS, _SITING, _BLACK_WHITE = 292, 293, 529, 531, 532
 _LABS = (8, 9)
+_WHITE_AT_ZERO, _BLACK_AT_ZERO = 0, 1
 _PREDICTED = {5, 8, 32946, 34925, 50000}
 _MOST_RESOLUTION = 1e6
 
@@ -186,7 +188,7 @@ def _kept(fields: Fields, layout: BlockLayout, shown: Shown) -> dict[int, Value]
         257: numbers(layout.height),
         258: numbers(*shown.bits),
         259: numbers(shown.compression),
-        262: numbers(2 if shown.photometric in _LABS else shown.photometric),  # turned into Lab by us
+        262: numbers(_photometric(shown.photometric)),
         277: numbers(shown.samples),
         284: numbers(1 if shown.planes == 1 else 2),
         SAMPLE_FORMAT: numbers(*[1 if shown.form == 4 else shown.form] * shown.samples),
@@ -205,10 +207,15 @@ def _kept(fields: Fields, layout: BlockLayout, shown: Shown) -> dict[int, Value]
     return kept | _of_color(fields, shown, numbers) | _of_view(fields, numbers)
 
 
+def _photometric(stored: int) -> int:
+    """What libvips is told: Lab is RGB to it and white at zero black at zero; `color` makes of them what they are."""
+    return 2 if stored in _LABS else _BLACK_AT_ZERO if stored == _WHITE_AT_ZERO else stored
+
+
 def _of_compression(fields: Fields, layout: BlockLayout, numbers: Callable[..., Value]) -> dict[int, Value]:
     found: dict[int, Value] = {}
-    if (fill := fields.one(_FILL, 1)) == 2:
-        found[_FILL] = numbers(fill)
+    if layout.fill == 2:
+        found[FILL_ORDER] = numbers(layout.fill)
     if layout.tables and layout.compression == 7:
         found[JPEG_TABLES] = (_UNDEFINED, len(layout.tables), layout.tables)
     for compression, tag in ((3, _T4), (4, _T6)):

@@ -24,6 +24,7 @@ ZSTD, LZMA = 50000, 34925
 _DEFLATE = 8
 _STORED = 65535  # the most bytes a stored block of deflate holds (RFC 1951, 3.2.4)
 _MOST_BLOCK = 1 << 31
+_TURNED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def show_unpacked(fields: Fields, layout: BlockLayout, reader: ByteReader) -> Callable[[], Any]:
@@ -35,6 +36,7 @@ def show_unpacked(fields: Fields, layout: BlockLayout, reader: ByteReader) -> Ca
 
     def block(index: int) -> bytes:
         packed = reader.at(int(layout.offsets[index]), int(layout.counts[index]))
+        packed = turned_bits(packed) if layout.fill == 2 else packed
         data = unpack(packed, raw[index])
         if len(data) != raw[index]:
             raise ValueError(f"block {index} is cut short")
@@ -42,6 +44,11 @@ def show_unpacked(fields: Fields, layout: BlockLayout, reader: ByteReader) -> Ca
 
     shown = replace(shown_as_stored(layout), compression=_DEFLATE)
     return show_blocks(fields, layout, shown, [_stored_length(size) for size in raw], block)
+
+
+def turned_bits(data: bytes) -> bytes:
+    """The bits of every byte the other way round, as fill order 2 stores them."""
+    return data.translate(_TURNED)
 
 
 def _unpacker(compression: int) -> Callable[[bytes, int], bytes]:
