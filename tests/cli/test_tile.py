@@ -126,3 +126,12 @@ def test_a_failed_page_leaves_nothing_in_an_archive(folder, out):
     assert sorted(json.loads(line)["file"] for line in lines) == sorted(names[:-2])
     assert len(names) == 2 * 6 + 2
     assert not any("bad" in name for name in names)
+
+
+def test_a_drawing_is_tiled_where_it_is_trusted(tmp_path):
+    path = tmp_path / "a.svg"
+    path.write_text(
+        '<svg xmlns="http://www.w3.org/2000/svg" width="90" height="50"><rect width="45" height="50"/></svg>'
+    )
+    assert "--untrusted" in run("tile", path, tmp_path / "out").stderr
+    assert run("tile", path, tmp_path / "out", "--untrusted").exit_code == 0

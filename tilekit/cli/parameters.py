@@ -108,6 +108,15 @@ def rendition_options(function: _F) -> _F:
     )(function)
 
 
+def untrusted_option(function: _F) -> _F:
+    """`--untrusted`: readers that are not hardened against hostile files."""
+    return click.option(
+        "--untrusted",
+        is_flag=True,
+        help="Also read formats whose reader is not hardened against hostile files: SVG.",
+    )(function)
+
+
 class Scale(click.ParamType[Any]):
     """`TILE/OVERLAP@SCALE`, overlap and scale left out where 0 and 1; `page@SIDE` for the whole page."""
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tilekit.cli.output import json_option, next_step, print_json, print_table, progress_bar, quoted, say
-from tilekit.cli.parameters import Dpi, Overlap, Quality, rendition_options
+from tilekit.cli.parameters import Dpi, Overlap, Quality, rendition_options, untrusted_option
 from tilekit.errors import InvalidArgument, ScanError, StorageNotFound, TilekitError
 from tilekit.grid import Tiling
 from tilekit.pages import PageKey
@@ -42,7 +42,7 @@ def _tiling_options(command: Any) -> Any:
         click.option("--tile", type=int, default=1024, show_default=True, help="Tile size in px."),
     ):  # fmt: skip
         command = option(command)
-    return rendition_options(command)
+    return rendition_options(untrusted_option(command))
 
 
 def _tiling(cut: dict[str, Any], dpi: Any) -> Tiling:
@@ -115,7 +115,9 @@ def tile_command(
         progress_bar("tiling", quiet=as_json) as progress,
     ):
         for uri, stem in _inputs(inputs, failures):
-            for made in _tile_file(run, uri, stem, (dpi, recipe.tiling), progress, failures):
+            for made in _tile_file(
+                run, uri, stem, (dpi, recipe.tiling, cut["untrusted"]), progress, failures
+            ):
                 total["pages"] += 1
                 for count in ("tiles", "kept", "blank", "lowered", "bytes"):
                     total[count] += getattr(made, count)
@@ -171,7 +173,12 @@ def _stem(uri: str, relative: str) -> str:
 
 
 def _tile_file(
-    run: TileRun, uri: str, stem: str, how: tuple[Any, Tiling], progress: Any, failures: list[dict[str, str]]
+    run: TileRun,
+    uri: str,
+    stem: str,
+    how: tuple[Any, Tiling, bool],
+    progress: Any,
+    failures: list[dict[str, str]],
 ) -> Iterator[TileSet]:
     page, pages = 0, 1
     while page < pages:
@@ -185,16 +192,16 @@ def _tile_file(
         page += 1
 
 
-def _opened(uri: str, page: int, dpi: Any, tiling: Tiling) -> Scan:
+def _opened(uri: str, page: int, dpi: Any, tiling: Tiling, untrusted: bool) -> Scan:
     """Vector pages are rendered at `dpi`; scans that know their resolution keep it (the tiling reduces them)."""
     from tilekit.scans.opening import open_scan
 
     if isinstance(dpi, float) and not uri.lower().endswith(".pdf"):
-        scan = open_scan(uri, page=page, **tiling.shown)
+        scan = open_scan(uri, page=page, untrusted=untrusted, **tiling.shown)
         if scan.info.kind != "pdf" and scan.dpi is not None:
             return scan
         scan.close()
-    return open_scan(uri, page=page, dpi=dpi, **tiling.shown)
+    return open_scan(uri, page=page, dpi=dpi, untrusted=untrusted, **tiling.shown)
 
 
 def _failed(item: str, exc: Exception, failures: list[dict[str, str]]) -> None:
@@ -246,7 +253,7 @@ def info_command(
     failures: list[dict[str, str]] = []
     for file in files:
         try:
-            rows.extend(_describe_file(file, tiling, dpi))
+            rows.extend(_describe_file(file, tiling, dpi, cut["untrusted"]))
         except TilekitError as exc:
             _failed(file, exc, failures)
     if as_json:
@@ -287,10 +294,10 @@ def _info_row(row: dict[str, Any]) -> list[Any]:
     ]
 
 
-def _describe_file(file: str, tiling: Tiling, dpi: Any) -> Iterator[dict[str, Any]]:
+def _describe_file(file: str, tiling: Tiling, dpi: Any, untrusted: bool) -> Iterator[dict[str, Any]]:
     page, pages = 0, 1
     while page < pages:
-        with _opened(file, page, dpi, tiling) as scan:
+        with _opened(file, page, dpi, tiling, untrusted) as scan:
             pages = scan.pages
             yield _describe(scan, tiling)
         page += 1

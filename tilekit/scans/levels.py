@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from tilekit.errors import InvalidArgument, ScanUnsupported
 from tilekit.rendition import Levels
+from tilekit.scans.forking import about_to_compute
 
 Range = tuple[float, float]
 NUMPY = {
@@ -33,6 +34,7 @@ _SHARE = 0.005  # of the samples, at each end, for "percentile"
 
 def rows_of(image: Any) -> Iterator[NDArray[Any]]:
     """An image as libvips has it, as (rows, width, bands) arrays from top to bottom."""
+    about_to_compute()
     kind = np.dtype(NUMPY[image.format])
     region = pyvips.Region.new(image)
     rows = min(max(1, _ROW_BYTES // (image.width * image.bands * kind.itemsize)), _MOST_ROWS)

@@ -98,7 +98,7 @@ def _open(ask: Request, untrusted: bool) -> Scan:
     if ask.form.untrusted and not untrusted:
         raise ScanUnsupported(
             f"{ask.source.name}: its reader ({ask.form.kind}) is not hardened against hostile files; "
-            "pass untrusted=True if you trust where it is from"
+            "pass untrusted=True (--untrusted of tile and info) if you trust where it is from"
         )
     scan = _READERS.get(ask.form.kind, _open_vips)(ask)
     if ask.page >= scan.pages:

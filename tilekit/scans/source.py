@@ -80,7 +80,8 @@ class ByteReader:
             raise ValueError("its file is closed")
         count = max(0, min(count, self.size - place))
         if hasattr(os, "pread"):
-            return os.pread(self._file.fileno(), count, place)
+            found: bytes = os.pread(self._file.fileno(), count, place)
+            return found
         with self._lock:
             self._file.seek(place)
             return self._file.read(count)

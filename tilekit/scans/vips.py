@@ -20,6 +20,7 @@ from tilekit.pages import PageKey
 from tilekit.scans.blockbits import BlockBits
 from tilekit.scans.color import AS_LOADED, Look, Meaning, look_at, plan_of, to_page
 from tilekit.scans.faults import one_line
+from tilekit.scans.forking import about_to_compute, check_not_cut_off
 from tilekit.scans.jpegbits import JpegBits, bits_of
 from tilekit.scans.pushing import decode_spans
 from tilekit.scans.request import Request
@@ -250,8 +251,9 @@ def reduced(image: Any, size: tuple[int, int], extent: tuple[float, float] | Non
 def calm(image: Any) -> Any:
     """The image, to be computed by one thread of libvips: the callers' pools fill the cores.
 
-    Set on this image alone; nothing process-wide is touched.
+    Set on this image alone; nothing process-wide is touched. Raises ScanError after a fork, see `forking`.
     """
+    about_to_compute()
     image = image.copy()
     image.set_type(pyvips.GValue.gint_type, "concurrency", 1)
     return image
@@ -342,6 +344,7 @@ def scan_of(
     What is not told is read from the image and the request.
     """
     key, kind = ask.key, kind or ask.form.kind
+    check_not_cut_off(str(key))
     with vips_errors(key):
         image = load("sequential")
         check_size(key, image.width, image.height, ask.max_pixels)
