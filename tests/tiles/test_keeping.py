@@ -300,3 +300,22 @@ def test_a_damaged_block_is_the_error_it_was(tmp_path):
     path.write_bytes(data)
     with pytest.raises(ScanCorrupt, match=r"a\.tif"):
         tiles(path, tk.Tiling(112, 32, align=16))
+
+
+def test_a_new_process_cuts_without_numba(tmp_path):
+    import subprocess
+    import sys
+
+    from tilekit.compiled import prepare
+    from tilekit.compiled.loading import portable
+
+    prepare("tilekit.jpeg.kernels")
+    (tmp_path / "a.jpg").write_bytes(jpeg(500, 410))
+    code = (
+        "import sys; import tilekit as tk; from tilekit.scans import vips; vips.SMALL_BYTES = 0;"
+        "made = tk.tile_scan(sys.argv[1], sys.argv[2], tk.Tiling(128, 32, align=16));"
+        "print(made.kept, *sorted({'numba', 'PIL', 'imagecodecs', 'tifffile', 'boto3', 'scipy'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "a.jpg"), str(tmp_path / "out")]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    assert told == ["20"] + ["numba"] * (not portable())
