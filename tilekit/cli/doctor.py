@@ -20,6 +20,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "jp2": ("glymur",),
     "heif": ("pillow_heif",),
     "zstd": ("zstandard",),
+    "tiff": ("tifffile",),
     "dask": ("distributed",),
     "report": ("matplotlib", "jinja2"),
     "local": ("torch", "onnx", "moto", "werkzeug"),
