@@ -102,8 +102,12 @@ def test_every_export_holds_the_same_boxes(chain: Chain, tmp_path: Path) -> None
     count = sum(told["counts"].values())
     assert count > 0
     for format, ending in EXPORTS.values():
-        back = read_labels(tmp_path / f"found{ending}", format)
-        assert sum(len(page) for page in back.values()) == count
+        file = tmp_path / f"found{ending}"
+        if format == "label-studio":  # predictions of a model, which are no labels until somebody has looked
+            (task,) = json.loads(file.read_text())
+            assert len(task["predictions"][0]["result"]) == count
+            continue
+        assert sum(len(page) for page in read_labels(file, format).values()) == count
 
 
 def test_false_alarms_become_decoys_that_are_dropped_again(chain: Chain, tmp_path: Path) -> None:
