@@ -43,7 +43,7 @@ def test_addresses() -> None:
     assert str(S3Location("bucket") / "a" / "b") == "s3://bucket/a/b"
     assert str(S3Location("bucket", "a/") / "b") == "s3://bucket/a/b"
     for wrong in ("bucket/key", "s3://", "s3://a/b", "s3:/bucket/key", "s3://bad bucket/key"):
-        with pytest.raises(InvalidArgument, match="not an S3 address|cannot be the name of a bucket"):
+        with pytest.raises(InvalidArgument, match=r"not an S3 address|cannot be the name of a bucket"):
             parse_s3(wrong)
 
 
