@@ -225,8 +225,9 @@ def reduced(image: Any, size: tuple[int, int], extent: tuple[float, float] | Non
     then depends on the region. Factors rounded to 24 binary places make those sums exact, so a
     rectangle read alone has the very pixels of the whole.
     """
-    for axis, wanted in enumerate(size):
-        now = extent[axis] if extent else (image.width, image.height)[axis]
+    sides = [0.0, 0.0]
+    for axis in (1, 0):  # down first, and the box of both before Lanczos: a quarter of the time
+        now, wanted = extent[axis] if extent else (image.width, image.height)[axis], size[axis]
         if now - (image.width, image.height)[axis] > 0.5:
             image = image.embed(0, 0, image.width + (axis == 0), image.height + (axis == 1), extend="copy")
         if wanted > now:
@@ -236,7 +237,9 @@ def reduced(image: Any, size: tuple[int, int], extent: tuple[float, float] | Non
         if box > 1:
             image = image.shrinkh(box, ceil=True) if axis == 0 else image.shrinkv(box, ceil=True)
             now /= box
-        factor = round(now / wanted * _PLACES) / _PLACES
+        sides[axis] = now
+    for axis in (1, 0):
+        factor = round(sides[axis] / size[axis] * _PLACES) / _PLACES
         if factor != 1:
             image = (
                 image.reduceh(factor, kernel="lanczos3")
