@@ -13,6 +13,7 @@ from tilekit import Scales, TileJob, Tiling, read_predictions
 from tilekit.archive import DetectJob, process_archive
 from tilekit.archive.retrying import job_from_recipe
 from tilekit.boxes.detections import Detections
+from tilekit.detectors.naming import ModelRef
 from tilekit.errors import InvalidArgument
 from tilekit.scans.encoding import encode_image
 
@@ -58,7 +59,7 @@ def test_lines_are_joined_and_failures_set_aside(tmp_path: Path) -> None:
 
 
 def test_recipes_come_back_as_jobs() -> None:
-    job = DetectJob(TILING, "some.module:thing", names=("a", "b"), decoy=("decoy",), dpi=200.0)
+    job = DetectJob(TILING, ModelRef("some.module:thing", ("a", "b"), conf=0.2), decoy=("decoy",), dpi=200.0)
     assert job_from_recipe(job.recipe()) == job
     strict = DetectJob(TILING, "some.module:thing", thresholds={"a": 0.7})
     assert job_from_recipe(strict.recipe()) == strict
@@ -80,8 +81,8 @@ def test_other_thresholds_redo_the_pages(tmp_path: Path) -> None:
 
 
 def test_a_model_that_is_none_is_refused() -> None:
-    with pytest.raises(InvalidArgument, match="model='thing'"):
-        DetectJob(TILING, "thing")
+    with pytest.raises(InvalidArgument, match="model='' must be"):
+        DetectJob(TILING, "")
 
 
 def test_scales_are_part_of_what_a_run_remembers(tmp_path: Path) -> None:

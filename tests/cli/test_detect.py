@@ -7,8 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from tilekit.boxes.annotations import Annotations
-from tilekit.cli.detect import EXPORTS, detect, load_callable
+from tilekit.cli.detect import EXPORTS, detect
 from tilekit.cli.evaluate import compare, evaluate
+from tilekit.detectors.naming import ModelRef
 from tilekit.errors import InvalidArgument, RecipeMismatch
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.predictions import read_predictions
@@ -180,10 +181,10 @@ def test_thresholds_file(folder):
 
 
 def test_callables_are_found_or_said(folder):
-    assert load_callable("finder:squares").workers == 1
+    assert ModelRef("finder:squares").detector().workers == 1
     for text in ("nowhere:f", "finder:missing"):
         with pytest.raises(InvalidArgument, match="cannot be imported"):
-            load_callable(text)
+            ModelRef(text).detector()
     (folder / "empty").mkdir()
     with pytest.raises(InvalidArgument, match="no scan"):
         run(detect, "empty", "--model", "finder:squares")

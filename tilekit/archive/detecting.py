@@ -15,7 +15,8 @@ from tilekit.archive.jobs import PROCESS, discard_page, page_place, recipe_text
 from tilekit.archive.working import Task
 from tilekit.boxes.merging import MergePolicy
 from tilekit.detection.detecting import detect_tiles
-from tilekit.errors import DetectorError, InvalidArgument
+from tilekit.detectors.naming import ModelRef
+from tilekit.errors import DetectorError
 from tilekit.grid import TileGrid, Tiling
 from tilekit.labels.thresholds import Thresholds, check_thresholds
 from tilekit.ledger import Record
@@ -33,16 +34,14 @@ DETECTIONS_FILE = "detections.jsonl"
 class DetectJob:
     """Detect on every page: one line a page, joined as `detections.jsonl` when a whole run ends.
 
-    `model`: a Custom Labels model's ARN (started for the run with `units`, and stopped after it if
-    the run started it; all workers share it), an ONNX file, or `module:attribute` of a detector or
-    callable that workers can import. `names`: labels, where the model does not say. `decoy`: labels
-    dropped after merging. `thresholds`: least score, one number or label -> number, applied after
+    `model`: a ModelRef, or its name: a Custom Labels model (started for the run with `units`, and stopped after
+    it if the run started it; all workers share it), `text`, `labels`, an ONNX file, or `module:attribute` of a
+    detector or callable that workers can import. `decoy`: labels dropped after merging. `thresholds`: least score, one number or label -> number, applied after
     merging. A page on which a tile failed is set aside, never passed off as complete.
     """
 
     tiling: Tiling | Scales
-    model: str
-    names: tuple[str, ...] = ()
+    model: ModelRef | str
     decoy: tuple[str, ...] = ()
     thresholds: Thresholds | None = field(default=None, hash=False)
     policy: MergePolicy = field(default_factory=MergePolicy)
@@ -53,20 +52,17 @@ class DetectJob:
     def __post_init__(self) -> None:
         if self.thresholds is not None:
             object.__setattr__(self, "thresholds", check_thresholds(self.thresholds))
-        if not (self.is_cloud or self.is_onnx or ":" in self.model):
-            raise InvalidArgument(
-                f"model={self.model!r} must be a model's ARN, an .onnx file or module:attribute"
-            )
+        object.__setattr__(self, "model", self.ref)
+
+    @property
+    def ref(self) -> ModelRef:
+        """The model as a reference."""
+        return self.model if isinstance(self.model, ModelRef) else ModelRef(self.model)
 
     @property
     def is_cloud(self) -> bool:
-        """Whether the model is a Custom Labels model."""
-        return self.model.startswith("arn:")
-
-    @property
-    def is_onnx(self) -> bool:
-        """Whether the model is an ONNX file."""
-        return self.model.lower().endswith(".onnx")
+        """Whether the model is a Custom Labels model, which costs by the hour."""
+        return self.ref.kind == "model"
 
     def recipe(self) -> str:
         """Everything that shapes the detections."""
@@ -91,14 +87,14 @@ class DetectJob:
         if not self.is_cloud:
             yield
             return
-        from tilekit.aws.model import Model
+        from tilekit.aws.naming import running
 
-        with Model.find(self.model).running(self.units, tiling=self.tiling, force=self.force):
+        with running(self.ref, units=self.units, tiling=self.tiling, force=self.force):
             yield
 
     def run(self, task: Task, scan: Scan, out: str) -> dict[str, Any]:
         """Detect on the page and write its line."""
-        detector = _detector(self.model, self.names)
+        detector = _detector(self.ref)
         found = detect_tiles(
             scan,
             detector,
@@ -108,7 +104,7 @@ class DetectJob:
             thresholds=self.thresholds,
             look_ahead=_LOOK_AHEAD,
             force=self.force,
-            model=self.model,
+            model=self.ref.name,
         )
         if not found.complete:
             reason = found.failed[0].reason if found.failed else "a tile failed"
@@ -139,16 +135,8 @@ class DetectJob:
 
 
 @lru_cache(maxsize=1)
-def _detector(model: str, names: tuple[str, ...]) -> Any:
+def _detector(model: ModelRef) -> Any:
     """The detector of this worker process: made at its first page, used for all."""
-    if model.startswith("arn:"):
-        from tilekit.aws.model import Model
+    from tilekit.aws.naming import detector_of
 
-        return Model.find(model).detector()
-    if model.lower().endswith(".onnx"):
-        from tilekit.detectors.onnx import OnnxDetector
-
-        return OnnxDetector(model, names=names or None)
-    from tilekit.detectors.callables import import_detector
-
-    return import_detector(model, names)
+    return detector_of(model)

@@ -21,7 +21,7 @@ from tilekit.archive.working import Job, Task, run_task
 from tilekit.errors import ScanError, StorageError
 from tilekit.grid import Tiling
 from tilekit.ledger import Ledger
-from tilekit.scales import as_scales
+from tilekit.scales import Scales, as_scales
 from tilekit.scans.opening import open_scan
 from tilekit.storage.s3 import is_s3
 
@@ -75,7 +75,7 @@ def forecast(
     """
     given = options or ArchiveOptions()
     found = Forecast(workers=workers or available_cores(), free=_free(out))
-    tiling: Tiling = as_scales(getattr(job, "tiling", None) or Tiling())[0]
+    scales = as_scales(getattr(job, "tiling", None) or Tiling())
     draw, sample = (
         random.Random(0),
         list[tuple[ScanFile, int]](),
@@ -85,7 +85,7 @@ def forecast(
         if source.problem:
             found.unreadable[source.uri] = source.problem
             continue
-        for page, tiles, pixels in [(0, 0, 0)] if is_s3(source.uri) else _pages(source, tiling, job, found):
+        for page, tiles, pixels in [(0, 0, 0)] if is_s3(source.uri) else _pages(source, scales, job, found):
             remote += is_s3(source.uri)
             found.pages += 1
             found.tiles += tiles
@@ -96,7 +96,7 @@ def forecast(
                 sample[place] = source, page
         if progress is not None:
             progress(found.pages)
-    _time(found, sample, job, tiling, remote)
+    _time(found, sample, job, remote)
     found.done = _done_before(out, given)
     if getattr(job, "is_cloud", False):
         from tilekit.aws.deploying import plan_detection
@@ -106,21 +106,23 @@ def forecast(
     return found
 
 
-def _pages(source: ScanFile, tiling: Tiling, job: Job, found: Forecast) -> list[tuple[int, int, int]]:
+def _pages(source: ScanFile, scales: Scales, job: Job, found: Forecast) -> list[tuple[int, int, int]]:
     pages = []
     try:
         number, count = 0, 1
         while number < count:
             with open_scan(source.uri, page=number, dpi=job.dpi) as scan:
                 count = scan.pages
-                pages.append((number, len(scan.grid(tiling)), scan.width * scan.height))
+                places = scales.on(scan.width, scan.height, dpi=scan.dpi)
+                tiles = sum(len(scan.grid(scales[place])) for place in places)
+                pages.append((number, tiles, scan.width * scan.height))
             number += 1
     except ScanError as exc:
         found.unreadable[source.uri] = str(exc)
     return pages
 
 
-def _time(found: Forecast, sample: list[tuple[ScanFile, int]], job: Job, tiling: Tiling, remote: int) -> None:
+def _time(found: Forecast, sample: list[tuple[ScanFile, int]], job: Job, remote: int) -> None:
     tiles = size = pixels = 0
     spent = 0.0
     for source, page in sample:

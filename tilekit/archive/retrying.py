@@ -17,6 +17,7 @@ from tilekit.archive.state import state_of
 from tilekit.archive.summary import ArchiveSummary
 from tilekit.archive.working import Job
 from tilekit.boxes.merging import MergePolicy
+from tilekit.detectors.naming import ModelRef
 from tilekit.errors import StorageError, StorageNotFound
 from tilekit.scales import tiling_from_json
 
@@ -77,6 +78,6 @@ def job_from_recipe(text: str) -> TileJob | DetectJob:
         return TileJob(**values)
     if kind == "detect":
         values["policy"] = MergePolicy(**values["policy"])
-        values["names"], values["decoy"] = tuple(values["names"]), tuple(values["decoy"])
+        values["model"], values["decoy"] = ModelRef(**values["model"]), tuple(values["decoy"])
         return DetectJob(**values)
     raise ValueError(f"no job is called {kind!r}")

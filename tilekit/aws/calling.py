@@ -54,6 +54,7 @@ class TileCaller(ABC):
     operation = ""
     batch = 1
     retries_itself = True
+    strict = False  # its boxes are made of the service's shares here
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tilekit.cli.output import json_option, next_step, print_json, print_json_line, print_table, quoted, say
-from tilekit.cli.parameters import Overlap, Quality, rendition_options
+from tilekit.cli.parameters import Overlap, Quality, model_options, model_ref, rendition_options
 
 if TYPE_CHECKING:
     from tilekit.archive.summary import ArchiveSummary
@@ -74,8 +74,8 @@ def archive() -> None:
     show_default=True,
     help="Tiles as files, or one tar or zip a page.",
 )
-@click.option("--model", help="For --job detect: a model's ARN, an ONNX file or module:attribute.")
-@click.option("--names", help="Labels of the model, A,B,C, where it does not say.")
+@click.option("--model", help="For --job detect: what `tilekit detect --model` takes.")
+@model_options
 @click.option(
     "--thresholds",
     metavar="FILE",
@@ -303,12 +303,10 @@ def _job(options: dict[str, Any]) -> Any:
     if options["job"] == "detect":
         if options["model"] is None:
             raise click.UsageError("--job detect needs --model")
-        names = tuple(options["names"].split(",")) if options["names"] else ()
         file = options["thresholds"]
         return DetectJob(
             tiling,
-            options["model"],
-            names=names,
+            model_ref(options["model"], options),
             decoy=options["decoy"],
             thresholds=read_thresholds(file) if file else None,
             units=options["units"],

@@ -172,6 +172,7 @@ def detect(
     """
     from tilekit.bench.command import DetectPlan, bench_detect
     from tilekit.cli.detect import Cut, named_detector
+    from tilekit.detectors.naming import ModelRef
 
     if endpoint and not model:
         raise InvalidArgument("--endpoint needs --model: the model that runs there")
@@ -181,7 +182,7 @@ def detect(
         document = bench_detect(plan)
     else:
         cloud = (region, profile, endpoint)
-        with named_detector(model, None, cloud, 1, Cut(tile, overlap), True) as (detector, _, title):
+        with named_detector(ModelRef(model), cloud, 1, Cut(tile, overlap), True) as (detector, _, title):
             document = bench_detect(plan, detector, title)
     _finish(document, old, html, as_json, _show_detect)
 

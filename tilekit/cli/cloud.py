@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from tilekit.cli.output import say
-from tilekit.errors import InvalidArgument
 from tilekit.rekognition.pricing import dollars
 
 if TYPE_CHECKING:
@@ -71,34 +70,3 @@ def unkept_words(found: Unkept) -> str:
         f"{found.model.project}/{found.model.version}: running without a keeper since {since}, about "
         f"{dollars(found.dollars)} so far; `tilekit stop --stale` ends it"
     )
-
-
-def find_model(service: Service, text: str) -> Model:
-    """The model a person names: an ARN, `project/version`, or a project for its newest usable model."""
-    from tilekit.aws.model import Model, models_of
-    from tilekit.aws.project import project_arn_of
-
-    access = service.access
-    if text.startswith("arn:"):
-        return Model.find(
-            text,
-            region=access.region,
-            profile=access.profile,
-            endpoint_url=access.endpoint_url,
-            note=say,
-        )
-    project, _, version = text.partition("/")
-    arn = project_arn_of(service, project)
-    found = list(models_of(service, arn, versions=[version] if version else None, note=say)) if arn else []
-    if not version:
-        found = [
-            model
-            for model in found
-            if not model.description["Status"].startswith(("TRAINING_F", "TRAINING_I"))
-        ]
-    if not found:
-        raise InvalidArgument(
-            f"{text!r}: there is no such model in this account and region; give project/version or an ARN, "
-            "`tilekit models` lists them"
-        )
-    return found[0]

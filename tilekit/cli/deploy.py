@@ -6,7 +6,7 @@ import time
 
 import click
 
-from tilekit.cli.cloud import all_models, cloud_options, find_model, make_service, unkept_words, warn_unkept
+from tilekit.cli.cloud import all_models, cloud_options, make_service, unkept_words, warn_unkept
 from tilekit.cli.output import json_option, next_step, print_json, print_table, say
 
 
@@ -48,6 +48,8 @@ def deploy_command(
     seconds = parse_duration(duration_text) if duration_text else None
     idle = parse_duration(idle_text) if idle_text else None
     service = make_service(region, profile, endpoint_url)
+    from tilekit.aws.naming import find_model
+
     found = find_model(service, model)
     warn_unkept(found)
     hourly = dollars(PRICES.unit_hour * (max_units or units))
@@ -146,6 +148,8 @@ def stop_command(
             say(unkept_words(lone))
         found = [lone.model for lone in lonely]
     else:
+        from tilekit.aws.naming import find_model
+
         found = [find_model(service, text) for text in models]
     for item in found:
         item.stop()

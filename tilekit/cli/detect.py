@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,10 +14,18 @@ import click
 
 from tilekit.cli.cloud import cloud_options
 from tilekit.cli.output import json_option, next_step, print_json, print_table, progress_bar, quoted, say
-from tilekit.cli.parameters import Overlap, chosen_scales, rendition_options, scale_options
+from tilekit.cli.parameters import (
+    Overlap,
+    chosen_scales,
+    model_options,
+    model_ref,
+    rendition_options,
+    scale_options,
+)
 from tilekit.errors import InvalidArgument
 
 if TYPE_CHECKING:
+    from tilekit.detectors.naming import ModelRef
     from tilekit.grid import Tiling
     from tilekit.labels.predictions import PageDetections
     from tilekit.pages import PageKey
@@ -87,9 +94,7 @@ _BYTES_PER_PIXEL = 0.3  # of a JPEG of quality 90; a page of text has less, a ph
     is_flag=True,
     help="With --for: let EventBridge Scheduler stop it too, even if this machine is gone.",
 )
-@click.option(
-    "--names", metavar="A,B", help="Labels of an ONNX model or callable, in the order of class ids."
-)
+@model_options
 @click.option(
     "--format",
     "formats",
@@ -123,7 +128,6 @@ def detect(
     duration_text: str | None,
     guard_role: str | None,
     guard: bool,
-    names: str | None,
     formats: tuple[str, ...],
     pictures: str | None,
     force: bool,
@@ -133,11 +137,13 @@ def detect(
     profile: str | None,
     endpoint_url: str | None,
     as_json: bool,
+    **asking: Any,
 ) -> None:
     """Find objects on scans: files, folders, globs, PDFs, manifests, s3:// prefixes. Run again to go on."""
     from tilekit.detection.batch import anything_left, detect_scans, done_pages, page_options
     from tilekit.labels.thresholds import read_thresholds
 
+    ref = model_ref(model, asking)
     limits = read_thresholds(thresholds) if thresholds else None
     sources = list(dict.fromkeys(_sources(scans)))
     shaping = page_options(thresholds=limits, decoy=decoy, dpi=dpi)
@@ -158,12 +164,11 @@ def detect(
     cloud = (region, profile, endpoint_url)
     until = _until(duration_text, guard, guard_role)
     if dry_run:
-        asked = (model, names, cloud, units, chosen, force, needed)
-        with named_detector(*asked) as (_, tiling, title):
+        with named_detector(ref, cloud, units, chosen, force, needed) as (_, tiling, title):
             _show_plan(sources, tiling, dpi, units, title, as_json)
         return
     with (
-        named_detector(model, names, cloud, units, chosen, force, needed, until) as (
+        named_detector(ref, cloud, units, chosen, force, needed, until) as (
             detector,
             tiling,
             title,
@@ -274,8 +279,7 @@ def _until(text: str | None, guard: bool, role: str | None) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def named_detector(
-    model: str,
-    names: str | None,
+    ref: ModelRef,
     cloud: tuple[str | None, str | None, str | None],
     units: int,
     cut: Cut,
@@ -283,35 +287,31 @@ def named_detector(
     needed: Callable[[AnyTiling, str], bool] = lambda tiling, title: True,
     until: Mapping[str, Any] = MappingProxyType({}),
 ) -> Iterator[tuple[Any, AnyTiling, str]]:
-    """The detector a person named, the tiling or scales to use with it, and its title.
+    """The detector of a reference, the tiling or scales to use with it, and its title.
 
     A cloud model is started only where `needed(tiling, title)`.
     """
-    labels = tuple(part.strip() for part in names.split(",")) if names else None
-    detector: Any
-    if model in ("text", "labels"):
-        detector = _ready_made(model, cloud)
-    elif model.lower().endswith(".onnx"):
-        from tilekit.detectors.onnx import OnnxDetector
+    from tilekit.aws.naming import asked, detector_of, model_of
+    from tilekit.detectors.naming import trained_on
+    from tilekit.storage.s3 import Access
 
-        detector = OnnxDetector(model, names=labels)
-    elif ":" in model and not model.startswith("arn:"):
-        detector = load_callable(model, labels or ())
-    else:
-        from tilekit.cli.cloud import find_model, make_service, warn_unkept
-
-        found = find_model(make_service(*cloud), model)
-        tiling = cut.with_model(found.tiling)
-        checked = None if cut.whole_side is not None else tiling
-        found.check_tiling(checked, force=force)
-        if not needed(tiling, found.arn):  # nothing is started, so nothing is billed
-            yield found.detector(), tiling, found.arn
-            return
-        warn_unkept(found)
-        with found.running(units, tiling=checked, force=force, **until) as running:
-            yield running, tiling, found.arn
+    access = Access(*cloud)
+    if ref.kind != "model":
+        detector = detector_of(ref, access)
+        yield detector, cut.with_model(trained_on(detector)), ref.name
         return
-    yield detector, cut.with_model(getattr(detector, "tiling", None)), model
+    from tilekit.cli.cloud import warn_unkept
+
+    found = model_of(ref, access, note=say)
+    tiling = cut.with_model(found.tiling)
+    checked = None if cut.whole_side is not None else tiling
+    found.check_tiling(checked, force=force)
+    if not needed(tiling, found.arn):  # nothing is started, so nothing is billed
+        yield found.detector(), tiling, found.arn
+        return
+    warn_unkept(found)
+    with found.running(units, tiling=checked, force=force, **asked(ref), **until) as running:
+        yield running, tiling, found.arn
 
 
 def _show_plan(
@@ -342,24 +342,6 @@ def _show_plan(
     for page, reason in counted.failed:
         say(f"cannot be read: {page}: {reason}")
     next_step("run the same without --dry-run")
-
-
-def _ready_made(model: str, cloud: tuple[str | None, str | None, str | None]) -> Any:
-    from tilekit.aws.labels_detector import LabelsDetector
-    from tilekit.aws.text import TextDetector
-    from tilekit.storage.s3 import Access
-
-    access = Access(*cloud)
-    return TextDetector(access=access) if model == "text" else LabelsDetector(access=access)
-
-
-def load_callable(text: str, names: Sequence[str] = ()) -> Any:
-    """The detector or callable that `module:attribute` names; the current folder is looked in too."""
-    from tilekit.detectors.callables import import_detector
-
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    return import_detector(text, names)
 
 
 def _sources(scans: Sequence[str]) -> Iterator[str | PageKey]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from tilekit.cli.cloud import all_models, cloud_options, find_model, make_service, unkept_words
+from tilekit.cli.cloud import all_models, cloud_options, make_service, unkept_words
 from tilekit.cli.output import json_option, next_step, print_json, print_table, say
 
 
@@ -98,6 +98,7 @@ def copy_command(
     as_json: bool,
 ) -> None:
     """Copy MODEL (project/version or ARN) into another project of the same region."""
+    from tilekit.aws.naming import find_model
     from tilekit.aws.project import RekognitionProject
 
     found = find_model(make_service(region, profile, endpoint_url), model)
@@ -138,6 +139,8 @@ def delete_command(
 
     service = make_service(region, profile, endpoint_url)
     if "/" in name:
+        from tilekit.aws.naming import find_model
+
         found = find_model(service, name)
         if not yes:
             click.confirm(f"Delete the model {found.project}/{found.version} for good?", abort=True, err=True)

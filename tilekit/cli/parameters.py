@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from tilekit.detectors.naming import ModelRef
     from tilekit.grid import Tiling
     from tilekit.scales import Scales
 
@@ -210,3 +211,37 @@ class Quality(click.ParamType[Any]):
             return value if value == "keep" else int(value)
         except ValueError:
             self.fail(f"{value!r} is not a whole number from 1 to 100, nor keep", param, ctx)
+
+
+def model_options(function: _F) -> _F:
+    """`--names`, `--conf`, `--iou`, `--fit`, `--strict`: how a named model is asked; see `model_ref`."""
+    for option in (
+        click.option(
+            "--strict/--no-strict",
+            default=True,
+            show_default=True,
+            help="Whether what looks like a mistake of a callable is one.",
+        ),
+        click.option(
+            "--fit",
+            type=click.Choice(["refuse", "shrink"]),
+            default="refuse",
+            show_default=True,
+            help="Tiles larger than the input of an ONNX model.",
+        ),
+        click.option("--iou", type=float, help="Suppression inside a tile, of an ONNX model."),
+        click.option("--conf", type=float, help="Least score, 0 to 1, before merging."),
+        click.option(
+            "--names", metavar="A,B", help="Labels of an ONNX model or callable, in the order of class ids."
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def model_ref(model: str, options: Mapping[str, Any]) -> ModelRef:
+    """The model a person named with `model_options`."""
+    from tilekit.detectors.naming import ModelRef
+
+    names = tuple(part.strip() for part in (options["names"] or "").split(",") if part.strip())
+    return ModelRef(model, names, options["conf"], options["iou"], options["fit"], strict=options["strict"])

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tilekit.boxes.merging import MergePolicy
-from tilekit.detection.detecting import WHOLE_SIDE, AnyDetector, detect_tiles, whole_page
+from tilekit.detection.detecting import WHOLE_SIDE, detect_tiles, whole_page
+from tilekit.detectors.naming import AnyDetector, named
 from tilekit.errors import DetectorError, InvalidArgument, ScanError
 from tilekit.labels.predictions import (
     PageDetections,
@@ -55,7 +56,7 @@ class ScansResult:
 
 def detect_scans(
     sources: Iterable[str | PageKey],
-    detector: AnyDetector,
+    detector: AnyDetector | Sequence[AnyDetector],
     tiling: AnyTiling | None,
     out: str | os.PathLike[str],
     *,
@@ -81,6 +82,7 @@ def detect_scans(
     path = Path(out)
     check_options(options)
     shaping = page_options(dpi=dpi, **options)
+    detector = [named(one) for one in detector] if isinstance(detector, (list, tuple)) else named(detector)
     scales = as_scales(whole_page(whole_side) if tiling is None else tiling)
     done = set() if fresh else done_pages(path, scales, model=model, options=shaping)
     if fresh:

@@ -12,6 +12,7 @@ from tilekit.boxes.merging import MergePolicy
 from tilekit.detection.combining import drop_decoys, unite_scales
 from tilekit.detection.running import Pass, run_passes
 from tilekit.detectors.callables import as_detector
+from tilekit.detectors.naming import AnyDetector, named
 from tilekit.detectors.protocol import Detector
 from tilekit.errors import InvalidArgument, RecipeMismatch
 from tilekit.grid import Tiling
@@ -22,7 +23,6 @@ from tilekit.scales import AnyTiling, Scales, as_scales
 from tilekit.scans.scan import Scan, check_open
 from tilekit.tiles.reading import read_tiles
 
-AnyDetector = Detector | Callable[..., Any]
 Progress = Callable[[int, int], None]
 
 AHEAD_TILES = 8  # tiles waiting beside two batches a worker: they last while the next band is decoded
@@ -47,7 +47,7 @@ def detect_tiles(
 ) -> PageDetections:
     """Run a detector over a scan's tiles, at one scale or several; merged boxes on the page, in base pixels.
 
-    `detector`: a Detector or any callable pixels -> detections (see CallableDetector). Given several
+    `detector`: a Detector, any callable pixels -> detections (see CallableDetector), or a ModelRef. Given several
     scales it serves them all, or is a sequence of one for each. `policy`: how tiles are merged; what
     several scales found is united by `unite_scales`, and `scale` of the result says which found a box.
     A scale that repeats a finer one on this page is left out.
@@ -192,12 +192,12 @@ def _word(tiling: Tiling) -> str:
 
 def _one_each(detector: AnyDetector | Sequence[AnyDetector], scales: Scales) -> list[Detector]:
     if not isinstance(detector, (list, tuple)):
-        return [as_detector(detector)] * len(scales)
+        return [as_detector(named(detector))] * len(scales)
     if len(detector) != len(scales):
         raise InvalidArgument(
             f"{len(detector)} detector(s) for {len(scales)} scale(s); give one for all, or one detector for each scale"
         )
-    return [as_detector(one) for one in detector]
+    return [as_detector(named(one)) for one in detector]
 
 
 def _workers(asked: int | None, detector: Detector) -> int:

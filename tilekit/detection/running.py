@@ -11,6 +11,7 @@ import numpy as np
 
 from tilekit.boxes.detections import Detections
 from tilekit.boxes.merging import MergePolicy, StreamingMerge, load_kernels
+from tilekit.detectors.contract import check_boxes
 from tilekit.detectors.protocol import Detector
 from tilekit.errors import (
     DetectorError,
@@ -157,6 +158,9 @@ def _call(detector: Detector, batch: Sequence[Tile]) -> list[Answer]:
     for result in results:
         if not isinstance(result, Detections):
             raise DetectorError(f"the detector gave {type(result).__name__}, not Detections, for a tile")
+    if getattr(detector, "strict", True):
+        for tile, result in zip(batch, results, strict=True):
+            check_boxes(result, tile.pixels.shape[1], tile.pixels.shape[0])
     return [
         Answer(tile.index, tile.row, found, None, tile.scale)
         for tile, found in zip(batch, results, strict=True)

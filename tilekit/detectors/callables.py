@@ -51,7 +51,7 @@ class CallableDetector:
         self.workers = workers
         self.tiling = tiling
         self.decoys = tuple(decoys)
-        self._strict = strict
+        self.strict = strict
 
     def __repr__(self) -> str:
         name = getattr(self._function, "__qualname__", type(self._function).__name__)
@@ -67,24 +67,24 @@ class CallableDetector:
         return [self._checked(result, tile) for result, tile in zip(results, tiles, strict=True)]
 
     def _checked(self, result: Any, tile: Tile) -> Detections:
-        found = as_detections(result, self.names, strict=self._strict)
-        if self._strict:
+        found = as_detections(result, self.names, strict=self.strict)
+        if self.strict:
             check_boxes(found, tile.pixels.shape[1], tile.pixels.shape[0])
         return found
 
 
-def as_detector(detector: Any, names: Sequence[str] = ()) -> Detector:
+def as_detector(detector: Any, names: Sequence[str] = (), *, strict: bool = True) -> Detector:
     """A Detector as it is, anything callable wrapped; InvalidArgument for all else."""
     if isinstance(detector, Detector) and not isinstance(detector, type):
         return detector
     if callable(detector) and not isinstance(detector, type):
-        return CallableDetector(detector, names=names)
+        return CallableDetector(detector, names=names, strict=strict)
     raise InvalidArgument(
         f"detector={detector!r} must have detect(), names, batch and workers, or be a callable pixels -> detections"
     )
 
 
-def import_detector(text: str, names: Sequence[str] = ()) -> Detector:
+def import_detector(text: str, names: Sequence[str] = (), *, strict: bool = True) -> Detector:
     """The detector or callable that `module:attribute` names, as a Detector.
 
     Raises InvalidArgument where there is no such module or attribute.
@@ -96,7 +96,7 @@ def import_detector(text: str, names: Sequence[str] = ()) -> Detector:
             value = getattr(value, part)
     except (ImportError, AttributeError, ValueError) as exc:
         raise InvalidArgument(f"the detector {text!r} cannot be imported: {exc}") from exc
-    return as_detector(value, names)
+    return as_detector(value, names, strict=strict)
 
 
 def as_detections(result: Any, names: Sequence[str] = (), *, strict: bool = True) -> Detections:

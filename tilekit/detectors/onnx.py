@@ -87,6 +87,8 @@ class OnnxDetector:
     Raises StorageNotFound, MissingExtra, DetectorError where the file is no such model.
     """
 
+    strict = False  # its boxes are clipped to the tile here
+
     def __init__(
         self,
         path: str | os.PathLike[str],

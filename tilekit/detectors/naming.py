@@ -1,0 +1,155 @@
+"""ModelRef: one way to name a model, for the library, archives and the command line alike."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tilekit.boxes.detections import Detections
+from tilekit.detectors.callables import import_detector
+from tilekit.detectors.protocol import Detector
+from tilekit.errors import InvalidArgument
+from tilekit.grid import Tiling
+from tilekit.scales import Scales
+from tilekit.tiles.tile import Tile
+
+Kind = Literal["model", "ready-made", "onnx", "callable"]
+
+
+@dataclass(frozen=True)
+class ModelRef:
+    """A model by its name, and how it is asked.
+
+    `name`: a Custom Labels model (ARN, `project`, `project/version`), `text` or `labels` (the service's ready-made
+    ones), an `.onnx` file, or `module:attribute` of a detector or callable (looked for in the current folder too).
+    `names`: labels of an ONNX model or callable that does not say. `conf`: least score, 0..1, before merging
+    (default: as the detector does). `iou`: of an ONNX model, suppression inside a tile. `fit`: of an ONNX model,
+    tiles larger than its input are refused or shrunk (see OnnxInput). `strict`: of a callable or a detector of
+    one's own, what looks like a mistake is one. Nothing is opened or started by naming it.
+    """
+
+    name: str
+    names: tuple[str, ...] = ()
+    conf: float | None = None
+    iou: float | None = None
+    fit: Literal["refuse", "shrink"] = "refuse"
+    strict: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", tuple(self.names))
+        if not isinstance(self.name, str) or not self.name:
+            raise InvalidArgument(
+                f"model={self.name!r} must be a model's ARN, project or project/version, text, labels, an .onnx file "
+                "or module:attribute"
+            )
+        for option, value, kinds in (
+            ("iou", self.iou, ("onnx",)),
+            ("fit", self.fit if self.fit != "refuse" else None, ("onnx",)),
+            ("strict", None if self.strict else False, ("callable",)),
+            ("names", self.names or None, ("onnx", "callable")),
+        ):
+            if value is not None and self.kind not in kinds:
+                raise InvalidArgument(
+                    f"{option}={value!r}: is for {' and '.join(map(_WORDS.__getitem__, kinds))}; {self.name!r} is "
+                    f"{_WORDS[self.kind]}"
+                )
+        for option, share in (("conf", self.conf), ("iou", self.iou)):
+            if share is not None and (isinstance(share, bool) or not 0 <= share <= 1):
+                raise InvalidArgument(f"{option}={share!r} must be a number from 0 to 1")
+
+    @property
+    def kind(self) -> Kind:
+        """What the name means."""
+        if self.name in ("text", "labels"):
+            return "ready-made"
+        if self.name.startswith("arn:"):
+            return "model"
+        if self.name.lower().endswith(".onnx"):
+            return "onnx"
+        return "callable" if ":" in self.name else "model"
+
+    @property
+    def is_cloud(self) -> bool:
+        """Whether the service is called."""
+        return self.kind in ("model", "ready-made")
+
+    def detector(self) -> Detector:
+        """The detector of an ONNX file or callable; those of the service are in `tilekit.aws.naming`."""
+        if self.kind == "onnx":
+            return self._onnx()
+        if self.kind != "callable":
+            raise InvalidArgument(
+                f"{self.name!r} is {_WORDS[self.kind]}; `tilekit.aws.naming.running` gives its detector"
+            )
+        if os.getcwd() not in sys.path:
+            sys.path.insert(0, os.getcwd())
+        found = import_detector(self.name, self.names, strict=self.strict)
+        return found if self.strict and not self.conf else AskedDetector(found, self.conf or 0.0, self.strict)
+
+    def _onnx(self) -> Detector:
+        from tilekit.detectors.onnx import OnnxDetector, OnnxInput
+
+        options: dict[str, Any] = {"score": self.conf, "iou": self.iou}
+        given = {name: value for name, value in options.items() if value is not None}
+        return OnnxDetector(self.name, names=self.names or None, input=OnnxInput(fit=self.fit), **given)
+
+
+_WORDS = {
+    "model": "a Custom Labels model",
+    "ready-made": "a ready-made detector of the service",
+    "onnx": "an ONNX file",
+    "callable": "a callable",
+}
+
+
+class AskedDetector:
+    """Another detector, asked for scores of at least `conf` only, its mistakes taken as they are unless `strict`."""
+
+    def __init__(self, detector: Detector, conf: float, strict: bool = True) -> None:
+        self._detector, self._conf = detector, conf
+        self.strict = strict and getattr(detector, "strict", True)
+
+    def __getattr__(self, name: str) -> Any:
+        """All else as the other says: names, batch, workers, tiling, decoys."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self._detector, name)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """See Detector."""
+        return self._detector.names
+
+    @property
+    def batch(self) -> int:
+        """See Detector."""
+        return self._detector.batch
+
+    @property
+    def workers(self) -> int:
+        """See Detector."""
+        return self._detector.workers
+
+    def detect(self, tiles: Sequence[Tile]) -> Sequence[Detections]:
+        """See Detector."""
+        return [found[found.scores >= self._conf] for found in self._detector.detect(tiles)]
+
+
+def trained_on(detector: Any) -> Tiling | Scales | None:
+    """What a detector says it was trained on, or else tiles of its fixed input with an eighth shared."""
+    tiling = getattr(detector, "tiling", None)
+    size = getattr(detector, "input_size", None)
+    if isinstance(tiling, (Tiling, Scales)) or size is None:
+        return tiling if isinstance(tiling, (Tiling, Scales)) else None
+    return Tiling(tuple(size), min(size) // 8)
+
+
+def named(detector: Any) -> Any:
+    """The detector of a ModelRef; all else as it is. `Callable`s and Detectors pass."""
+    return detector.detector() if isinstance(detector, ModelRef) else detector
+
+
+AnyDetector = Detector | ModelRef | Callable[..., Any]
