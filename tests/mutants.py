@@ -1,8 +1,8 @@
 """Change one thing in a room's code and see whether its tests notice: `python tests/mutants.py grid --count 40`.
 
-Mutants are drawn by a seed, so that a run can be repeated and gone on with. Each is written into a copy of the package
-that stands before the installed one, the room's tests run until the first failure, and what survives is printed with
-its line. Nothing in the working tree is touched.
+Mutants are drawn by a seed, so that a run can be repeated. Package and tests are copied; the room's tests have to pass
+on the clean copy first, and each run is held to have imported the copy. A mutant is written into it, the tests run until
+the first failure, and what survives is printed with its line. Nothing in the working tree is touched.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,12 @@ ROOMS = {
     "storage": (["storage/*.py"], ["tests/storage"]),
     "merging": (
         ["detection/*.py", "boxes/merging.py"],
-        ["tests/test_detection.py", "tests/boxes/test_merging.py"],
+        [
+            "tests/test_detection.py",
+            "tests/test_detection_budget.py",
+            "tests/boxes/test_merging.py",
+            "tests/boxes/test_priority.py",
+        ],
     ),
 }
 _COMPARED = {
@@ -91,34 +97,56 @@ def _change(node: ast.AST) -> bool:
     return True
 
 
-def survives(mutant: Mutant, tests: list[str], copy: Path, limit: float) -> bool:
-    """Whether all tests pass with the mutant in place; one that hangs counts as killed."""
-    place = copy / "tilekit" / mutant.file.relative_to(TOP / "tilekit")
-    before = place.read_text()
-    place.write_text(mutant.source)
+_PROBE = """import os, sys, tilekit
+def pytest_sessionfinish():
+    open(os.environ["TILEKIT_MUTANTS_PROBE"], "w").write(tilekit.__file__)
+"""
+
+
+def passes(tests: list[str], copy: Path, limit: float | None) -> bool:
+    """Whether all tests pass on the copy; one that hangs does not. Ends the run where another package was imported."""
+    probe = copy / "imported.txt"
+    probe.unlink(missing_ok=True)
     environment = {
         **os.environ,
         "PYTHONPATH": str(copy),
         "HYPOTHESIS_PROFILE": "ci",
         "PYTHONDONTWRITEBYTECODE": "1",
+        "TILEKIT_MUTANTS_PROBE": str(probe),
     }
     command = [
         sys.executable,
+        "-P",
         "-m",
         "pytest",
         "-q",
         "-x",
         "-p",
-        "no:randomly",
-        *(str(TOP / one) for one in tests),
+        "probe",
+        "--rootdir",
+        str(copy),
+        *tests,
     ]
     try:
         done = subprocess.run(
-            command, cwd=copy, env=environment, capture_output=True, timeout=limit, check=False
+            command, cwd=copy, env=environment, capture_output=True, timeout=limit, check=False, text=True
         )
-        return done.returncode == 0
     except subprocess.TimeoutExpired:
         return False
+    if done.returncode == 0 and Path(probe.read_text()) != copy / "tilekit" / "__init__.py":
+        sys.exit(f"the tests imported {probe.read_text()}, not the copy: nothing can be told")
+    if limit is None and done.returncode:
+        sys.exit(f"the tests fail without a mutant: nothing can be told\n{done.stdout[-2000:]}")
+    return done.returncode == 0
+
+
+def survives(mutant: Mutant, tests: list[str], copy: Path, limit: float) -> bool:
+    """Whether all tests pass with the mutant in place."""
+    place = copy / "tilekit" / mutant.file.relative_to(TOP / "tilekit")
+    before = place.read_text()
+    place.write_text(mutant.source)
+    try:
+        return passes(tests, copy, limit)
     finally:
         place.write_text(before)
 
@@ -129,7 +157,11 @@ def main() -> None:
     asked.add_argument("room", choices=ROOMS)
     asked.add_argument("--count", type=int, default=100)
     asked.add_argument("--seed", type=int, default=0)
-    asked.add_argument("--limit", type=float, default=300.0, help="seconds for one run of the tests")
+    asked.add_argument(
+        "--limit",
+        type=float,
+        help="seconds for one run of the tests (default: 30 and four times the clean one)",
+    )
     given = asked.parse_args()
     patterns, tests = ROOMS[given.room]
     files = [file for pattern in patterns for file in sorted((TOP / "tilekit").glob(pattern))]
@@ -137,12 +169,19 @@ def main() -> None:
     drawn = random.Random(given.seed).sample(every, min(given.count, len(every)))
     alive = []
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder)
+        copy = Path(folder).resolve()
         shutil.copytree(TOP / "tilekit", copy / "tilekit")
-        for name in ("pyproject.toml", "tests"):
-            (copy / name).symlink_to(TOP / name)
+        # Copied, not linked: pytest puts the folder above `tests` first on the path, which has to be the copy.
+        for name in ("tests", "benchmarks", "docs", "examples"):
+            shutil.copytree(TOP / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", "results"))
+        for name in ("pyproject.toml", "README.md", "CHANGELOG.md"):
+            shutil.copy(TOP / name, copy / name)
+        (copy / "probe.py").write_text(_PROBE)
+        began = time.monotonic()
+        passes(tests, copy, None)
+        limit = given.limit or 30 + 4 * (time.monotonic() - began)
         for mutant in drawn:
-            if survives(mutant, tests, copy, given.limit):
+            if survives(mutant, tests, copy, limit):
                 alive.append(mutant)
                 where = mutant.file.relative_to(TOP)
                 sys.stdout.write(f"survived: {where}:{mutant.line}: {mutant.what}\n")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from moto.server import ThreadedMotoServer
@@ -35,4 +37,16 @@ def test_the_etag_is_part_of_a_pages_fingerprint(store: S3Store) -> None:
         store.put("s3://pages/a.tif", data)
         assert task.fingerprint() == task.fingerprint()
         prints.add(task.fingerprint())
+    assert len(prints) == 2
+
+
+def test_a_local_scans_bytes_are_part_of_its_pages_fingerprint(tmp_path: Path) -> None:
+    scan = tmp_path / "a.tif"
+    task = PageTask(Page(PageKey(str(scan)), 100, 100), Tiling(50), (), "a", Encoding())
+    prints = set()
+    for data in (b"one", b"two"):  # the same size and time
+        scan.write_bytes(data)
+        os.utime(scan, ns=(10**18, 10**18))
+        prints.add(task.fingerprint())
+        assert task.fingerprint() in prints
     assert len(prints) == 2
