@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from tilekit.errors import MissingExtra
 from tilekit.grid import Tiling
 from tilekit.labels.stats import save_figure
 from tilekit.scales import Scales, words_of
+from tilekit.verdicts.recall import Expected, words
 
 Reason = Literal["size", "boxes"]
 
@@ -105,6 +107,7 @@ class Plan:
     `objects`: sizes (square root of the area), `longest`: longest sides. `price` US$ per unit-hour
     and `rate` tiles a second per unit are what the costs follow from; the defaults were read on
     `prices_as_of`. `on_page`, `in_tile`: px of every object as training sees it, on whole pages and in tiles.
+    `expected`: label -> recall to expect on whole pages, and in tiles of the plan; `expectation` says it in words.
     """
 
     scales: Scales
@@ -128,6 +131,16 @@ class Plan:
     nowhere: int
     on_page: NDArray[np.float64] = field(repr=False, compare=False)
     in_tile: NDArray[np.float64] = field(repr=False, compare=False)
+    expected: Mapping[str, tuple[Expected, Expected]] = field(default_factory=dict)
+
+    @property
+    def expectation(self) -> str:
+        """The recall to expect, in one sentence that says whose curve it follows."""
+        whole = Expected.mean(one for one, _ in self.expected.values())
+        tiled = Expected.mean(one for _, one in self.expected.values())
+        if whole is None or tiled is None:
+            return ""
+        return words(whole, tiled if self.needed else None, "in tiles")
 
     @property
     def needed(self) -> bool:
@@ -141,16 +154,17 @@ class Plan:
 
     def __str__(self) -> str:
         if not self.needed:
-            words = [f"Tiling is not needed: {self.reason}."]
-            words.append(f"Whole pages: US$ {self.cost:.2f} per 1,000 pages.")
+            said = [f"Tiling is not needed: {self.reason}."]
+            said.append(f"Whole pages: US$ {self.cost:.2f} per 1,000 pages.")
         elif len(self.at) == 1:
-            words = [f"Tiling pays: {self.reason}.", self._one()]
+            said = [f"Tiling pays: {self.reason}.", self._one()]
         else:
-            words = [f"Tiling pays: {self.reason}.", self._several()]
-        words += [f"Whole pages: {limit}." for limit in self.whole.limits]
+            said = [f"Tiling pays: {self.reason}.", self._several()]
+        said += [f"Whole pages: {limit}." for limit in self.whole.limits]
         if self.needed:
-            words += [f"{self.chosen.tile} px tiles: {limit}." for limit in self.chosen.limits]
-        return "\n".join([*words, *(f"{note[0].upper()}{note[1:]}." for note in self.notes)])
+            said += [f"{self.chosen.tile} px tiles: {limit}." for limit in self.chosen.limits]
+        said += [self.expectation] if self.expectation else []
+        return "\n".join([*said, *(f"{note[0].upper()}{note[1:]}." for note in self.notes)])
 
     def _one(self) -> str:
         chosen = self.chosen
@@ -257,6 +271,10 @@ class Plan:
             "longest": asdict(self.longest),
             "notes": list(self.notes),
             "outliers": [one.to_json() for one in self.outliers],
+            "expected": {
+                label: {"whole": whole.to_json(), "tiled": tiled.to_json()}
+                for label, (whole, tiled) in self.expected.items()
+            },
         }
 
     def plot(self, path: str | os.PathLike[str]) -> None:
@@ -286,7 +304,13 @@ class Plan:
             label=f"{self.chosen.tile} px tiles",
             color="#0072b2",
         )
-        axes.axvline(10, color="black", linestyle="--", linewidth=1, label="10 px: smaller is often missed")
+        axes.axvline(
+            10,
+            color="black",
+            linestyle="--",
+            linewidth=1,
+            label="10 px: much smaller is often missed on whole pages",
+        )
         axes.set(xlabel=last, ylabel="objects", title="After the service's shrink")
         axes.legend(frameon=False)
 

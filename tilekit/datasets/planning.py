@@ -27,6 +27,7 @@ from tilekit.rekognition.belonging import Flags, Floats, SizeRule, fitting
 from tilekit.rekognition.limits import LIMITS
 from tilekit.rekognition.pricing import AS_OF, PRICES, TPS_PER_UNIT
 from tilekit.scales import Scales
+from tilekit.verdicts.recall import by_label
 
 TILES = (512, 640, 768, 896, 1024, 1280, 1536, 1920, 2560, 3840)
 """Tile sides looked at, px."""
@@ -95,6 +96,9 @@ def recommend_tiling(
     at, nowhere = work.figures(scales)
     notes += work.named(nowhere)
     objects = work.objects
+    shown = np.max([objects.trained(one) for one in (scales if reasons else (chosen.tiling,))], axis=0)
+    labels, names = objects.paged.labels, objects.paged.names
+    on_page, in_tile = (by_label(px, labels, names) for px in (objects.trained(PAGE), shown))
     return Plan(
         scales=Scales(scales),
         at=at,
@@ -116,6 +120,7 @@ def recommend_tiling(
         outliers=tuple(work.outliers),
         nowhere=int(nowhere.sum()),
         on_page=np.round(objects.trained(PAGE), 2),
+        expected={name: (on_page[name], in_tile[name]) for name in on_page},
         in_tile=np.round(objects.trained(Tiling(chosen.tile) if chosen.tile else PAGE), 2),
     )
 
