@@ -97,8 +97,8 @@ def recommend_tiling(
     notes += work.named(nowhere)
     objects = work.objects
     shown = np.max([objects.trained(one) for one in (scales if reasons else (chosen.tiling,))], axis=0)
-    labels, names = objects.paged.labels, objects.paged.names
-    on_page, in_tile = (by_label(px, labels, names) for px in (objects.trained(PAGE), shown))
+    paged = objects.paged
+    on_page, in_tile = (by_label(px, paged.labels, paged.names) for px in (objects.trained(PAGE), shown))
     return Plan(
         scales=Scales(scales),
         at=at,
