@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import partial
 
 from benchmarks.peers.tilers import TILERS
-from tilekit.archive.jobs import streaming_cost
+from tilekit.archive.jobs import PROCESS
 from tilekit.bench.processes import run_task
 from tilekit.bench.tiling import TILEKIT, Setting, cores, run_once
 from tilekit.grid import Tiling
-from tilekit.scans.opening import scan_info
+from tilekit.scans.opening import open_scan
 
 FLAT = "tilekit.bench.tilers:tilekit_flat"
 
@@ -21,7 +21,8 @@ def flat(scan):
 
 def test_scanline(frame, fresh):
     scan = frame.scan("jpeg", frame.pick(12_000, 3000))
-    bound = streaming_cost(scan_info(scan.path), Tiling(1024, 128)) / 2**20
+    with open_scan(scan.path) as opened:
+        bound = (PROCESS + opened.cost(opened.grid(Tiling(1024, 128)))) / 2**20
     peak = run_once(TILEKIT, scan, Setting(), fresh).peak_mb
     frame.record("memory.scanline", peak / bound, f"{peak:.0f} MB of {bound:.0f}", exact=True, peak_mb=peak)
 

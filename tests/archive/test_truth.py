@@ -215,3 +215,27 @@ def test_a_tile_set_knows_what_it_was_cut_from(tmp_path: Path) -> None:
     assert page.identity == file_identity(scan)
     scan.write_bytes(simplejpeg.encode_jpeg(np.zeros((64, 64, 3), np.uint8)))
     assert not is_unchanged(str(scan), page.identity)
+
+
+@pytest.mark.parametrize("path", ["READING", "REDUCTION", "ENCODING", "CUTTING"])
+def test_what_an_older_version_of_a_pixel_path_made_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    from tilekit.scans import versions
+
+    source = scans(tmp_path / "in", "a.jpg")
+    assert process_archive(source, tmp_path / "out", NoteJob(), ONE).done == 1
+    assert process_archive(source, tmp_path / "out", NoteJob(), ONE).skipped == 1
+    monkeypatch.setattr(versions, path, getattr(versions, path) + 1)
+    assert process_archive(source, tmp_path / "out", NoteJob(), ONE).done == 1
+
+
+def test_a_tile_set_says_by_which_versions_its_pixels_were_made(tmp_path: Path) -> None:
+    import json
+
+    from tilekit import tile_scan
+    from tilekit.scans.versions import pixel_versions
+
+    source = scans(tmp_path / "in", "a.jpg")
+    tile_scan(source / "a.jpg", tmp_path / "tiles", Tiling(32))
+    assert json.loads((tmp_path / "tiles/tiling.json").read_text())["pixels"] == pixel_versions()

@@ -50,3 +50,10 @@ def test_a_local_scans_bytes_are_part_of_its_pages_fingerprint(tmp_path: Path) -
         prints.add(task.fingerprint())
         assert task.fingerprint() in prints
     assert len(prints) == 2
+
+
+def test_our_versions_of_what_makes_pixels_are_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = PageTask(Page(PageKey("missing.tif"), 100, 100), Tiling(50), (), "a", Encoding())
+    before = task.fingerprint()
+    monkeypatch.setattr("tilekit.scans.versions.ENCODING", 10**6)
+    assert task.fingerprint() != before

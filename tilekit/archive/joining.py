@@ -27,6 +27,7 @@ from tilekit.archive.summary import ArchiveSummary
 from tilekit.errors import LedgerError, StorageConflict, StorageError, StorageLost, StorageNotFound
 from tilekit.ledger import Ledger, Record
 from tilekit.pages import PageKey
+from tilekit.scans import versions
 from tilekit.storage.leasing import Lease
 from tilekit.storage.place import Place
 
@@ -76,7 +77,11 @@ class Campaign:
     @classmethod
     def join(cls, place: Place, crew: Crew) -> Campaign:
         """The one that is going on, or a new one; LedgerError where another recipe or other inputs are being run."""
-        asked = {"recipe": crew.job.recipe(), "inputs": sorted(os.fspath(item) for item in crew.inputs)}
+        asked: dict[str, Any] = {
+            "recipe": crew.job.recipe(),
+            "inputs": sorted(os.fspath(item) for item in crew.inputs),
+        }
+        asked["pixels"] = versions.pixel_versions()
         for _ in range(20):
             found = place.entry(CAMPAIGN)
             current = cls(place, "", crew.options.lease, crew.options.parts)

@@ -27,6 +27,7 @@ from tilekit.archive.working import Job, Outcome, Task, WholeJob, run_task
 from tilekit.errors import TilekitError
 from tilekit.ledger import Ledger, Record
 from tilekit.pages import PageKey
+from tilekit.scans import versions
 from tilekit.storage.place import FolderPlace
 from tilekit.storage.s3 import is_s3
 
@@ -135,8 +136,8 @@ def _any_s3(inputs: Sequence[str | os.PathLike[str]]) -> bool:
 
 
 def recipe_digest(recipe: str) -> str:
-    """A job's settings in short."""
-    return hashlib.blake2b(recipe.encode(), digest_size=12).hexdigest()
+    """A job's settings in short, with our versions of what makes pixels."""
+    return hashlib.blake2b(f"{recipe}|{versions.pixel_versions()}".encode(), digest_size=12).hexdigest()
 
 
 class _PlaceFault(Exception):

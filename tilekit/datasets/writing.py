@@ -21,6 +21,7 @@ from tilekit.grid import TileGrid, Tiling, Window
 from tilekit.scans.blank import background
 from tilekit.scans.encoding import EXTENSIONS, ImageFormat, Subsampling, encode_image
 from tilekit.scans.scan import Scan
+from tilekit.scans.versions import pixel_versions
 from tilekit.storage.identity import source_identity
 from tilekit.tiles.naming import tile_name
 from tilekit.tiles.reading import chosen_rows, page_paper, raw_tiles
@@ -68,7 +69,8 @@ class PageTask:
         return [tile_path(self.stem, page, tile, extension, self.scale) for tile in self.tiles]
 
     def fingerprint(self) -> str:
-        """Changes whenever the written bytes may: the scan's identity, the plan, the encoding."""
+        """Changes whenever the written bytes may: the scan's identity, the plan, the encoding, our versions of
+        what makes pixels."""
         digest = hashlib.sha256()
         what = [
             str(self.page.key),
@@ -79,6 +81,7 @@ class PageTask:
             repr(self.encoding),
             self.dpi,
             source_identity(self.page.key.source),
+            pixel_versions(),
         ]
         digest.update(json.dumps(what).encode())
         for tile in self.tiles:

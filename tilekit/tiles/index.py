@@ -10,7 +10,7 @@
     quality        JPEG quality it was made with; null for lossless formats, blank tiles, and the scan's own tables
     blank          true where it was left out as blank
     kept           true, and only there, where its bits are the scan's own (quality "keep")
-`tiling.json`: version, tiling (the recipe, as Tiling.to_json), format, quality, subsampling,
+`tiling.json`: version, pixels (versions of what made them, `tilekit.scans.versions`), tiling (the recipe, as Tiling.to_json), format, quality, subsampling,
 skip_blank, max_bytes, and pages: source, page, stem, width, height (base px), dpi, bands, tiles
 (files written), blank (left out), lowered (quality lowered for max_bytes), kept (bits of the scan), bytes, and identity (of the scan, by
 which stale tiles are known: see `tilekit.storage.identity`).
@@ -29,6 +29,7 @@ from tilekit.errors import InvalidArgument, StorageError, StorageNotFound
 from tilekit.grid import TileGrid, Tiling, Window
 from tilekit.pages import PageKey
 from tilekit.scans.encoding import ImageFormat, Subsampling
+from tilekit.scans.versions import pixel_versions
 from tilekit.storage.local import storage_errors
 
 TILES_FILE = "tiles.jsonl"
@@ -208,7 +209,11 @@ def read_index(folder: str | Path) -> TileIndex:
 
 def tiling_json(recipe: Recipe, pages: Iterable[PageRecord]) -> bytes:
     """The content of tiling.json."""
-    value: dict[str, Any] = {"version": _VERSION, "tiling": recipe.tiling.to_json()}
+    value: dict[str, Any] = {
+        "version": _VERSION,
+        "pixels": pixel_versions(),
+        "tiling": recipe.tiling.to_json(),
+    }
     value |= {f.name: getattr(recipe, f.name) for f in fields(Recipe) if f.name != "tiling"}
     value["pages"] = [asdict(page) for page in sorted(pages, key=lambda page: page.key)]
     text = json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False)
