@@ -12,8 +12,9 @@ points = st.tuples(numbers, numbers)
 rings = st.lists(points, min_size=3, max_size=6).filter(lambda ring: ring[0] != ring[-1])
 
 
-def polygons(min_size=0, max_size=5):
-    objects = st.one_of(st.none(), st.lists(rings, min_size=1, max_size=3))
+def polygons(min_size=0, max_size=5, bare=True):
+    parts = st.lists(rings, min_size=1, max_size=3)
+    objects = st.one_of(st.none(), parts) if bare else parts
     return st.lists(objects, min_size=min_size, max_size=max_size).map(Polygons.of)
 
 

@@ -24,10 +24,10 @@ def truth_of(shapes):
     return tk.Annotations.from_shapes(shapes, names=["a"])
 
 
-@given(own.polygons(1, 4), GRIDS, st.sampled_from([0.0, 0.3, 0.8]))
+@given(own.polygons(1, 4, bare=False), GRIDS, st.sampled_from([0.0, 0.3, 0.8]))
 def test_polygons_are_clipped_as_the_slow_twin_clips_them(column, grid, min_visible):
+    column = column[column.areas > 1e-6]
     outlines = column.geometries()
-    assume(column.given.all() and (shapely.area(outlines) > 1e-6).all())
     carried = tk.remap_to_tiles(truth_of(column), grid, min_visible)
     expected = naive.carry_shapes(outlines, column.boxes, grid, min_visible)
     got = dict(

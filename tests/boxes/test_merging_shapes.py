@@ -124,10 +124,10 @@ def test_pieces_longer_than_the_overlap_are_united(overlap):
     assert best.min() > 0.9
 
 
-@given(st.integers(0, 2**32))
+@pytest.mark.parametrize("seed", range(5))
 def test_streaming_gives_the_same_shapes(seed):
-    truth = turned_scene(seed % 7, size=400).to_polygons()
-    grid = tk.Tiling(160, 50).grid(400, 400)
+    truth = turned_scene(seed, size=260).to_polygons()
+    grid = tk.Tiling(120, 50).grid(260, 260)
     found, _ = seen_in_tiles(truth, grid, np.random.default_rng(seed))
     whole = tk.merge(found, grid)
     stream = tk.StreamingMerge(grid)
@@ -157,5 +157,5 @@ def test_what_has_no_outline_is_named():
         tk.nms(points, [0.5])
     with pytest.raises(InvalidArgument, match="row 0 has no shape"):
         tk.nms(tk.Polygons.of([None]), [0.5])
-    with pytest.raises(InvalidArgument, match="giou is for boxes"):
+    with pytest.raises(InvalidArgument, match="giou and diou are for boxes"):
         tk.giou(tk.OrientedBoxes([[0, 0, 1, 1, 0]]), [[0, 0, 1, 1]])

@@ -58,6 +58,8 @@ def decide_owners(pieces: Pieces, policy: MergePolicy) -> tuple[NDArray[np.uint8
 def confirmed(pieces: Pieces, grid: TileGrid, policy: MergePolicy) -> NDArray[np.bool_]:
     """Pieces that nothing speaks against: whole, of a good score, or cut where no other tile sees them whole."""
     out = np.ones(len(pieces), np.bool_)
+    if policy.unconfirmed == 0:
+        return out
     rows = np.flatnonzero((pieces.edges != 0) & (pieces.scores < policy.unconfirmed))
     if not len(rows):
         return out

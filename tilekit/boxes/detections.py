@@ -8,9 +8,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tilekit.boxes import checks
+from tilekit.boxes import checks, interop
 from tilekit.boxes.shapes import column
 from tilekit.boxes.shapes.column import Shapes
+from tilekit.errors import InvalidArgument
 
 
 class Detections:
@@ -116,6 +117,35 @@ class Detections:
         """The same rows with some fields given anew: every other field, shapes too, stays with its row."""
         given = {name: getattr(self, name) for name in self.__slots__} | fields
         return type(self)(**given)
+
+    def to_supervision(self, size: tuple[int, int] | None = None) -> Any:
+        """As `supervision.Detections`, shapes too; masks need the page's `size` (width, height)."""
+        return interop.to_supervision(self, size)
+
+    @classmethod
+    def from_supervision(cls, found: Any, names: Sequence[str] | None = None) -> Self:
+        """From a `supervision.Detections`; `names`: what its class ids point to, by default its `class_name`."""
+        return cls(**interop.read_supervision(found, names))
+
+    def to_pandas(self) -> Any:
+        """As a DataFrame, a row a box."""
+        return interop.to_pandas(self)
+
+    @classmethod
+    def from_pandas(cls, table: Any, names: Sequence[str] | None = None) -> Self:
+        """From a DataFrame as `to_pandas` writes it. Raises InvalidArgument where it has no score column."""
+        fields = interop.read_pandas(table, names)
+        if "scores" not in fields:
+            raise InvalidArgument("the table has no column 'score'; Annotations.from_pandas takes it without")
+        return cls(**{name: value for name, value in fields.items() if name != "ignore"})
+
+    def to_coco(self, image_id: int = 1, size: tuple[int, int] | None = None) -> list[dict[str, Any]]:
+        """COCO's entries as `loadRes` takes them; `size` (width, height) of the page is needed for masks."""
+        return interop.to_coco(self, image_id, size)
+
+    def to_geojson(self) -> dict[str, Any]:
+        """A GeoJSON FeatureCollection in image pixels, as QuPath takes it."""
+        return {"type": "FeatureCollection", "features": interop.to_geojson(self)}
 
     @classmethod
     def empty(cls, names: Sequence[str] = ()) -> Self:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from tilekit.errors import InvalidArgument, LabelError
 from tilekit.labels.collecting import Collector
+from tilekit.labels.documents import coco_document
 from tilekit.labels.entries import (
     Where,
     Wrong,
@@ -37,7 +38,7 @@ from tilekit.labels.files import folder_of, read_bytes
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.masks import box_of_columns, coco_counts
 from tilekit.labels.options import ReadOptions
-from tilekit.labels.shapes import turned
+from tilekit.labels.shapes import sound, turned
 from tilekit.labels.sources import PathLike, is_there, is_url, relative, resolve
 from tilekit.pages import PageKey
 from tilekit.rekognition.lines import decode_plain
@@ -71,15 +72,19 @@ class _File:
     collector: Collector
     where: Where
     crowd: Crowd
+    shapes: bool = False
     images: dict[Any, int | None] = field(default_factory=dict)
     names: dict[Any, str | None] = field(default_factory=dict)
 
 
-def read_coco(path: PathLike, options: ReadOptions, *, crowd: Crowd = "ignore") -> LabelSet:
+def read_coco(
+    path: PathLike, options: ReadOptions, *, crowd: Crowd = "ignore", shapes: bool = False
+) -> LabelSet:
     """Read a COCO file, or a folder of them; problems name the entry, such as `annotations[3].bbox`.
 
     `crowd`: "ignore" makes `iscrowd` entries ignore regions; "box" takes them as boxes, for tools that write every
-    brushed object so. Memory: the whole file.
+    brushed object so. `shapes`: take segmentation, or else keypoints, along beside the boxes, several times slower.
+    Memory: the whole file.
     """
     if crowd not in ("ignore", "box"):
         raise InvalidArgument(f"crowd={crowd!r}: use 'ignore' or 'box'")
@@ -94,6 +99,7 @@ def read_coco(path: PathLike, options: ReadOptions, *, crowd: Crowd = "ignore") 
             options,
             crowd,
             side_of(Path(file)) if len(files) > 1 or os.path.isdir(path) else "",
+            shapes,
         )
     return collector.finish("coco")
 
@@ -129,7 +135,9 @@ def side_of(file: Path) -> str:
     return file.stem.removeprefix("instances_").removeprefix("annotations_").rstrip("0123456789") or file.stem
 
 
-def _file(collector: Collector, path: PathLike, options: ReadOptions, crowd: Crowd, side: str) -> None:
+def _file(
+    collector: Collector, path: PathLike, options: ReadOptions, crowd: Crowd, side: str, shapes: bool
+) -> None:
     raw = read_bytes(path)
     try:
         top = _TOP.decode(raw)
@@ -140,7 +148,7 @@ def _file(collector: Collector, path: PathLike, options: ReadOptions, crowd: Cro
     for name, value in (("images", images), ("categories", categories)):
         if not isinstance(value, list):
             raise LabelError(f"{os.fspath(path)}: not a COCO file: {name} is no list")
-    file = _File(collector, Where(file=os.fspath(path)), crowd)
+    file = _File(collector, Where(file=os.fspath(path)), crowd, shapes)
     try:
         fast: list[_Annotation] | None = _FAST.decode(entries)
         slow: list[Any] = []
@@ -150,6 +158,8 @@ def _file(collector: Collector, path: PathLike, options: ReadOptions, crowd: Cro
             slow = a_list(decode_plain(entries))
         except (ValueError, Wrong) as exc:
             raise LabelError(f"{os.fspath(path)}: annotations: {exc}") from exc
+    if shapes and fast is not None:
+        fast, slow = None, a_list(decode_plain(entries))
     asked = (
         [entry.image_id for entry in fast] if fast is not None else [_id(entry, "image_id") for entry in slow]
     )
@@ -358,8 +368,31 @@ def _box(file: _File, mention: int, entry: Any, where: Where) -> None:
         file.collector.note(one + end, many + end)
     ignore = crowd and file.crowd == "ignore"
     file.collector.box(
-        mention, label, sides, where.at("bbox"), ignore=ignore, score=entry.get("score"), shape=shape
+        mention,
+        label,
+        sides,
+        where.at("bbox"),
+        ignore=ignore,
+        score=entry.get("score"),
+        shape=shape,
+        drawn=_drawn(entry) if file.shapes else None,
     )
+
+
+def _drawn(entry: Mapping[str, Any]) -> Any:
+    """The shape of an entry: polygons, a mask, or keypoints; None where there is none."""
+    found, points = entry.get("segmentation"), entry.get("keypoints")
+    try:
+        if isinstance(found, dict):
+            return sound({"mask": found, "origin": [0, 0]})
+        if isinstance(found, list) and found:
+            return sound({"polygon": [pairs_of(part, "segmentation") for part in found]})
+    except Wrong as exc:
+        raise Wrong(str(exc), "segmentation") from exc
+    if not isinstance(points, list) or not points:
+        return None
+    flat = numbers(points, len(points) // 3 * 3, "keypoints")
+    return sound({"keypoints": [flat[place : place + 3] for place in range(0, len(flat), 3)]})
 
 
 def _sides(entry: Mapping[str, Any]) -> tuple[list[float], str]:
@@ -405,41 +438,7 @@ def _folder(path: PathLike, images: list[Any], side: str) -> str:
     return folder
 
 
-class _WImage(msgspec.Struct):
-    id: int
-    file_name: str
-    width: int
-    height: int
-
-
-class _WBox(msgspec.Struct, gc=False, omit_defaults=True):
-    id: int
-    image_id: int
-    category_id: int
-    bbox: tuple[float, float, float, float]
-    area: float
-    iscrowd: int | msgspec.UnsetType = msgspec.UNSET
-    score: float | msgspec.UnsetType = msgspec.UNSET
-
-
 def write_coco(labels: LabelSet, path: PathLike) -> None:
     """Write a COCO file; category ids count from one, in the order of names. Every page needs its size."""
     folder = folder_of(path)
-    images: list[_WImage] = []
-    entries: list[_WBox] = []
-    for place, (key, page) in enumerate(labels.items(), 1):
-        width, height = labels.size(key)
-        images.append(_WImage(place, relative(key, folder), width, height))
-        if not len(page):
-            continue
-        boxes = page.boxes
-        wide = boxes[:, 2:] - boxes[:, :2]
-        rows = np.concatenate([boxes[:, :2], wide], axis=1).tolist()
-        areas = (wide[:, 0] * wide[:, 1]).tolist()
-        scores = labels.scores[key].tolist() if key in labels.scores else [msgspec.UNSET] * len(page)
-        columns = (rows, areas, page.class_ids.tolist(), page.ignore.tolist(), scores)
-        for row, area, number, ignored, score in zip(*columns, strict=True):
-            entries.append(_WBox(len(entries) + 1, place, number + 1, row, area, int(ignored), score))
-    categories = [{"id": place, "name": name} for place, name in enumerate(labels.names, 1)]
-    document = {"images": images, "annotations": entries, "categories": categories}
-    write_bytes(path, msgspec.json.encode(document))
+    write_bytes(path, msgspec.json.encode(coco_document(labels, lambda key: relative(key, folder))))

@@ -23,6 +23,7 @@ from tilekit.labels.entries import NOWHERE, Where, Wrong, as_number, number, sho
 from tilekit.labels.label_set import BadLabel, ImageLabel, LabelSet, Problem, Reading, Size
 from tilekit.labels.options import ReadOptions
 from tilekit.labels.page_sizes import size_of_image
+from tilekit.labels.shapes import one_kind
 from tilekit.labels.sources import PathLike
 from tilekit.labels.tally import Tally, counted
 from tilekit.pages import PageKey
@@ -102,6 +103,7 @@ class Collector:
         self._waiting = 0
         self._passed: Counter[str] = Counter()
         self._shapes: Counter[str] = Counter()
+        self._drawn: dict[int, Any] = {}
 
     # -- entries ------------------------------------------------------------------------------------------------
     def expect(self, entries: int) -> None:
@@ -240,15 +242,18 @@ class Collector:
         share: bool | None = None,
         score: float | None = None,
         shape: str = "box",
+        drawn: Any = None,
     ) -> None:
         """An entry that is a box x0, y0, x1, y1, in px of its page or shares of its sides.
 
-        `shape`: what it is the hull of. Raises Wrong for what is no label or no numbers.
+        `shape`: what it is the hull of; `drawn`: that shape in px, as `Shapes.from_json` takes a row. Raises Wrong for what is no label or no numbers.
         """
         name = checked_label(label)
         values = [side if type(side) is float else number(side, "") for side in sides]
         if shape != "box":
             self._shapes[shape] += 1
+        if drawn is not None:
+            self._drawn[self._count + len(self._pending)] = drawn
         self._pending.append(
             _Row(
                 mention,
@@ -274,10 +279,12 @@ class Collector:
         ignore: NDArray[np.bool_],
         score: NDArray[np.float64],
         where: Callable[[int], Where],
+        drawn: Sequence[Any] = (),
     ) -> None:
-        """Many boxes at once, as columns; `where(row)` says where a row came from."""
+        """Many boxes at once, as columns; `where(row)` says where a row came from, `drawn` as in `box`."""
         self._flush()
         count = len(mention)
+        self._drawn.update((self._count + row, shape) for row, shape in enumerate(drawn) if shape is not None)
         share = np.full(count, self.options.units == "share")
         origin = np.arange(self._count, self._count + count)
         self._add(Rows(mention, label, sides, ignore, share, score, origin), where)
@@ -474,6 +481,8 @@ class Collector:
         counts = np.bincount(page_of, minlength=len(ordinal)).tolist() if len(ordinal) else []
         whole = Annotations(rows.sides, ids, names, rows.ignore) if len(rows) else Annotations.empty(names)
         pages = dict(zip(self._named, whole.split(counts), strict=True))
+        if self._drawn:
+            self._draw(pages, np.split(rows.origin, np.cumsum(counts)[:-1]))
         scores = {}
         if len(rows) and not np.isnan(rows.score).all():
             ends = np.cumsum(counts)[:-1]
@@ -486,6 +495,19 @@ class Collector:
                     key, f"{counted(refused, 'entry', 'entries')} of it refused, none left"
                 )
         return pages, names, scores
+
+    def _draw(self, pages: dict[PageKey, Annotations], origins: Sequence[NDArray[np.int64]]) -> None:
+        """Put the shapes beside their boxes; masks among polygons become polygons."""
+        for (key, page), rows in zip(list(pages.items()), origins, strict=True):
+            drawn = [self._drawn.get(row) for row in rows.tolist()]
+            if any(shape is not None for shape in drawn):
+                shapes, lost = one_kind(drawn)
+                pages[key] = page.replaced(shapes=shapes)
+                if lost:
+                    self.note(
+                        "keypoints stand beside other shapes on 1 page; those objects keep only their box",
+                        "keypoints stand beside other shapes on {count} pages; those objects keep only their box",
+                    )
 
 
 def checked_label(label: Any) -> str:

@@ -15,11 +15,13 @@ from typing import Any
 
 from tilekit.errors import LabelError
 from tilekit.labels.collecting import Collector
+from tilekit.labels.documents import geojson_document
 from tilekit.labels.entries import Where, Wrong, an_object, around, as_number, numbers, text
 from tilekit.labels.files import folder_of
 from tilekit.labels.json_files import read_json
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.options import ReadOptions
+from tilekit.labels.shapes import sound
 from tilekit.labels.sources import PathLike, relative, resolve
 from tilekit.pages import PageKey
 from tilekit.storage.local import write_text
@@ -27,8 +29,11 @@ from tilekit.storage.local import write_text
 _LABELS = ("label", "name", "class")
 
 
-def read_geojson(path: PathLike, options: ReadOptions) -> LabelSet:
-    """Read a GeoJSON file; problems name the feature, such as `features[3].geometry`."""
+def read_geojson(path: PathLike, options: ReadOptions, *, shapes: bool = False) -> LabelSet:
+    """Read a GeoJSON file; problems name the feature, such as `features[3].geometry`.
+
+    `shapes`: take polygons, and the oriented boxes and keypoints that `write_geojson` keeps, along beside the boxes.
+    """
     document = read_json(path)
     features = document.get("features") if isinstance(document, dict) else document
     if not isinstance(features, list):
@@ -55,7 +60,7 @@ def read_geojson(path: PathLike, options: ReadOptions) -> LabelSet:
     collector.each(
         features,
         lambda place: Where(f"features[{place}]"),
-        lambda feature, where: _feature(collector, an_object(feature), where, default, path, options),
+        lambda feature, where: _feature(collector, an_object(feature), where, default, path, options, shapes),
     )
     return collector.finish("geojson")
 
@@ -85,6 +90,7 @@ def _feature(
     default: str | None,
     path: PathLike,
     options: ReadOptions,
+    shapes: bool,
 ) -> None:
     found = feature.get("properties")
     properties: dict[str, Any] = found if isinstance(found, dict) else {}
@@ -106,7 +112,32 @@ def _feature(
     mention = collector.page(key, where=where, entries=1, again=True)
     if mention is not None:
         shape = "box" if properties.get("shape") == "box" else kind.lower() or "polygon"
-        collector.box(mention, label, sides, where.at("geometry"), ignore=ignore, score=score, shape=shape)
+        collector.box(
+            mention,
+            label,
+            sides,
+            where.at("geometry"),
+            ignore=ignore,
+            score=score,
+            shape=shape,
+            drawn=_drawn(geometry, properties) if shapes else None,
+        )
+
+
+def _drawn(geometry: Any, properties: dict[str, Any]) -> Any:
+    """The shape of a feature; None for a box, and for what has no area."""
+    for kind in ("oriented", "keypoints"):
+        if kind in properties:
+            return sound({kind: properties[kind]})
+    if properties.get("shape") == "box" or geometry["type"] not in ("Polygon", "MultiPolygon"):
+        return None
+    parts = geometry["coordinates"] if geometry["type"] == "MultiPolygon" else [geometry["coordinates"]]
+    rings: list[Any] = []
+    holes: list[int] = []
+    for part in parts:
+        holes += range(len(rings) + 1, len(rings) + len(part))
+        rings += [[point[:2] for point in ring] for ring in part]
+    return sound({"polygon": rings, "holes": holes})
 
 
 def _label(properties: dict[str, Any]) -> str | None:
@@ -144,32 +175,7 @@ def _beside(path: PathLike, images: PathLike | None) -> PageKey:
 
 
 def write_geojson(labels: LabelSet, path: PathLike) -> None:
-    """Write a FeatureCollection; each box is a polygon. Pages and their sizes stand under `pages`."""
+    """Write a FeatureCollection; each box, or its shape, is a polygon. Pages and their sizes stand under `pages`."""
     folder = folder_of(path)
-    pages, features = [], []
-    for key, page in labels.items():
-        source = relative(key, folder)
-        width, height = labels.sizes.get(key, (None, None))
-        pages.append({"source": source, "width": width, "height": height})
-        scores = labels.scores[key].tolist() if key in labels.scores else [None] * len(page)
-        for (x0, y0, x1, y1), label, ignored, score in zip(
-            page.boxes.tolist(), page.labels, page.ignore.tolist(), scores, strict=True
-        ):
-            ring = [[x0, y0], [x1, y0], [x1, y1], [x0, y1], [x0, y0]]
-            properties = {
-                "objectType": "annotation" if score is None else "detection",
-                "classification": {"name": label},
-                "source": source,
-                "ignore": ignored,
-                "shape": "box",
-                **({} if score is None else {"score": score}),
-            }
-            features.append(
-                {
-                    "type": "Feature",
-                    "geometry": {"type": "Polygon", "coordinates": [ring]},
-                    "properties": properties,
-                }
-            )
-    document = {"type": "FeatureCollection", "pages": pages, "features": features}
+    document = geojson_document(labels, lambda key: relative(key, folder))
     write_text(path, json.dumps(document, ensure_ascii=False, allow_nan=False))

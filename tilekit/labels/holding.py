@@ -20,11 +20,12 @@ class Holds:
     scores: bool = False
     pages: bool = True
     sizes: bool = True
+    shapes: bool = False
 
 
 HOLDS = {
     "ground-truth": Holds(page_labels=True, unlabeled=True, scores=True),
-    "coco": Holds(scores=True),
+    "coco": Holds(scores=True, shapes=True),
     "voc": Holds(),
     "yolo": Holds(scores=True),
     "labelme": Holds(page_labels=True, scores=True),
@@ -32,7 +33,7 @@ HOLDS = {
     "label-studio": Holds(page_labels=True, unlabeled=True, scores=True),
     "csv": Holds(scores=True),
     "open-images": Holds(empty=False, pages=False, sizes=False),
-    "geojson": Holds(scores=True),
+    "geojson": Holds(scores=True, shapes=True),
     "pdf-points": Holds(scores=True),
     "createml": Holds(scores=True, sizes=False),
     "via": Holds(sizes=False),
@@ -66,6 +67,9 @@ def losses(labels: LabelSet, format: str) -> tuple[str, ...]:
     paged = sum(key.page > 0 for key in labels)
     if paged and not holds.pages:
         lost.append(f"the page number of {counted(paged, 'page', 'pages')} of files with several")
+    drawn = sum(0 if page.shapes is None else int(page.shapes.given.sum()) for page in labels.values())
+    if drawn and not holds.shapes:
+        lost.append(f"{counted(drawn, 'shape, of which its box stays', 'shapes, of which their boxes stay')}")
     ignored = sum(int(page.ignore.sum()) for page in labels.values())
     if ignored and format == "kitti":
         lost.append(

@@ -13,6 +13,7 @@ from tilekit.boxes import checks
 from tilekit.boxes.annotations import Annotations
 from tilekit.boxes.checks import unite
 from tilekit.errors import InvalidArgument, LabelError
+from tilekit.labels import documents
 from tilekit.labels.tally import Tally
 from tilekit.pages import PageKey
 
@@ -240,6 +241,32 @@ class LabelSet(Mapping[PageKey, Annotations]):
             extra={key: self.extra[key] for key in chosen if key in self.extra},
             scores={key: self.scores[key] for key in chosen if key in self.scores},
         )
+
+    def to_pandas(self) -> Any:
+        """A DataFrame, a row a box, with source, page, width and height; `from_pandas` reads it."""
+        return documents.table(self)
+
+    @classmethod
+    def from_pandas(cls, table: Any) -> LabelSet:
+        """From a DataFrame with source, x0, y0, x1, y1 and label; page, width, height, score, ignore, shape may be there."""
+        return cls(**documents.table_fields(table))
+
+    def to_coco(self) -> dict[str, Any]:
+        """A COCO document, shapes as segmentation or keypoints; every page needs its size. `write_labels` writes files."""
+        found: dict[str, Any] = documents.plain(documents.coco_document(self))
+        return found
+
+    def to_geojson(self) -> dict[str, Any]:
+        """A GeoJSON FeatureCollection in image pixels, as QuPath takes it."""
+        return documents.geojson_document(self)
+
+    def to_supervision(self) -> dict[PageKey, Any]:
+        """Each page as `supervision.Detections`, with scores where they are known."""
+        out = {}
+        for key, page in self._pages.items():
+            out[key] = page.to_supervision(self.sizes.get(key))
+            out[key].confidence = self.scores.get(key)
+        return out
 
     def ignoring(self, names: tuple[str, ...] | list[str]) -> LabelSet:
         """Boxes of these labels become ignore regions; the other boxes stay as they are."""

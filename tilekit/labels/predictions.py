@@ -165,6 +165,22 @@ class PageDetections:
         line["detections"] = rows
         return line
 
+    def to_supervision(self) -> Any:
+        """As `supervision.Detections`, shapes too."""
+        return self.detections.to_supervision((self.width, self.height))
+
+    def to_pandas(self) -> Any:
+        """As a DataFrame, a row a box, with source, page, width and height."""
+        return PredictionSet([self]).to_pandas()
+
+    def to_coco(self) -> dict[str, Any]:
+        """A COCO document of this page, with scores."""
+        return PredictionSet([self]).to_coco()
+
+    def to_geojson(self) -> dict[str, Any]:
+        """A GeoJSON FeatureCollection in image pixels, as QuPath takes it."""
+        return PredictionSet([self]).to_geojson()
+
     def _repr_html_(self) -> str:
         from html import escape
 
@@ -241,6 +257,47 @@ class PredictionSet(Mapping[PageKey, Detections]):
     def training(self) -> TrainingNote | None:
         """How the training of what found them ended: of several, one that did not converge; None: not known."""
         return least_trained(page.training for page in self._pages.values())
+
+    def to_supervision(self) -> dict[PageKey, Any]:
+        """Each page as `supervision.Detections`, shapes too."""
+        return {key: page.to_supervision() for key, page in self._pages.items()}
+
+    def to_pandas(self) -> Any:
+        """A DataFrame, a row a box, with source, page, width and height; `from_pandas` reads it."""
+        return self.to_labels().to_pandas()
+
+    @classmethod
+    def from_pandas(cls, table: Any) -> Self:
+        """From a DataFrame as `to_pandas` gives it."""
+        return cls.from_labels(LabelSet.from_pandas(table))
+
+    def to_coco(self) -> dict[str, Any]:
+        """A COCO document with scores, shapes as segmentation or keypoints."""
+        return self.to_labels().to_coco()
+
+    def to_geojson(self) -> dict[str, Any]:
+        """A GeoJSON FeatureCollection in image pixels, as QuPath takes it."""
+        return self.to_labels().to_geojson()
+
+    @classmethod
+    def from_labels(cls, labels: LabelSet) -> Self:
+        """From labels with scores, as label formats keep what a detector found: COCO, GeoJSON, CSV and others.
+
+        Raises InvalidArgument for a page without scores or without its size.
+        """
+        pages = []
+        for key, page in labels.items():
+            if len(page) and key not in labels.scores:
+                raise InvalidArgument(f"{key}: its boxes have no scores, so they are no detections")
+            found = Detections(
+                page.boxes,
+                labels.scores.get(key, np.empty(0)),
+                page.class_ids,
+                page.names,
+                shapes=page.shapes,
+            )
+            pages.append(PageDetections(key, *labels.size(key), found))
+        return cls(pages)
 
     def to_labels(self) -> LabelSet:
         """The boxes as labels with their scores, for review and correction, or any label format."""

@@ -1,8 +1,15 @@
-"""Shapes of label formats: the points of rotated boxes and ellipses."""
+"""Shapes of label formats: the points of rotated boxes and ellipses, and columns of what is drawn on a page."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
+
+from tilekit.boxes.shapes import Keypoints, Shapes
+from tilekit.boxes.shapes.reading import from_json
+from tilekit.errors import InvalidArgument
+from tilekit.labels.entries import Wrong
 
 Point = tuple[float, float]
 
@@ -36,3 +43,32 @@ def turned_ellipse(center: Point, radii: Point, degrees: float) -> list[float]:
     return [
         round(side, 9) for side in (center[0] - wide, center[1] - tall, center[0] + wide, center[1] + tall)
     ]
+
+
+def one_kind(drawn: Sequence[Any]) -> tuple[Shapes | None, int]:
+    """A column of the shapes of one page, rows of None without one; where kinds mix, all become polygons.
+
+    The number of keypoints that stood among others comes with it: those rows keep only their box.
+    """
+    kinds = {next(iter(row)) for row in drawn if row is not None}
+    if len(kinds) <= 1 and not (kinds == {"oriented"} and None in drawn):
+        return from_json(drawn), 0
+    rows: list[Any] = []
+    lost = 0
+    for row in drawn:
+        made = None if row is None else from_json([row])
+        if isinstance(made, Keypoints):
+            lost += 1
+            rows.append(None)
+        else:
+            rows += [None] if made is None else made.to_polygons().to_json()
+    return from_json(rows), lost
+
+
+def sound(row: Any) -> Any:
+    """A row as `Shapes.from_json` takes it, tried; Wrong where it is none."""
+    try:
+        from_json([row])
+    except InvalidArgument as exc:
+        raise Wrong(f"is no shape: {exc}") from exc
+    return row

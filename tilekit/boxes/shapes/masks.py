@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tilekit.boxes import checks
-from tilekit.boxes.shapes import ragged, rle
+from tilekit.boxes.shapes import ragged, rastering, rle
 from tilekit.boxes.shapes.column import Shapes
 from tilekit.boxes.shapes.polygons import Polygons
 from tilekit.errors import InvalidArgument
@@ -87,6 +87,23 @@ class Masks(Shapes):
             spans = rle.in_columns(np.flatnonzero(steps == 1), np.flatnonzero(steps == -1), high)
             parts.append(spans + corner[[0, 1, 1]])
         return cls(np.concatenate(parts) if parts else [], ragged.starts_of([len(part) for part in parts]))
+
+    @classmethod
+    def from_polygons(cls, outlines: Polygons) -> Self:
+        """The pixels whose centers the outlines go around."""
+        spans, row = rastering.filled(outlines)
+        return cls(spans, ragged.starts_of(np.bincount(row, minlength=len(outlines))))
+
+    def to_arrays(self, width: int, height: int) -> NDArray[np.bool_]:
+        """(n, height, width) pictures of a page of this size; pixels outside it are left out."""
+        out = np.zeros((len(self), width, height + 1), np.int8)
+        page = np.tile(np.array([0.0, 0.0, width, height]), (len(self), 1))
+        inside = self.clipped(page)
+        row, (x, y0, y1) = ragged.row_of(inside.starts), inside.spans.T
+        np.add.at(out, (row, x, y0), 1)
+        np.subtract.at(out, (row, x, y1), 1)
+        np.cumsum(out, axis=2, out=out)
+        return np.ascontiguousarray(out[:, :, :height].transpose(0, 2, 1).astype(np.bool_))
 
     def to_rle(self, width: int, height: int, text: bool = True) -> list[Any]:
         """COCO's codes on a page of this size, None where there is no mask. Raises InvalidArgument where one reaches over it."""

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+from tests.boxes import shape_strategies as own
+from tilekit.boxes.annotations import Annotations
+from tilekit.boxes.detections import Detections
+from tilekit.boxes.shapes import Keypoints, Masks, OrientedBoxes, Polygons
+from tilekit.errors import InvalidArgument, LabelError
+from tilekit.labels.label_set import LabelSet
+from tilekit.labels.predictions import PageDetections, PredictionSet
+from tilekit.labels.reading import read_labels, write_labels
+from tilekit.pages import PageKey
+
+OUTLINES = Polygons.of([[[0, 0, 40, 0, 40, 30]], None, [[5, 5, 15, 5, 15, 15, 5, 15]]])
+HOLLOW = Polygons.from_json([
+    {"polygon": [[[0, 0], [40, 0], [40, 30], [0, 30]], [[5, 5], [10, 5], [10, 10]]], "holes": [1]},
+    None,
+    {"polygon": [[[5, 5], [15, 5], [15, 15], [5, 15]]]},
+])  # fmt: skip
+COLUMNS = {
+    "none": None,
+    "polygons": OUTLINES,
+    "with a hole": HOLLOW,
+    "masks": Masks.from_polygons(OUTLINES),
+    "oriented": OrientedBoxes([[20, 15, 40, 30, 0], [1.5, 1.5, 1, 1, 0], [10, 10, 10, 10, 0]]),
+    "keypoints": Keypoints.of([[[1, 1, 2], [3, 4, 1]], [[5, 5, 2], [6, 6, 0]], [[9, 9, 2], [1, 1, 2]]]),
+}
+
+
+def predictions(column):
+    found = Detections(
+        [[0, 0, 40, 30], [1, 1, 2, 2], [5, 5, 15, 15]], [0.5, 0.6, 0.7], [0, 1, 0], ("a", "b"), shapes=column
+    )
+    return PredictionSet([PageDetections(PageKey("one.png"), 100, 80, found)])
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+@pytest.mark.parametrize("format", ["coco", "geojson"])
+def test_shapes_come_back_from_files(tmp_path, name, format):
+    given_ones = predictions(COLUMNS[name])
+    file = tmp_path / "labels.json"
+    assert write_labels(given_ones.to_labels(), file, format) == ()
+    found = PredictionSet.from_labels(read_labels(file, format, shapes=True))
+    ((key, back),) = found.items()
+    assert key.source.endswith("one.png")
+    assert read_labels(file, format)[key].shapes is None
+    wanted = given_ones[PageKey("one.png")]
+    assert np.allclose(back.boxes, wanted.boxes, atol=name == "masks")  # GeoJSON: the box around the outline
+    assert np.array_equal(back.scores, wanted.scores)
+    if (name, format) in [
+        ("masks", "geojson"),
+        ("oriented", "coco"),
+    ]:  # told in the docs: they come as outlines
+        assert np.allclose(back.shapes.areas, wanted.shapes.areas)
+    elif (name, format) == ("with a hole", "coco"):  # run lengths: to the pixel
+        assert np.array_equal(
+            Masks.from_polygons(back.shapes).areas, Masks.from_polygons(wanted.shapes).areas
+        )
+    else:
+        assert back.shapes == wanted.shapes
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_sets_go_through_tables_whole(name):
+    given_ones = predictions(COLUMNS[name])
+    back = PredictionSet.from_pandas(given_ones.to_pandas())
+    assert dict(back) == dict(given_ones)
+    assert back.sizes == given_ones.sizes
+    (page,) = given_ones.pages()
+    assert len(page.to_pandas()) == len(page.to_supervision()) == 3
+    assert len(page.to_coco()["annotations"]) == len(page.to_geojson()["features"]) == 3
+
+
+@given(own.polygons(1, 4))
+def test_tables_keep_polygons_of_truth(column):
+    key = PageKey("a.tif", 2)
+    labels = LabelSet(
+        {key: Annotations(np.tile([0.0, 0, 5, 5], (len(column), 1)), None, ("x",), shapes=column)}
+    )
+    back = LabelSet.from_pandas(labels.to_pandas())
+    assert back[key].shapes == (column if column.given.any() else None)
+
+
+def test_what_a_format_cannot_hold_is_said(tmp_path):
+    labels = predictions(OUTLINES).to_labels()
+    said = write_labels(labels, tmp_path / "x.csv", "csv")
+    assert said == ("csv has no place for 2 shapes, of which their boxes stay",)
+    assert write_labels(predictions(None).to_labels(), tmp_path / "y.csv", "csv") == ()
+
+
+def test_kinds_that_mix_on_a_page_become_polygons(tmp_path):
+    document = predictions(OUTLINES).to_coco()
+    document["annotations"][1]["segmentation"] = Masks.from_arrays([np.ones((80, 100))]).to_rle(100, 80)[0]
+    file = tmp_path / "mixed.json"
+    file.write_text(json.dumps(document), encoding="utf-8")
+    (page,) = read_labels(file, shapes=True).values()
+    assert page.shapes.kind == "polygon"
+    assert page.shapes.areas.tolist() == [600, 8000, 100]
+
+
+@pytest.mark.parametrize(
+    "bad", [[[0, 0, 1, 1]], {"size": [80, 100], "counts": [3, 4]}, [["a", 1, 2, 3, 4, 5]]]
+)
+def test_bad_shapes_are_named(tmp_path, bad):
+    document = predictions(OUTLINES).to_coco()
+    document["annotations"][2]["segmentation"] = bad
+    file = tmp_path / "bad.json"
+    file.write_text(json.dumps(document), encoding="utf-8")
+    with pytest.raises(LabelError, match=r"annotations\[2\]\.segmentation"):
+        read_labels(file, shapes=True)
+
+
+def test_what_is_no_prediction_is_named():
+    key = PageKey("a.png")
+    labels = LabelSet({key: Annotations([[0, 0, 1, 1]], None, ("x",))}, sizes={key: (5, 5)})
+    with pytest.raises(InvalidArgument, match=r"a\.png: its boxes have no scores"):
+        PredictionSet.from_labels(labels)
+    with pytest.raises(InvalidArgument, match="no column 'source'"):
+        LabelSet.from_pandas(labels[key].to_pandas())
+    with pytest.raises(InvalidArgument, match="no column 'score'"):
+        Detections.from_pandas(labels[key].to_pandas())
