@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 
 import numpy as np
 import pytest
@@ -122,3 +123,12 @@ def test_a_turned_jpeg_is_reduced_as_its_upright_copy(orientation, size):
 
 def picture_of(data: io.BytesIO) -> Image.Image:
     return Image.open(io.BytesIO(data.getvalue()))
+
+
+@pytest.mark.parametrize("name", [b"a\xff.png", b"new\nline.png", b"x#page=2.png", b"l" * 240 + b".png"])
+def test_any_file_name_opens(tmp_path, name):
+    path = os.path.join(tmp_path, os.fsdecode(name))
+    with open(path, "wb") as file:
+        file.write(encode_image(np.full((30, 40, 1), 9, np.uint8), "png").data)
+    with tk.open_scan(path) as scan:
+        assert (scan.read(0, 0, 40, 30) == 9).all()

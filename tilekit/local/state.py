@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -118,10 +119,10 @@ def _hold(folder: Path) -> IO[bytes]:
     """Hold the folder for this process; the system lets go of it when the process ends, however it ends."""
     with storage_errors(folder):
         file = (folder / "in-use").open("wb")
-    try:
-        import fcntl
-    except ImportError:
+    if sys.platform == "win32":
         return file
+    import fcntl
+
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as exc:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
@@ -303,7 +304,9 @@ def open_vips(ask: Request) -> VipsScan:
 
     def load(access: str, **more: Any) -> Any:
         if source.path is not None:
-            return pyvips.Operation.call(form.loader, str(source.path), access=access, **options, **more)
+            return pyvips.Operation.call(
+                form.loader, os.fsencode(source.path), access=access, **options, **more
+            )
         return pyvips.Operation.call(form.loader + "_buffer", source.data, access=access, **options, **more)
 
     return scan_of(load, ask, warnings=warnings)
