@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.datasets.pages import labeled_pages
@@ -38,6 +38,7 @@ def gap(one, other) -> int:
     return max(one[0] - other[2], other[0] - one[2], one[1] - other[3], other[1] - one[3])
 
 
+@settings(deadline=None, max_examples=25)
 @given(
     size=st.tuples(st.integers(400, 3000), st.integers(400, 3000)),
     tile=st.integers(20, 60),

@@ -22,7 +22,8 @@ from tilekit.grid import TileGrid
 from tilekit.pages import PageKey
 
 ENOUGH_REGIONS = 4  # an interval needs as many; see evaluation.intervals
-_BLOCKS = (2, 3, 4, 6, 9)  # sides of blocks that are tried, in guard bands
+_BLOCKS = (2, 3, 4, 6, 9, 14, 21, 32, 48)  # sides of blocks that are tried, in guard bands
+_MOST = 400  # blocks: more of them only lose more to guard bands, and take time
 _TRIES = 8
 _NO_SYMBOL = ""
 
@@ -262,12 +263,9 @@ def _layouts(
     seed: int,
 ) -> Iterator[_Layout]:
     """The layouts that are looked at, coarse blocks last."""
-    seen: set[tuple[tuple[int, int], ...]] = set()
-    for many in _BLOCKS:
-        counts = tuple(_blocks(rooms[key], many) for key in keys)
-        if counts in seen:
-            continue
-        seen.add(counts)
+    every = dict.fromkeys(tuple(_blocks(rooms[key], many) for key in keys) for many in _BLOCKS)
+    few = [counts for counts in every if sum(across * down for across, down in counts) <= _MOST]
+    for counts in few or list(every)[-1:]:
         lattice = _Lattice.of([rooms[key] for key in keys], counts, objects)
         strata = lattice.strata(objects)
         for number in range(_TRIES):
