@@ -10,8 +10,8 @@ def main(*scans: str) -> None:
     if not scans:
         write_scan("scan.jpg", 3000, 2000, "jpeg")
         scans = ("scan.jpg",)
-    # `tilekit bench tiling` does the same; peers=True times every peer that is installed beside it.
-    plan = TilingPlan(scans=scans, tiles=(512, 1024), formats=("jpeg",), rounds=1, peers=False, quick=True)
+    # `tilekit bench tiling` does the same; peers=find_peers() of tilekit.bench.peers times others beside it.
+    plan = TilingPlan(scans=scans, tiles=(512, 1024), formats=("jpeg",), rounds=1, quick=True)
     for setting in bench_tiling(plan, say=print)["settings"]:
         print(setting)
 
