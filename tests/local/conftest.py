@@ -10,7 +10,7 @@ from tilekit.local import running
 
 @pytest.fixture(scope="session")
 def canned_url() -> Iterator[str]:
-    with running(canned=True, time_scale=0.0) as url:
+    with running(canned=True, time_scale=0.0, max_projects=100_000) as url:
         yield url
 
 

@@ -17,10 +17,9 @@ def test_the_whole_flow_in_canned_mode(canned: Clients) -> None:
         == "STARTING"
     )
     canned.service.get_waiter("project_version_running").wait(ProjectArn=project, VersionNames=["v1"])
-    body = canned.s3.get_object(
-        Bucket=canned.bucket,
-        Key=canned.s3.list_objects_v2(Bucket=canned.bucket, Prefix="")["Contents"][0]["Key"],
-    )
+    keys = [item["Key"] for item in canned.s3.list_objects_v2(Bucket=canned.bucket)["Contents"]]
+    picture = next(key for key in keys if key.endswith((".jpg", ".png")))
+    body = canned.s3.get_object(Bucket=canned.bucket, Key=picture)
     found = canned.service.detect_custom_labels(ProjectVersionArn=arn, Image={"Bytes": body["Body"].read()})
     assert [label["Name"] for label in found["CustomLabels"]] == ["square"]
     canned.service.stop_project_version(ProjectVersionArn=arn)

@@ -91,7 +91,7 @@ def tile_dataset(
     it belongs (`sizes`, `elsewhere`: see CarryingRules); one model learns them all. Tiles of scales after
     the first are below `scale-2/` and so on. A page is on one side at all scales.
     `split`: shares, a split file (see `split_from_file`) or a Split; `split_by` and `seed` see
-    `split_pages`, and for "region" `split_regions`: parts of pages go to the sides, at least a tile and its
+    `split_pages`, and for "region" `split_regions`, parts of pages go to the sides, at least a tile and its
     overlap apart, and `pages-*.manifest` say which parts count. `min_visible`, `slivers`, `ignored`, `max_boxes`, `keep_empty`: see CarryingRules;
     slivers are dealt with in training tiles only. `max_test_images`: of a label; above, whole pages are
     sampled. `decoys`: detections of which false alarms on training pages become boxes of `decoy_name`

@@ -104,6 +104,7 @@ WRITABLE = tuple(_WRITERS)
 FOLDERS = ("voc", "yolo", "labelme", "dota", "kitti")
 """Formats that are written as a folder."""
 _HEAD = 64 * 1024
+_SOURCE_REF = re.compile(rb'"source-ref"\s*:')  # a key, not a label of that name
 _XML_ROOT = re.compile(rb"<([A-Za-z_][\w.-]*)[\s>/]")
 
 
@@ -245,12 +246,12 @@ def _xml_format(text: bytes) -> str | None:
 
 def _json_format(path: PathLike, text: bytes) -> str | None:
     lines = text.split(b"\n", 2)
-    if b'"source-ref"' in lines[0] or (b'"source-ref"' in text and _is_json(lines[0])):
+    if _SOURCE_REF.search(lines[0]) or (_SOURCE_REF.search(text) and _is_json(lines[0])):
         return "ground-truth"
     try:
         document = msgspec.json.decode(read_bytes(path), type=dict[str, msgspec.Raw] | list[msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-        if b'"source-ref"' in text:
+        if _SOURCE_REF.search(text):
             return "ground-truth"
         if b'"data_row"' in lines[0]:
             return "labelbox"

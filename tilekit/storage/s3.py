@@ -45,6 +45,7 @@ _SURROUNDINGS = (
     "AWS_CONFIG_FILE",
     "AWS_SHARED_CREDENTIALS_FILE",
 )
+_BODY_ATTEMPTS = 5  # as s3transfer asks for a file
 _READ_AHEAD = 1024 * 1024
 _SMALL_BYTES = 1024 * 1024
 
@@ -97,9 +98,12 @@ class Access:
         try:
             return boto3.session.Session(region_name=self.region, profile_name=self.profile)
         except botocore.exceptions.ProfileNotFound as exc:
-            raise InvalidArgument(
-                f"profile={self.profile!r} is not in the AWS configuration; see `aws configure list-profiles`"
-            ) from exc
+            raise self._no_profile() from exc
+
+    def _no_profile(self) -> InvalidArgument:
+        return InvalidArgument(
+            f"profile={self.profile!r} is not in the AWS configuration; see `aws configure list-profiles`"
+        )
 
     def client(self, service: str, **settings: Any) -> Any:
         """A boto3 client; `settings` are those of botocore's Config.
@@ -121,6 +125,8 @@ class Access:
             raise InvalidArgument(
                 "no AWS region is set; give region=, set AWS_DEFAULT_REGION or put it into the profile"
             ) from exc
+        except botocore.exceptions.ProfileNotFound as exc:
+            raise self._no_profile() from exc
         except botocore.exceptions.InvalidRegionError as exc:
             raise InvalidArgument(
                 f"region={self.region!r} is no region; write one such as eu-west-1"
@@ -210,10 +216,21 @@ class S3Store:
                 return b""
             extra["Range"] = f"bytes={start or 0}-{'' if stop is None else stop - 1}"
         with s3_errors(place, "s3:GetObject"):
+            return self._body(place, extra)
+
+    def _body(self, place: S3Location, extra: dict[str, Any]) -> bytes:
+        """The answer's bytes; asked again where the connection breaks while they come, which botocore leaves to us."""
+        from botocore.exceptions import HTTPClientError, IncompleteReadError
+
+        for left in reversed(range(_BODY_ATTEMPTS)):
             body = self.client.get_object(Bucket=place.bucket, Key=place.key, **extra)["Body"]
-            with contextlib.closing(body):
-                data: bytes = body.read()
-        return data
+            try:
+                with contextlib.closing(body):
+                    return bytes(body.read())
+            except (HTTPClientError, IncompleteReadError):
+                if not left:
+                    raise
+        raise AssertionError("a last attempt returns or raises")
 
     def get_text(self, uri: str | S3Location) -> str:
         """An object as UTF-8 text."""
