@@ -48,7 +48,7 @@ def test_code_runs_as_it_stands(page, tmp_path):
     folder = tmp_path / "empty"
     folder.mkdir()
     ran = subprocess.run(
-        [sys.executable, "-W", "error", str(script)], cwd=folder, capture_output=True, text=True, timeout=200
+        [sys.executable, "-W", "error", str(script)], cwd=folder, capture_output=True, text=True, timeout=600
     )
     assert ran.returncode == 0, f"{page.name}:\n{ran.stderr[-3000:]}"
 
