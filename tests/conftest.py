@@ -1,4 +1,4 @@
-"""Hypothesis profiles: `default` for people, `ci` derandomized and short, `nightly` long, run by hand."""
+"""Hypothesis profiles: `default` for people, `quick` while editing, `ci` derandomized, `nightly` long, run by hand."""
 
 from __future__ import annotations
 
@@ -9,5 +9,6 @@ from hypothesis import HealthCheck, settings
 _SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile("default", deadline=None, suppress_health_check=_SLOW)
 settings.register_profile("ci", deadline=None, derandomize=True, max_examples=50, suppress_health_check=_SLOW)
+settings.register_profile("quick", deadline=None, max_examples=10, suppress_health_check=_SLOW)
 settings.register_profile("nightly", deadline=None, max_examples=5000, suppress_health_check=_SLOW)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default"))
