@@ -30,6 +30,13 @@ def test_overlap_equals_shapely_pair_by_pair(column, ios):
             assert matrix[i, k] == pytest.approx(naive_iou(column[i], column[k], ios), abs=1e-6)
 
 
+@pytest.mark.parametrize("thin", [[0, 0, 0, 0.5, 1], [0.1, 0.1, 0, 0, 0], [0, 0, 1e-200, 1e-200, 7]])
+def test_what_has_no_area_shares_none(thin):
+    column = tk.OrientedBoxes([thin, [0, 0, 4, 4, 30]])
+    for measured in (tk.iou(column, column), tk.ios(column, column)):
+        assert np.array_equal(measured, [[0, 0], [0, 1]])
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # pycocotools' own
 @given(own.masks(1, 4), own.masks(1, 4))
 def test_masks_overlap_as_pycocotools_counts(one, other):

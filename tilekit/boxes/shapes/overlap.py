@@ -52,7 +52,13 @@ class Measure:
             self.areas, self.other_areas = self._one.areas, self._other.areas
 
     def shared(self, first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.float64]:
-        """(m,) float64 px that row `first` of one and row `second` of the other share."""
+        """(m,) float64 px that row `first` of one and row `second` of the other share; never more than either covers."""
+        out = self._clipped(first, second)
+        # what has no area cannot be cut with: a side of no length keeps whatever it is to clip
+        np.minimum(out, self.areas[first], out=out)
+        return np.minimum(out, self.other_areas[second], out=out)
+
+    def _clipped(self, first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.float64]:
         out = np.zeros(len(first))
         first, second = np.ascontiguousarray(first, np.int64), np.ascontiguousarray(second, np.int64)
         if self._solid is not None:
