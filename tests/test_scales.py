@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tilekit as tk
-from tilekit.aws.recipe import Recipe, check_tiling, tiling_of_tag, tiling_tag
+from tilekit.aws.recipe import ModelRecipe, check_tiling, tiling_of_tag, tiling_tag
 from tilekit.errors import InvalidArgument, RecipeMismatch
 from tilekit.scales import as_scales, words_of
 from tilekit.scans.encoding import encode_image
@@ -106,8 +106,8 @@ def test_tiles_of_scales_lie_apart_and_equal_those_of_each(tmp_path):
 
 def test_a_model_trained_on_scales_knows_them():
     scales = tk.Scales(FINE, COARSE, PAGE)
-    recipe = Recipe(scales, ("a",))
-    assert Recipe.from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
+    recipe = ModelRecipe(scales, ("a",))
+    assert ModelRecipe.from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
     tag = tiling_tag(scales)
     assert tiling_of_tag(tag) == scales
     assert len(tag) <= 256

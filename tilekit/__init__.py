@@ -90,7 +90,7 @@ _HOME = {
     "nms": "tilekit.boxes.suppression",
     "open_scan": "tilekit.scans.opening",
     "pairs": "tilekit.boxes.overlap",
-    "process_archive": "tilekit.archive.running",
+    "process_archive": "tilekit.archive.processing",
     "read_evaluation": "tilekit.evaluation.result",
     "read_index": "tilekit.tiles.index",
     "read_labels": "tilekit.labels.reading",
@@ -126,8 +126,8 @@ if TYPE_CHECKING:
     from tilekit.archive.inspecting import merge_ledgers as merge_ledgers
     from tilekit.archive.inspecting import verify_archive as verify_archive
     from tilekit.archive.jobs import TileJob as TileJob
+    from tilekit.archive.processing import process_archive as process_archive
     from tilekit.archive.retrying import retry_archive as retry_archive
-    from tilekit.archive.running import process_archive as process_archive
     from tilekit.archive.summary import ArchiveSummary as ArchiveSummary
     from tilekit.aws.detector import RekognitionDetector as RekognitionDetector
     from tilekit.aws.labels_detector import LabelsDetector as LabelsDetector

@@ -14,7 +14,7 @@ import pytest
 
 from benchmarks.archive_scale import parent_seconds
 from tilekit import TileJob, Tiling
-from tilekit.archive.running import recipe_digest
+from tilekit.archive.processing import recipe_digest
 from tilekit.archive.sources import iter_sources
 from tilekit.archive.state import ledger_path
 from tilekit.bench.machine import require_room

@@ -13,7 +13,7 @@ import pytest
 from dask.distributed import LocalCluster
 
 from tests.archive.jobs import NoteJob
-from tests.archive.test_running import notes, scans
+from tests.archive.test_processing import notes, scans
 from tilekit.archive import process_archive
 from tilekit.archive.clusters import dask_client
 from tilekit.errors import StorageError

@@ -16,7 +16,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from tests.archive.jobs import NoteJob
-from tests.archive.test_running import notes, scans
+from tests.archive.test_processing import notes, scans
 from tilekit import Tiling
 from tilekit.archive import (
     ArchiveOptions,

@@ -13,7 +13,7 @@ import pytest
 import simplejpeg
 
 from tests.archive.jobs import NoteJob
-from tests.archive.test_running import PAGE, notes, scans
+from tests.archive.test_processing import PAGE, notes, scans
 from tilekit import Tiling
 from tilekit.archive import ArchiveOptions, TileJob, archive_status, process_archive, verify_archive
 from tilekit.archive.faults import Watchman, place_fault

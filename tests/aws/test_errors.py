@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tilekit.aws.errors import error_code, is_passing, is_throttle, service_error
-from tilekit.aws.recipe import Recipe, check_tiling, tiling_of_tag, tiling_tag
+from tilekit.aws.recipe import ModelRecipe, check_tiling, tiling_of_tag, tiling_tag
 from tilekit.aws.service import Service, pause
 from tilekit.errors import (
     InvalidArgument,
@@ -192,13 +192,13 @@ def test_a_tiling_goes_through_a_tag_and_a_file(tiling: Tiling | None) -> None:
     tag = tiling_tag(tiling)
     assert re.fullmatch(r"[\w .:/=+\-@]{1,256}", tag)
     assert tiling_of_tag(tag) == tiling
-    recipe = Recipe(tiling, ("a", "b"), "d", "arn")
-    assert Recipe.from_json(recipe.to_json()) == recipe
+    recipe = ModelRecipe(tiling, ("a", "b"), "d", "arn")
+    assert ModelRecipe.from_json(recipe.to_json()) == recipe
 
 
 def test_recipes_that_are_none() -> None:
     with pytest.raises(InvalidArgument):
-        Recipe.from_json({"format": 99})
+        ModelRecipe.from_json({"format": 99})
     with pytest.raises(InvalidArgument):
         tiling_of_tag("tile=abc")
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from tests.aws.test_running import wait_for
+from tests.aws.test_running_model import wait_for
 from tilekit.aws.deadlines import Watch, Watcher
 from tilekit.aws.keeping import is_unkept, unkept
 from tilekit.aws.leases import LEASE_SECONDS, LeaseBook, Started
 from tilekit.aws.model import Model
 from tilekit.aws.project import RekognitionProject
-from tilekit.aws.running import Running, Signals
+from tilekit.aws.running_model import RunningModel, Signals
 from tilekit.cli import cli
 from tilekit.errors import InvalidArgument, StorageNotFound
 
@@ -130,7 +130,7 @@ def test_a_guard_needs_a_deadline(model: Model) -> None:
         pass
     with pytest.raises(InvalidArgument, match="deadline="), model.running(deadline=0):
         pass
-    assert Running(model.switch, model.store, model.folder, 1, None, deadline=60).until is not None
+    assert RunningModel(model.switch, model.store, model.folder, 1, None, deadline=60).until is not None
 
 
 def test_a_model_whose_evaluation_is_gone_can_be_used(model: Model, notes: list[str]) -> None:

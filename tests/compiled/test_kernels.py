@@ -194,7 +194,7 @@ def test_what_needs_the_runtime_of_numba_is_not_kept_and_still_runs(tmp_path, mo
 
 
 def some_recipe(**changes):
-    made = objects.recipe(blend, BLEND, True, loading.interpreter(), loading.processor())
+    made = objects.object_recipe(blend, BLEND, True, loading.interpreter(), loading.processor())
     assert made is not None
     return replace(made, **changes)
 
@@ -353,7 +353,7 @@ def test_a_closure_is_left_to_numba():
         return one + shift
 
     assert add(1.0) == 3.0
-    assert objects.recipe(lambda: shift, "f(f)", True, "", "") is None
+    assert objects.object_recipe(lambda: shift, "f(f)", True, "", "") is None
 
 
 def test_with_numba_told_not_to_compile_kernels_are_python(monkeypatch):

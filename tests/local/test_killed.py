@@ -15,7 +15,7 @@ from tests.local.clients import Clients, wait
 from tests.local.test_training import put_scene
 from tilekit.errors import ServiceError
 from tilekit.local import ServerSettings, running
-from tilekit.local.running import start_process, stop_process, wait_ready
+from tilekit.local.process import start_process, stop_process, wait_ready
 
 
 @contextlib.contextmanager

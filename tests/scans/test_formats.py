@@ -102,7 +102,7 @@ def test_tiff_depths_and_byte_orders(tmp_path, order, big, predictor):
         )  # fmt: skip
         with tk.open_scan(path) as scan:
             assert np.array_equal(check_ways(scan), NOISE)
-            assert not scan.identity
+            assert not scan.as_stored
 
 
 @pytest.mark.parametrize("compression", ["group3", "group4", "raw", "tiff_lzw"])
@@ -161,7 +161,7 @@ def test_a_profile_is_followed():
     lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     plain = pillow(Image.fromarray(NOISE), "PNG", icc_profile=lab)
     with tk.open_scan(plain) as scan:  # sRGB itself changes nothing
-        assert scan.identity
+        assert scan.as_stored
         assert np.array_equal(whole(scan), NOISE)
     p3 = pyvips.Image.profile_load("p3")
     image = pyvips.Image.new_from_memory(NOISE, 307, 411, 3, "uchar").copy(interpretation="srgb")
@@ -169,7 +169,7 @@ def test_a_profile_is_followed():
         pyvips.GValue.blob_type, "icc-profile-data", bytes(p3.get_value() if hasattr(p3, "get_value") else p3)
     )
     with tk.open_scan(image.pngsave_buffer()) as scan:
-        assert not scan.identity
+        assert not scan.as_stored
         page = check_ways(scan)
     assert 1 < np.abs(page.astype(int) - NOISE).mean() < 40
 
@@ -189,7 +189,7 @@ def test_orientation_is_applied(format, orientation):
     upright = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
     with tk.open_scan(data) as scan:
         assert np.array_equal(check_ways(scan), np.asarray(upright))
-        assert scan.identity == (orientation == 1)
+        assert scan.as_stored == (orientation == 1)
 
 
 def test_pages_of_a_tiff_are_not_its_pyramid(tmp_path):

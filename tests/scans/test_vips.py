@@ -64,7 +64,7 @@ def test_tiff_strips_and_tiles(tmp_path, tile, compression):
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, pixels, tile=tile, compression=compression, rowsperstrip=None if tile else 7)
     with tk.open_scan(path) as scan:
-        assert scan.identity
+        assert scan.as_stored
         assert scan.info.access == ("block" if tile else "scanline")
         assert np.array_equal(whole(scan, cut(333, 100)), pixels)
         assert np.array_equal(scan.read(10, 20, 200, 300), pixels[20:300, 10:200])

@@ -80,7 +80,7 @@ def test_segments_are_used_where_they_can_be(scans, name, bands):
     with tk.open_scan(scans[name, bands][0]) as scan:
         blocks = scan.blocks()
         usable = blocks is not None and blocks.decodes and blocks.layout.tiled
-        assert (scan.identity and usable) == (name in SEGMENTED)
+        assert (scan.as_stored and usable) == (name in SEGMENTED)
 
 
 @given(

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from tilekit.archive.inspecting import verify_archive as verify_archive
     from tilekit.archive.jobs import TileJob as TileJob
     from tilekit.archive.options import ArchiveOptions as ArchiveOptions
+    from tilekit.archive.processing import process_archive as process_archive
     from tilekit.archive.retrying import retry_archive as retry_archive
-    from tilekit.archive.running import process_archive as process_archive
     from tilekit.archive.sources import ScanFile as ScanFile
     from tilekit.archive.sources import Shard as Shard
     from tilekit.archive.sources import iter_sources as iter_sources

@@ -32,7 +32,7 @@ from tilekit.storage.leasing import Lease
 from tilekit.storage.place import Place
 
 if TYPE_CHECKING:
-    from tilekit.archive.running import Crew, Run
+    from tilekit.archive.processing import Crew, Run
 
 _SEGMENT = 2000  # records, or
 _SECONDS = 15.0

@@ -12,7 +12,7 @@ from typing import Any
 from tilekit.archive.detecting import DetectJob
 from tilekit.archive.jobs import TileJob
 from tilekit.archive.options import ArchiveOptions
-from tilekit.archive.running import Inputs, process_archive
+from tilekit.archive.processing import Inputs, process_archive
 from tilekit.archive.state import state_of
 from tilekit.archive.summary import ArchiveSummary
 from tilekit.archive.working import Job

@@ -12,7 +12,7 @@ from tilekit.aws.guard import CloudGuard
 from tilekit.aws.leases import LeaseBook
 from tilekit.aws.recipe import (
     TILING_TAG,
-    Recipe,
+    ModelRecipe,
     check_tiling,
     read_recipe,
     recipe_place,
@@ -20,7 +20,7 @@ from tilekit.aws.recipe import (
     tiling_tag,
     write_recipe,
 )
-from tilekit.aws.running import Running, Signals
+from tilekit.aws.running_model import RunningModel, Signals
 from tilekit.aws.service import Service
 from tilekit.aws.switching import Switch
 from tilekit.aws.waiting import Note, Polling, poll, silent
@@ -159,7 +159,7 @@ class Model:
         return self.output / self.version
 
     @cached_property
-    def recipe(self) -> Recipe:
+    def recipe(self) -> ModelRecipe:
         """How its tiles were cut and what its labels are; an empty one for models trained elsewhere."""
         found = read_recipe(self.store, recipe_place(self.output, self.version))
         if found is not None:
@@ -167,7 +167,7 @@ class Model:
         tags = self.service.call("ListTagsForResource", self.arn, ResourceArn=self.arn).get("Tags", {})
         tag = tags.get(TILING_TAG)
         labels = self.metrics.labels if self.metrics is not None else ()
-        return Recipe(tiling_of_tag(tag) if tag else None, labels, project_arn=self.project_arn)
+        return ModelRecipe(tiling_of_tag(tag) if tag else None, labels, project_arn=self.project_arn)
 
     @property
     def tiling(self) -> Tiling | Scales | None:
@@ -232,7 +232,7 @@ class Model:
             raise InvalidArgument(f"deadline={deadline!r} must be above 0 seconds")
         if guard_role is not None and deadline is None:
             raise InvalidArgument("guard_role: needs deadline=, at which the schedule stops the model")
-        session = Running(
+        session = RunningModel(
             self.switch,
             self.store,
             self.folder,

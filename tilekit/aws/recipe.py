@@ -22,7 +22,7 @@ _FORMAT = 1
 
 
 @dataclass(frozen=True)
-class Recipe:
+class ModelRecipe:
     """`tiling` (None: whole images; Scales where it was trained on several), `names` of the labels, `digest` of the manifests, `project_arn`.
 
     `decoys`: labels that teach what to ignore; they take part in merging and are dropped then.
@@ -46,7 +46,7 @@ class Recipe:
         }
 
     @classmethod
-    def from_json(cls, value: Any) -> Recipe:
+    def from_json(cls, value: Any) -> ModelRecipe:
         """Read what `to_json` wrote; raises InvalidArgument on anything else."""
         if not isinstance(value, dict) or value.get("format") != _FORMAT:
             raise InvalidArgument("is not a model recipe of this version of tilekit")
@@ -65,7 +65,7 @@ def recipe_place(output: S3Location, version: str) -> S3Location:
     return output / version / _FILE
 
 
-def write_recipe(store: S3Store, place: S3Location, recipe: Recipe) -> None:
+def write_recipe(store: S3Store, place: S3Location, recipe: ModelRecipe) -> None:
     """Keep a recipe in the bucket, unless it stands there already."""
     data = json.dumps(recipe.to_json(), ensure_ascii=False, indent=2).encode()
     try:
@@ -76,14 +76,14 @@ def write_recipe(store: S3Store, place: S3Location, recipe: Recipe) -> None:
     store.put(place, data, content_type="application/json")
 
 
-def read_recipe(store: S3Store, place: S3Location) -> Recipe | None:
+def read_recipe(store: S3Store, place: S3Location) -> ModelRecipe | None:
     """The recipe of a model, or None where there is none (a model trained without tilekit)."""
     try:
         text = store.get_text(place)
     except StorageNotFound:
         return None
     try:
-        return Recipe.from_json(json.loads(text))
+        return ModelRecipe.from_json(json.loads(text))
     except ValueError as exc:
         raise StorageError(f"{place}: {exc}") from exc
 

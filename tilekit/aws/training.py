@@ -15,7 +15,7 @@ from tilekit.aws.model import Model, delete_version
 from tilekit.aws.recipe import (
     MANIFESTS_TAG,
     TILING_TAG,
-    Recipe,
+    ModelRecipe,
     recipe_place,
     tiling_tag,
     write_recipe,
@@ -240,7 +240,7 @@ class Training:
             labels.update(dict.fromkeys(item.labels))
         place = recipe_place(self.project.output, self.version)
         write_recipe(
-            self.project.store, place, Recipe(self.tiling, tuple(labels), self.digest, arn, self.decoys)
+            self.project.store, place, ModelRecipe(self.tiling, tuple(labels), self.digest, arn, self.decoys)
         )
 
     def _describe(self, arn: str) -> dict[str, Any] | None:

@@ -210,8 +210,8 @@ def merge(out: str, state: Path | None, as_json: bool) -> None:
 def _run(inputs: tuple[str, ...], out: str, *, as_json: bool, **options: Any) -> None:
     from tilekit.archive.checking import check_run
     from tilekit.archive.options import ArchiveOptions
+    from tilekit.archive.processing import process_archive
     from tilekit.archive.retrying import remember_run
-    from tilekit.archive.running import process_archive
     from tilekit.rekognition.pricing import parse_duration
 
     job = _job(options)

@@ -19,7 +19,7 @@ from tilekit.compiled.signatures import Signature
 _V3 = ("avx", "avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe", "popcnt", "sse4.2", "xsave")
 _linking = threading.Lock()
 _kept: list[Any] = []  # what the interpreter points to for as long as it runs
-loaded: list[objects.Recipe] = []  # what this process runs as objects
+loaded: list[objects.ObjectRecipe] = []  # what this process runs as objects
 
 
 class _Method(ctypes.Structure):
@@ -38,7 +38,7 @@ _FASTCALL = 0x80
 
 def load(function: Callable[..., Any], text: str, signature: Signature, nogil: bool) -> Callable[..., Any]:
     """The kernel as machine code: from the wheel, the user's cache, or compiled now and kept for the next process."""
-    wanted = objects.recipe(function, text, nogil, interpreter(), processor()) if portable() else None
+    wanted = objects.object_recipe(function, text, nogil, interpreter(), processor()) if portable() else None
     if wanted is None:
         from tilekit.compiled.emitting import by_numba
 

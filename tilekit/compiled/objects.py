@@ -29,7 +29,7 @@ class MachineCode(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class ObjectRecipe:
     """All that decides about the machine code of one kernel; two equal recipes give interchangeable objects."""
 
     symbol: str
@@ -52,9 +52,9 @@ class Recipe:
         return f"{self.symbol}-{self.key}.kernel"
 
 
-def recipe(
+def object_recipe(
     function: Callable[..., Any], signature: str, nogil: bool, interpreter: str, processor: str
-) -> Recipe | None:
+) -> ObjectRecipe | None:
     """The recipe of a kernel, or None where its sources cannot be told: typed at a prompt, or in a closure."""
     try:
         sources = fingerprint(Path(function.__code__.co_filename).resolve(strict=True))
@@ -63,7 +63,9 @@ def recipe(
     if function.__closure__ is not None:
         return None
     symbol = f"{function.__module__}.{function.__qualname__}".replace("<locals>.", "")
-    return Recipe(symbol, function.__code__.co_firstlineno, signature, nogil, sources, interpreter, processor)
+    return ObjectRecipe(
+        symbol, function.__code__.co_firstlineno, signature, nogil, sources, interpreter, processor
+    )
 
 
 def fingerprint(file: Path) -> str:
@@ -104,7 +106,7 @@ def _shapes_code() -> dict[str, bytes]:
     return {name: (_HERE / name).read_bytes() for name in _SHAPES_CODE}
 
 
-def find(wanted: Recipe, compiler: str) -> MachineCode | None:
+def find(wanted: ObjectRecipe, compiler: str) -> MachineCode | None:
     """The object made from this very recipe, from the wheel or the user's cache, or None.
 
     One from the cache must come from the present compiler as well; one from the wheel was tested there as it is.
@@ -115,7 +117,7 @@ def find(wanted: Recipe, compiler: str) -> MachineCode | None:
     return found
 
 
-def read(path: Path, wanted: Recipe, compiler: str | None = None) -> MachineCode | None:
+def read(path: Path, wanted: ObjectRecipe, compiler: str | None = None) -> MachineCode | None:
     """An object's code where the file is whole and its header names this recipe (and compiler)."""
     try:
         header, _, code = path.read_bytes().partition(b"\n")
@@ -134,7 +136,7 @@ def _seal(made: MachineCode) -> str:
     return hashlib.sha256(b"\0".join([*(name.encode() for name in made.needs), made.code])).hexdigest()
 
 
-def keep(folder: Path, made_from: Recipe, compiler: str, made: MachineCode) -> None:
+def keep(folder: Path, made_from: ObjectRecipe, compiler: str, made: MachineCode) -> None:
     """Write an object beside and rename it; raises OSError where that cannot be."""
     told: dict[str, Any] = {
         "recipe": asdict(made_from),

@@ -10,7 +10,7 @@ import numpy as np
 
 from tilekit.boxes.merging import MergePolicy
 from tilekit.detection.combining import drop_decoys, unite_scales
-from tilekit.detection.running import Pass, run_passes
+from tilekit.detection.passes import Pass, run_passes
 from tilekit.detectors.callables import as_detector
 from tilekit.detectors.naming import AnyDetector, named
 from tilekit.detectors.protocol import Detector

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from tilekit.local.faults import FaultRule as FaultRule
 from tilekit.local.launch import serve as serve
-from tilekit.local.running import running as running
+from tilekit.local.process import running as running
 from tilekit.local.settings import ServerSettings as ServerSettings
 from tilekit.local.signing import Key as Key
 

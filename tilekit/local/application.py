@@ -14,8 +14,8 @@ from tilekit.local import (
     tag_operations,
     version_operations,
 )
-from tilekit.local.clock import RateLimiter
-from tilekit.local.context import Caller, Operation, Service, settle
+from tilekit.local.clock import Throttle
+from tilekit.local.context import Backend, Caller, Operation, settle
 from tilekit.local.detection_operations import DetectionOperation
 from tilekit.local.faults import FaultRule
 from tilekit.local.protocol import (
@@ -74,10 +74,10 @@ class Reply:
 class Application:
     """Answers requests with an `X-Amz-Target` of the service."""
 
-    service: Service
+    backend: Backend
     keys: Keys
     table: dict[str, Operation] = field(default_factory=operations)
-    _limiter: RateLimiter = field(default_factory=RateLimiter)
+    _limiter: Throttle = field(default_factory=Throttle)
 
     def answer(self, request: Request, body: bytes) -> Reply:
         """The service's answer to one request; never raises."""
@@ -85,7 +85,7 @@ class Application:
         try:
             operation = operation_of(request.headers.get("X-Amz-Target"))
             caller = self._caller(request)
-            rule = self.service.faults.next_fault(operation)
+            rule = self.backend.faults.next_fault(operation)
             if rule is None:
                 return Reply(200, self._run(operation, caller, body), request_id)
             return self._faulty(rule, operation, caller, body, request_id)
@@ -120,15 +120,15 @@ class Application:
                 "AccessDeniedException",
                 f"Not authorized to perform rekognition:{operation}: this local server does Custom Labels only.",
             )
-        rate = self.service.settings.control_tps
+        rate = self.backend.settings.control_tps
         if (
             rate is not None
             and operation != "DetectCustomLabels"
             and not self._limiter.allows(f"{caller.account}/{caller.region}/{operation}", rate)
         ):
             raise ServiceFault("ThrottlingException", "Rate exceeded")
-        answer = run(self.service, caller, request)
-        settle(self.service)
+        answer = run(self.backend, caller, request)
+        settle(self.backend)
         return encode_answer(answer)
 
     def _caller(self, request: Request) -> Caller:

@@ -39,7 +39,7 @@ def billed_minutes(seconds: float) -> int:
     return math.ceil(max(0.0, seconds) / 60 - 1e-9)
 
 
-class RateLimiter:
+class Throttle:
     """A token bucket: `rate` calls a second, bursts of one second's worth (at least one call)."""
 
     def __init__(self) -> None:

@@ -60,7 +60,7 @@ class Caller:
 
 
 @dataclass(slots=True)
-class Service:
+class Backend:
     """The server's parts."""
 
     settings: ServerSettings
@@ -73,13 +73,13 @@ class Service:
     faults: FaultPlan
 
 
-Operation = Callable[[Service, Caller, dict[str, Any]], dict[str, Any]]
+Operation = Callable[[Backend, Caller, dict[str, Any]], dict[str, Any]]
 
 
-def settle(service: Service) -> None:
+def settle(backend: Backend) -> None:
     """Bring every timed state up to now: what has run out becomes its next state, or goes."""
-    now = service.clock.now()
-    due = service.state.row(
+    now = backend.clock.now()
+    due = backend.state.row(
         "SELECT 1 FROM projects WHERE until <= ? UNION ALL SELECT 1 FROM datasets WHERE until <= ? "
         "UNION ALL SELECT 1 FROM versions WHERE until <= ? LIMIT 1",
         now,
@@ -89,7 +89,7 @@ def settle(service: Service) -> None:
     if due is None:
         return
     unused: set[str] = set()
-    with service.state.change() as db:
+    with backend.state.change() as db:
         for row in db.execute("SELECT * FROM versions WHERE until <= ?", (now,)).fetchall():
             if row["next_status"] == "RUNNING":
                 db.execute(
@@ -109,7 +109,7 @@ def settle(service: Service) -> None:
             )
         unused -= {row["folder"] for row in db.execute("SELECT folder FROM versions")}
     for name in unused:
-        shutil.rmtree(service.state.model_folder(name), ignore_errors=True)
+        shutil.rmtree(backend.state.model_folder(name), ignore_errors=True)
 
 
 def forget(db: sqlite3.Connection, table: str, arn: str, *, entries: bool = False) -> None:
@@ -121,7 +121,7 @@ def forget(db: sqlite3.Connection, table: str, arn: str, *, entries: bool = Fals
         db.execute("DELETE FROM entries WHERE dataset = ?", (arn,))
 
 
-def need(service: Service, caller: Caller, table: str, arn: str, what: str) -> sqlite3.Row:
+def need(backend: Backend, caller: Caller, table: str, arn: str, what: str) -> sqlite3.Row:
     """The row of an ARN of the caller's; AccessDeniedException for another account's.
 
     ResourceNotFoundException where there is none, or none in the Region of the call.
@@ -132,16 +132,16 @@ def need(service: Service, caller: Caller, table: str, arn: str, what: str) -> s
             "AccessDeniedException",
             f"Account {caller.account} is not authorized to use {arn}, which is of account {account}.",
         )
-    found = find(service, table, arn)
+    found = find(backend, table, arn)
     if found is None or region != caller.region:
         raise ServiceFault("ResourceNotFoundException", f"The requested {what} was not found: {arn}")
     return found
 
 
-def find(service: Service, table: str, arn: str) -> sqlite3.Row | None:
+def find(backend: Backend, table: str, arn: str) -> sqlite3.Row | None:
     """The row of an ARN, whoever owns it, or None."""
-    settle(service)
-    return service.state.row(f"SELECT * FROM {table} WHERE arn = ?", arn)
+    settle(backend)
+    return backend.state.row(f"SELECT * FROM {table} WHERE arn = ?", arn)
 
 
 def write_tags(db: sqlite3.Connection, arn: str, tags: Mapping[str, str] | None) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from tilekit.local.context import Service
+from tilekit.local.context import Backend
 from tilekit.local.dataset_messages import FROM_MANIFEST
 from tilekit.local.entries import Entry, read_entries
 from tilekit.local.manifests import manifest_lines
@@ -25,14 +25,14 @@ class DatasetWorker:
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="datasets")
-        self._service: Service | None = None
+        self._backend: Backend | None = None
         self._ready = threading.Event()
 
-    def begin(self, service: Service) -> None:
+    def begin(self, backend: Backend) -> None:
         """Bind the server's parts and take up what an earlier run left."""
-        self._service = service
+        self._backend = backend
         self._ready.set()
-        for row in service.state.rows("SELECT arn FROM datasets WHERE pending IS NOT NULL AND until IS NULL"):
+        for row in backend.state.rows("SELECT arn FROM datasets WHERE pending IS NOT NULL AND until IS NULL"):
             self.submit(row["arn"])
 
     def submit(self, dataset_arn: str) -> None:
@@ -45,33 +45,33 @@ class DatasetWorker:
 
     def _run(self, arn: str) -> None:
         self._ready.wait()
-        service = self._service
-        assert service is not None
-        row = service.state.row("SELECT * FROM datasets WHERE arn = ?", arn)
+        backend = self._backend
+        assert backend is not None
+        row = backend.state.row("SELECT * FROM datasets WHERE arn = ?", arn)
         if row is None or not row["pending"]:
             return
         pending = json.loads(row["pending"])
         phase = row["status"].split("_")[0]
-        rule = service.faults.next_fault("Dataset" if phase == "CREATE" else "Update")
+        rule = backend.faults.next_fault("Dataset" if phase == "CREATE" else "Update")
         try:
             if rule is not None:
                 time.sleep(rule.delay)
             if rule is not None and rule.fails:
                 code = "SERVICE_ERROR" if rule.http_status >= 500 else "CLIENT_ERROR"
-                _finish(service, [arn], phase, "FAILED", rule.reason, code)
+                _finish(backend, [arn], phase, "FAILED", rule.reason, code)
                 return
-            _WORK[pending["kind"]](service, arn, pending)
+            _WORK[pending["kind"]](backend, arn, pending)
         except ServiceFault as fault:
-            _finish(service, [arn], phase, "FAILED", fault.message, "CLIENT_ERROR")
+            _finish(backend, [arn], phase, "FAILED", fault.message, "CLIENT_ERROR")
         except Exception as exc:  # noqa: BLE001 - the service answers any failure of its own with a state
-            _finish(service, [arn], phase, "FAILED", f"Internal error: {exc}", "SERVICE_ERROR")
+            _finish(backend, [arn], phase, "FAILED", f"Internal error: {exc}", "SERVICE_ERROR")
 
 
 def _finish(
-    service: Service, arns: list[str], phase: str, outcome: str, message: str | None, code: str
+    backend: Backend, arns: list[str], phase: str, outcome: str, message: str | None, code: str
 ) -> None:
-    with service.state.change() as db:
-        until = service.clock.until("create" if phase == "CREATE" else "update")
+    with backend.state.change() as db:
+        until = backend.clock.until("create" if phase == "CREATE" else "update")
         for arn in arns:
             db.execute(
                 "UPDATE datasets SET until = ?, next_status = ?, message = ?, message_code = ?, pending = NULL, "
@@ -81,7 +81,7 @@ def _finish(
                     f"{phase}_{outcome}",
                     message,
                     code,
-                    service.clock.now(),
+                    backend.clock.now(),
                     arn,
                     f"{phase}_IN_PROGRESS",
                 ),
@@ -105,7 +105,7 @@ def _store(db: sqlite3.Connection, arn: str, entries: list[Entry], *, replace: b
     db.executemany(verb, rows)
 
 
-def _from_manifest(service: Service, arn: str, pending: dict[str, Any]) -> None:
+def _from_manifest(backend: Backend, arn: str, pending: dict[str, Any]) -> None:
     if "." not in pending["name"].rsplit("/", 1)[-1]:
         raise _import_error("ERROR_MANIFEST_INACCESSIBLE_OR_UNSUPPORTED_FORMAT")
     lines = manifest_lines(pending["text"])
@@ -115,10 +115,10 @@ def _from_manifest(service: Service, arn: str, pending: dict[str, Any]) -> None:
     _check_bucket(entry.source_ref for entry in entries)
     if len(entries) > LIMITS.max_images:
         raise _import_error("ERROR_MANIFEST_ROWS_EXCEEDS_MAXIMUM")
-    with service.state.change() as db:
+    with backend.state.change() as db:
         db.execute("DELETE FROM entries WHERE dataset = ?", (arn,))
         _store(db, arn, entries, replace=False)
-    _finish(service, [arn], "CREATE", "COMPLETE", FROM_MANIFEST, "SUCCESS")
+    _finish(backend, [arn], "CREATE", "COMPLETE", FROM_MANIFEST, "SUCCESS")
 
 
 def _sound_entries(lines: list[str]) -> list[Entry]:
@@ -140,42 +140,42 @@ def _import_error(code: str) -> ServiceFault:
     return ServiceFault(code, CODES[code].message)
 
 
-def _from_copy(service: Service, arn: str, pending: dict[str, Any]) -> None:
-    with service.state.change() as db:
+def _from_copy(backend: Backend, arn: str, pending: dict[str, Any]) -> None:
+    with backend.state.change() as db:
         db.execute("DELETE FROM entries WHERE dataset = ?", (arn,))
         db.execute(
             "INSERT INTO entries (dataset, source_ref, line, labeled, errors, labels) "
             "SELECT ?, source_ref, line, labeled, errors, labels FROM entries WHERE dataset = ? ORDER BY id",
             (arn, pending["dataset"]),
         )
-    _finish(service, [arn], "CREATE", "COMPLETE", None, "SUCCESS")
+    _finish(backend, [arn], "CREATE", "COMPLETE", None, "SUCCESS")
 
 
-def _empty(service: Service, arn: str, pending: dict[str, Any]) -> None:
-    _finish(service, [arn], "CREATE", "COMPLETE", None, "SUCCESS")
+def _empty(backend: Backend, arn: str, pending: dict[str, Any]) -> None:
+    _finish(backend, [arn], "CREATE", "COMPLETE", None, "SUCCESS")
 
 
-def _update(service: Service, arn: str, pending: dict[str, Any]) -> None:
+def _update(backend: Backend, arn: str, pending: dict[str, Any]) -> None:
     lines = manifest_lines(pending["text"])
     if not lines:
         raise _import_error("ERROR_EMPTY_MANIFEST")
     entries = _sound_entries(lines)
-    with service.state.change() as db:
+    with backend.state.change() as db:
         kept = db.execute("SELECT source_ref FROM entries WHERE dataset = ?", (arn,)).fetchall()
         _check_bucket([*(row["source_ref"] for row in kept), *(entry.source_ref for entry in entries)])
         _store(db, arn, entries, replace=True)
-    _finish(service, [arn], "UPDATE", "COMPLETE", None, "SUCCESS")
+    _finish(backend, [arn], "UPDATE", "COMPLETE", None, "SUCCESS")
 
 
-def _distribute(service: Service, arn: str, pending: dict[str, Any]) -> None:
-    with service.state.change() as db:
+def _distribute(backend: Backend, arn: str, pending: dict[str, Any]) -> None:
+    with backend.state.change() as db:
         rows = db.execute(
             "SELECT id, labels FROM entries WHERE dataset = ? AND labeled ORDER BY id", (arn,)
         ).fetchall()
         per_label: Counter[str] = Counter(label for row in rows for label in json.loads(row["labels"]))
         if any(count < 2 for count in per_label.values()) or not rows:
             _finish(
-                service,
+                backend,
                 [arn, pending["test"]],
                 "UPDATE",
                 "FAILED",
@@ -185,10 +185,10 @@ def _distribute(service: Service, arn: str, pending: dict[str, Any]) -> None:
             return
         moved = [(pending["test"], row["id"]) for row in rows[::5]]
         db.executemany("UPDATE entries SET dataset = ? WHERE id = ?", moved)
-    _finish(service, [arn, pending["test"]], "UPDATE", "COMPLETE", None, "SUCCESS")
+    _finish(backend, [arn, pending["test"]], "UPDATE", "COMPLETE", None, "SUCCESS")
 
 
-_WORK: dict[str, Callable[[Service, str, dict[str, Any]], None]] = {
+_WORK: dict[str, Callable[[Backend, str, dict[str, Any]], None]] = {
     "manifest": _from_manifest,
     "copy": _from_copy,
     "empty": _empty,

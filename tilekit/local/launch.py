@@ -43,7 +43,7 @@ def server_at(
         raise MissingExtra(f"the local server needs moto and werkzeug ({exc})", "local") from exc
     from tilekit.local.application import Application
     from tilekit.local.clock import Clock
-    from tilekit.local.context import Service
+    from tilekit.local.context import Backend
     from tilekit.local.dataset_worker import DatasetWorker
     from tilekit.local.objects import Buckets
     from tilekit.local.state import State
@@ -56,16 +56,16 @@ def server_at(
     models, fit, end = _detector(folder / "models", canned=settings.canned)
     trainer = TrainingQueue(fit, settings.max_training, end)
     buckets = Buckets(state)
-    service = Service(settings, state, Clock(settings.time_scale), buckets, trainer, models, ingester, plan)
+    backend = Backend(settings, state, Clock(settings.time_scale), buckets, trainer, models, ingester, plan)
     if settings.bucket:
         buckets.make(settings.bucket)
     try:
-        server = LocalServer(host, port, Application(service, ring))
+        server = LocalServer(host, port, Application(backend, ring))
     except (OSError, OverflowError, SystemExit) as exc:
         state.close()
         raise StorageError(f"{host}:{port}: the port cannot be used; pick another --port") from exc
-    ingester.begin(service)
-    trainer.begin(service)
+    ingester.begin(backend)
+    trainer.begin(backend)
     try:
         yield server, f"http://{f'[{host}]' if ':' in host else host}:{server.server_port}"
     finally:

@@ -6,20 +6,20 @@ import secrets
 import sqlite3
 from typing import Any
 
-from tilekit.local.context import Caller, Service, need, page
+from tilekit.local.context import Backend, Caller, need, page
 from tilekit.local.policies import may_copy, read_policy
 from tilekit.local.protocol import ServiceFault
 
 _MAX_POLICIES = 5
 
 
-def put_project_policy(service: Service, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+def put_project_policy(backend: Backend, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
     """PutProjectPolicy: a new one, or another text for the one of this name and revision."""
-    project = need(service, caller, "projects", request["ProjectArn"], "project")
+    project = need(backend, caller, "projects", request["ProjectArn"], "project")
     name, document = request["PolicyName"], request["PolicyDocument"]
     read_policy(document)
-    now, revision = service.clock.now(), secrets.token_hex(16)
-    with service.state.change() as db:
+    now, revision = backend.clock.now(), secrets.token_hex(16)
+    with backend.state.change() as db:
         old = _policy(db, project["arn"], name)
         known = request.get("PolicyRevisionId")
         if old is None and known is not None:
@@ -42,10 +42,10 @@ def put_project_policy(service: Service, caller: Caller, request: dict[str, Any]
     return {"PolicyRevisionId": revision}
 
 
-def list_project_policies(service: Service, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+def list_project_policies(backend: Backend, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
     """ListProjectPolicies: by name, at most five a page."""
-    project = need(service, caller, "projects", request["ProjectArn"], "project")
-    rows = service.state.rows("SELECT * FROM policies WHERE project = ? ORDER BY name", project["arn"])
+    project = need(backend, caller, "projects", request["ProjectArn"], "project")
+    rows = backend.state.rows("SELECT * FROM policies WHERE project = ? ORDER BY name", project["arn"])
     shown, rest = page(rows, request, "ListProjectPolicies", _MAX_POLICIES)
     policies = [
         {
@@ -61,11 +61,11 @@ def list_project_policies(service: Service, caller: Caller, request: dict[str, A
     return {"ProjectPolicies": policies, **rest}
 
 
-def delete_project_policy(service: Service, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+def delete_project_policy(backend: Backend, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
     """DeleteProjectPolicy: the one of this name; of this revision, where one is given."""
-    project = need(service, caller, "projects", request["ProjectArn"], "project")
+    project = need(backend, caller, "projects", request["ProjectArn"], "project")
     name = request["PolicyName"]
-    with service.state.change() as db:
+    with backend.state.change() as db:
         old = _policy(db, project["arn"], name)
         if old is None:
             raise ServiceFault("ResourceNotFoundException", f"The project has no policy {name}.")
@@ -74,11 +74,11 @@ def delete_project_policy(service: Service, caller: Caller, request: dict[str, A
     return {}
 
 
-def check_copy(service: Service, caller: Caller, project_arn: str, version_arn: str) -> None:
+def check_copy(backend: Backend, caller: Caller, project_arn: str, version_arn: str) -> None:
     """AccessDeniedException unless the project is the caller's, or a policy of it lets the caller copy the model."""
     if project_arn.split(":")[4] == caller.account:
         return
-    rows = service.state.rows("SELECT document FROM policies WHERE project = ?", project_arn)
+    rows = backend.state.rows("SELECT document FROM policies WHERE project = ?", project_arn)
     statements = tuple(part for row in rows for part in read_policy(row["document"]))
     if not may_copy(statements, caller.account, version_arn):
         raise ServiceFault(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tilekit.errors import InvalidArgument
-from tilekit.local.context import Service
+from tilekit.local.context import Backend
 from tilekit.local.manifests import manifest_lines, manifest_text
 from tilekit.local.protocol import ServiceFault
 from tilekit.local.training_lines import TrainingLine, check_lines
@@ -59,43 +59,43 @@ class Material:
         return None
 
 
-def collect(service: Service, version: Any) -> Material:
+def collect(backend: Backend, version: Any) -> Material:
     """The version's lines, checked; TrainingRefused for an error of the files themselves."""
     request = json.loads(version["request"])
-    train_lines, test_lines = _gather(service, version["project"], request)
+    train_lines, test_lines = _gather(backend, version["project"], request)
     if not train_lines or (test_lines is not None and not test_lines):
         raise TrainingRefused(CODES["ERROR_EMPTY_MANIFEST"].message)
-    limits = dataclasses.replace(LIMITS, shrink_side=service.settings.limit)
-    train = check_lines(train_lines, service.buckets, limits)
-    test = None if test_lines is None else check_lines(test_lines, service.buckets, limits)
+    limits = dataclasses.replace(LIMITS, shrink_side=backend.settings.limit)
+    train = check_lines(train_lines, backend.buckets, limits)
+    test = None if test_lines is None else check_lines(test_lines, backend.buckets, limits)
     training, testing = _tally(train), None if test is None else _tally(test)
     verdict = judge(training, testing, limits)
     if test is None:
         train, test = _split(train)
         testing = _tally(test)
     assert testing is not None
-    verdict.training.extend(_bucket_findings(service, training))
+    verdict.training.extend(_bucket_findings(backend, training))
     return Material(train, test, training, testing, verdict)
 
 
-def write_job(service: Service, folder: Path, material: Material, version: Any) -> None:
+def write_job(backend: Backend, folder: Path, material: Material, version: Any) -> None:
     """Copy the images and write what training needs."""
-    warm, notes = _earlier(service, version)
+    warm, notes = _earlier(backend, version)
     untaught = sorted(_labels(material.test) - _labels(material.train))
     if untaught:
         notes.append(f"No training image has a box of {', '.join(untaught)}, so none will be found.")
     job = {
         "labels": sorted(_labels(material.train)),
-        "limit": service.settings.limit,
-        "shrink_inference": service.settings.shrink_inference,
-        "seed": service.settings.seed,
-        "steps": service.settings.steps,
-        "minutes": service.settings.minutes,
+        "limit": backend.settings.limit,
+        "shrink_inference": backend.settings.shrink_inference,
+        "seed": backend.settings.seed,
+        "steps": backend.settings.steps,
+        "minutes": backend.settings.minutes,
         "warm_start": warm,
         "notes": notes,
-        "threads": service.settings.threads,
-        "train": _samples(service, folder, material.train, "train"),
-        "test": _samples(service, folder, material.test, "test"),
+        "threads": backend.settings.threads,
+        "train": _samples(backend, folder, material.train, "train"),
+        "test": _samples(backend, folder, material.test, "test"),
     }
     write_text(folder / JOB_FILE, json.dumps(job), durable=True)
 
@@ -104,44 +104,44 @@ def _labels(lines: Sequence[TrainingLine]) -> set[str]:
     return {box.label for line in lines if line.usable for box in line.boxes}
 
 
-def _earlier(service: Service, version: Any) -> tuple[str | None, list[str]]:
+def _earlier(backend: Backend, version: Any) -> tuple[str | None, list[str]]:
     """The model file that a version's tag names to go on from, and what to say where there is none."""
     name = json.loads(version["request"]).get("Tags", {}).get(WARM_START)
     if name is None:
         return None, []
-    row = service.state.row(
+    row = backend.state.row(
         "SELECT folder FROM versions WHERE project = ? AND name = ? AND f1 IS NOT NULL",
         version["project"],
         name,
     )
     if row is None:
         return None, [f"There is no trained model {name} in the project to go on from."]
-    return str(service.state.model_folder(row["folder"]) / "model.pt"), []
+    return str(backend.state.model_folder(row["folder"]) / "model.pt"), []
 
 
-def _gather(service: Service, project: str, request: dict[str, Any]) -> tuple[list[str], list[str] | None]:
+def _gather(backend: Backend, project: str, request: dict[str, Any]) -> tuple[list[str], list[str] | None]:
     """Training and test lines: the project's datasets, or the manifests given; None: the service splits."""
     if "TrainingData" in request:
-        train = _manifest_lines(service, request["TrainingData"]["Assets"])
+        train = _manifest_lines(backend, request["TrainingData"]["Assets"])
         assets = request.get("TestingData", {}).get("Assets")
-        return train, _manifest_lines(service, assets) if assets else None
+        return train, _manifest_lines(backend, assets) if assets else None
     lines: dict[str, list[str]] = {"TRAIN": [], "TEST": []}
-    for row in service.state.rows(
+    for row in backend.state.rows(
         "SELECT d.type, e.line FROM entries AS e JOIN datasets AS d ON d.arn = e.dataset "
         "WHERE d.project = ? ORDER BY e.id",
         project,
     ):
         lines[row["type"]].append(row["line"])
-    has_test = service.state.row("SELECT 1 FROM datasets WHERE project = ? AND type = 'TEST'", project)
+    has_test = backend.state.row("SELECT 1 FROM datasets WHERE project = ? AND type = 'TEST'", project)
     return lines["TRAIN"], lines["TEST"] if has_test else None
 
 
-def _manifest_lines(service: Service, assets: Sequence[dict[str, Any]]) -> list[str]:
+def _manifest_lines(backend: Backend, assets: Sequence[dict[str, Any]]) -> list[str]:
     lines: list[str] = []
     for asset in assets:
         where = asset["GroundTruthManifest"]["S3Object"]
         try:
-            data = service.buckets.read(where["Bucket"], where["Name"], where.get("Version"))
+            data = backend.buckets.read(where["Bucket"], where["Name"], where.get("Version"))
         except ServiceFault as fault:
             raise TrainingRefused(
                 CODES["ERROR_MANIFEST_INACCESSIBLE_OR_UNSUPPORTED_FORMAT"].message
@@ -163,20 +163,20 @@ def _split(lines: list[TrainingLine]) -> tuple[list[TrainingLine], list[Training
     return [line for place, line in enumerate(usable) if place % 5 != 4], usable[4::5] or usable[-1:]
 
 
-def _bucket_findings(service: Service, tally: Tally) -> list[Finding]:
-    missing = [bucket for bucket in tally.buckets if not service.buckets.has_bucket(bucket)]
+def _bucket_findings(backend: Backend, tally: Tally) -> list[Finding]:
+    missing = [bucket for bucket in tally.buckets if not backend.buckets.has_bucket(bucket)]
     return [
         Finding("ERROR_INVALID_PERMISSIONS_IMAGES_S3_BUCKET", f"no bucket {bucket}") for bucket in missing
     ]
 
 
-def _samples(service: Service, folder: Path, lines: list[TrainingLine], split: str) -> list[dict[str, Any]]:
+def _samples(backend: Backend, folder: Path, lines: list[TrainingLine], split: str) -> list[dict[str, Any]]:
     samples = []
     for place, line in enumerate(lines):
         if not line.usable:
             continue
         name = f"images/{split}-{place}"
-        write_bytes(folder / name, service.buckets.read(*line.place))
+        write_bytes(folder / name, backend.buckets.read(*line.place))
         boxes = [[box.label, *box.corners] for box in line.boxes]
         samples.append({"image": name, "line": place, "boxes": boxes, "page": _page(line.place[1])})
     return samples

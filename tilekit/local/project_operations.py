@@ -5,12 +5,12 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-from tilekit.local.context import Caller, Service, need, page, settle, write_tags
+from tilekit.local.context import Backend, Caller, need, page, settle, write_tags
 from tilekit.local.dataset_messages import dataset_message
 from tilekit.local.protocol import ServiceFault
 
 
-def create_project(service: Service, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+def create_project(backend: Backend, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
     """CreateProject."""
     name = request["ProjectName"]
     feature = request.get("Feature", "CUSTOM_LABELS")
@@ -20,14 +20,14 @@ def create_project(service: Service, caller: Caller, request: dict[str, Any]) ->
         )
     if "AutoUpdate" in request:
         raise ServiceFault("InvalidParameterException", "AutoUpdate is for content moderation adapters only.")
-    settle(service)
-    arn = caller.arn(f"project/{name}/{service.clock.stamp()}")
-    now = service.clock.now()
-    with service.state.change() as db:
+    settle(backend)
+    arn = caller.arn(f"project/{name}/{backend.clock.stamp()}")
+    now = backend.clock.now()
+    with backend.state.change() as db:
         count = db.execute(
             "SELECT COUNT(*) FROM projects WHERE account = ? AND region = ?", (caller.account, caller.region)
         ).fetchone()[0]
-        most = service.settings.max_projects
+        most = backend.settings.max_projects
         if count >= most:
             raise ServiceFault("LimitExceededException", f"The limit of {most} projects is reached.")
         try:
@@ -42,10 +42,10 @@ def create_project(service: Service, caller: Caller, request: dict[str, Any]) ->
     return {"ProjectArn": arn}
 
 
-def describe_projects(service: Service, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+def describe_projects(backend: Backend, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
     """DescribeProjects: newest first, with their datasets."""
-    settle(service)
-    rows = service.state.rows(
+    settle(backend)
+    rows = backend.state.rows(
         "SELECT * FROM projects WHERE account = ? AND region = ? ORDER BY created DESC, arn DESC",
         caller.account,
         caller.region,
@@ -57,11 +57,11 @@ def describe_projects(service: Service, caller: Caller, request: dict[str, Any])
         if (not names or row["name"] in names) and (not features or row["feature"] in features)
     ]
     shown, rest = page(rows, request, "DescribeProjects")
-    return {"ProjectDescriptions": [_description(service, row) for row in shown], **rest}
+    return {"ProjectDescriptions": [_description(backend, row) for row in shown], **rest}
 
 
-def _description(service: Service, row: sqlite3.Row) -> dict[str, Any]:
-    datasets = service.state.rows("SELECT * FROM datasets WHERE project = ? ORDER BY type DESC", row["arn"])
+def _description(backend: Backend, row: sqlite3.Row) -> dict[str, Any]:
+    datasets = backend.state.rows("SELECT * FROM datasets WHERE project = ? ORDER BY type DESC", row["arn"])
     return {
         "ProjectArn": row["arn"],
         "CreationTimestamp": row["created"],
@@ -84,17 +84,17 @@ def _dataset_metadata(row: sqlite3.Row) -> dict[str, Any]:
     return shown
 
 
-def delete_project(service: Service, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+def delete_project(backend: Backend, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
     """DeleteProject: only when no model and no dataset remains; its policies go with it."""
     arn = request["ProjectArn"]
-    need(service, caller, "projects", arn, "project")
-    with service.state.change() as db:
+    need(backend, caller, "projects", arn, "project")
+    with backend.state.change() as db:
         if db.execute("SELECT 1 FROM versions WHERE project = ? LIMIT 1", (arn,)).fetchone():
             raise ServiceFault("ResourceInUseException", "The project still has models; delete them first.")
         if db.execute("SELECT 1 FROM datasets WHERE project = ? LIMIT 1", (arn,)).fetchone():
             raise ServiceFault("ResourceInUseException", "The project still has datasets; delete them first.")
         db.execute(
             "UPDATE projects SET status = 'DELETING', until = ?, next_status = 'GONE' WHERE arn = ?",
-            (service.clock.until("delete"), arn),
+            (backend.clock.until("delete"), arn),
         )
     return {"Status": "DELETING"}

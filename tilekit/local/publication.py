@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from tilekit.local.context import Service, s3_object
+from tilekit.local.context import Backend, s3_object
 from tilekit.local.metrics import Evaluation, evaluate
 from tilekit.local.preparation import Material, outcome_of
 from tilekit.local.training_lines import TrainingLine
@@ -44,24 +44,24 @@ class Predicted:
 class _Output:
     """Where a version's files go."""
 
-    service: Service
+    backend: Backend
     bucket: str
     prefix: str
     project: str
     version: str
 
     @classmethod
-    def of(cls, service: Service, version: Any) -> _Output:
+    def of(cls, backend: Backend, version: Any) -> _Output:
         """The output of a version's request."""
         output = json.loads(version["request"])["OutputConfig"]
         project = version["arn"].split(":project/")[1].split("/")[0]
         prefix = output.get("S3KeyPrefix", "").strip("/")
-        return cls(service, output["S3Bucket"], prefix, project, version["name"])
+        return cls(backend, output["S3Bucket"], prefix, project, version["name"])
 
     def write(self, kind: str, data: bytes) -> dict[str, Any]:
         """Put the file of a kind, named as the service names it, and give its S3Object structure."""
         key = "/".join(part for part in (self.prefix, f"{kind}-{self.project}-{self.version}.json") if part)
-        self.service.buckets.write(self.bucket, key, data)
+        self.backend.buckets.write(self.bucket, key, data)
         return s3_object(self.bucket, key)
 
     def assets(self, kind: str, data: bytes) -> dict[str, Any]:
@@ -69,9 +69,9 @@ class _Output:
         return {"Assets": [{"GroundTruthManifest": self.write(kind, data)}]}
 
 
-def publish_checks(service: Service, version: Any, material: Material) -> dict[str, Any]:
+def publish_checks(backend: Backend, version: Any, material: Material) -> dict[str, Any]:
     """Write the manifest summary and the validation manifests; gives the fields that point to them."""
-    output = _Output.of(service, version)
+    output = _Output.of(backend, version)
     summary = write_manifest_summary(manifest_summary(material.training, material.testing, material.verdict))
     result: dict[str, Any] = {"ManifestSummary": output.write("ManifestSummary", summary)}
     for split, lines in (("Training", material.train), ("Testing", material.test)):
@@ -85,12 +85,12 @@ def publish_checks(service: Service, version: Any, material: Material) -> dict[s
 
 
 def publish_results(
-    service: Service, version: Any, material: Material, predicted: Sequence[Predicted], result: dict[str, Any]
+    backend: Backend, version: Any, material: Material, predicted: Sequence[Predicted], result: dict[str, Any]
 ) -> dict[str, Any]:
     """Evaluate, write summary, snapshot and thresholds; gives `result` with the fields that point to them."""
-    output = _Output.of(service, version)
+    output = _Output.of(backend, version)
     evaluation = evaluate(material.test, predicted)
-    folder = service.state.model_folder(version["folder"])
+    folder = backend.state.model_folder(version["folder"])
     write_text(folder / THRESHOLDS_FILE, json.dumps(evaluation.thresholds), durable=True)
     ended = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
     summary = write_summary(_summary(version["arn"], material, evaluation, ended, outcome_of(folder)))

@@ -50,7 +50,7 @@ class LocalServer(ThreadedWSGIServer):  # type: ignore[misc]
     def __init__(self, host: str, port: int, application: Application) -> None:
         self.application = application
         self.bound = host
-        self.names = gate.host_names(host, application.service.settings.hosts)
+        self.names = gate.host_names(host, application.backend.settings.hosts)
         self._room = threading.BoundedSemaphore(gate.MOST_CONNECTIONS)
         super().__init__(host, port, DomainDispatcherApplication(create_backend_app), Handler)
 
@@ -116,7 +116,7 @@ class Handler(MotoRequestHandler):  # type: ignore[misc]
         if ours:
             self._reply(self.server.application.answer(request, body))
         elif self.path == USAGE_PATH:
-            report = usage_report(self.server.application.service)
+            report = usage_report(self.server.application.backend)
             self._send(200, [("Content-Type", "application/json")], report)
         else:
             self._answer_s3(request, body)
@@ -206,7 +206,7 @@ class Handler(MotoRequestHandler):  # type: ignore[misc]
         if problem is not None:
             self._refuse(*problem, close=False)
             return
-        rule = application.service.faults.next_fault(f"S3.{self.command}")
+        rule = application.backend.faults.next_fault(f"S3.{self.command}")
         if rule is not None:
             time.sleep(rule.delay)
         if rule is None or rule.late or not rule.fails:
@@ -264,7 +264,7 @@ class Handler(MotoRequestHandler):  # type: ignore[misc]
             text = _s3_error("NotImplemented", "This local S3 does not do what was asked.")
             return 501, [("Content-Type", "application/xml")], text
         if remembered and self.command in ("PUT", "POST", "DELETE") and status < 300:
-            self.server.application.service.buckets.remember(self.path)
+            self.server.application.backend.buckets.remember(self.path)
         return status, started[1], data
 
     def _refuse(self, status: int, code: str, message: str, *, close: bool = True) -> None:

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from tilekit.local.context import Service
+from tilekit.local.context import Backend
 from tilekit.local.preparation import TrainingRefused, collect, told, write_job
 from tilekit.local.publication import Predicted, publish_checks, publish_results
 
@@ -31,13 +31,13 @@ class TrainingQueue:
         self._fit = fit
         self._on_close = on_close
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="training")
-        self._service: Service | None = None
+        self._backend: Backend | None = None
         self._closing = threading.Event()
 
-    def begin(self, service: Service) -> None:
+    def begin(self, backend: Backend) -> None:
         """Bind the server's parts and take up what an earlier run left."""
-        self._service = service
-        for row in service.state.rows("SELECT arn FROM versions WHERE status = 'TRAINING_IN_PROGRESS'"):
+        self._backend = backend
+        for row in backend.state.rows("SELECT arn FROM versions WHERE status = 'TRAINING_IN_PROGRESS'"):
             self.submit(row["arn"])
 
     def submit(self, version_arn: str) -> None:
@@ -52,41 +52,41 @@ class TrainingQueue:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _run(self, arn: str) -> None:
-        service = self._service
-        assert service is not None
-        row = service.state.row(
+        backend = self._backend
+        assert backend is not None
+        row = backend.state.row(
             "SELECT * FROM versions WHERE arn = ? AND status = 'TRAINING_IN_PROGRESS'", arn
         )
         if row is None:
             return
-        begun = service.clock.now()
+        begun = backend.clock.now()
         result: dict[str, Any] | None = None
         try:
-            self._say(service, arn, "The dataset is being checked and its images copied.")
-            material = collect(service, row)
-            result = publish_checks(service, row, material)
-            refusal = material.refusal or _fault_on_demand(service)
+            self._say(backend, arn, "The dataset is being checked and its images copied.")
+            material = collect(backend, row)
+            result = publish_checks(backend, row, material)
+            refusal = material.refusal or _fault_on_demand(backend)
             if refusal:
                 raise TrainingRefused(refusal)
-            folder = service.state.model_folder(row["folder"])
-            write_job(service, folder, material, row)
-            predicted = self._fit(folder, lambda message: self._say(service, arn, message))
-            result = publish_results(service, row, material, predicted, result)
+            folder = backend.state.model_folder(row["folder"])
+            write_job(backend, folder, material, row)
+            predicted = self._fit(folder, lambda message: self._say(backend, arn, message))
+            result = publish_results(backend, row, material, predicted, result)
             shutil.rmtree(folder / "images", ignore_errors=True)
         except TrainingRefused as refused:
-            self._end(service, arn, "TRAINING_FAILED", refused.message, result, None)
+            self._end(backend, arn, "TRAINING_FAILED", refused.message, result, None)
             return
         except Exception as exc:  # noqa: BLE001 - any failure of a job becomes its state
             if not self._closing.is_set():
                 _LOG.exception("training of %s failed", arn)
-                self._end(service, arn, "TRAINING_FAILED", f"Training failed: {exc}", result, None)
+                self._end(backend, arn, "TRAINING_FAILED", f"Training failed: {exc}", result, None)
             return
-        billable = math.ceil(service.clock.now() - begun)
+        billable = math.ceil(backend.clock.now() - begun)
         message = " ".join(["The model is ready to run.", *told(folder)])
-        self._end(service, arn, "TRAINING_COMPLETED", message, result, billable)
+        self._end(backend, arn, "TRAINING_COMPLETED", message, result, billable)
 
-    def _say(self, service: Service, arn: str, message: str) -> None:
-        with service.state.change() as db:
+    def _say(self, backend: Backend, arn: str, message: str) -> None:
+        with backend.state.change() as db:
             db.execute(
                 "UPDATE versions SET message = ? WHERE arn = ? AND status = 'TRAINING_IN_PROGRESS'",
                 (message, arn),
@@ -94,14 +94,14 @@ class TrainingQueue:
 
     def _end(
         self,
-        service: Service,
+        backend: Backend,
         arn: str,
         status: str,
         message: str,
         result: dict[str, Any] | None,
         billable: int | None,
     ) -> None:
-        with service.state.change() as db:
+        with backend.state.change() as db:
             db.execute(
                 "UPDATE versions SET status = ?, message = ?, result = ?, f1 = ?, billable = ?, training_end = ? "
                 "WHERE arn = ?",
@@ -113,15 +113,15 @@ class TrainingQueue:
                     if result and "EvaluationResult" in result
                     else None,
                     billable,
-                    service.clock.now(),
+                    backend.clock.now(),
                     arn,
                 ),
             )
 
 
-def _fault_on_demand(service: Service) -> str | None:
+def _fault_on_demand(backend: Backend) -> str | None:
     """The status message of a training that is to fail, or None."""
-    rule = service.faults.next_fault("Training")
+    rule = backend.faults.next_fault("Training")
     if rule is None:
         return None
     time.sleep(rule.delay)

@@ -7,24 +7,24 @@ import json
 import urllib.request
 
 from tilekit.local.clock import billed_minutes
-from tilekit.local.context import Service, settle
+from tilekit.local.context import Backend, settle
 from tilekit.rekognition.pricing import PRICES
 
 USAGE_PATH = "/_tilekit/usage"
 _BUFFER = 1 << 20
 
 
-def usage_report(service: Service) -> bytes:
+def usage_report(backend: Backend) -> bytes:
     """JSON with running models, unit minutes, training seconds, their price in US dollars, and the server's bucket.
 
     Wall time of this server, each run rounded up to whole minutes; prices as in AWS's sample cost
     tables (4 a unit-hour, 1 a training hour), which may have changed.
     """
-    settle(service)
-    now = service.clock.now()
-    runs = service.state.rows("SELECT * FROM runs")
+    settle(backend)
+    now = backend.clock.now()
+    runs = backend.state.rows("SELECT * FROM runs")
     minutes = sum(row["units"] * billed_minutes((row["stopped"] or now) - row["started"]) for row in runs)
-    trained = service.state.row("SELECT COALESCE(SUM(billable), 0) AS seconds FROM versions")
+    trained = backend.state.row("SELECT COALESCE(SUM(billable), 0) AS seconds FROM versions")
     seconds = int(trained["seconds"]) if trained else 0
     running = [row["version"] for row in runs if row["stopped"] is None]
     dollars = minutes / 60 * PRICES.unit_hour + PRICES.training(seconds)
@@ -33,7 +33,7 @@ def usage_report(service: Service) -> bytes:
         "unit_minutes": minutes,
         "training_seconds": seconds,
         "us_dollars": round(dollars, 4),
-        "bucket": service.settings.bucket,
+        "bucket": backend.settings.bucket,
     }
     return json.dumps(report).encode()
 

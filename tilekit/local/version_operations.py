@@ -6,53 +6,53 @@ import json
 import sqlite3
 from typing import Any
 
-from tilekit.local.context import Caller, Service, find, need, page, settle, write_tags
+from tilekit.local.context import Backend, Caller, find, need, page, settle, write_tags
 from tilekit.local.policy_operations import check_copy
 from tilekit.local.protocol import ServiceFault
 
 _STARTABLE = ("TRAINING_COMPLETED", "STOPPED", "COPYING_COMPLETED", "FAILED")
 
 
-def create_project_version(service: Service, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+def create_project_version(backend: Backend, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
     """CreateProjectVersion: training starts."""
-    project = need(service, caller, "projects", request["ProjectArn"], "project")
+    project = need(backend, caller, "projects", request["ProjectArn"], "project")
     if "FeatureConfig" in request:
         raise ServiceFault(
             "InvalidParameterException", "FeatureConfig is for content moderation adapters only."
         )
-    _check_output(service, request["OutputConfig"])
-    _check_data(service, project, request)
-    arn = _version_arn(service, caller, project["name"], request["VersionName"])
-    with service.state.change() as db:
-        _check_room(service, db, project["arn"])
+    _check_output(backend, request["OutputConfig"])
+    _check_data(backend, project, request)
+    arn = _version_arn(backend, caller, project["name"], request["VersionName"])
+    with backend.state.change() as db:
+        _check_room(backend, db, project["arn"])
         training = db.execute(
             "SELECT COUNT(*) FROM versions WHERE status = 'TRAINING_IN_PROGRESS'"
         ).fetchone()[0]
-        if training >= service.settings.max_training:
+        if training >= backend.settings.max_training:
             raise ServiceFault(
                 "LimitExceededException",
-                f"The limit of {service.settings.max_training} trainings at once is reached.",
+                f"The limit of {backend.settings.max_training} trainings at once is reached.",
             )
-        _insert(service, db, arn, project["arn"], request, "TRAINING_IN_PROGRESS", None)
-    service.trainer.submit(arn)
+        _insert(backend, db, arn, project["arn"], request, "TRAINING_IN_PROGRESS", None)
+    backend.trainer.submit(arn)
     return {"ProjectVersionArn": arn}
 
 
-def _version_arn(service: Service, caller: Caller, project: str, name: str) -> str:
-    return caller.arn(f"project/{project}/version/{name}/{service.clock.stamp()}")
+def _version_arn(backend: Backend, caller: Caller, project: str, name: str) -> str:
+    return caller.arn(f"project/{project}/version/{name}/{backend.clock.stamp()}")
 
 
-def _check_output(service: Service, output: dict[str, Any]) -> None:
-    if not service.buckets.has_bucket(output.get("S3Bucket", "")):
+def _check_output(backend: Backend, output: dict[str, Any]) -> None:
+    if not backend.buckets.has_bucket(output.get("S3Bucket", "")):
         raise ServiceFault(
             "InvalidParameterException", "The output bucket does not exist or cannot be written to."
         )
 
 
-def _check_data(service: Service, project: sqlite3.Row, request: dict[str, Any]) -> None:
+def _check_data(backend: Backend, project: sqlite3.Row, request: dict[str, Any]) -> None:
     datasets = {
         row["type"]: row
-        for row in service.state.rows("SELECT * FROM datasets WHERE project = ?", project["arn"])
+        for row in backend.state.rows("SELECT * FROM datasets WHERE project = ?", project["arn"])
     }
     given = "TrainingData" in request or "TestingData" in request
     if given and datasets:
@@ -69,7 +69,7 @@ def _check_data(service: Service, project: sqlite3.Row, request: dict[str, Any])
         for asset in [*request["TrainingData"]["Assets"], *testing.get("Assets", [])]:
             where = asset.get("GroundTruthManifest", {}).get("S3Object", {})
             if (
-                service.buckets.size(where.get("Bucket", ""), where.get("Name", ""), where.get("Version"))
+                backend.buckets.size(where.get("Bucket", ""), where.get("Name", ""), where.get("Version"))
                 is None
             ):
                 raise ServiceFault(
@@ -86,8 +86,8 @@ def _check_data(service: Service, project: sqlite3.Row, request: dict[str, Any])
             )
 
 
-def _check_room(service: Service, db: sqlite3.Connection, project: str) -> None:
-    most = service.settings.max_models
+def _check_room(backend: Backend, db: sqlite3.Connection, project: str) -> None:
+    most = backend.settings.max_models
     if db.execute("SELECT COUNT(*) FROM versions WHERE project = ?", (project,)).fetchone()[0] >= most:
         raise ServiceFault(
             "ServiceQuotaExceededException", f"The limit of {most} models in a project is reached."
@@ -95,7 +95,7 @@ def _check_room(service: Service, db: sqlite3.Connection, project: str) -> None:
 
 
 def _insert(
-    service: Service,
+    backend: Backend,
     db: sqlite3.Connection,
     arn: str,
     project: str,
@@ -111,7 +111,7 @@ def _insert(
                 arn,
                 project,
                 request["VersionName"],
-                service.clock.now(),
+                backend.clock.now(),
                 status,
                 json.dumps(request),
                 source["arn"] if source else None,
@@ -126,10 +126,10 @@ def _insert(
     write_tags(db, arn, request.get("Tags"))
 
 
-def describe_project_versions(service: Service, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+def describe_project_versions(backend: Backend, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
     """DescribeProjectVersions: newest first."""
-    need(service, caller, "projects", request["ProjectArn"], "project")
-    rows = service.state.rows(
+    need(backend, caller, "projects", request["ProjectArn"], "project")
+    rows = backend.state.rows(
         "SELECT * FROM versions WHERE project = ? ORDER BY id DESC", request["ProjectArn"]
     )
     names = request.get("VersionNames")
@@ -192,59 +192,59 @@ _MESSAGES = {
 }
 
 
-def start_project_version(service: Service, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+def start_project_version(backend: Backend, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
     """StartProjectVersion: at most two models run at once, each with at most five units."""
-    row = need(service, caller, "versions", request["ProjectVersionArn"], "model")
+    row = need(backend, caller, "versions", request["ProjectVersionArn"], "model")
     low, high = request["MinInferenceUnits"], request.get("MaxInferenceUnits")
     if high is not None and high < low:
         raise ServiceFault(
             "InvalidParameterException", "MaxInferenceUnits must not be less than MinInferenceUnits."
         )
-    if max(low, high or 0) > service.settings.max_units:
+    if max(low, high or 0) > backend.settings.max_units:
         raise ServiceFault(
             "LimitExceededException",
-            f"The limit of {service.settings.max_units} inference units a model is exceeded.",
+            f"The limit of {backend.settings.max_units} inference units a model is exceeded.",
         )
     if row["status"] == "TRAINING_FAILED":
         raise ServiceFault("InvalidParameterException", "The model's training failed; it cannot be started.")
     if row["status"] not in _STARTABLE:
         raise ServiceFault("ResourceInUseException", f"The model is in state {row['status']}.")
-    outcome, message, delay = _outcome(service, "Starting", "RUNNING", "FAILED")
-    with service.state.change() as db:
+    outcome, message, delay = _outcome(backend, "Starting", "RUNNING", "FAILED")
+    with backend.state.change() as db:
         running = db.execute(
             "SELECT COUNT(*) FROM versions WHERE status IN ('STARTING', 'RUNNING', 'STOPPING')"
         ).fetchone()[0]
-        if running >= service.settings.max_running:
+        if running >= backend.settings.max_running:
             raise ServiceFault(
                 "LimitExceededException",
-                f"The limit of {service.settings.max_running} running models is reached.",
+                f"The limit of {backend.settings.max_running} running models is reached.",
             )
         changed = db.execute(
             "UPDATE versions SET status = 'STARTING', until = ?, next_status = ?, min_units = ?, max_units = ?, "
             "message = ? WHERE arn = ? AND status = ?",
-            (service.clock.until("start") + delay, outcome, low, high, message, row["arn"], row["status"]),
+            (backend.clock.until("start") + delay, outcome, low, high, message, row["arn"], row["status"]),
         ).rowcount
         if not changed:
             raise ServiceFault("ResourceInUseException", "The model's state is changing.")
-    service.models.warm(row["folder"])
+    backend.models.warm(row["folder"])
     return {"Status": "STARTING"}
 
 
-def _outcome(service: Service, work: str, good: str, bad: str) -> tuple[str, str | None, float]:
+def _outcome(backend: Backend, work: str, good: str, bad: str) -> tuple[str, str | None, float]:
     """The state that work in the background ends in, its message, and seconds it takes longer."""
-    rule = service.faults.next_fault(work)
+    rule = backend.faults.next_fault(work)
     if rule is None:
         return good, None, 0.0
     return (bad, rule.reason, rule.delay) if rule.fails else (good, None, rule.delay)
 
 
-def stop_project_version(service: Service, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+def stop_project_version(backend: Backend, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
     """StopProjectVersion: a running model only."""
-    row = need(service, caller, "versions", request["ProjectVersionArn"], "model")
-    with service.state.change() as db:
+    row = need(backend, caller, "versions", request["ProjectVersionArn"], "model")
+    with backend.state.change() as db:
         changed = db.execute(
             "UPDATE versions SET status = 'STOPPING', until = ?, next_status = 'STOPPED' WHERE arn = ? AND status = 'RUNNING'",
-            (service.clock.until("stop"), row["arn"]),
+            (backend.clock.until("stop"), row["arn"]),
         ).rowcount
         if not changed:
             raise ServiceFault(
@@ -252,20 +252,20 @@ def stop_project_version(service: Service, caller: Caller, request: dict[str, An
             )
         db.execute(
             "UPDATE runs SET stopped = ? WHERE version = ? AND stopped IS NULL",
-            (service.clock.now(), row["arn"]),
+            (backend.clock.now(), row["arn"]),
         )
     return {"Status": "STOPPING"}
 
 
-def copy_project_version(service: Service, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+def copy_project_version(backend: Backend, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
     """CopyProjectVersion: a trained model into a project of the same Region, of the same account or another's.
 
     From another account only where a policy of the source project allows it.
     """
-    target = need(service, caller, "projects", request["DestinationProjectArn"], "project")
-    check_copy(service, caller, request["SourceProjectArn"], request["SourceProjectVersionArn"])
-    source_project = find(service, "projects", request["SourceProjectArn"])
-    source = find(service, "versions", request["SourceProjectVersionArn"])
+    target = need(backend, caller, "projects", request["DestinationProjectArn"], "project")
+    check_copy(backend, caller, request["SourceProjectArn"], request["SourceProjectVersionArn"])
+    source_project = find(backend, "projects", request["SourceProjectArn"])
+    source = find(backend, "versions", request["SourceProjectVersionArn"])
     if source_project is None or source is None:
         what = "project" if source_project is None else "model"
         raise ServiceFault("ResourceNotFoundException", f"The requested source {what} was not found.")
@@ -277,16 +277,16 @@ def copy_project_version(service: Service, caller: Caller, request: dict[str, An
         raise ServiceFault(
             "InvalidParameterException", "Only a model whose training completed can be copied."
         )
-    _check_output(service, request["OutputConfig"])
-    arn = _version_arn(service, caller, target["name"], request["VersionName"])
-    outcome, message, delay = _outcome(service, "Copying", "COPYING_COMPLETED", "COPYING_FAILED")
-    with service.state.change() as db:
-        _check_room(service, db, target["arn"])
-        _insert(service, db, arn, target["arn"], request, "COPYING_IN_PROGRESS", source)
+    _check_output(backend, request["OutputConfig"])
+    arn = _version_arn(backend, caller, target["name"], request["VersionName"])
+    outcome, message, delay = _outcome(backend, "Copying", "COPYING_COMPLETED", "COPYING_FAILED")
+    with backend.state.change() as db:
+        _check_room(backend, db, target["arn"])
+        _insert(backend, db, arn, target["arn"], request, "COPYING_IN_PROGRESS", source)
         db.execute(
             "UPDATE versions SET until = ?, next_status = ?, message = ?, result = ?, f1 = ? WHERE arn = ?",
             (
-                service.clock.until("copy") + delay,
+                backend.clock.until("copy") + delay,
                 outcome,
                 message,
                 None if message else source["result"],
@@ -297,16 +297,16 @@ def copy_project_version(service: Service, caller: Caller, request: dict[str, An
     return {"ProjectVersionArn": arn}
 
 
-def delete_project_version(service: Service, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+def delete_project_version(backend: Backend, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
     """DeleteProjectVersion: not while it trains, starts, runs, stops or is copied."""
-    row = need(service, caller, "versions", request["ProjectVersionArn"], "model")
+    row = need(backend, caller, "versions", request["ProjectVersionArn"], "model")
     busy = ("TRAINING_IN_PROGRESS", "STARTING", "RUNNING", "STOPPING", "COPYING_IN_PROGRESS", "DELETING")
     if row["status"] in busy:
         raise ServiceFault("ResourceInUseException", f"The model is in state {row['status']}.")
-    with service.state.change() as db:
+    with backend.state.change() as db:
         db.execute(
             "UPDATE versions SET status = 'DELETING', until = ?, next_status = 'GONE' WHERE arn = ?",
-            (service.clock.until("delete"), row["arn"]),
+            (backend.clock.until("delete"), row["arn"]),
         )
-    settle(service)
+    settle(backend)
     return {"Status": "DELETING"}

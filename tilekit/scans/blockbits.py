@@ -160,7 +160,7 @@ def block_bits_of(scan: Scan) -> BlockBits:
     blocks = scan.blocks()
     if blocks is None:
         raise CannotCut("it is not stored in JPEG blocks")
-    if not scan.identity:
+    if not scan.as_stored:
         raise CannotCut("its pixels are turned or converted when it is opened (orientation, color profile)")
     if (blocks.width, blocks.height) != (scan.width, scan.height):
         raise CannotCut("its header says another size than its reader")

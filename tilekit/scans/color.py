@@ -54,9 +54,9 @@ AS_LOADED, AS_IT_IS = Meaning(), Plan()
 
 @dataclass(frozen=True)
 class Look:
-    """What `to_page` will do: `identity` if nothing; `turned` if rows do not come out in stored order."""
+    """What `to_page` will do: `as_stored` if nothing; `turned` if rows do not come out in stored order."""
 
-    identity: bool
+    as_stored: bool
     turned: bool
 
 
@@ -142,7 +142,7 @@ def to_page(image: Any, name: str, meaning: Meaning = AS_LOADED, plan: Plan = AS
         image = _leveled(image, plan.levels, meaning.most)
     if inverted:
         image = _inverted(image)
-    if not look_at(image).identity:
+    if not look_at(image).as_stored:
         image = _to_8_bit(image)
         if image.bands in (2, 4):
             image = _over_white(image, premultiplied=meaning.extra[:1] == (_ASSOCIATED,))

@@ -133,7 +133,7 @@ def bits_of(scan: Scan) -> JpegBits | BlockBits:
         return block_bits_of(scan)
     if scan.info.kind != "jpeg" or source is None:
         raise CannotCut("it is not a JPEG")
-    if not scan.identity:
+    if not scan.as_stored:
         raise CannotCut("its pixels are turned or converted when it is opened (orientation, color profile)")
     data = source.data
     if data is not None:

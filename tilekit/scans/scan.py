@@ -57,13 +57,13 @@ class Scan(ABC):
     """One page, open. A context manager; `info` never changes.
 
     Readers implement `bands_of_rows` (one pass, flat memory) and `read` (any rectangle, from any
-    thread). Both give exactly the same pixels. `source`: the bytes the page is in; `identity`: the
+    thread). Both give exactly the same pixels. `source`: the bytes the page is in; `as_stored`: the
     decoded samples are given as they are stored (uint8 gray or sRGB, upright, no profile to follow),
     so a decoder of the stored segments gives the same pixels.
     """
 
     source: Source | None = None
-    identity: bool = False
+    as_stored: bool = False
 
     def __init__(self, info: ScanInfo) -> None:
         self.info = info
@@ -122,7 +122,7 @@ class Scan(ABC):
         """
         tile = grid.columns.tile * grid.lines.tile * self.bands
         rows = (min(2, grid.rows) * min(grid.lines.tile, grid.height) + 200) * grid.width * self.bands
-        if self.info.access == "block" and not grid.is_scaled and self.identity:
+        if self.info.access == "block" and not grid.is_scaled and self.as_stored:
             return min(rows, 64 * 1024 * 1024 + 16 * tile)
         whole = grid.base_width * grid.base_height * self.bands if self.info.access == "whole" else 0
         return whole + min(rows, grid.width * grid.height * self.bands) + 8 * tile
@@ -164,7 +164,7 @@ class Scan(ABC):
         """The page's stored blocks (tiles or strips of a TIFF), or None where it has none.
 
         They are as stored, not turned upright, and usable while the scan is open. Their `decode` gives the
-        scan's pixels where `identity` and `decodes` hold.
+        scan's pixels where `as_stored` and `decodes` hold.
         """
         return None
 

@@ -68,7 +68,7 @@ class VipsScan(Scan):
     ) -> None:
         super().__init__(info)
         self.source = source
-        self.identity = look.identity
+        self.as_stored = look.as_stored
         self.stored: StoredBlocks | None = None
         self._turned = look.turned
         self._first = first
@@ -78,7 +78,7 @@ class VipsScan(Scan):
         self._random: dict[tuple[int, int], Any] = {}
         self._bits: JpegBits | BlockBits | None = None
         self._random_bits = (
-            info.kind == "jpeg" and look.identity and info.width * info.height * info.bands > SMALL_BYTES
+            info.kind == "jpeg" and look.as_stored and info.width * info.height * info.bands > SMALL_BYTES
         )
 
     def bands_of_rows(
@@ -97,11 +97,11 @@ class VipsScan(Scan):
         with vips_errors(self.key):
             image = self._page("random" if self._turned else "sequential", size)
             if size[0] * size[1] * self.bands <= SMALL_BYTES:
-                stored = self.identity and size == (self.width, self.height)
+                stored = self.as_stored and size == (self.width, self.height)
                 page = self._plain_jpeg() if stored and self.info.kind == "jpeg" else None
                 yield from _slices(_whole(image) if page is None else page, spans)
             else:
-                stored = self.identity and size == (self.width, self.height)
+                stored = self.as_stored and size == (self.width, self.height)
                 pull = stored and self.info.access == "scanline" and self.info.kind in _PULLED
                 yield from decode_spans(image, spans, pull=pull, gate=gate)
 

@@ -127,7 +127,7 @@ class PageRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class TilesRecipe:
     """How a folder's tiles were made; one for the whole folder.
 
     `quality` "keep": by a JPEG scan's own tables and, where that can be, bits; else 90. `subsampling` None:
@@ -147,7 +147,7 @@ class TileIndex:
     """What `read_index` finds: the recipe, the pages, and (streamed) the tiles."""
 
     folder: Path
-    recipe: Recipe
+    recipe: TilesRecipe
     pages: tuple[PageRecord, ...]
 
     @property
@@ -196,9 +196,9 @@ def read_index(folder: str | Path) -> TileIndex:
         value = json.loads(data)
         if value["version"] != _VERSION:
             raise ValueError(f"version {value['version']!r}, this release reads {_VERSION}")
-        recipe = Recipe(
+        recipe = TilesRecipe(
             Tiling.from_json(value["tiling"]),
-            **{f.name: value[f.name] for f in fields(Recipe) if f.name != "tiling"},
+            **{f.name: value[f.name] for f in fields(TilesRecipe) if f.name != "tiling"},
         )
         known = {f.name for f in fields(PageRecord)}
         pages = tuple(PageRecord(**{k: v for k, v in page.items() if k in known}) for page in value["pages"])
@@ -207,14 +207,14 @@ def read_index(folder: str | Path) -> TileIndex:
     return TileIndex(root, recipe, pages)
 
 
-def tiling_json(recipe: Recipe, pages: Iterable[PageRecord]) -> bytes:
+def tiling_json(recipe: TilesRecipe, pages: Iterable[PageRecord]) -> bytes:
     """The content of tiling.json."""
     value: dict[str, Any] = {
         "version": _VERSION,
         "pixels": pixel_versions(),
         "tiling": recipe.tiling.to_json(),
     }
-    value |= {f.name: getattr(recipe, f.name) for f in fields(Recipe) if f.name != "tiling"}
+    value |= {f.name: getattr(recipe, f.name) for f in fields(TilesRecipe) if f.name != "tiling"}
     value["pages"] = [asdict(page) for page in sorted(pages, key=lambda page: page.key)]
     text = json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False)
     return text.encode("utf-8", "surrogateescape") + b"\n"
@@ -233,6 +233,6 @@ def merged_lines(old: Iterable[bytes], new: Mapping[PageKey, Iterable[bytes]]) -
         yield from new[key]
 
 
-def same_recipe(left: Recipe, right: Recipe) -> bool:
+def same_recipe(left: TilesRecipe, right: TilesRecipe) -> bool:
     """Whether tiles of both can lie in one folder: everything but skip_blank must agree."""
     return replace(left, skip_blank=False) == replace(right, skip_blank=False)

@@ -16,7 +16,7 @@ from tilekit.scans.blockbits import BlockBits
 from tilekit.scans.encoding import ImageFormat, JpegTables, Subsampling
 from tilekit.scans.jpegbits import JpegBits
 from tilekit.scans.scan import Scan, check_open
-from tilekit.tiles.index import Recipe
+from tilekit.tiles.index import TilesRecipe
 from tilekit.tiles.pieces import WHITE, Piece, RawTile
 from tilekit.tiles.reading import Rectangle, page_paper
 from tilekit.tiles.rows import is_padded
@@ -188,7 +188,7 @@ class Kept:
 
 
 def keeping(
-    scan: Scan, grid: TileGrid, rows: dict[int, Collection[int]], recipe: Recipe, workers: int
+    scan: Scan, grid: TileGrid, rows: dict[int, Collection[int]], recipe: TilesRecipe, workers: int
 ) -> Kept | None:
     """What `quality="keep"` means for a scan; None where there is nothing to keep."""
     plan, bits = _plan(scan, grid, recipe.format, recipe.quality, recipe.subsampling)

@@ -104,7 +104,7 @@ def raw_tiles(
 
 def _decodable(scan: Scan) -> StoredBlocks | None:
     """The scan's blocks where decoding them gives its pixels."""
-    if not scan.identity or scan.info.access != "block":
+    if not scan.as_stored or scan.info.access != "block":
         return None
     blocks = scan.blocks()
     usable = blocks is not None and blocks.decodes and blocks.layout.tiled

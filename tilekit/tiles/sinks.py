@@ -21,7 +21,7 @@ from tilekit.tiles.index import (
     TILES_FILE,
     TILING_FILE,
     PageRecord,
-    Recipe,
+    TilesRecipe,
     merged_lines,
     read_index,
     same_recipe,
@@ -40,7 +40,7 @@ class Sink(ABC):
 
     concurrent = False
 
-    def begin(self, recipe: Recipe, key: PageKey) -> None:  # noqa: B027 - a sink that needs nothing need not say so
+    def begin(self, recipe: TilesRecipe, key: PageKey) -> None:  # noqa: B027 - a sink that needs nothing need not say so
         """A page is about to be written; what was there of it is no longer whole."""
 
     @abstractmethod
@@ -51,7 +51,7 @@ class Sink(ABC):
         """Take back tiles of a page that failed, where that is possible."""
 
     @abstractmethod
-    def finish(self, recipe: Recipe, pages: list[PageRecord], lines: Lines) -> None:
+    def finish(self, recipe: TilesRecipe, pages: list[PageRecord], lines: Lines) -> None:
         """All tiles are written: write the index, and make what is written appear."""
 
     def abort(self) -> None:  # noqa: B027 - a sink that needs nothing need not say so
@@ -71,7 +71,7 @@ class FolderSink(Sink):
         self._lock = threading.Lock()
         self._count = 0
 
-    def begin(self, recipe: Recipe, key: PageKey) -> None:
+    def begin(self, recipe: TilesRecipe, key: PageKey) -> None:
         """Refuse a folder of another recipe; forget an older run of the same page."""
         with storage_errors(self.folder):
             self._new = self._new or not self.folder.exists()
@@ -126,14 +126,14 @@ class FolderSink(Sink):
             with contextlib.suppress(OSError):
                 (self.folder / name).rmdir()
 
-    def finish(self, recipe: Recipe, pages: list[PageRecord], lines: Lines) -> None:
+    def finish(self, recipe: TilesRecipe, pages: list[PageRecord], lines: Lines) -> None:
         """See Sink."""
         kept: list[PageRecord] = []
         if (self.folder / TILING_FILE).exists():
             kept = [page for page in read_index(self.folder).pages if page.key not in lines]
         self._write_index(recipe, [*kept, *pages], lines)
 
-    def _write_index(self, recipe: Recipe, pages: list[PageRecord], lines: Lines) -> None:
+    def _write_index(self, recipe: TilesRecipe, pages: list[PageRecord], lines: Lines) -> None:
         tiles, tiling = self.folder / TILES_FILE, self.folder / TILING_FILE
         if not pages:
             with storage_errors(self.folder):
@@ -162,7 +162,7 @@ class ZipSink(Sink):
         self._zip: Any = zipfile.ZipFile(self._file, "w", zipfile.ZIP_STORED)
         self._before = 0, 0
 
-    def begin(self, recipe: Recipe, key: PageKey) -> None:
+    def begin(self, recipe: TilesRecipe, key: PageKey) -> None:
         """See Sink."""
         self._before = self._zip.start_dir, len(self._zip.filelist)
 
@@ -181,7 +181,7 @@ class ZipSink(Sink):
         self._file.seek(place)
         self._file.truncate()
 
-    def finish(self, recipe: Recipe, pages: list[PageRecord], lines: Lines) -> None:
+    def finish(self, recipe: TilesRecipe, pages: list[PageRecord], lines: Lines) -> None:
         """See Sink."""
         with storage_errors(self.path):
             info = zipfile.ZipInfo(TILES_FILE, (1980, 1, 1, 0, 0, 0))
@@ -221,7 +221,7 @@ class TarSink(Sink):
             self._next()
         self._before = 1, 0
 
-    def begin(self, recipe: Recipe, key: PageKey) -> None:
+    def begin(self, recipe: TilesRecipe, key: PageKey) -> None:
         """See Sink."""
         self._before = len(self._parts), 0 if self._file is None else self._file.tell()
 
@@ -242,7 +242,7 @@ class TarSink(Sink):
         """See Sink."""
         self._add(name, io.BytesIO(data), len(data))
 
-    def finish(self, recipe: Recipe, pages: list[PageRecord], lines: Lines) -> None:
+    def finish(self, recipe: TilesRecipe, pages: list[PageRecord], lines: Lines) -> None:
         """See Sink."""
         index = _joined(lines)
         self._add(TILES_FILE, io.BytesIO(index), len(index))
@@ -306,7 +306,7 @@ class CallableSink(Sink):
         """See Sink."""
         self._function(name, data)
 
-    def finish(self, recipe: Recipe, pages: list[PageRecord], lines: Lines) -> None:
+    def finish(self, recipe: TilesRecipe, pages: list[PageRecord], lines: Lines) -> None:
         """See Sink."""
         self.put(TILES_FILE, _joined(lines))
         self.put(TILING_FILE, tiling_json(recipe, pages))
@@ -327,7 +327,7 @@ class S3Sink(Sink):
         """See Sink."""
         self._store.put(self._place / name, data)
 
-    def begin(self, recipe: Recipe, key: PageKey) -> None:
+    def begin(self, recipe: TilesRecipe, key: PageKey) -> None:
         """An older index would promise tiles that are about to be replaced."""
         self._store.delete(self._place / TILING_FILE)
         self._store.delete(self._place / TILES_FILE)
@@ -337,7 +337,7 @@ class S3Sink(Sink):
         for name in names:
             self._store.delete(self._place / name)
 
-    def finish(self, recipe: Recipe, pages: list[PageRecord], lines: Lines) -> None:
+    def finish(self, recipe: TilesRecipe, pages: list[PageRecord], lines: Lines) -> None:
         """See Sink."""
         self.put(TILES_FILE, _joined(lines))
         self.put(TILING_FILE, tiling_json(recipe, pages))

@@ -30,7 +30,7 @@ from tilekit.scans.encoding import (
 from tilekit.scans.opening import open_scan
 from tilekit.scans.scan import Scan, check_open
 from tilekit.scans.source import ScanSource
-from tilekit.tiles.index import PageRecord, Recipe, TileIndex, TileRecord, read_index
+from tilekit.tiles.index import PageRecord, TileIndex, TileRecord, TilesRecipe, read_index
 from tilekit.tiles.keeping import KEEP, KeptTile, check_quality, keeping
 from tilekit.tiles.naming import check_stem, stem_of, tile_name
 from tilekit.tiles.pieces import RawTile
@@ -73,7 +73,7 @@ class TileSet:
     out: str
     key: PageKey
     grid: TileGrid
-    recipe: Recipe
+    recipe: TilesRecipe
     tiles: int
     blank: int
     lowered: int
@@ -183,7 +183,7 @@ def tile_scan(
         return replace(found[0], coarser=tuple(found[1:]))
 
 
-def _as_opened(recipe: Recipe, scan: Scan) -> Recipe:
+def _as_opened(recipe: TilesRecipe, scan: Scan) -> TilesRecipe:
     """The recipe with the bands and levels its scan was opened with."""
     return replace(recipe, tiling=scan.grid(recipe.tiling).tiling)
 
@@ -202,7 +202,7 @@ class TileRun:
     block aborts the sink. With no page written nothing is left either.
     """
 
-    def __init__(self, sink: Sink, recipe: Recipe, *, workers: int | None = None) -> None:
+    def __init__(self, sink: Sink, recipe: TilesRecipe, *, workers: int | None = None) -> None:
         self._sink = sink
         self._recipe = recipe
         self._workers = worker_count(workers)
@@ -324,8 +324,8 @@ def make_recipe(
     subsampling: Subsampling | None = None,
     skip_blank: bool = False,
     max_bytes: int | None = None,
-) -> Recipe:
-    """A checked Recipe; raises InvalidArgument naming the setting that makes no sense."""
+) -> TilesRecipe:
+    """A checked TilesRecipe; raises InvalidArgument naming the setting that makes no sense."""
     for name, value, known in (
         ("format", format, get_args(ImageFormat)),
         ("subsampling", subsampling, get_args(Subsampling)),
@@ -338,7 +338,7 @@ def make_recipe(
     ):
         raise InvalidArgument(f"max_bytes={max_bytes!r} must be a whole number of bytes above 0")
     jpeg = format == "jpeg"
-    return Recipe(
+    return TilesRecipe(
         tiling,
         format,
         quality if jpeg else None,
@@ -352,7 +352,7 @@ def _encode(
     scan: Scan,
     grid: TileGrid,
     rows: dict[int, Collection[int]],
-    recipe: Recipe,
+    recipe: TilesRecipe,
     threads: int,
     budget: int,
     then: Callable[[EncodedTile], _T],
@@ -385,7 +385,7 @@ def _encode(
 class _Encoder:
     """RawTile -> EncodedTile by one recipe: the scan's bits, its tables, or as asked."""
 
-    def __init__(self, scan: Scan, grid: TileGrid, recipe: Recipe, threads: int) -> None:
+    def __init__(self, scan: Scan, grid: TileGrid, recipe: TilesRecipe, threads: int) -> None:
         self._scan, self._grid, self._recipe, self._threads = scan, grid, recipe, threads
         self._tables: JpegTables | None = None
         self._quality, self._subsampling = 90, recipe.subsampling or "444"

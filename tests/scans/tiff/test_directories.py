@@ -54,7 +54,7 @@ def test_a_page_after_an_overview_or_a_mask_has_its_own_tiles(tmp_path, between)
             writer.write(second[..., 0] > 9, subfiletype=4, tile=(64, 64))
         writer.write(second, **TILED)
     with tk.open_scan(path, page=1) as scan:
-        assert scan.identity
+        assert scan.as_stored
         assert np.array_equal(scan.read(0, 0, 100, 150), second)
         for tile in tk.read_tiles(scan, tk.Tiling(48)):
             window = tile.window

@@ -26,7 +26,7 @@ _ENDING = tuple(
 )  # a closing terminal sends the last; Windows has none
 
 
-class Running:
+class RunningModel:
     """Enters by making a model run, leaves by stopping it if that was ours to do.
 
     `owned` says whether the model is stopped at the end: it was started here, or by other workers of tilekit

@@ -1,4 +1,4 @@
-"""Running a server: in this process (`serve`) or in one of its own (`running`)."""
+"""Processes of servers: one is started, waited for and stopped (`running`)."""
 
 from __future__ import annotations
 
