@@ -315,3 +315,28 @@ def test_arguments_are_checked() -> None:
     with pytest.raises(InvalidArgument, match="model ARN"):
         RekognitionDetector("p/v")
     assert boxes_from_ratios([], (1, 1), (1, 1)).shape == (0, 4)
+
+
+def test_tiles_of_a_jpeg_are_sent_as_they_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.jpeg.files import jpeg
+    from tilekit.scans import vips
+    from tilekit.scans.jpegbits import JpegBits
+    from tilekit.tiles.writing import encode_tiles
+
+    monkeypatch.setattr(vips, "SMALL_BYTES", 0)
+    tiling = Tiling(112, 32, align=16)
+    client = FakeClient(answer={"CustomLabels": [label("a", 90.0, 0.25, 0.25, 0.5, 0.5)]})
+    with open_scan(jpeg(500, 410)) as scan:
+        want = {tile.data for tile in encode_tiles(scan, tiling)}
+        plain = detect_tiles(scan, detector(FakeClient(answer=client.answer), quality=90), tiling)
+        monkeypatch.setattr(JpegBits, "pixels", None)
+        monkeypatch.setattr(type(scan), "spans_of_rows", None)
+        found = detect_tiles(scan, detector(client), tiling)
+    assert {request["Image"]["Bytes"] for request in client.requests} == want
+    assert len(client.requests) == len(want) == 30
+    np.testing.assert_array_equal(found.detections.boxes, plain.detections.boxes)
+    assert detector(client).takes_jpeg
+    assert not detector(client, quality=90).takes_jpeg
+    assert not TextDetector(client=client, format="png").takes_jpeg
+    with pytest.raises(InvalidArgument, match="quality"):
+        detector(client, quality=0)

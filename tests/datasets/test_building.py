@@ -492,3 +492,43 @@ def test_a_second_run_into_the_same_folder_is_refused(labels, tmp_path):
         tile_dataset(labels, tmp_path, TILING)
     running.close()
     assert tile_dataset(labels, tmp_path, TILING).tiles
+
+
+def test_tiles_of_a_jpeg_keep_its_bits_unless_something_is_painted_over(tmp_path, monkeypatch):
+    from tests.jpeg.files import jpeg
+    from tilekit.scans import vips
+    from tilekit.tiles.writing import encode_tiles
+
+    monkeypatch.setattr(vips, "SMALL_BYTES", 0)
+    path, tiling = tmp_path / "a.jpg", Tiling(128, 32)
+    path.write_bytes(jpeg(352, 288, "4:4:4", noise=2.0))
+    boxes = np.array([[20, 20, 60, 60], [120, 20, 160, 60], [110, 200, 130, 216]], float)
+    key = PageKey(str(path))
+    labels = LabelSet(
+        {key: Annotations(boxes, np.zeros(3, int), ("a",))}, sizes={key: (352, 288)}, names=("a",)
+    )
+    with open_scan(path) as scan:
+        kept = {tile.window: tile.data for tile in encode_tiles(scan, tiling) if tile.kept}
+        page = scan.read(0, 0, 352, 288)
+    split = Split((key,), (), ())
+    one = tile_dataset(labels, tmp_path / "one", tiling, split=split, workers=1)
+    tile_dataset(labels, tmp_path / "two", tiling, split=split, workers=3)
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+    cut, painted = 0, 0
+    for file in sorted((tmp_path / "one" / "tiles").rglob("*.jpg")):
+        window = parse_tile_name(file.name).window
+        got, want = decode_image(file.read_bytes()), page[window.y0 : window.y1, window.x0 : window.x1]
+        if file.read_bytes() == kept[window]:
+            cut += 1
+            assert np.array_equal(got, want)
+        else:
+            painted += 1
+            assert np.abs(got.astype(int) - want).mean() > 0.5  # one sliver is gone
+    assert (cut, painted) == (5, 1)
+    assert one.tiles == 6
+    tile_dataset(labels, tmp_path / "ninety", tiling, split=split, quality=90)
+    assert not {file.read_bytes() for file in (tmp_path / "ninety" / "tiles").rglob("*.jpg")} & set(
+        kept.values()
+    )
+    with pytest.raises(InvalidArgument, match="quality"):
+        tile_dataset(labels, tmp_path / "none", tiling, quality=0)

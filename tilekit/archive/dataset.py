@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
 from tilekit.archive.admitting import usable_memory
 from tilekit.archive.executors import Pool, is_lost_worker
@@ -50,8 +50,8 @@ class DatasetJob(WholeJob):
     baseline: bool = False
     bucket: str | None = None
     format: ImageFormat = "jpeg"
-    quality: int = 90
-    subsampling: Subsampling = "444"
+    quality: int | Literal["keep"] = "keep"
+    subsampling: Subsampling | None = None
     images: str | None = None
     dpi: float | None = None
 

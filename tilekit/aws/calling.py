@@ -142,9 +142,7 @@ class TileCaller(ABC):
                     raise
                 return tile, exc
 
-        for tile, found in ordered_map(
-            one, tiles, workers=self.workers, cost=lambda tile: tile.pixels.nbytes
-        ):
+        for tile, found in ordered_map(one, tiles, workers=self.workers, cost=lambda tile: tile.nbytes):
             if isinstance(found, Detections):
                 yield tile.index, found
                 continue

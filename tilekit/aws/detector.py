@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tilekit.aws.calling import TileCaller, subject_of
-from tilekit.aws.imaging import TileFormat, boxes_from_ratios, encode_tile
+from tilekit.aws.imaging import TileFormat, boxes_from_ratios, sent_tile
 from tilekit.boxes.detections import Detections
 from tilekit.errors import InvalidArgument
 from tilekit.grid import Tiling
@@ -16,6 +16,7 @@ from tilekit.rekognition.arns import parse_version_arn
 from tilekit.rekognition.training_note import TrainingNote
 from tilekit.scales import Scales
 from tilekit.storage.s3 import S3Location
+from tilekit.tiles.keeping import Quality, check_quality
 from tilekit.tiles.tile import Tile
 
 
@@ -25,7 +26,8 @@ class RekognitionDetector(TileCaller):
     `arn`: the model version's. `names`: its labels. `min_confidence`: 0 to 1, what the service is asked for;
     the default 0 asks for everything, so that merging and thresholds come after. `thresholds`: per label,
     0 to 1, below which a detection is dropped here; labels not named keep everything. `format`, `quality`:
-    of the bytes sent, which stay under 4 MB by lowering the quality. `reference(tile)`: an S3 place to send
+    of the bytes sent, which stay under 4 MB by lowering the quality; "keep": tiles cut from the bits of a JPEG
+    scan are sent as they are, others with quality 90. `reference(tile)`: an S3 place to send
     instead of bytes (the object must be the tile's image), or None for bytes. `tiling`: that of the training;
     `decoys`: labels that are dropped after merging. `training`: how it ended, written into what is found.
     Other options are TileCaller's: workers, access, limiter, max_rate, attempts, patience.
@@ -42,7 +44,7 @@ class RekognitionDetector(TileCaller):
         max_results: int | None = None,
         thresholds: Mapping[str, float] | None = None,
         format: TileFormat = "jpeg",
-        quality: int = 90,
+        quality: Quality = "keep",
         reference: Callable[[Tile], S3Location | None] | None = None,
         tiling: Tiling | Scales | None = None,
         decoys: Sequence[str] = (),
@@ -56,6 +58,7 @@ class RekognitionDetector(TileCaller):
         for label, value in (thresholds or {}).items():
             if not 0 <= value <= 1:
                 raise InvalidArgument(f"thresholds[{label!r}]={value!r} must be a number from 0 to 1")
+        check_quality(quality)
         self.arn = arn
         self.min_confidence = min_confidence
         self.max_results = max_results
@@ -67,15 +70,20 @@ class RekognitionDetector(TileCaller):
         self.decoys = tuple(decoys)
         self.training = training
 
+    @property
+    def takes_jpeg(self) -> bool:
+        """Whether tiles may come as the files they were cut as."""
+        return self.format == "jpeg" and self.quality == "keep"
+
     def detect_tile(self, tile: Tile) -> Detections:
         """The detections of one tile."""
-        height, width = tile.pixels.shape[:2]
+        width, height = tile.window.width, tile.window.height
         place = self.reference(tile) if self.reference is not None else None
         if place is not None:
             image: dict[str, Any] = {"S3Object": {"Bucket": place.bucket, "Name": place.key}}
             sent = width, height
         else:
-            encoded = encode_tile(tile.pixels, format=self.format, quality=self.quality)
+            encoded = sent_tile(tile, format=self.format, quality=self.quality)
             image, sent = {"Bytes": encoded.data}, (encoded.width, encoded.height)
         request: dict[str, Any] = {
             "ProjectVersionArn": self.arn,

@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 from tilekit.errors import InvalidArgument
 from tilekit.rekognition.limits import LIMITS
 from tilekit.scans.encoding import encode_image
+from tilekit.tiles.keeping import Quality
+from tilekit.tiles.tile import Tile
 
 TileFormat = Literal["jpeg", "png"]
+_QUALITY = 90  # of tiles that are encoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +28,40 @@ class SentImage:
     height: int
 
 
+def sent_tile(
+    tile: Tile,
+    *,
+    format: TileFormat = "jpeg",
+    quality: Quality = "keep",
+    min_side: int = LIMITS.min_side,
+    max_bytes: int = LIMITS.max_call_bytes,
+) -> SentImage:
+    """A tile for a call: the file it was cut as, where that fits and nothing else is asked for, else `encode_tile`."""
+    width, height = tile.window.width, tile.window.height
+    least = max(min_side, -(-max(height, width) // LIMITS.max_aspect))
+    fits = min(width, height) >= least and max(width, height) <= LIMITS.max_side
+    if (
+        format == "jpeg"
+        and quality == "keep"
+        and tile.jpeg is not None
+        and fits
+        and len(tile.jpeg) < max_bytes
+    ):
+        return SentImage(tile.jpeg, width, height)
+    return encode_tile(
+        tile.pixels,
+        format=format,
+        quality=_QUALITY if quality == "keep" else quality,
+        min_side=min_side,
+        max_bytes=max_bytes,
+    )
+
+
 def encode_tile(
     pixels: NDArray[np.uint8],
     *,
     format: TileFormat = "jpeg",
-    quality: int = 90,
+    quality: int = _QUALITY,
     min_side: int = LIMITS.min_side,
     max_side: int = LIMITS.max_side,
     max_bytes: int = LIMITS.max_call_bytes,

@@ -53,6 +53,8 @@ def archive() -> None:
     show_default=True,
     help="The last tile moves inward, is smaller, or is filled up.",
 )
+@click.option("--align", type=int, default=1, show_default=True,
+              help="Tiles begin at multiples of so many px; 16 keeps all tiles of a JPEG on its grid.")  # fmt: skip
 @click.option("--scale", default=1.0, show_default=True, help="Tile a reduced scan.")
 @click.option("--dpi", type=float, help="Tile at this physical resolution.")
 @rendition_options
@@ -65,7 +67,7 @@ def archive() -> None:
     help="Of the tiles.",
 )
 @click.option("--quality", type=Quality(), default="keep", show_default=True,
-              help="Of JPEG tiles; keep: as `tilekit tile` does, and 90 for a dataset.")  # fmt: skip
+              help="Of JPEG tiles; keep: as `tilekit tile` does.")  # fmt: skip
 @click.option("--skip-blank", is_flag=True, help="Leave blank tiles out; they are counted.")
 @click.option(
     "--container",
@@ -288,6 +290,7 @@ def _job(options: dict[str, Any]) -> Any:
         tile=options["tile"],
         overlap=options["overlap"],
         edge=options["edge"],
+        align=options["align"],
         scale=options["scale"],
         dpi=options["dpi"],
         bands=options["bands"],
@@ -297,7 +300,7 @@ def _job(options: dict[str, Any]) -> Any:
         return DatasetJob(
             tiling,
             format=options["format_"],
-            quality=90 if options["quality"] == "keep" else options["quality"],
+            quality=options["quality"],
             dpi=options["dpi"],
         )
     if options["job"] == "detect":

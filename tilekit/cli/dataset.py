@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tilekit.cli.output import json_option, next_step, print_json, print_table, progress_bar, quoted, say
-from tilekit.cli.parameters import Overlap, chosen_scales, rendition_options, scale_options
+from tilekit.cli.parameters import Overlap, Quality, chosen_scales, rendition_options, scale_options
 
 if TYPE_CHECKING:
     from tilekit.grid import Tiling
@@ -81,7 +81,13 @@ def _shares(text: str) -> tuple[float, ...] | None:
     show_default=True,
     help="Of the tiles.",
 )
-@click.option("--quality", type=int, default=90, show_default=True, help="Of JPEG tiles.")
+@click.option(
+    "--quality",
+    type=Quality(),
+    default="keep",
+    show_default=True,
+    help="Of JPEG tiles; keep: as a JPEG scan has it, cut from its bits where nothing is painted; others have 90.",
+)
 @click.option("--export", type=click.Choice(["coco", "yolo"]), multiple=True, help="Also for other trainers.")
 @click.option("--images", metavar="FOLDER", help="Where the scans are, if the labels do not say.")
 @rendition_options

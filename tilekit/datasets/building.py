@@ -67,8 +67,8 @@ def tile_dataset(
     baseline: bool = False,
     bucket: str | None = None,
     format: ImageFormat = "jpeg",
-    quality: int = 90,
-    subsampling: Subsampling = "444",
+    quality: int | Literal["keep"] = "keep",
+    subsampling: Subsampling | None = None,
     images: str | os.PathLike[str] | None = None,
     dpi: Dpi = None,
     export: Collection[str] = (),
@@ -96,7 +96,8 @@ def tile_dataset(
     slivers are dealt with in training tiles only. `max_test_images`: of a label; above, whole pages are
     sampled. `decoys`: detections of which false alarms on training pages become boxes of `decoy_name`
     where they score `decoy_score`. `baseline`: also a dataset of whole pages below `baseline/`.
-    `format`, `quality`, `subsampling`: of the tiles. `images`: where the scans are, if the label file
+    `format`, `quality`, `subsampling`: of the tiles, as in `encode_tiles`: by default those of a JPEG scan
+    keep its bits, unless something is painted over. `images`: where the scans are, if the label file
     does not say. `dpi`: PDF pages are rendered at it (default: what gives the labeled size).
     `export`: "coco", "yolo". `strict=False` sets scans aside that cannot be read. `overwrite` replaces
     a dataset made with other settings. `executor`: writes pages on any concurrent.futures.Executor,
@@ -120,6 +121,7 @@ def tile_dataset(
         executor=executor,
         progress=progress,
     )
+    build.encoding.recipe(build.scales[0])
     if unknown := sorted(set(export) - set(EXPORTS)):
         raise InvalidArgument(f"export={unknown[0]!r} is unknown; choose from {', '.join(EXPORTS)}")
     truth, parts = _labels_of(labels, images)

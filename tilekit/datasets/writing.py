@@ -19,12 +19,17 @@ from tilekit.datasets.sources import Dpi, Page, open_page
 from tilekit.flow import Gate, ordered_map
 from tilekit.grid import TileGrid, Tiling, Window
 from tilekit.scans.blank import background
-from tilekit.scans.encoding import EXTENSIONS, ImageFormat, Subsampling, encode_image
+from tilekit.scans.encoding import EXTENSIONS, ImageFormat, Subsampling
 from tilekit.scans.scan import Scan
 from tilekit.scans.versions import pixel_versions
 from tilekit.storage.identity import source_identity
+from tilekit.tiles.encoder import TileEncoder
+from tilekit.tiles.index import Recipe
+from tilekit.tiles.keeping import Quality
 from tilekit.tiles.naming import tile_name
-from tilekit.tiles.reading import chosen_rows, page_paper, raw_tiles
+from tilekit.tiles.pieces import RawTile
+from tilekit.tiles.reading import chosen_rows, page_paper
+from tilekit.tiles.writing import make_recipe
 
 Pixels = NDArray[np.uint8]
 TILES, COPIES = "tiles", "copies"
@@ -36,9 +41,13 @@ class Encoding:
     """How tiles become files."""
 
     format: ImageFormat = "jpeg"
-    quality: int = 90
-    subsampling: Subsampling = "444"
+    quality: Quality = "keep"
+    subsampling: Subsampling | None = None
     max_bytes: int | None = None
+
+    def recipe(self, tiling: Tiling) -> Recipe:
+        """The same for tiles of this tiling; raises InvalidArgument naming what makes no sense."""
+        return make_recipe(tiling, self.format, self.quality, self.subsampling, max_bytes=self.max_bytes)
 
     @property
     def extension(self) -> str:
@@ -106,7 +115,8 @@ def scale_folder(scale: int) -> str:
 def write_page(task: PageTask, output: Output, workers: int) -> int:
     """Write the tiles of a page and return their bytes.
 
-    `workers`: threads that encode and write. Memory: as `read_tiles`, with the bytes in flight
+    Tiles of a JPEG scan that nothing is painted on keep its bits where they can. `workers`: threads that
+    encode and write. Memory: as `read_tiles`, with the bytes in flight
     bounded by flow.DEFAULT_BUDGET; a page with tiles beside the grid that is stored in scanlines
     is decoded a second time for them.
     """
@@ -116,9 +126,11 @@ def write_page(task: PageTask, output: Output, workers: int) -> int:
     gate = Gate(workers) if workers > 1 else None
     with open_page(task.page.key, size, task.dpi, task.tiling) as scan:
         block = scan.info.access == "block"
+        recipe = task.encoding.recipe(task.tiling)
+        encoder = TileEncoder(scan, scan.grid(task.tiling), recipe, max(1, workers))
         done = ordered_map(
-            partial(_write, output=output, encoding=task.encoding, gate=gate),
-            _jobs(scan, task, max(1, workers), gate),
+            partial(_write, output=output, encoder=encoder, gate=gate),
+            _jobs(scan, task, encoder, gate),
             workers=workers,
             cost=lambda job: job.bytes,
             # a row of tiles comes at once, unless they come block by block
@@ -134,9 +146,10 @@ class _Job:
     pixels: Callable[[], Pixels]
     bytes: int
     files: list[tuple[str, TilePlan]]
+    raw: RawTile | None = None
 
 
-def _jobs(scan: Scan, task: PageTask, workers: int, gate: Gate | None) -> Iterator[_Job]:
+def _jobs(scan: Scan, task: PageTask, encoder: TileEncoder, gate: Gate | None) -> Iterator[_Job]:
     grid = scan.grid(task.tiling)
     files: dict[int, list[tuple[str, TilePlan]]] = defaultdict(list)
     beside: dict[Window, list[tuple[str, TilePlan]]] = defaultdict(list)
@@ -146,9 +159,9 @@ def _jobs(scan: Scan, task: PageTask, workers: int, gate: Gate | None) -> Iterat
         else:
             files[tile.index].append((name, tile))
     if files:
-        with raw_tiles(scan, grid, chosen_rows(grid, files), workers=workers, gate=gate) as tiles:
+        with encoder.tiles(chosen_rows(grid, files), gate) as tiles:
             for raw in tiles:
-                yield _Job(raw.pixels, raw.nbytes, files[raw.index])
+                yield _Job(raw.pixels, raw.nbytes, files[raw.index], raw)
     for window, wanted in beside.items():
         size = window.width * window.height * scan.bands
         yield _Job(partial(_read, scan, grid, window), size, wanted)
@@ -167,9 +180,9 @@ def _read(scan: Scan, grid: TileGrid, window: Window) -> Pixels:
     return whole
 
 
-def _write(job: _Job, *, output: Output, encoding: Encoding, gate: Gate | None) -> int:
+def _write(job: _Job, *, output: Output, encoder: TileEncoder, gate: Gate | None) -> int:
     total = 0
-    with contextlib.closing(_encoded(job, encoding)) as files:
+    with contextlib.closing(_encoded(job, encoder)) as files:
         for _ in job.files:
             with gate.inside() if gate is not None else contextlib.nullcontext():
                 name, data = next(files)
@@ -178,22 +191,22 @@ def _write(job: _Job, *, output: Output, encoding: Encoding, gate: Gate | None) 
     return total
 
 
-def _encoded(job: _Job, encoding: Encoding) -> Generator[tuple[str, bytes], None, None]:
+def _encoded(job: _Job, encoder: TileEncoder) -> Generator[tuple[str, bytes], None, None]:
     """Name and bytes of each file of a job."""
+    plain = [file for file in job.files if not len(file[1].masks)]
+    cut = encoder.cut(job.raw) if plain and job.raw is not None else None
+    if cut is not None:
+        yield from ((name, cut) for name, _ in plain)
+    files = job.files if cut is None else [file for file in job.files if len(file[1].masks)]
+    if not files:
+        return
     pixels = job.pixels()
-    color = paper_color(pixels) if any(len(tile.masks) for _, tile in job.files) else ()
-    own = len(job.files) == 1 and pixels.flags.owndata
+    color = paper_color(pixels) if any(len(tile.masks) for _, tile in files) else ()
+    own = len(files) == 1 and pixels.flags.owndata
     if own:
         pixels.flags.writeable = True
-    for name, tile in job.files:
-        data = encode_image(
-            painted(pixels, tile.masks, tile.boxes, color, own=own),
-            encoding.format,
-            quality=encoding.quality,
-            subsampling=encoding.subsampling,
-            max_bytes=encoding.max_bytes,
-        ).data
-        yield name, data
+    for name, tile in files:
+        yield name, encoder.encode(painted(pixels, tile.masks, tile.boxes, color, own=own)).data
 
 
 def paper_color(pixels: Pixels) -> tuple[int, ...]:

@@ -22,6 +22,7 @@ from tilekit.rekognition.training_note import least_trained
 from tilekit.scales import AnyTiling, Scales, as_scales
 from tilekit.scans.scan import Scan, check_open
 from tilekit.tiles.reading import read_tiles
+from tilekit.tiles.sending import tiles_to_send
 
 Progress = Callable[[int, int], None]
 
@@ -59,7 +60,8 @@ def detect_tiles(
     `progress(done, total)` counts tiles. `model` is written into the result, and how its training ended where the
     detector has it as `training` (a TrainingNote).
 
-    Decoding, detecting and merging overlap; results do not depend on the number of workers, and are in grid
+    A detector that has `takes_jpeg` gets tiles of a JPEG scan cut from its bits where `keep_plan` says so: `Tile.jpeg`,
+    not decoded unless it asks for pixels. Decoding, detecting and merging overlap; results do not depend on the number of workers, and are in grid
     order, scale by scale. Memory: `read_tiles`' own, plus `look_ahead` bytes of tiles (at least one batch;
     default 12 tiles and two batches a worker), plus the detections. Raises RecipeMismatch, ScanError,
     DetectorError where no tile succeeds, and at once what asking again cannot mend: ServiceDenied,
@@ -80,8 +82,10 @@ def detect_tiles(
     threads = max(_workers(workers, one.detector) for one in passes.values())
     tile_bytes = max(one.grid.columns.tile * one.grid.lines.tile for one in passes.values()) * scan.bands
     batch = max(one.detector.batch for one in passes.values())
+    as_files = all(getattr(one.detector, "takes_jpeg", False) for one in passes.values())
+    read = tiles_to_send if as_files else read_tiles
     found, failed = run_passes(
-        read_tiles(scan, scales, budget=look_ahead or READ_TILES * tile_bytes),
+        read(scan, scales, budget=look_ahead or READ_TILES * tile_bytes),
         passes,
         chosen,
         workers=threads,

@@ -104,7 +104,7 @@ def _answers(
         ask,
         _batches(tiles, passes),
         workers=workers,
-        cost=lambda batch: sum(tile.pixels.nbytes for tile in batch),
+        cost=lambda batch: sum(tile.nbytes for tile in batch),
         budget=budget,
         ahead=max(64, 4 * workers),
         inline=False,
@@ -160,7 +160,7 @@ def _call(detector: Detector, batch: Sequence[Tile]) -> list[Answer]:
             raise DetectorError(f"the detector gave {type(result).__name__}, not Detections, for a tile")
     if getattr(detector, "strict", True):
         for tile, result in zip(batch, results, strict=True):
-            check_boxes(result, tile.pixels.shape[1], tile.pixels.shape[0])
+            check_boxes(result, tile.window.width, tile.window.height)
     return [
         Answer(tile.index, tile.row, found, None, tile.scale)
         for tile, found in zip(batch, results, strict=True)

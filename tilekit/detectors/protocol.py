@@ -16,7 +16,8 @@ class Detector(Protocol):
     `names`: class names, class_id is the place in it. `batch`: tiles it likes per call.
     `workers`: concurrent calls that are safe (1 = not thread-safe). Encoding and retries are the
     detector's own; order and concurrency are the caller's. One that says `strict = False` may give boxes
-    that look like a mistake (shares of the tile's sides, far outside it).
+    that look like a mistake (shares of the tile's sides, far outside it). One that says `takes_jpeg = True` sends
+    files on: it gets tiles that were cut from the bits of a JPEG scan as `tile.jpeg`, and others by their pixels.
     """
 
     @property

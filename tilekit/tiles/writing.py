@@ -14,7 +14,6 @@ from typing import IO, Literal, TypeVar, get_args
 from tilekit.errors import InvalidArgument
 from tilekit.flow import DEFAULT_BUDGET, Gate, ordered_map
 from tilekit.grid import TileGrid, Tiling, Window
-from tilekit.jpeg.markers import CannotCut
 from tilekit.pages import PageKey
 from tilekit.scales import AnyTiling, as_scales, shown
 from tilekit.scans.blank import is_blank
@@ -22,19 +21,18 @@ from tilekit.scans.encoding import (
     EXTENSIONS,
     Encoded,
     ImageFormat,
-    JpegTables,
     Subsampling,
     decode_image,
-    encode_image,
 )
 from tilekit.scans.opening import open_scan
 from tilekit.scans.scan import Scan, check_open
 from tilekit.scans.source import ScanSource
+from tilekit.tiles.encoder import TileEncoder
 from tilekit.tiles.index import PageRecord, TileIndex, TileRecord, TilesRecipe, read_index
-from tilekit.tiles.keeping import KEEP, KeptTile, check_quality, keeping
+from tilekit.tiles.keeping import KEEP, check_quality
 from tilekit.tiles.naming import check_stem, stem_of, tile_name
 from tilekit.tiles.pieces import RawTile
-from tilekit.tiles.reading import chosen_rows, raw_tiles, worker_count
+from tilekit.tiles.reading import chosen_rows, worker_count
 from tilekit.tiles.sinks import FolderSink, Sink, sink_for
 
 Progress = Callable[[int, int], object]
@@ -359,11 +357,11 @@ def _encode(
 ) -> Generator[_T, None, None]:
     """Encode in the pool and run `then` on each there; results in grid order."""
 
-    encode = _Encoder(scan, grid, recipe, threads)
+    encoder = TileEncoder(scan, grid, recipe, threads)
 
     def work(raw: RawTile) -> _T:
         with gate.inside() if gate is not None else contextlib.nullcontext():
-            tile = encode(raw)
+            tile = _encoded(raw, encoder)
         del raw
         return then(tile)
 
@@ -371,7 +369,7 @@ def _encode(
     gate = Gate(threads) if threads > 1 else None
     # Tiles of one band share its rows, so many may wait at no cost; tiles of blocks hold their own.
     ahead = 4 * threads if scan.info.access == "block" else max(4 * threads, grid.cols)
-    with encode.tiles(rows, gate) as tiles:
+    with encoder.tiles(rows, gate) as tiles:
         yield from ordered_map(
             work,
             tiles,
@@ -382,64 +380,16 @@ def _encode(
         )
 
 
-class _Encoder:
-    """RawTile -> EncodedTile by one recipe: the scan's bits, its tables, or as asked."""
-
-    def __init__(self, scan: Scan, grid: TileGrid, recipe: TilesRecipe, threads: int) -> None:
-        self._scan, self._grid, self._recipe, self._threads = scan, grid, recipe, threads
-        self._tables: JpegTables | None = None
-        self._quality, self._subsampling = 90, recipe.subsampling or "444"
-        if isinstance(recipe.quality, int):
-            self._quality = recipe.quality
-
-    @contextlib.contextmanager
-    def tiles(self, rows: dict[int, Collection[int]], gate: Gate | None) -> Iterator[Iterator[RawTile]]:
-        """The tiles to encode, those that keep the scan's bits among them."""
-        kept = keeping(self._scan, self._grid, rows, self._recipe, self._threads)
-        if kept is not None:
-            self._tables = kept.tables
-            self._subsampling = self._recipe.subsampling or kept.tables.subsampling
-        if kept is None or kept.tiles is None:
-            with raw_tiles(self._scan, self._grid, rows, workers=self._threads, gate=gate) as tiles:
-                yield tiles
-        else:
-            with contextlib.closing(kept.tiles):
-                yield kept.tiles
-
-    def __call__(self, raw: RawTile) -> EncodedTile:
-        recipe = self._recipe
-        if isinstance(raw, KeptTile) and (data := self._cut(raw)) is not None:
-            blank = recipe.skip_blank and is_blank(decode_image(data))
-            return self._made(raw, Encoded(b"" if blank else data, None), blank, kept=not blank)
+def _encoded(raw: RawTile, encoder: TileEncoder) -> EncodedTile:
+    recipe, cut = encoder.recipe, encoder.cut(raw)
+    if cut is not None:
+        blank = recipe.skip_blank and is_blank(decode_image(cut))
+        encoded = Encoded(b"" if blank else cut, None)
+    else:
         pixels = raw.pixels()
-        if recipe.skip_blank and is_blank(pixels):
-            return self._made(raw, Encoded(b"", None), True)
-        return self._made(
-            raw,
-            encode_image(
-                pixels,
-                recipe.format,
-                quality=self._quality,
-                subsampling=self._subsampling,
-                max_bytes=recipe.max_bytes,
-                tables=self._tables if recipe.subsampling in (None, self._subsampling) else None,
-            ),
-            False,
-        )
-
-    def _cut(self, raw: KeptTile) -> bytes | None:
-        try:
-            data = raw.cut()
-        except CannotCut:
-            return None
-        limit = self._recipe.max_bytes
-        return data if limit is None or len(data) <= limit else None
-
-    def _made(self, raw: RawTile, encoded: Encoded, blank: bool, *, kept: bool = False) -> EncodedTile:
-        lowered = encoded.quality is not None and (
-            self._tables is not None or encoded.quality != self._quality
-        )
-        return EncodedTile(
-            raw.index, raw.row, raw.col, raw.window, encoded.data, self._recipe.format, encoded.quality, blank,
-            kept, lowered,
-        )  # fmt: skip
+        blank = recipe.skip_blank and is_blank(pixels)
+        encoded = Encoded(b"", None) if blank else encoder.encode(pixels)
+    return EncodedTile(
+        raw.index, raw.row, raw.col, raw.window, encoded.data, recipe.format, encoded.quality, blank,
+        kept=cut is not None and not blank, lowered=encoder.lowered(encoded),
+    )  # fmt: skip
