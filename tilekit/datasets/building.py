@@ -23,7 +23,15 @@ from tilekit.datasets.regions import part_of, room_of, split_regions
 from tilekit.datasets.sources import Dpi, page_of, stems_of
 from tilekit.datasets.splitting import SIDES, Split, split_from_file, split_from_inputs, split_pages
 from tilekit.datasets.summary import BaselineSummary, DatasetSummary, SideSummary, side_notes, summarize_side
-from tilekit.datasets.writing import COPIES, TILES, Encoding, PageTask, scale_folder, write_page
+from tilekit.datasets.writing import (
+    COPIES,
+    TILES,
+    Encoding,
+    PageTask,
+    checked_encoding,
+    scale_folder,
+    write_page,
+)
 from tilekit.errors import InvalidArgument, LabelError, ScanError, StorageNotFound
 from tilekit.flow import Submits, ordered_map
 from tilekit.labels.label_set import LabelSet
@@ -96,9 +104,8 @@ def tile_dataset(
     slivers are dealt with in training tiles only. `max_test_images`: of a label; above, whole pages are
     sampled. `decoys`: detections of which false alarms on training pages become boxes of `decoy_name`
     where they score `decoy_score`. `baseline`: also a dataset of whole pages below `baseline/`.
-    `format`, `quality`, `subsampling`: of the tiles, as in `encode_tiles`: by default those of a JPEG scan
-    keep its bits, unless something is painted over. `images`: where the scans are, if the label file
-    does not say. `dpi`: PDF pages are rendered at it (default: what gives the labeled size).
+    `format`, `quality`, `subsampling`: as in `encode_tiles`; what is painted over keeps only a JPEG scan's tables.
+    `images`: where the scans are, if the label file does not say. `dpi`: PDF pages are rendered at it (default: what gives the labeled size).
     `export`: "coco", "yolo". `strict=False` sets scans aside that cannot be read. `overwrite` replaces
     a dataset made with other settings. `executor`: writes pages on any concurrent.futures.Executor,
     `workers` at once, each page in one thread. `progress(done, total)` counts tiles.
@@ -112,7 +119,7 @@ def tile_dataset(
     build = _Build(
         scales=_checked(tiling),
         rules=CarryingRules(min_visible, slivers, ignored, max_boxes, keep_empty, sizes, elsewhere),
-        encoding=Encoding(format, quality, subsampling, LIMITS.max_image_bytes if format == "jpeg" else None),
+        encoding=checked_encoding(format, quality, subsampling),
         seed=seed,
         dpi=dpi,
         max_test_images=max_test_images,
@@ -121,7 +128,6 @@ def tile_dataset(
         executor=executor,
         progress=progress,
     )
-    build.encoding.recipe(build.scales[0])
     if unknown := sorted(set(export) - set(EXPORTS)):
         raise InvalidArgument(f"export={unknown[0]!r} is unknown; choose from {', '.join(EXPORTS)}")
     truth, parts = _labels_of(labels, images)

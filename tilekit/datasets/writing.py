@@ -18,6 +18,7 @@ from tilekit.datasets.output import Output
 from tilekit.datasets.sources import Dpi, Page, open_page
 from tilekit.flow import Gate, ordered_map
 from tilekit.grid import TileGrid, Tiling, Window
+from tilekit.rekognition.limits import LIMITS
 from tilekit.scans.blank import background
 from tilekit.scans.encoding import EXTENSIONS, ImageFormat, Subsampling
 from tilekit.scans.scan import Scan
@@ -46,13 +47,20 @@ class Encoding:
     max_bytes: int | None = None
 
     def recipe(self, tiling: Tiling) -> Recipe:
-        """The same for tiles of this tiling; raises InvalidArgument naming what makes no sense."""
+        """The same for tiles of this tiling."""
         return make_recipe(tiling, self.format, self.quality, self.subsampling, max_bytes=self.max_bytes)
 
     @property
     def extension(self) -> str:
         """Of the files."""
         return EXTENSIONS[self.format]
+
+
+def checked_encoding(format: ImageFormat, quality: Quality, subsampling: Subsampling | None) -> Encoding:
+    """As the service takes images; raises InvalidArgument naming what makes no sense."""
+    made = Encoding(format, quality, subsampling, LIMITS.max_image_bytes if format == "jpeg" else None)
+    made.recipe(Tiling())
+    return made
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from tilekit.scales import AnyTiling, Scales, as_scales
 from tilekit.scans.scan import Scan, check_open
 from tilekit.tiles.reading import read_tiles
 from tilekit.tiles.sending import tiles_to_send
+from tilekit.tiles.tile import Tile
 
 Progress = Callable[[int, int], None]
 
@@ -60,10 +61,9 @@ def detect_tiles(
     `progress(done, total)` counts tiles. `model` is written into the result, and how its training ended where the
     detector has it as `training` (a TrainingNote).
 
-    A detector that has `takes_jpeg` gets tiles of a JPEG scan cut from its bits where `keep_plan` says so: `Tile.jpeg`,
-    not decoded unless it asks for pixels. Decoding, detecting and merging overlap; results do not depend on the number of workers, and are in grid
-    order, scale by scale. Memory: `read_tiles`' own, plus `look_ahead` bytes of tiles (at least one batch;
-    default 12 tiles and two batches a worker), plus the detections. Raises RecipeMismatch, ScanError,
+    A detector that has `takes_jpeg` gets those of `tiles_to_send`. Decoding, detecting and merging overlap; results
+    do not depend on the number of workers, and are in grid order, scale by scale. Memory: `read_tiles`' own, plus
+    `look_ahead` bytes of tiles (at least one batch; default 12 tiles and two batches a worker), and detections. Raises RecipeMismatch, ScanError,
     DetectorError where no tile succeeds, and at once what asking again cannot mend: ServiceDenied,
     QuotaExceeded, ModelNotReady, MissingExtra.
     """
@@ -82,10 +82,8 @@ def detect_tiles(
     threads = max(_workers(workers, one.detector) for one in passes.values())
     tile_bytes = max(one.grid.columns.tile * one.grid.lines.tile for one in passes.values()) * scan.bands
     batch = max(one.detector.batch for one in passes.values())
-    as_files = all(getattr(one.detector, "takes_jpeg", False) for one in passes.values())
-    read = tiles_to_send if as_files else read_tiles
     found, failed = run_passes(
-        read(scan, scales, budget=look_ahead or READ_TILES * tile_bytes),
+        _reader(passes)(scan, scales, budget=look_ahead or READ_TILES * tile_bytes),
         passes,
         chosen,
         workers=threads,
@@ -115,6 +113,12 @@ def detect_tiles(
         else None,
         training=least_trained(getattr(one.detector, "training", None) for one in passes.values()),
     )
+
+
+def _reader(passes: dict[int, Pass]) -> Callable[..., Iterator[Tile]]:
+    """How tiles are read for detectors: as files where all of them take such."""
+    as_files = all(getattr(one.detector, "takes_jpeg", False) for one in passes.values())
+    return tiles_to_send if as_files else read_tiles
 
 
 def _tell(progress: Progress, done: int, total: int) -> None:
