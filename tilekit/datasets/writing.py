@@ -25,7 +25,7 @@ from tilekit.scans.scan import Scan
 from tilekit.scans.versions import pixel_versions
 from tilekit.storage.identity import source_identity
 from tilekit.tiles.encoder import TileEncoder
-from tilekit.tiles.index import Recipe
+from tilekit.tiles.index import TilesRecipe
 from tilekit.tiles.keeping import Quality
 from tilekit.tiles.naming import tile_name
 from tilekit.tiles.pieces import RawTile
@@ -46,7 +46,7 @@ class Encoding:
     subsampling: Subsampling | None = None
     max_bytes: int | None = None
 
-    def recipe(self, tiling: Tiling) -> Recipe:
+    def recipe(self, tiling: Tiling) -> TilesRecipe:
         """The same for tiles of this tiling."""
         return make_recipe(tiling, self.format, self.quality, self.subsampling, max_bytes=self.max_bytes)
 
