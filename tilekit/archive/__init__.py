@@ -41,7 +41,7 @@ _HOME = {
     "archive_status": "inspecting",
     "iter_sources": "sources",
     "merge_ledgers": "inspecting",
-    "process_archive": "running",
+    "process_archive": "processing",
     "retry_archive": "retrying",
     "verify_archive": "inspecting",
 }
