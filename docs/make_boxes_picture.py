@@ -33,7 +33,7 @@ def panel(left, top, title, parts):
 
 def picture():
     """The whole drawing."""
-    shape = tk.Polygons.of([[[60, 30, 120, 20, 150, 60, 110, 95, 70, 80]]])
+    shape = tk.boxes.Polygons.of([[[60, 30, 120, 20, 150, 60, 110, 95, 70, 80]]])
     truth = tk.Annotations.from_shapes(shape, names=["valve"])
     grid = tk.Tiling(100, 20).grid(180, 110)
     windows = grid.windows()

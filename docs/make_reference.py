@@ -6,6 +6,7 @@ import inspect
 import re
 from collections.abc import Iterator
 from importlib import import_module
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ GROUPS = {
     "Archives": ("archive",),
     "Errors": ("errors",),
 }
+MODULE_NAMES = {"grid": ("Window",), "draw": ("contact_sheet",)}  # of rooms that are one file
 FILES = {
     "tiles.jsonl and tiling.json": "tilekit.tiles.index",
     "detections.jsonl": "tilekit.labels.predictions",
@@ -39,8 +41,8 @@ def reference() -> str:
     """The whole page."""
     parts = [
         "# Reference",
-        "Made from the package by `docs/make_reference.py`. Every name is `tilekit.<name>`; "
-        "`help(tilekit.<name>)` says more: shapes, units, errors, memory.",
+        "Made from the package by `docs/make_reference.py`. Every name is `tilekit.<name>`, those with a room "
+        "before them `tilekit.<room>.<name>`; `help(tilekit.<name>)` says more: shapes, units, errors, memory.",
         *_names(),
         "## Command line",
         "Every command ends with 0 (done), 1 (failed) or 2 (wrong usage); `--json` prints JSON for machines.",
@@ -52,19 +54,44 @@ def reference() -> str:
 
 
 def _names() -> Iterator[str]:
-    left = {name for name in tilekit.__all__ if not name.startswith("__")}
+    left = set(public_names())
     for title, rooms in GROUPS.items():
-        rows = sorted(name for name in left if tilekit._HOME[name].split(".")[1] in rooms)
+        rows = sorted((name for name in left if _home(name) in rooms), key=lambda name: ("." in name, name))
         left -= set(rows)
         yield f"## {title}"
-        yield "\n".join(f"- `{_call(name)}`\n  {_first(getattr(tilekit, name))}" for name in rows)
+        yield "\n".join(f"- `{_call(name)}`\n  {_first(value_of(name))}" for name in rows)
     if left:
         raise SystemExit(f"no group for {', '.join(sorted(left))}: add their rooms to GROUPS")
 
 
+def public_names() -> list[str]:
+    """Names as written after `tilekit.`: those at the top, and those that only a room gives, with the room."""
+    top = [name for name in tilekit.__all__ if not inspect.ismodule(getattr(tilekit, name))]
+    known = {id(getattr(tilekit, name)) for name in top}
+    rooms = [room for rooms in GROUPS.values() for room in rooms]
+    below = {room: import_module(f"tilekit.{room}") for room in rooms}
+    more = [
+        f"{room}.{name}"
+        for room, module in below.items()
+        for name in (module.__all__ if hasattr(module, "__path__") else MODULE_NAMES.get(room, ()))
+        if id(getattr(module, name)) not in known
+    ]
+    return top + more
+
+
+def value_of(name: str) -> Any:
+    """What a name after `tilekit.` stands for."""
+    return attrgetter(name)(tilekit)
+
+
+def _home(name: str) -> str:
+    room, dot, _ = name.partition(".")
+    return room if dot else value_of(name).__module__.split(".")[1]
+
+
 def _call(name: str) -> str:
     """The name with its parameters and plain defaults; types are left to `help`."""
-    value = getattr(tilekit, name)
+    value = value_of(name)
     if name == "Detector" or (inspect.isclass(value) and issubclass(value, Exception)):
         return name
     shown, star = [], False

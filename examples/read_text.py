@@ -11,7 +11,7 @@ import tilekit as tk
 
 
 def read_words(path: str, tiling: tk.Tiling, client: Any = None) -> tk.PageDetections:
-    detector = tk.TextDetector(level="WORD", client=client)
+    detector = tk.aws.TextDetector(level="WORD", client=client)
     policy = tk.MergePolicy(class_agnostic=True)  # a word on a border may be read in two ways
     with tk.open_scan(path) as scan:
         found = tk.detect_tiles(scan, detector, tiling, policy)

@@ -33,7 +33,7 @@ def main() -> None:
     reviewed = tk.LabelSet({key: truth[key] for key in new}, sizes={key: sizes[key] for key in new})  # 2.
     tk.write_labels(reviewed, "reviewed.manifest")
 
-    merged = tk.merge_labels(base, tk.read_labels("reviewed.manifest"))  # 3.
+    merged = tk.labels.merge_labels(base, tk.read_labels("reviewed.manifest"))  # 3.
     tk.write_labels(merged.labels, "next.manifest")
     summary = tk.tile_dataset("next.manifest", "next", tk.Tiling(tile=512, overlap=64))
     print(f"{len(merged.added)} pages added, {len(merged.replaced)} replaced; {summary.tiles} tiles in next/")

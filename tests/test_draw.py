@@ -87,13 +87,15 @@ def test_a_sheet_holds_every_picture():
 
 def test_shapes_are_drawn_in_place_of_their_boxes():
     page = np.full((60, 60, 3), 255, np.uint8)
-    shapes = tk.Polygons.of([[[10, 10, 50, 10, 10, 50]], None])
+    shapes = tk.boxes.Polygons.of([[[10, 10, 50, 10, 10, 50]], None])
     boxes = tk.Annotations([[10, 10, 50, 50], [52, 52, 58, 58]], None, ["a"], None, shapes)
     drawn = draw(page, boxes, names=False, line=1)
     assert (drawn[30, 30] != 255).any()  # the slanted side
     assert (drawn[50, 50] == 255).all()  # the box's corner, which is no part of it
     assert (drawn[51, 55] != 255).any()  # the row without a shape
-    dots = tk.Annotations([[0, 0, 50, 50]], None, ["a"], None, tk.Keypoints.of([[[20, 20, 2], [40, 40, 0]]]))
+    dots = tk.Annotations(
+        [[0, 0, 50, 50]], None, ["a"], None, tk.boxes.Keypoints.of([[[20, 20, 2], [40, 40, 0]]])
+    )
     drawn = draw(page, dots, names=False, line=1)
     assert (drawn[20, 20] != 255).any()
     assert (drawn[40, 40] == 255).all()

@@ -1,29 +1,86 @@
-"""One place for the public names; each is there and documented."""
+"""One place for the public names of the package and of each room: a stub, which editors and the loader both read."""
 
 from __future__ import annotations
 
 import ast
 import inspect
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 
 import tilekit
 
-
-@pytest.mark.parametrize("name", [name for name in tilekit.__all__ if not name.startswith("__")])
-def test_every_name_is_there_and_documented(name):
-    value = getattr(tilekit, name)
-    assert inspect.getdoc(value)
-    assert name in dir(tilekit)
+PACKAGE = Path(tilekit.__file__).parent
+STUBS = {
+    ".".join(("tilekit", *stub.parent.relative_to(PACKAGE).parts)): stub for stub in PACKAGE.rglob("*.pyi")
+}
 
 
-def test_what_type_checkers_see_is_what_there_is():
-    tree = ast.parse(inspect.getsource(tilekit))
-    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
-    seen = {(alias.name, node.module) for node in block.body for alias in node.names}
-    assert seen == set(tilekit._HOME.items())
+def names(stub):
+    """Name to module, of all that a stub gives."""
+    tree = ast.parse(stub.read_text(encoding="utf-8"))
+    found = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
+    return {alias.asname: node.module for node in found for alias in node.names}
 
 
-def test_other_names_are_refused():
+EVERY = [(room, name) for room, stub in STUBS.items() for name, module in names(stub).items() if module]
+
+
+def test_the_stubs_came_with_the_package():
+    assert "tilekit" in STUBS
+    assert "tilekit.boxes" in STUBS
+    assert (PACKAGE / "py.typed").exists()
+
+
+def test_the_list_of_names_stays_short():
+    assert len([name for room, name in EVERY if room == "tilekit"]) <= 55, (
+        "what few people need is under its room"
+    )
+
+
+@pytest.mark.parametrize(("room", "name"), EVERY, ids=".".join)
+def test_every_name_is_there_and_documented(room, name):
+    place = import_module(room)
+    assert inspect.getdoc(getattr(place, name))
+    assert name in dir(place)
+    assert name in place.__all__
+
+
+@pytest.mark.parametrize("name", [name for name, module in names(STUBS["tilekit"]).items() if not module])
+def test_rooms_are_there_without_importing_them(name):
+    assert getattr(tilekit, name) is import_module(f"tilekit.{name}")
+
+
+@pytest.mark.parametrize("room", sorted({room for room, _ in EVERY}))
+def test_other_names_are_refused(room):
     with pytest.raises(AttributeError, match="nothing_like_it"):
-        tilekit.nothing_like_it  # noqa: B018
+        import_module(room).nothing_like_it  # noqa: B018
+
+
+def test_a_type_checker_sees_the_types(tmp_path):
+    """Parameters and results, through the top and through a room."""
+    script = tmp_path / "uses.py"
+    script.write_text(
+        "import tilekit as tk\n"
+        "reveal_type(tk.Tiling(tile=1024).grid(10, 10))\n"
+        "reveal_type(tk.boxes.giou)\n"
+        "tk.open_scan(page='x', source='y')\n"
+        "tk.nothing_like_it\n"
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--no-incremental",
+        "--follow-imports=silent",
+        "--config-file=",
+        str(script),
+    ]
+    said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    assert 'Revealed type is "tilekit.grid.TileGrid"' in said
+    assert "numpy" in said.splitlines()[1]
+    assert 'incompatible type "str"; expected "int"' in said
+    assert 'Module has no attribute "nothing_like_it"' in said

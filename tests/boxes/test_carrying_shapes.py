@@ -67,7 +67,7 @@ def test_masks_are_clipped_as_pictures_are(column, grid, min_visible):
                 picture[y0:y1, x] = True
             part = picture[window.y0 : min(window.y1, grid.height), window.x0 : min(window.x1, grid.width)]
             if part.any() and part.sum() >= min_visible * picture.sum():
-                rows.append((tile, source, tk.Masks.from_arrays([part])))
+                rows.append((tile, source, tk.boxes.Masks.from_arrays([part])))
     assert carried.tile_index.tolist() == [row[0] for row in rows]
     assert carried.source_index.tolist() == [row[1] for row in rows]
     for place, (_, _, mask) in enumerate(rows):
@@ -89,7 +89,7 @@ def test_whole_shapes_come_back_as_they_were(column, grid):
 
 def test_oriented_boxes_stay_whole_and_are_measured_by_what_shows():
     grid = tk.Tiling(100, 0).grid(200, 100)
-    turned = tk.OrientedBoxes([[100, 50, 40, 10, 45]])
+    turned = tk.boxes.OrientedBoxes([[100, 50, 40, 10, 45]])
     carried = tk.remap_to_tiles(truth_of(turned), grid, 0.4)
     assert carried.tile_index.tolist() == [0, 1]
     assert np.allclose(carried.visible, 0.5)
@@ -103,7 +103,7 @@ def test_oriented_boxes_stay_whole_and_are_measured_by_what_shows():
 def test_keypoints_outside_a_tile_are_not_labeled_there():
     grid = tk.Tiling(100, 0).grid(200, 100)
     truth = tk.Annotations(
-        [[90, 10, 120, 30]], None, ["a"], None, tk.Keypoints.of([[[95, 20, 2], [110, 20, 1]]])
+        [[90, 10, 120, 30]], None, ["a"], None, tk.boxes.Keypoints.of([[[95, 20, 2], [110, 20, 1]]])
     )
     carried = tk.remap_to_tiles(truth, grid, 0.2)
     assert carried.boxes.tolist() == [[90, 10, 100, 30], [0, 10, 20, 30]]
@@ -115,7 +115,7 @@ def test_keypoints_outside_a_tile_are_not_labeled_there():
 
 def test_rows_without_a_shape_go_by_their_box():
     grid = tk.Tiling(100, 0).grid(200, 100)
-    shapes = tk.Polygons.of([None, [[90, 0, 110, 0, 90, 20]]])
+    shapes = tk.boxes.Polygons.of([None, [[90, 0, 110, 0, 90, 20]]])
     truth = tk.Annotations([[90, 10, 110, 30], [90, 0, 110, 20]], None, ["a"], None, shapes)
     carried = tk.remap_to_tiles(truth, grid, 0.5)
     assert carried.source_index.tolist() == [0, 1, 0]
@@ -126,7 +126,7 @@ def test_rows_without_a_shape_go_by_their_box():
 @pytest.mark.parametrize("scale", [0.5, 2.0])
 def test_shapes_follow_the_scale_of_the_grid(scale):
     grid = tk.Tiling(90, 10, scale=scale).grid(100, 80)
-    outline = tk.Polygons.of([[[10, 10, 30, 10, 30, 40, 10, 40]]])
+    outline = tk.boxes.Polygons.of([[[10, 10, 30, 10, 30, 40, 10, 40]]])
     carried = tk.remap_to_tiles(truth_of(outline), grid, 1.0)
     back = tk.remap_to_scan(carried.shapes, carried.tile_index, grid)
     assert len(carried)
@@ -139,7 +139,7 @@ def test_of_polygons_cut_by_borders_the_visible_part_is_exact():
     turn = np.sort(rng.random((300, 9)) * 2 * np.pi, axis=1)
     points = np.stack([np.cos(turn), np.sin(turn)], -1) * rng.uniform(5, 60, (300, 9, 1))
     points += rng.uniform(60, 900, (300, 1, 2))
-    column = tk.Polygons(points.reshape(-1, 2), np.arange(0, 2701, 9), np.arange(301))
+    column = tk.boxes.Polygons(points.reshape(-1, 2), np.arange(0, 2701, 9), np.arange(301))
     grid = tk.Tiling(256, 32).grid(960, 960)
     carried = tk.remap_to_tiles(truth_of(column), grid, 0.1)
     cut = np.flatnonzero(carried.cut)

@@ -24,7 +24,7 @@ def naive_iou(one, other, ios=False):
 @given(st.one_of(own.polygons(1, 4), own.oriented(1, 5), own.masks(1, 4)), st.booleans())
 def test_overlap_equals_shapely_pair_by_pair(column, ios):
     column = column[column.given]
-    matrix = (tk.ios if ios else tk.iou)(column, column)
+    matrix = (tk.boxes.ios if ios else tk.iou)(column, column)
     for i in range(len(column)):
         for k in range(len(column)):
             assert matrix[i, k] == pytest.approx(naive_iou(column[i], column[k], ios), abs=1e-6)
@@ -32,8 +32,8 @@ def test_overlap_equals_shapely_pair_by_pair(column, ios):
 
 @pytest.mark.parametrize("thin", [[0, 0, 0, 0.5, 1], [0.1, 0.1, 0, 0, 0], [0, 0, 1e-200, 1e-200, 7]])
 def test_what_has_no_area_shares_none(thin):
-    column = tk.OrientedBoxes([thin, [0, 0, 4, 4, 30]])
-    for measured in (tk.iou(column, column), tk.ios(column, column)):
+    column = tk.boxes.OrientedBoxes([thin, [0, 0, 4, 4, 30]])
+    for measured in (tk.iou(column, column), tk.boxes.ios(column, column)):
         assert np.array_equal(measured, [[0, 0], [0, 1]])
 
 
@@ -79,7 +79,7 @@ def turned_scene(seed, size=600):
     )
     centers = centers[((centers > 60) & (centers < size - 60)).all(axis=1)]
     sides = rng.uniform([60, 5], [90, 9], (len(centers), 2))
-    return tk.OrientedBoxes(np.column_stack([centers, sides, np.full(len(centers), angle)]))
+    return tk.boxes.OrientedBoxes(np.column_stack([centers, sides, np.full(len(centers), angle)]))
 
 
 def seen_in_tiles(truth, grid, rng, keep_whole=True):
@@ -99,7 +99,7 @@ def test_thin_things_side_by_side_are_all_kept_and_whole(kind, seed):
     if kind == "mask":
         outlines = truth.geometries()
         x, y = np.meshgrid(np.arange(600) + 0.5, np.arange(600) + 0.5)
-        truth = tk.Masks.from_arrays([shapely.contains_xy(outline, x, y) for outline in outlines])
+        truth = tk.boxes.Masks.from_arrays([shapely.contains_xy(outline, x, y) for outline in outlines])
     grid = tk.Tiling(260, 110).grid(600, 600)
     found, _ = seen_in_tiles(truth, grid, np.random.default_rng(seed))
     merged = tk.merge(found, grid)
@@ -113,7 +113,9 @@ def test_thin_things_side_by_side_are_all_kept_and_whole(kind, seed):
 
 @pytest.mark.parametrize("overlap", [0, 40])
 def test_pieces_longer_than_the_overlap_are_united(overlap):
-    long_ones = tk.OrientedBoxes([[300, 150, 520, 12, 20], [300, 450, 540, 10, -35], [450, 300, 10, 500, 0]])
+    long_ones = tk.boxes.OrientedBoxes(
+        [[300, 150, 520, 12, 20], [300, 450, 540, 10, -35], [450, 300, 10, 500, 0]]
+    )
     truth = long_ones.to_polygons()
     grid = tk.Tiling(200, overlap).grid(600, 600)
     found, _ = seen_in_tiles(truth, grid, np.random.default_rng(0))
@@ -137,13 +139,13 @@ def test_streaming_gives_the_same_shapes(seed):
     grid = tk.Tiling(120, 50).grid(260, 260)
     found, _ = seen_in_tiles(truth, grid, np.random.default_rng(seed))
     whole = tk.merge(found, grid)
-    stream = tk.StreamingMerge(grid)
+    stream = tk.boxes.StreamingMerge(grid)
     rows = found.tile_index // grid.cols
     parts = [stream.add(row, found[rows == row]) for row in range(grid.rows)]
     together = tk.Detections.concat([*parts, stream.finish()])
     assert np.array_equal(together.boxes, whole.boxes)
     assert together.shapes == whole.shapes
-    labels = tk.merge_with_labels(found, grid)
+    labels = tk.boxes.merge_with_labels(found, grid)
     assert labels.detections == tk.merge(found, grid, tk.MergePolicy(class_agnostic=True))
 
 
@@ -155,14 +157,14 @@ def test_united_masks_cover_what_any_covers(column):
     for row in range(len(column)):
         for x, y0, y1 in column[row].spans:
             pictures[row, y0 + 25 : y1 + 25, x + 25] = True
-    assert made == tk.Masks.from_arrays([pictures.any(axis=0)], [[-25, -25]])
+    assert made == tk.boxes.Masks.from_arrays([pictures.any(axis=0)], [[-25, -25]])
 
 
 def test_what_has_no_outline_is_named():
-    points = tk.Keypoints.of([[[1, 1, 2]]])
+    points = tk.boxes.Keypoints.of([[[1, 1, 2]]])
     with pytest.raises(InvalidArgument, match="no outline"):
         tk.nms(points, [0.5])
     with pytest.raises(InvalidArgument, match="row 0 has no shape"):
-        tk.nms(tk.Polygons.of([None]), [0.5])
+        tk.nms(tk.boxes.Polygons.of([None]), [0.5])
     with pytest.raises(InvalidArgument, match="giou and diou are for boxes"):
-        tk.giou(tk.OrientedBoxes([[0, 0, 1, 1, 0]]), [[0, 0, 1, 1]])
+        tk.boxes.giou(tk.boxes.OrientedBoxes([[0, 0, 1, 1, 0]]), [[0, 0, 1, 1]])

@@ -76,9 +76,9 @@ def test_masks_are_what_pycocotools_says(column):
         assert coco.area(theirs) == area
         x, y, w, h = coco.toBbox(theirs)
         assert hull.tolist() == [x, y, x + w, y + h]
-        assert tk.Masks.from_arrays([picture]) == tk.Masks.from_rle([code])
-    plain = tk.Masks.from_rle(column.to_rle(80, 90, text=False))
-    assert plain == column == tk.Masks.from_rle(column.to_rle(80, 90))
+        assert tk.boxes.Masks.from_arrays([picture]) == tk.boxes.Masks.from_rle([code])
+    plain = tk.boxes.Masks.from_rle(column.to_rle(80, 90, text=False))
+    assert plain == column == tk.boxes.Masks.from_rle(column.to_rle(80, 90))
 
 
 @given(column=own.masks(max_size=3))
@@ -95,25 +95,25 @@ def test_masks_have_the_area_of_their_outlines(column):
 def test_masks_scale_by_the_pixel_under_the_center(seed, across, down):
     rng = np.random.default_rng(seed)
     picture = rng.random((11, 14)) < 0.5
-    scaled = tk.Masks.from_arrays([picture]).scaled(across, down)
+    scaled = tk.boxes.Masks.from_arrays([picture]).scaled(across, down)
     x = np.floor((np.arange(40) + 0.5) / across).astype(int)
     y = np.floor((np.arange(40) + 0.5) / down).astype(int)
     wide, high = int((x < 14).sum()), int((y < 11).sum())
     wanted = picture[np.ix_(y[:high], x[:wide])]
-    assert scaled == tk.Masks.from_arrays([wanted])
+    assert scaled == tk.boxes.Masks.from_arrays([wanted])
 
 
 @given(column=own.oriented())
 def test_oriented_boxes_keep_their_area_however_said(column):
     assert np.allclose(column.to_polygons().areas, column.areas, atol=1e-6)
     assert np.allclose(column.canonical().boxes, column.boxes, atol=1e-6)
-    again = tk.OrientedBoxes.from_corners(column.corners)
+    again = tk.boxes.OrientedBoxes.from_corners(column.corners)
     assert np.allclose(again.rows[:, :4], column.rows[:, :4], atol=1e-6)
     assert np.allclose(again.corners, column.corners, atol=1e-6)
 
 
 def test_the_angle_runs_clockwise_from_the_right():
-    one = tk.OrientedBoxes([[10, 10, 8, 2, 0], [10, 10, 8, 2, 90], [0, 0, np.sqrt(8), 0, 45]])
+    one = tk.boxes.OrientedBoxes([[10, 10, 8, 2, 0], [10, 10, 8, 2, 90], [0, 0, np.sqrt(8), 0, 45]])
     assert one.boxes[:2].tolist() == [[6, 9, 14, 11], [9, 6, 11, 14]]
     assert np.allclose(one.corners[2], [[-1, -1], [1, 1], [1, 1], [-1, -1]])
     assert one.corners[0, 0].tolist() == [6, 9]
@@ -123,46 +123,52 @@ def test_what_a_polygon_covers_is_right_where_it_crosses_itself():
     square = [[0, 0], [10, 0], [10, 10], [0, 10]]
     bow_tie = [[0, 0], [10, 10], [10, 0], [0, 10]]
     apart = [[5, 5], [15, 5], [15, 15], [5, 15]]
-    column = tk.Polygons.of([[square], [bow_tie], [square, apart], None, [[[0, 0], [4, 0], [8, 0]]]])
+    column = tk.boxes.Polygons.of([[square], [bow_tie], [square, apart], None, [[[0, 0], [4, 0], [8, 0]]]])
     assert column.areas.tolist() == [100, 50, 175, 0, 0]
     assert column.crossing.tolist()[:4] == [False, True, False, False]
     assert column.given.tolist() == [True, True, True, False, True]
-    ring = tk.Polygons([*square, [2, 2], [4, 2], [4, 4], [2, 4]], [0, 4, 8], [0, 2], [False, True])
+    ring = tk.boxes.Polygons([*square, [2, 2], [4, 2], [4, 4], [2, 4]], [0, 4, 8], [0, 2], [False, True])
     assert ring.areas.tolist() == [96]
-    assert tk.Polygons.from_geometries(ring.geometries()).areas.tolist() == [96]
+    assert tk.boxes.Polygons.from_geometries(ring.geometries()).areas.tolist() == [96]
 
 
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: tk.Polygons.of([[[0, 0, 5, 5]]]), "polygon 0, ring 0 has 2 points"),
-        (lambda: tk.Polygons.of([None, [[0, 0, 5, 5, 1]]]), "polygon 1, ring 0"),
-        (lambda: tk.Polygons.of([[[0, 0, 5, np.nan, 1, 1]]]), r"points\[1\] is \[5.0, nan\]"),
-        (lambda: tk.Polygons.of([[[0, 0, 5, 1e300, 1, 1]]]), "within 1e100"),
-        (lambda: tk.Polygons([[0, 0]] * 3, [0, 3], [0, 1], [True]), "polygon 0 begins with a hole"),
-        (lambda: tk.Polygons([[0, 0]] * 3, [0, 2], [0, 1]), "rings runs from 0 to 2"),
-        (lambda: tk.OrientedBoxes([[0, 0, 5, 5, np.nan]]), r"oriented\[0\]"),
-        (lambda: tk.OrientedBoxes([[0, 0, 5, 5, 1], [0, 0, -5, 5, 0]]), r"oriented\[1\]"),
-        (lambda: tk.OrientedBoxes([[0, 0, 5, 5]]), "shape"),
-        (lambda: tk.Masks.from_rle([{"size": [3, 4], "counts": [2, 3]}]), "mask 0 has runs of 5 px .* 12"),
-        (lambda: tk.Masks.from_rle([None, {"size": [3, 4], "counts": "~~"}]), "mask 1 .*letters"),
-        (lambda: tk.Masks.from_rle([{"size": [3, 4], "counts": "P"}]), "mask 0 .*cut short"),
-        (lambda: tk.Masks.from_rle([{"size": [3, 4], "counts": [14, -2]}]), "mask 0 has the run -2"),
-        (lambda: tk.Masks.from_rle([{"counts": [12]}]), "mask 0 must be"),
-        (lambda: tk.Masks([[0, 5, 5]], [0, 1]), "mask 0 has the span"),
-        (lambda: tk.Masks([[0, 0, 5], [0, 3, 6]], [0, 2]), "mask 0 has the span"),
-        (lambda: tk.Masks([[0, 0, 2**40]], [0, 1]), "reach beyond"),
-        (lambda: tk.Masks([[0, 0, 5]], [0, 1]).to_rle(4, 4), "mask 0 reaches over the page"),
-        (lambda: tk.Masks([[0, 0, 5]], [0, 1]).moved(0.5, 0), "whole px"),
-        (lambda: tk.Keypoints.of([[[1, 2, 3]]]), "visibility 3"),
-        (lambda: tk.Keypoints.of([[1, 2, 2, 4]]), "keypoints of row 0"),
-        (lambda: tk.Keypoints.of([[[1, 2, 2]]]).to_polygons(), "no outline"),
+        (lambda: tk.boxes.Polygons.of([[[0, 0, 5, 5]]]), "polygon 0, ring 0 has 2 points"),
+        (lambda: tk.boxes.Polygons.of([None, [[0, 0, 5, 5, 1]]]), "polygon 1, ring 0"),
+        (lambda: tk.boxes.Polygons.of([[[0, 0, 5, np.nan, 1, 1]]]), r"points\[1\] is \[5.0, nan\]"),
+        (lambda: tk.boxes.Polygons.of([[[0, 0, 5, 1e300, 1, 1]]]), "within 1e100"),
+        (lambda: tk.boxes.Polygons([[0, 0]] * 3, [0, 3], [0, 1], [True]), "polygon 0 begins with a hole"),
+        (lambda: tk.boxes.Polygons([[0, 0]] * 3, [0, 2], [0, 1]), "rings runs from 0 to 2"),
+        (lambda: tk.boxes.OrientedBoxes([[0, 0, 5, 5, np.nan]]), r"oriented\[0\]"),
+        (lambda: tk.boxes.OrientedBoxes([[0, 0, 5, 5, 1], [0, 0, -5, 5, 0]]), r"oriented\[1\]"),
+        (lambda: tk.boxes.OrientedBoxes([[0, 0, 5, 5]]), "shape"),
         (
-            lambda: tk.Annotations([[0, 0, 1, 1]], None, ("a",), shapes=tk.Polygons.of([])),
+            lambda: tk.boxes.Masks.from_rle([{"size": [3, 4], "counts": [2, 3]}]),
+            "mask 0 has runs of 5 px .* 12",
+        ),
+        (lambda: tk.boxes.Masks.from_rle([None, {"size": [3, 4], "counts": "~~"}]), "mask 1 .*letters"),
+        (lambda: tk.boxes.Masks.from_rle([{"size": [3, 4], "counts": "P"}]), "mask 0 .*cut short"),
+        (lambda: tk.boxes.Masks.from_rle([{"size": [3, 4], "counts": [14, -2]}]), "mask 0 has the run -2"),
+        (lambda: tk.boxes.Masks.from_rle([{"counts": [12]}]), "mask 0 must be"),
+        (lambda: tk.boxes.Masks([[0, 5, 5]], [0, 1]), "mask 0 has the span"),
+        (lambda: tk.boxes.Masks([[0, 0, 5], [0, 3, 6]], [0, 2]), "mask 0 has the span"),
+        (lambda: tk.boxes.Masks([[0, 0, 2**40]], [0, 1]), "reach beyond"),
+        (lambda: tk.boxes.Masks([[0, 0, 5]], [0, 1]).to_rle(4, 4), "mask 0 reaches over the page"),
+        (lambda: tk.boxes.Masks([[0, 0, 5]], [0, 1]).moved(0.5, 0), "whole px"),
+        (lambda: tk.boxes.Keypoints.of([[[1, 2, 3]]]), "visibility 3"),
+        (lambda: tk.boxes.Keypoints.of([[1, 2, 2, 4]]), "keypoints of row 0"),
+        (lambda: tk.boxes.Keypoints.of([[[1, 2, 2]]]).to_polygons(), "no outline"),
+        (
+            lambda: tk.Annotations([[0, 0, 1, 1]], None, ("a",), shapes=tk.boxes.Polygons.of([])),
             "0 rows but there are 1",
         ),
         (lambda: tk.Annotations([[0, 0, 1, 1]], None, ("a",), shapes=[[0, 0]]), "shapes must be Polygons"),
-        (lambda: tk.Annotations.from_shapes(tk.Polygons.of([None]), None, ("a",)), "row 0 has no shape"),
+        (
+            lambda: tk.Annotations.from_shapes(tk.boxes.Polygons.of([None]), None, ("a",)),
+            "row 0 has no shape",
+        ),
         (lambda: from_json([{"polygon": [[[0, 0]]]}]), "polygon 0, ring 0 has 1 points"),
         (lambda: from_json([{"circle": 1}]), "shape 0 must be one of"),
         (lambda: from_json([{"keypoints": [[1, 1, 1]]}, {"oriented": [1, 1, 1, 1, 1]}]), "shape 1"),
@@ -177,9 +183,9 @@ def test_bad_shapes_are_named(make, words):
 
 def test_kinds_go_together_where_nothing_is_lost():
     box = [[0, 0, 4, 4]]
-    outline = tk.Annotations(box, None, ("a",), shapes=tk.Polygons.of([[[0, 0, 4, 0, 4, 4]]]))
-    turned = tk.Annotations(box, None, ("a",), shapes=tk.OrientedBoxes([[2, 2, 4, 4, 0]]))
-    dotted = tk.Annotations(box, None, ("a",), shapes=tk.Masks([[0, 0, 4]], [0, 1]))
+    outline = tk.Annotations(box, None, ("a",), shapes=tk.boxes.Polygons.of([[[0, 0, 4, 0, 4, 4]]]))
+    turned = tk.Annotations(box, None, ("a",), shapes=tk.boxes.OrientedBoxes([[2, 2, 4, 4, 0]]))
+    dotted = tk.Annotations(box, None, ("a",), shapes=tk.boxes.Masks([[0, 0, 4]], [0, 1]))
     assert tk.Annotations.concat([outline, turned]).shapes.areas.tolist() == [8, 16]
     assert tk.Annotations.concat([turned, turned]).shapes.kind == "oriented"
     with pytest.raises(InvalidArgument, match="polygon and mask"):

@@ -33,7 +33,7 @@ def test_a_folder_keeps_its_shape(folder):
     done = run("tile", folder / "in", folder / "out", "--tile", 128, "--overlap", "0.25", "--json")
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["pages"] == 2
-    assert {page.stem for page in tk.read_index(folder / "out").pages} == {"a/plan", "b/plan"}
+    assert {page.stem for page in tk.tiles.read_index(folder / "out").pages} == {"a/plan", "b/plan"}
     assert (folder / "out" / "a" / "plan.p0.x0.y0.w128.h128.jpg").is_file()
 
 
@@ -47,13 +47,13 @@ def test_one_bad_input_is_set_aside(folder):
         str(folder / "none.tif"),
     ]
     assert not list((folder / "out").rglob("bad*"))
-    assert len(tk.read_index(folder / "out").pages) == 2
+    assert len(tk.tiles.read_index(folder / "out").pages) == 2
 
 
 def test_two_kinds_of_one_stem_do_not_collide(folder):
     write_scan(folder / "in" / "a" / "plan.png", 300, 200, "png")
     assert run("tile", folder / "in", folder / "out").exit_code == 0
-    assert {page.stem for page in tk.read_index(folder / "out").pages} == {
+    assert {page.stem for page in tk.tiles.read_index(folder / "out").pages} == {
         "a/plan.jpg",
         "a/plan.png",
         "b/plan",
@@ -84,7 +84,7 @@ def test_dpi_reduces_scans_that_know_theirs(tmp_path):
         image.write_to_file(str(tmp_path / "in" / name))
     done = run("tile", tmp_path / "in", tmp_path / "out", "--dpi", 150, "--tile", 1000, "--json")
     assert done.exit_code == 0, done.output
-    index = tk.read_index(tmp_path / "out")
+    index = tk.tiles.read_index(tmp_path / "out")
     assert index.tiling.dpi == 150
     windows = {record.key.source.rpartition("/")[2]: tuple(record.window) for record in index.tiles()}
     assert windows == {"known.jpg": (0, 0, 150, 100), "unknown.png": (0, 0, 300, 200)}
@@ -97,7 +97,7 @@ def test_pages_of_a_pdf(tmp_path):
     (tmp_path / "two.pdf").write_bytes(pdf_of(picture, picture))
     args = ("--tile", 100, "--overlap", 20, "--format", "png", "--dpi", 120)
     assert run("tile", tmp_path / "two.pdf", tmp_path / "out", *args).exit_code == 0
-    index = tk.read_index(tmp_path / "out")
+    index = tk.tiles.read_index(tmp_path / "out")
     assert [page.page for page in index.pages] == [0, 1]
     for number in (0, 1):
         with tk.open_scan(tmp_path / "two.pdf", page=number, dpi=120) as scan:

@@ -27,24 +27,24 @@ def blurred(sigma, miss=0.0, seed=0):
         ("a", "b", "c"),
         carried.tile_index[kept],
     )
-    return tk.TunePage(found, grid, tk.Annotations(truth, labels, ("a", "b", "c")))
+    return tk.evaluation.TunePage(found, grid, tk.Annotations(truth, labels, ("a", "b", "c")))
 
 
 @pytest.mark.parametrize("sigma", [0.5, 2.0, 3.0])
 def test_jitter_is_measured_from_what_is_seen_twice(sigma):
     page = blurred(sigma)
-    assert tk.measure_jitter(page.found, page.grid) == pytest.approx(sigma, rel=0.25)
+    assert tk.evaluation.measure_jitter(page.found, page.grid) == pytest.approx(sigma, rel=0.25)
 
 
 def test_too_little_says_nothing():
     page = blurred(1.0)
-    assert tk.measure_jitter(page.found[:3], page.grid) is None
+    assert tk.evaluation.measure_jitter(page.found[:3], page.grid) is None
     with pytest.raises(EvaluationError, match="at least one page"):
-        tk.fit_merge([])
+        tk.evaluation.fit_merge([])
 
 
 def test_a_fitted_policy_is_at_least_as_good_on_other_pages():
-    policy = tk.fit_merge([blurred(2.5, seed=seed) for seed in (0, 1)])
+    policy = tk.evaluation.fit_merge([blurred(2.5, seed=seed) for seed in (0, 1)])
     assert policy.tolerance > 4
     other = blurred(2.5, seed=5)
     plain, fitted = (tk.merge(other.found, other.grid, one) for one in (None, policy))

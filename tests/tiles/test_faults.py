@@ -167,7 +167,7 @@ def test_mutated_files_are_tiled_or_refused_whole(tmp_path):
         assert not any(file.endswith("part") for file in left), name
         indexed = []
         if left:
-            index = tk.read_index(out / name)
+            index = tk.tiles.read_index(out / name)
             indexed = [record.file for record in index.tiles()] + ["tiles.jsonl", "tiling.json"]
         assert sorted(indexed) == left, name
         assert left or code == 1, name

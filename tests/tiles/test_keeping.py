@@ -46,7 +46,7 @@ tilings = st.builds(
 def test_tiles_are_the_scans_windows(file, tiling, workers):
     pixels = whole(file)
     with tk.open_scan(file) as scan:
-        plan = tk.keep_plan(scan, tiling)
+        plan = tk.tiles.keep_plan(scan, tiling)
         made = list(tk.encode_tiles(scan, tiling, workers=workers))
         upsampled = scan.bits().header.upsampled
     assert plan.reason is None
@@ -82,7 +82,7 @@ def test_the_rim_differs_by_no_more_than_the_docs_say(noise, most):
 def test_a_tile_of_two_columns_of_color_is_decoded():
     file = jpeg(131, 64, "4:2:0", 90, 5)
     with tk.open_scan(file) as scan:
-        plan = tk.keep_plan(scan, tk.Tiling(64, edge="clip"))
+        plan = tk.tiles.keep_plan(scan, tk.Tiling(64, edge="clip"))
     assert "only 3 px" in (plan.why(2) or "")
     assert (plan.kept, plan.total) == (2, 3)
     assert [tile.kept for tile in tiles(file, tk.Tiling(64, edge="clip"))] == [True, True, False]
@@ -144,7 +144,7 @@ def test_numbers_are_recorded(tmp_path):
 def test_what_is_asked_for_is_made(options, why):
     file = jpeg(200, 200)
     with tk.open_scan(file) as scan:
-        plan = tk.keep_plan(scan, tk.Tiling(64), **options)
+        plan = tk.tiles.keep_plan(scan, tk.Tiling(64), **options)
     assert why in plan.reason
     assert (plan.kept, plan.why(0), plan.why_not_all) == (0, plan.reason, plan.reason)
     assert not any(tile.kept for tile in tiles(file, tk.Tiling(64), **options))
@@ -168,7 +168,7 @@ def test_reasons_are_told():
     }
     for why, (file, tiling) in cases.items():
         with tk.open_scan(file) as scan:
-            plan = tk.keep_plan(scan, tiling)
+            plan = tk.tiles.keep_plan(scan, tiling)
             made = list(tk.encode_tiles(scan, tiling))
         told = plan.why_not_all or ""
         assert why in told or (why == "4 components" and "converted" in told), told
@@ -268,7 +268,7 @@ def test_tiles_join_the_blocks_of_a_tiff(tmp_path, quality, gray, workers):
     path = blocks_tiff(tmp_path / "a.tif", quality, gray)
     pixels, tiling = whole(path), tk.Tiling(112, 32, align=16)
     with tk.open_scan(path) as scan:
-        plan = tk.keep_plan(scan, tiling)
+        plan = tk.tiles.keep_plan(scan, tiling)
         upsampled = scan.bits().header.upsampled
         made = list(tk.encode_tiles(scan, tiling, workers=workers))
     assert plan.why_not_all is None

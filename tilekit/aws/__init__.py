@@ -4,3 +4,7 @@ For users, `archive`, `demo` and `cli`. It paces and retries calls in one place 
 starts it stops, also when its process dies. It never reads credentials itself (boto3's chain does), never leaves a
 model running that it started, and knows the service's rules only through `rekognition`.
 """
+
+from lazy_loader import attach_stub
+
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -4,3 +4,7 @@ For users, `archive`, `bench`, `demo` and `cli`. It owns the order of tiles, how
 become the page's; a detector owns its encoding and retries. It never starts or bills a model, and its results do not
 depend on the number of workers.
 """
+
+from lazy_loader import attach_stub
+
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -4,3 +4,7 @@ For `tiles` and every room above that needs pixels or sizes. It finds the format
 on opening, and answers for windows at any scale. It never guesses where a file is damaged (it refuses in words), never
 holds a scan whole, and knows no tiling.
 """
+
+from lazy_loader import attach_stub
+
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

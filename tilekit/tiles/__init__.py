@@ -4,3 +4,7 @@ For users and the rooms above. It asks `grid` where tiles are and `scans` for pi
 bytes. It never reads a row twice, never decides what is in a tile, and gives the same bytes for any number of
 workers.
 """
+
+from lazy_loader import attach_stub
+
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -1,0 +1,6 @@
+# What the room offers; loaded on first use.
+from .detector import RekognitionDetector as RekognitionDetector
+from .labels_detector import LabelsDetector as LabelsDetector
+from .model import Model as Model
+from .project import RekognitionProject as RekognitionProject
+from .text import TextDetector as TextDetector

@@ -1,0 +1,25 @@
+# What the room offers; loaded on first use.
+from .annotations import Annotations as Annotations
+from .detections import Detections as Detections
+from .fusion import Fused as Fused
+from .fusion import nmm as nmm
+from .fusion import soft_nms as soft_nms
+from .fusion import wbf as wbf
+from .merging import MergedLabels as MergedLabels
+from .merging import MergePolicy as MergePolicy
+from .merging import StreamingMerge as StreamingMerge
+from .merging import merge as merge
+from .merging import merge_with_labels as merge_with_labels
+from .overlap import diou as diou
+from .overlap import giou as giou
+from .overlap import ios as ios
+from .overlap import iou as iou
+from .overlap import pairs as pairs
+from .remap import Carried as Carried
+from .remap import remap_to_scan as remap_to_scan
+from .remap import remap_to_tiles as remap_to_tiles
+from .shapes.keypoints import Keypoints as Keypoints
+from .shapes.masks import Masks as Masks
+from .shapes.oriented import OrientedBoxes as OrientedBoxes
+from .shapes.polygons import Polygons as Polygons
+from .suppression import nms as nms

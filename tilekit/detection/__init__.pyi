@@ -1,0 +1,4 @@
+# What the room offers; loaded on first use.
+from .batch import detect_scans as detect_scans
+from .detecting import detect_tiles as detect_tiles
+from .detecting import detect_whole as detect_whole

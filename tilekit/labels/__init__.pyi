@@ -1,0 +1,19 @@
+# What the room offers; loaded on first use.
+from .check_report import CheckReport as CheckReport
+from .checking import check_manifest as check_manifest
+from .fixing import fix_manifest as fix_manifest
+from .jobs import labeling_job as labeling_job
+from .label_set import LabelSet as LabelSet
+from .merging import merge_labels as merge_labels
+from .predictions import PageDetections as PageDetections
+from .predictions import PredictionSet as PredictionSet
+from .predictions import PredictionWriter as PredictionWriter
+from .predictions import read_predictions as read_predictions
+from .predictions import write_predictions as write_predictions
+from .reading import read_labels as read_labels
+from .reading import write_labels as write_labels
+from .scans import resolve_scans as resolve_scans
+from .stats import label_stats as label_stats
+from .thresholds import apply_thresholds as apply_thresholds
+from .thresholds import read_thresholds as read_thresholds
+from .thresholds import write_thresholds as write_thresholds

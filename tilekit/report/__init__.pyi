@@ -1,0 +1,3 @@
+# What the room offers; loaded on first use.
+from .building import Report as Report
+from .building import write_report as write_report
