@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DEMO_STAMP := $(VENV)/.demo-installed
 
 .PHONY: demo test quick nightly mutants check lint types docs soak clean
 
-demo: $(STAMP)
+demo: $(DEMO_STAMP)
 	$(BIN)/tilekit demo --out demo-out
 
 test: $(STAMP)
@@ -40,6 +41,11 @@ types: $(STAMP)
 $(STAMP): pyproject.toml .ci/setup
 	PYTHON=$(PYTHON) ./.ci/setup
 	touch $(STAMP)
+
+# The demo needs a third of what the tests need, and is somebody's first minutes with tilekit.
+$(DEMO_STAMP): pyproject.toml .ci/setup
+	[ -f $(STAMP) ] && [ $(STAMP) -nt pyproject.toml ] || PYTHON=$(PYTHON) ./.ci/setup demo
+	touch $(DEMO_STAMP)
 
 docs: $(STAMP)
 	$(BIN)/python docs/make_reference.py

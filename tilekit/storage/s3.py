@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -92,13 +92,21 @@ class Access:
         """The boto3 Session to build clients from (sessions are not thread-safe, clients are)."""
         import boto3
         import botocore.exceptions
+        import botocore.session
 
         if self.session is not None:
             return self.session
+        bare = botocore.session.get_session()
         try:
-            return boto3.session.Session(region_name=self.region, profile_name=self.profile)
+            loader = _service_models(bare.get_config_variable("data_path"))
+            bare.register_component("data_loader", loader)
+            session = boto3.session.Session(
+                region_name=self.region, profile_name=self.profile, botocore_session=bare
+            )
         except botocore.exceptions.ProfileNotFound as exc:
             raise self._no_profile() from exc
+        loader.search_paths[:] = dict.fromkeys(loader.search_paths)  # each boto3 session adds its own again
+        return session
 
     def _no_profile(self) -> InvalidArgument:
         return InvalidArgument(
@@ -133,6 +141,14 @@ class Access:
             ) from exc
         except ValueError as exc:
             raise InvalidArgument(f"endpoint_url={self.endpoint_url!r} is not a URL: {exc}") from exc
+
+
+@cache
+def _service_models(data_path: str | None) -> Any:
+    """botocore's models of the services, megabytes of JSON: read once a process, not once a session."""
+    import botocore.loaders
+
+    return botocore.loaders.create_loader(data_path)
 
 
 def is_s3(uri: object) -> bool:
