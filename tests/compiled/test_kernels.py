@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 import tilekit
 from tilekit.compiled import decorators, emitting, is_ready, kernel, loading, objects, packages
+from tilekit.compiled.linking import shared
 from tilekit.compiled.signatures import parse
 from tilekit.errors import InvalidArgument
 
@@ -44,10 +45,13 @@ CODE = objects.MachineCode(b"code", ("memcpy",))
 BLEND = "f(R2,RI3,RS,f,i,I)"
 
 
-@pytest.fixture(scope="module")
-def blended():
-    code = emitting.emit(blend, parse(BLEND), "tests.blend", True, loading.processor())
-    return loading.link(code, "tests.blend", blend.__doc__)
+@pytest.fixture(scope="module", params=["shared", "bare"])
+def blended(request, tmp_path_factory):
+    made = emitting.emit(blend, parse(BLEND), "tests.blend", True, loading.processor())
+    if request.param == "shared":
+        made = objects.keep(tmp_path_factory.mktemp("shared"), some_recipe(), "this", shared(made))
+        assert made.shared
+    return loading.link(made, "tests.blend", blend.__doc__)
 
 
 def arrays(rows, cols, deep, seed=0):
@@ -221,11 +225,12 @@ def test_an_object_made_from_anything_else_is_not_found(tmp_path, monkeypatch, c
     (folder / other.file_name).rename(folder / wanted.file_name)  # even under the right name
     assert objects.find(wanted, "this") is None
     objects.keep(folder, wanted, "this", CODE)
-    assert objects.find(wanted, "this") == CODE
+    assert objects.find(wanted, "this") == CODE._replace(path=folder / wanted.file_name)
     assert objects.find(wanted, "another compiler") is None
 
 
-def test_what_this_process_cannot_link_is_left_to_numba(tmp_path, monkeypatch):
+@pytest.mark.parametrize("what", ["it calls what is not there", "its library may not run"])
+def test_what_this_process_cannot_link_is_left_to_numba(tmp_path, monkeypatch, what):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     real = emitting.emit
 
@@ -233,7 +238,11 @@ def test_what_this_process_cannot_link_is_left_to_numba(tmp_path, monkeypatch):
         made = real(*given)
         return objects.MachineCode(made.code, (*made.needs, "not_in_any_libc"))
 
-    monkeypatch.setattr(emitting, "emit", emit)
+    if what == "its library may not run":
+        monkeypatch.setattr(loading, "shared", lambda made: made._replace(code=b"no library", shared=True))
+    else:
+        monkeypatch.setattr(loading, "shared", lambda made: made)
+        monkeypatch.setattr(emitting, "emit", emit)
 
     @kernel("f(f,f)")
     def add(one, other):
@@ -250,11 +259,10 @@ def test_a_damaged_object_is_not_found(tmp_path_factory, data):
     objects.keep(folder, wanted, "this", objects.MachineCode(bytes(range(200)), ("pow",)))
     path = folder / wanted.file_name
     whole = bytearray(path.read_bytes())
-    header = whole.index(b"\n")
     if data.draw(st.booleans()):
         path.write_bytes(whole[: data.draw(st.integers(0, len(whole) - 1))])
     else:
-        place = data.draw(st.integers(header + 1, len(whole) - 1))
+        place = data.draw(st.one_of(st.integers(0, 199), st.integers(len(whole) - 4, len(whole) - 1)))
         whole[place] ^= data.draw(st.integers(1, 255))
         path.write_bytes(whole)
     assert objects.read(path, wanted, "this") is None
@@ -345,6 +353,32 @@ def test_where_numba_can_keep_nothing_either(monkeypatch, error):
     assert emitting.by_numba(add, parse("f(f,f)"), True)(1.0, 2.0) == 3.0
 
 
+@pytest.mark.parametrize("fault", ["none", "failing", "gone"])
+def test_without_a_linker_an_object_stays_bare_and_is_linked_by_llvmlite(tmp_path, monkeypatch, fault):
+    (tmp_path / "ld").write_text("#!/bin/sh\nexit 1\n" if fault == "failing" else "#!/no/such/shell\n")
+    (tmp_path / "ld").chmod(0o644 if fault == "none" else 0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+
+    @kernel("f(f,f)")
+    def add(one, other):
+        return one + other
+
+    assert add(1.0, 2.0) == 3.0
+    assert loading.loaded[-1].symbol.endswith("linked_by_llvmlite.add")
+    (kept,) = (tmp_path / "cache").rglob("*.kernel")
+    assert b'"shared": false' in kept.read_bytes()
+
+
+def test_the_processor_is_what_the_compiler_sees():
+    from llvmlite import binding
+
+    features = binding.get_host_cpu_features()
+    names = {"bmi1": "bmi", "abm": "lzcnt", "sse4_2": "sse4.2"}
+    v3 = all(features.get(names.get(name, name)) for name in loading._V3)
+    assert loading.processor() == ("x86-64-v3" if v3 else "x86-64")
+
+
 def test_a_closure_is_left_to_numba():
     shift = 2.0
 
@@ -374,7 +408,7 @@ from tilekit.compiled import is_ready
 ready = is_ready("tilekit.boxes.kernels")
 corner = np.random.default_rng(1).random((2000, 2)) * 300
 kept = nms(np.concatenate([corner, corner + 20], axis=1), np.arange(2000) / 2000)
-print(json.dumps([ready, "numba" in sys.modules, kept.tolist()]))
+print(json.dumps([ready, bool({"numba", "llvmlite.binding"} & set(sys.modules)), kept.tolist()]))
 """
 
 

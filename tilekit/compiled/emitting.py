@@ -22,7 +22,7 @@ from tilekit.compiled.signatures import Argument, Signature
 # Without numba's reference counting, as no kernel makes arrays, and without exceptions for a division.
 _OPTIONS: dict[str, Any] = {"error_model": "numpy", "_nrt": False}
 _OPEN_ENDS = re.compile(
-    r"tilekit\.|Py|_Py|mem(cpy|move|set|cmp)$|(exp2?|log2?|log1p|pow|fmod|frexp|floor|ceil|sqrt|sin|cos|tan|atan2?|hypot|round)f?$"
+    r"Py|_Py|mem(cpy|move|set|cmp)$|(exp2?|log2?|log1p|pow|fmod|frexp|floor|ceil|sqrt|sin|cos|tan|atan2?|hypot|round)f?$"
 )
 # Calls that LLVM may make of its own operations; there in every libc.
 _BEHIND_INTRINSICS = (
@@ -42,7 +42,8 @@ _BYTE, _INT, _LONG, _DOUBLE = ir.IntType(8), ir.IntType(32), ir.IntType(64), ir.
 _POINTER = _BYTE.as_pointer()
 # Where the headers of CPython and numpy, which every extension compiles in, put an array's fields.
 TYPE, DATA, DIMENSIONS, SHAPE, DESCRIPTION, FLAGS, BYTE_ORDER, TYPE_NUMBER = 8, 16, 24, 32, 56, 64, 26, 28
-TYPE_ERROR, SYSTEM_ERROR = "tilekit.TypeError", "tilekit.SystemError"  # the loader says where these lie
+# What an entry is bound to: a tuple of the type of arrays and two errors. `loading` makes it.
+ARRAY_TYPE, TYPE_ERROR, SYSTEM_ERROR = 24, 32, 40
 CONTIGUOUS, ALIGNED, WRITEABLE = 0x1, 0x100, 0x400
 
 
@@ -110,7 +111,7 @@ def _machine_code(module: Any, symbol: str, processor: str) -> MachineCode:
 
 
 class _Entry:
-    """Writes `PyObject *entry(PyObject *array_type, PyObject *const *arguments, Py_ssize_t count)`."""
+    """Writes `PyObject *entry(PyObject *bound, PyObject *const *arguments, Py_ssize_t count)`."""
 
     def __init__(self, compiled: Any, module: ir.Module, symbol: str) -> None:
         self.compiled, self.context, self.module = compiled, compiled.target_context, module
@@ -122,7 +123,8 @@ class _Entry:
 
     def write(self, signature: Signature, nogil: bool) -> None:
         """The whole entry."""
-        builder, (array_type, given, count) = self.builder, self.function.args
+        builder, (bound, given, count) = self.builder, self.function.args
+        array_type = self.field(bound, ARRAY_TYPE, _POINTER)
         self.expect(builder.icmp_signed("==", count, _LONG(len(signature.arguments))))
         values = []
         for place, (argument, kind) in enumerate(
@@ -226,14 +228,14 @@ class _Entry:
         builder.call(self.outer("Py_IncRef", ir.VoidType(), _POINTER), [nothing])
         return nothing
 
-    def complain(self, block: Any, error: str, sentence: str) -> None:
-        """Raise from a block."""
-        builder = ir.IRBuilder(block)
+    def complain(self, block: Any, error: int, sentence: str) -> None:
+        """Raise, from a block, the error at this place of what the entry is bound to."""
+        builder = self.builder = ir.IRBuilder(block)
         data = bytearray(sentence.encode() + b"\0")
         text = ir.GlobalVariable(self.module, ir.ArrayType(_BYTE, len(data)), f"said.{error}")
         text.linkage, text.global_constant = "internal", True
         text.initializer = ir.Constant(text.type.pointee, data)
-        kind = ir.GlobalVariable(self.module, _BYTE, error)
         says = self.outer("PyErr_SetString", ir.VoidType(), _POINTER, _POINTER)
+        kind = self.field(self.function.args[0], error, _POINTER)
         builder.call(says, [kind, builder.bitcast(text, _POINTER)])
         builder.ret(_POINTER(None))

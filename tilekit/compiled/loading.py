@@ -1,4 +1,7 @@
-"""From an object to a callable: found or made, linked into the process by llvmlite, called by the interpreter."""
+"""From an object to a callable: found or made, put into the process, called by the interpreter.
+
+What was linked into a shared library is loaded as such; a bare object is linked here, by llvmlite.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,24 @@ from typing import Any
 import numpy as np
 
 from tilekit.compiled import objects
+from tilekit.compiled.linking import shared
 from tilekit.compiled.signatures import Signature
 
-_V3 = ("avx", "avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe", "popcnt", "sse4.2", "xsave")
+_V3 = {
+    "avx",
+    "avx2",
+    "bmi1",
+    "bmi2",
+    "f16c",
+    "fma",
+    "abm",
+    "movbe",
+    "popcnt",
+    "sse4_2",
+    "xsave",
+}  # Linux' names
 _linking = threading.Lock()
+_BOUND = (np.ndarray, TypeError, SystemError)  # what entries find in their first argument
 _kept: list[Any] = []  # what the interpreter points to for as long as it runs
 loaded: list[objects.ObjectRecipe] = []  # what this process runs as objects
 
@@ -53,7 +70,7 @@ def load(function: Callable[..., Any], text: str, signature: Signature, nogil: b
             return by_numba(function, signature, nogil)
         if (folder := objects.cache_folder()) is not None:
             with contextlib.suppress(OSError):  # a full disk: compiled again next time
-                objects.keep(folder, wanted, compiler(), made)
+                made = objects.keep(folder, wanted, compiler(), shared(made))
     linked = link(made, wanted.symbol, function.__doc__)
     if linked is None:
         from tilekit.compiled.emitting import by_numba
@@ -84,10 +101,12 @@ def interpreter() -> str:
 @functools.cache
 def processor() -> str:
     """The level of instructions that this processor has; objects are made for a level, not for one processor."""
-    from llvmlite import binding
-
-    features = binding.get_host_cpu_features()
-    return "x86-64-v3" if all(features.get(name) for name in _V3) else "x86-64"
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
+            told = next((line for line in file if line.startswith("flags")), "")
+    except OSError:
+        told = ""
+    return "x86-64-v3" if set(told.split()) >= _V3 else "x86-64"
 
 
 def compiler() -> str:
@@ -99,6 +118,32 @@ def compiler() -> str:
 
 def link(made: objects.MachineCode, symbol: str, text: str | None) -> Callable[..., Any] | None:
     """Put an object into the process and make a function of it; None where the process has not all that it calls."""
+    address = _library(made, symbol) if made.shared else _linked(made, symbol)
+    if address is None:
+        return None
+    method = _Method(symbol.rpartition(".")[2].encode(), address, _FASTCALL, (text or "").encode())
+    _kept.append(method)
+    make = ctypes.pythonapi.PyCFunction_NewEx
+    make.restype, make.argtypes = (
+        ctypes.py_object,
+        (ctypes.POINTER(_Method), ctypes.py_object, ctypes.py_object),
+    )
+    linked: Callable[..., Any] = make(ctypes.byref(method), _BOUND, symbol.rpartition(".")[0])
+    return linked
+
+
+def _library(made: objects.MachineCode, symbol: str) -> int | None:
+    """Address of the entry of a shared library."""
+    try:
+        library = ctypes.PyDLL(str(made.path))
+    except OSError:  # on a disk from which nothing may run, or where the interpreter hides what it calls
+        return None
+    _kept.append(library)
+    return ctypes.cast(library[symbol], ctypes.c_void_p).value
+
+
+def _linked(made: objects.MachineCode, symbol: str) -> int | None:
+    """Address of the entry of a bare object, which llvmlite links."""
     from llvmlite import binding
 
     with _linking:
@@ -107,31 +152,17 @@ def link(made: objects.MachineCode, symbol: str, text: str | None) -> Callable[.
             return None
         engine.add_object_file(binding.ObjectFileRef.from_data(made.code))
         engine.finalize_object()
-        address = engine.get_function_address(symbol)
-    method = _Method(symbol.rpartition(".")[2].encode(), address, _FASTCALL, (text or "").encode())
-    _kept.append(method)
-    make = ctypes.pythonapi.PyCFunction_NewEx
-    make.restype, make.argtypes = (
-        ctypes.py_object,
-        (ctypes.POINTER(_Method), ctypes.py_object, ctypes.py_object),
-    )
-    linked: Callable[..., Any] = make(ctypes.byref(method), np.ndarray, symbol.rpartition(".")[0])
-    return linked
+        return int(engine.get_function_address(symbol))
 
 
 @functools.cache
 def _engine() -> Any:
     from llvmlite import binding
 
-    for error in (
-        TypeError,
-        SystemError,
-    ):  # under names of ours: numba gives the interpreter's another meaning
-        binding.add_symbol(f"tilekit.{error.__name__}", id(error))
     binding.initialize_native_target()
     binding.initialize_native_asmprinter()
     machine = binding.Target.from_default_triple().create_target_machine()
-    return binding.create_mcjit_compiler(binding.parse_assembly(""), machine, use_lmm=True)
+    return binding.create_mcjit_compiler(binding.parse_assembly(""), machine)
 
 
 def _arrays_are_as_known() -> bool:
@@ -139,6 +170,7 @@ def _arrays_are_as_known() -> bool:
     sample = np.zeros((3, 5), np.int32)
     start, kind = id(sample), id(sample.dtype)
     shape = ctypes.c_void_p.from_address(start + 32).value or 0
+    bound = id(_BOUND)
     sealed = sample.view()
     sealed.flags.writeable = False
     return (
@@ -151,4 +183,5 @@ def _arrays_are_as_known() -> bool:
         and ctypes.c_int.from_address(id(sealed) + 64).value & 0x501 == 0x101
         and ctypes.c_char.from_address(kind + 26).value in b"=<"
         and ctypes.c_int.from_address(kind + 28).value == sample.dtype.num
+        and [ctypes.c_void_p.from_address(bound + at).value for at in (24, 32, 40)] == list(map(id, _BOUND))
     )

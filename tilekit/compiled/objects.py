@@ -1,4 +1,4 @@
-"""Objects on disk: what one is made from, where it lies, and the proof in its header that it is the right one."""
+"""Objects on disk: what one is made from, where it lies, and the proof at its end that it is the right one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-_FORMAT = 1
+_FORMAT = 2
+_SIZE = 4  # bytes at the end of a file that say how long what is told before them is
 _WORD = re.compile(rb"\w+")
 _HERE = Path(__file__).parent
 SHIPPED = _HERE / "machine_code"
@@ -22,10 +23,15 @@ _SHAPES_CODE = ("decorators.py", "emitting.py", "signatures.py")
 
 
 class MachineCode(NamedTuple):
-    """An object, and what it calls that the process must have; linking aborts the process where that is missing."""
+    """An object, and what it calls that the process must have; linking aborts the process where that is missing.
+
+    `shared`: it is a shared library, to be loaded from `path`.
+    """
 
     code: bytes
     needs: tuple[str, ...] = ()
+    shared: bool = False
+    path: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +124,11 @@ def find(wanted: ObjectRecipe, compiler: str) -> MachineCode | None:
 
 
 def read(path: Path, wanted: ObjectRecipe, compiler: str | None = None) -> MachineCode | None:
-    """An object's code where the file is whole and its header names this recipe (and compiler)."""
+    """An object's code where the file is whole and what is told behind it names this recipe (and compiler)."""
     try:
-        header, _, code = path.read_bytes().partition(b"\n")
+        data = path.read_bytes()
+        size = int.from_bytes(data[-_SIZE:], "little")
+        code, header = data[: -_SIZE - size], data[-_SIZE - size : -_SIZE]
         told = json.loads(header)
     except (OSError, ValueError):
         return None
@@ -128,23 +136,30 @@ def read(path: Path, wanted: ObjectRecipe, compiler: str | None = None) -> Machi
         return None
     if compiler is not None and told.get("compiler") != compiler:
         return None
-    made = MachineCode(code, tuple(told.get("needs", ())))
+    made = MachineCode(code, tuple(told.get("needs", ())), bool(told.get("shared")), path)
     return made if told.get("sha256") == _seal(made) else None
 
 
 def _seal(made: MachineCode) -> str:
-    return hashlib.sha256(b"\0".join([*(name.encode() for name in made.needs), made.code])).hexdigest()
+    names = (*made.needs, str(made.shared))
+    return hashlib.sha256(b"\0".join([*(name.encode() for name in names), made.code])).hexdigest()
 
 
-def keep(folder: Path, made_from: ObjectRecipe, compiler: str, made: MachineCode) -> None:
-    """Write an object beside and rename it; raises OSError where that cannot be."""
+def keep(folder: Path, made_from: ObjectRecipe, compiler: str, made: MachineCode) -> MachineCode:
+    """Write an object beside and rename it, and give it with its place; raises OSError where that cannot be.
+
+    What is told of it stands behind it, where it disturbs no loader of shared libraries.
+    """
     told: dict[str, Any] = {
         "recipe": asdict(made_from),
         "compiler": compiler,
         "needs": made.needs,
+        "shared": made.shared,
         "sha256": _seal(made),
     }
-    write(folder / made_from.file_name, json.dumps(told, sort_keys=True).encode() + b"\n" + made.code)
+    header, path = json.dumps(told, sort_keys=True).encode(), folder / made_from.file_name
+    write(path, made.code + header + len(header).to_bytes(_SIZE, "little"))
+    return made._replace(path=path)
 
 
 def write(path: Path, data: bytes) -> None:
