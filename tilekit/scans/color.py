@@ -26,6 +26,7 @@ class Meaning:
     2 unassociated alpha. Unspecified is no alpha; the sample is left out. `most`: the largest
     value a whole number can have by the file's word, 0 where it has none. `lab`: the colors are CIE L*a*b*, a and b stored signed or with
     an offset, though libvips takes them for RGB. `inverted`: zero is white, which is undone after levels, if there are any.
+    `inks`: the samples are inks of their own, which only `bands` makes a picture of.
     """
 
     colors: int | None = None
@@ -33,6 +34,7 @@ class Meaning:
     most: int = 0
     lab: Literal["", "signed", "offset"] = ""
     inverted: bool = False
+    inks: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,12 +80,16 @@ def plan_of(
             AS_IT_IS if plain else Plan(bands=tuple(range(3 if image.bands in (3, 4) else 1)), levels=(0, 1))
         )
     bands = rendition.bands
+    if meaning.inks and not isinstance(bands, tuple):
+        raise ScanUnsupported(
+            f"{name}: has {image.bands} inks that are not CMYK; choose those to be seen, such as bands=(0,) (--bands 0)"
+        )
     plan = Plan(gray=bands == "gray")
     if isinstance(bands, tuple):
         if max(bands) >= image.bands:
             raise InvalidArgument(f"{name}: bands={bands} must be from 0 to {image.bands - 1}")
         colors = meaning.colors or (image.bands if image.bands in (1, 3) else image.bands - 1)
-        own = bands == tuple(range(colors)) and meaning.most in (0, 255, 65535)
+        own = bands == tuple(range(colors)) and not meaning.inks and meaning.most in (0, 255, 65535)
         plan = Plan(opaque=True) if own else Plan(bands=bands)
 
     def color(image: Any) -> Any:

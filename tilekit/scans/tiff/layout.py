@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +21,11 @@ from tilekit.scans.tiff.directories import (
 from tilekit.scans.tiff.fields import Fields
 
 STRIP_OFFSETS, ROWS_PER_STRIP, STRIP_COUNTS, TILE_OFFSETS, TILE_COUNTS = 273, 278, 279, 324, 325
+INK_SET, IMAGE_DEPTH, TILE_DEPTH = 332, 32997, 32998
 EXTRA_SAMPLES, SAMPLE_FORMAT, JPEG_TABLES, SUBSAMPLING, FILL_ORDER = 338, 339, 347, 530, 266
 NONE, JPEG, PACKBITS, YCBCR = 1, 7, 32773, 6
 _FAXES = (2, 3, 4)
+_SEPARATED = 5
 _COLORS = {0: 1, 1: 1, 2: 3, 3: 1, 4: 1, 5: 4, 6: 3, 8: 3, 9: 3, 10: 3, 32844: 1, 32845: 3}
 
 
@@ -36,7 +39,8 @@ class BlockLayout:
     the photometric interpretation names; `extra`: what the others are (0 unspecified, 1 associated,
     2 unassociated alpha), one for each sample over `colors`. `tables`: JPEGTables, or b"".
     `subsampling`: of chroma, as the file says. `fill`: 2 where the bits of every byte are stored the other
-    way round. `faults`: what was mended, in words.
+    way round. `depth`: planes of px one behind the other, 1 in a picture. `inks`: whether its samples are inks
+    other than CMYK. `faults`: what was mended, in words.
     """
 
     width: int
@@ -57,6 +61,8 @@ class BlockLayout:
     tables: bytes = field(repr=False)
     subsampling: tuple[int, int] = (1, 1)
     fill: int = 1
+    depth: int = 1
+    inks: bool = False
     faults: tuple[str, ...] = ()
 
     @property
@@ -82,7 +88,7 @@ class BlockLayout:
 def layout_of(page: Directory) -> BlockLayout:
     """The layout of a directory; raises ValueError where its fields make no sense."""
     fields = page.fields
-    samples = fields.one(SAMPLES, 1)
+    samples = fields.one(SAMPLES, max(1, len(fields.many(BITS))))
     photometric, guessed = _photometric(fields)
     tiled = TILE_WIDTH in fields
     block = page.tile if tiled else (page.width, min(fields.one(ROWS_PER_STRIP, page.height), page.height))
@@ -97,7 +103,8 @@ def layout_of(page: Directory) -> BlockLayout:
         fields.one(SAMPLE_FORMAT, 1), fields.one(COMPRESSION, 1), photometric, fields.one(PREDICTOR, 1),
         colors, _extra(fields, samples - colors), offsets, offsets,
         fields.raw(JPEG_TABLES) if JPEG_TABLES in fields else b"", _subsampling(fields, photometric),
-        fields.one(FILL_ORDER, 1), guessed,
+        fields.one(FILL_ORDER, 1), max(fields.one(IMAGE_DEPTH, 1), fields.one(TILE_DEPTH, 1)),
+        photometric == _SEPARATED and fields.one(INK_SET, 1) != 1, guessed,
     )  # fmt: skip
     return _with_counts(layout, fields)
 
@@ -153,6 +160,8 @@ def _with_counts(layout: BlockLayout, fields: Fields) -> BlockLayout:
     if layout.compression == NONE and layout.photometric != YCBCR:
         whole = [layout.raw_size(row) for row in range(layout.down)]
         raw = np.tile(np.repeat(np.array(whole, np.uint64), layout.across), layout.planes)
+        if _is_several(layout, counts, raw, size):
+            raise ValueError(f"its blocks have {counts[0]:,} bytes where its fields account for {raw[0]:,}")
         if (counts != raw).any():
             faults.append("the lengths of its blocks are not those of their pixels")
             counts = np.where((counts > raw) | (layout.offsets + raw <= size), raw, counts)
@@ -161,6 +170,15 @@ def _with_counts(layout: BlockLayout, fields: Fields) -> BlockLayout:
         faults.append("blocks reach beyond the end of the file")
         counts = np.minimum(counts, left.astype(np.uint64))
     return replace(layout, counts=counts, faults=tuple(faults))
+
+
+def _is_several(layout: BlockLayout, counts: NDArray[Any], raw: NDArray[Any], size: int) -> bool:
+    """Whether every block is in the file and has more whole bytes a pixel than told: its samples or bits were not."""
+    sides = np.array([layout.block[0] * layout.rows(row) for row in range(layout.down)], np.uint64)
+    pixels = np.tile(np.repeat(sides, layout.across), layout.planes)
+    each = counts[0] // pixels[0]
+    more = layout.depth == 1 and counts[0] > raw[0] and (counts == pixels * each).all()
+    return bool(more and (layout.offsets + counts <= size).all())
 
 
 def _gaps(layout: BlockLayout, size: int) -> NDArray[np.uint64]:

@@ -84,6 +84,8 @@ def _meaning(layout: BlockLayout) -> Meaning:
     if layout.photometric in (_LAB, _ICC_LAB):
         return Meaning(3, layout.extra, lab="signed" if layout.photometric == _LAB else "offset")
     most = (1 << max(bits, 8)) - 1 if layout.form == 1 else 0
+    if layout.inks:
+        return Meaning(layout.samples, (), most, inks=True)
     return Meaning(layout.colors, layout.extra, most, inverted=layout.photometric == _MIN_IS_WHITE)
 
 
@@ -115,6 +117,10 @@ def _unreadable(layout: BlockLayout) -> str:
         return "has complex samples, which are no picture"
     if kind not in _KNOWN:
         return f"its samples are of photometric interpretation {kind}, which cannot be read; write them as gray or RGB"
+    if layout.depth > 1:
+        return f"holds volumes {layout.depth} px deep, which are no picture; write each plane as a page"
+    if layout.samples < (least := {_RGB: 3, _CMYK: 4, _YCBCR: 3, _LAB: 3, _ICC_LAB: 3}.get(kind, 1)):
+        return f"says that its pixels have {least} colors and that they have {layout.samples} sample(s); write it again as gray or RGB"
     if layout.compression == _OLD_JPEG:
         return "its pixels are compressed by old-style JPEG, which cannot be read; write it with deflate, LZW or JPEG compression"
     if kind == _YCBCR and layout.compression != JPEG:
