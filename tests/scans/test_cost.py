@@ -14,8 +14,8 @@ TILING = Tiling(64, 0)
 EIGHT = 8 * 64 * 64
 
 
-def cost(path, tiling=TILING):
-    with open_scan(path) as scan:
+def cost(path, tiling=TILING, **how):
+    with open_scan(path, **how) as scan:
         return scan.info.access, scan.cost(scan.grid(tiling))
 
 
@@ -45,3 +45,10 @@ def test_reduced_blocks_count_as_rows(tmp_path, scale):
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, np.zeros((1200, 800), np.uint8), tile=(64, 64))
     assert cost(path, Tiling(64, 0, scale=scale))[1] == (2 * 64 + 200) * 400 + EIGHT
+
+
+def test_wider_samples_take_more_in_the_decoder(tmp_path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((1000, 500, 3), np.float32), photometric="rgb", rowsperstrip=16)
+    found = cost(path, levels=(0, 1))
+    assert found == ("scanline", 2 * 64 * 500 * 3 + 200 * 500 * 12 + 3 * EIGHT)

@@ -11,6 +11,7 @@ import tifffile
 from PIL import Image
 
 import tilekit as tk
+import tilekit.scans.frames
 from tilekit.errors import InvalidArgument, ScanCorrupt, ScanError, ScanTooLarge, ScanUnsupported
 
 RGB = np.zeros((300, 300, 3), np.uint8)
@@ -318,9 +319,17 @@ def test_a_tiff_that_is_cut_short_is_damaged(tmp_path, compression, tile):
         assert np.array_equal(next(scan.bands_of_rows([40])), right)
 
 
-def test_frames_in_one_pass():
+@pytest.mark.parametrize(("form", "options"), [("GIF", {"duration": 50}), ("WEBP", {"lossless": True})])
+def test_frames_in_one_pass(form, options, monkeypatch):
     frames = [Image.fromarray(np.full((8, 10), n, np.uint8)) for n in range(0, 250, 5)]
-    data = pillow(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=50)
+    data = pillow(frames[0], form, save_all=True, append_images=frames[1:], **options)
+    begun = []
+    begin = tilekit.scans.frames._begun
+    monkeypatch.setattr("tilekit.scans.frames._begun", lambda ask: begun.append(ask.page) or begin(ask))
+    for page in range(50):  # as tiling, detection and archives ask
+        with tk.open_scan(data, page=page) as scan:
+            assert scan.read(0, 0, 1, 1)[0, 0, 0] == page * 5
+    assert begun == [1], "one pass, though each was opened singly"
     seen = [int(scan.read(0, 0, 1, 1)[0, 0, 0]) for scan in tk.scan_pages(data)]
     assert seen == list(range(0, 250, 5))
     with tk.open_scan(data, page=7) as scan:

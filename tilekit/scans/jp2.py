@@ -130,9 +130,16 @@ def open_jp2(ask: Request) -> Jp2Scan:
 
 def _meaning(picture: Any, siz: Any, name: str) -> _Meaning:
     """What the boxes of the header say of the components. Raises ScanUnsupported for what is not read here."""
-    boxes = {box.box_id: box for outer in picture.box if outer.box_id == "jp2h" for box in reversed(outer.box)}
+    boxes = {
+        box.box_id: box for outer in picture.box if outer.box_id == "jp2h" for box in reversed(outer.box)
+    }
     components, depth = len(siz.bitdepth), max(siz.bitdepth)
-    if any(siz.signed) or set(siz.xrsiz) | set(siz.yrsiz) != {1} or not 1 <= depth <= 16 or min(siz.bitdepth) < depth:
+    if (
+        any(siz.signed)
+        or set(siz.xrsiz) | set(siz.yrsiz) != {1}
+        or not 1 <= depth <= 16
+        or min(siz.bitdepth) < depth
+    ):
         raise ScanUnsupported(
             f"{name}: has {components} component(s) of {depth} bits, signed, subsampled or of several depths; gray or "
             "RGB of one depth of up to 16 bits can be read"
@@ -145,11 +152,15 @@ def _meaning(picture: Any, siz: Any, name: str) -> _Meaning:
         raise ScanUnsupported(
             f"{name}: its colors are of JPEG 2000 space {space}, which cannot be read; write it as gray or RGB"
         )
-    colors = _COLORS.get(space, 1 if components < 3 else 3)
+    colors = _COLORS[space] if space else 1 if components < 3 else 3
     if components < colors or (components > colors + 1 and "cdef" not in boxes):
-        raise ScanUnsupported(f"{name}: has {components} components; gray or RGB, with or without alpha, can be read")
+        raise ScanUnsupported(
+            f"{name}: has {components} components; gray or RGB, with or without alpha, can be read"
+        )
     kinds = dict(zip(boxes["cdef"].index, boxes["cdef"].channel_type, strict=True)) if "cdef" in boxes else {}
-    alpha = next((place for place, kind in kinds.items() if kind in (1, 2) and colors <= place < components), None)
+    alpha = next(
+        (place for place, kind in kinds.items() if kind in (1, 2) and colors <= place < components), None
+    )
     profile = getattr(color, "icc_profile", None) or b""
     return _Meaning(colors, alpha, depth - 8, space == _SYCC, bytes(profile))
 

@@ -9,8 +9,8 @@ import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
-from tilekit.scans.request import Request
 from tilekit.scans.color import AS_LOADED, Meaning, to_page
+from tilekit.scans.request import Request
 from tilekit.scans.vips import VipsScan, calm, scan_of
 
 
@@ -67,6 +67,14 @@ def with_profile(pixels: NDArray[np.uint8], profile: bytes) -> NDArray[np.uint8]
     image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
     made = calm(to_page(image, "picture")).write_to_memory()
     return np.frombuffer(made, np.uint8).reshape(height, width, bands)
+
+
+def gray_of(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(h, w, 3) sRGB pixels as (h, w, 1) gray: by luminance, as libvips has it."""
+    height, width, bands = pixels.shape
+    image = pyvips.Image.new_from_memory(np.ascontiguousarray(pixels), width, height, bands, "uchar")
+    made = calm(image.copy(interpretation="srgb").colourspace("b-w")).write_to_memory()
+    return np.frombuffer(made, np.uint8).reshape(height, width, 1)
 
 
 def _at(ask: Request, dpi: float | None) -> Request:

@@ -72,11 +72,6 @@ def scan_pages(
     with contextlib.ExitStack() as stack:
         found = resolve_source(source, stack)
         ask, pages = Request(found, sniff(found), 0, dpi, max_pixels, rendition, budget), 1
-        if ask.form.kind == "gif":
-            from tilekit.scans.frames import open_frames
-
-            yield from open_frames(ask)
-            return
         while ask.page < pages:
             with _open(ask, untrusted) as scan:
                 pages = scan.pages
@@ -119,6 +114,15 @@ def _open_vips(ask: Request) -> Scan:
     from tilekit.scans.vips import open_vips
 
     return open_vips(ask)
+
+
+def _open_animation(ask: Request) -> Scan:
+    """The first frame, or what is known of another, costs nothing; another is one of a row."""
+    if ask.page == 0 or ask.rendition is None:
+        return _open_vips(ask)
+    from tilekit.scans.frames import open_frame
+
+    return open_frame(ask)
 
 
 def _open_tiff(ask: Request) -> Scan:
@@ -176,6 +180,7 @@ def _is_mirax(source: Source) -> bool:
 _MAKES_8_BIT = {"jp2", "pdf", "slide", "tiff"}
 _READERS: dict[str, Callable[[Request], Scan]] = {
     "bmp": _open_by_pillow,
+    "gif": _open_animation,
     "heif": _open_heif,
     "jp2": _open_jp2,
     "pdf": _open_pdf,
@@ -185,6 +190,7 @@ _READERS: dict[str, Callable[[Request], Scan]] = {
     "slide": _open_slide,
     "tga": _open_by_pillow,
     "tiff": _open_tiff,
+    "webp": _open_animation,
 }
 
 

@@ -1,4 +1,4 @@
-"""Pictures that Pillow reads and libvips does not: BMP, PBM and text Netpbm, PFM, PCX, TGA, PSD (flattened).
+"""Pictures that Pillow reads and libvips does not: BMP, binary PBM, PCX, TGA, PSD (flattened).
 
 Each is decoded whole, so its pixels are charged to the budget, and to the file's own length, before memory is
 asked for: no header makes Pillow take more than its bytes can hold.
@@ -12,17 +12,21 @@ import numpy as np
 from PIL import BmpImagePlugin, Image, PcxImagePlugin, PpmImagePlugin, PsdImagePlugin, TgaImagePlugin
 
 from tilekit.errors import ScanCorrupt, ScanError, ScanNotFound, ScanTooLarge, ScanUnsupported
+from tilekit.scans.color import AS_LOADED, Meaning
 from tilekit.scans.faults import one_line
 from tilekit.scans.memory import scan_of_array
 from tilekit.scans.request import Request
 from tilekit.scans.vips import VipsScan, check_size
 
-_KEPT = {"L", "RGB", "RGBA", "LA", "I;16", "F"}
+_KEPT = {"L", "RGB", "RGBA", "LA", "CMYK", "LAB"}
 # The readers themselves: Image.open() has limits of its own, for all of a process.
 _DECODERS = {
     "bmp": BmpImagePlugin.BmpImageFile, "ppm": PpmImagePlugin.PpmImageFile, "pcx": PcxImagePlugin.PcxImageFile,
     "tga": TgaImagePlugin.TgaImageFile, "psd": PsdImagePlugin.PsdImageFile,
 }  # fmt: skip
+# Modes of a PSD of 8 bits (1 of a bitmap), and the channels that are color: Pillow takes a fourth for opacity, but the
+# flattened picture is laid over white already, and other channels are selections.
+_PSD_COLORS = {(0, 1): 1, (1, 8): 1, (2, 8): 3, (3, 8): 3, (4, 8): 4, (8, 8): 1, (9, 8): 3}
 # The most pixels a byte of the file can stand for: eight in plain bits, a run of 64 or 128 px in two bytes.
 _DENSITY = {"bmp": 128, "ppm": 8, "pcx": 8 * 63, "tga": 128, "psd": 8 * 128}
 
@@ -35,13 +39,14 @@ def open_by_pillow(ask: Request) -> VipsScan:
     key, kind = ask.key, ask.form.kind
     if ask.page:
         raise ScanNotFound(f"{key}: the file has 1 page")
+    colors = _psd_colors(ask) if kind == "psd" else 0
     try:
         with ask.source.open() as stream, _DECODERS[kind](stream) as picture:
             check_size(key, picture.size[0], picture.size[1], ask.max_pixels)
             _check_claim(ask, picture)
             found = ask.number or _dpi(picture.info.get("dpi"))
             profile = picture.info.get("icc_profile")
-            pixels = _samples(picture)
+            mode, pixels = picture.mode, _samples(picture)
     except ScanError:
         raise
     except (
@@ -59,7 +64,25 @@ def open_by_pillow(ask: Request) -> VipsScan:
         raise ScanCorrupt(f"{key}: is damaged or cut short ({one_line(exc)})") from exc
     if pixels.ndim == 2:
         pixels = pixels[..., None]
-    return scan_of_array(np.ascontiguousarray(pixels), ask, dpi=found, profile=profile)
+    if colors:
+        pixels = pixels[..., :colors]
+        if mode == "1":
+            pixels = 255 - pixels  # a bit of a PSD is ink
+    meaning = Meaning(3, (), lab="signed") if mode == "LAB" else AS_LOADED
+    return scan_of_array(
+        np.ascontiguousarray(pixels), ask, dpi=found, profile=profile, cmyk=mode == "CMYK", meaning=meaning
+    )
+
+
+def _psd_colors(ask: Request) -> int:
+    """Color channels of a PSD. Raises ScanUnsupported for modes and depths not read here."""
+    mode, depth = (int.from_bytes(ask.source.head[at : at + 2], "big") for at in (24, 22))
+    if (mode, depth) not in _PSD_COLORS:
+        raise ScanUnsupported(
+            f"{ask.key}: is a Photoshop document of mode {mode} with {depth} bits a channel, which cannot be read; "
+            "save it flattened as TIFF or PNG"
+        )
+    return _PSD_COLORS[mode, depth]
 
 
 def _check_claim(ask: Request, picture: Image.Image) -> None:
@@ -78,11 +101,6 @@ def _check_claim(ask: Request, picture: Image.Image) -> None:
 
 
 def _samples(picture: Image.Image) -> np.ndarray:
-    if picture.mode == "I":  # 16 bit in 32, as Pillow reads Netpbm
-        wide = np.array(picture)
-        if wide.min() < 0 or wide.max() > 0xFFFF:
-            raise ScanUnsupported("has samples of 32 bits")
-        return wide.astype(np.uint16)
     if picture.mode in _KEPT:
         return np.array(picture)
     plain = "L" if picture.mode == "1" else "RGBA" if "transparency" in picture.info else "RGB"

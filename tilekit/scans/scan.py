@@ -64,6 +64,7 @@ class Scan(ABC):
 
     source: Source | None = None
     as_stored: bool = False
+    wide: int = 0  # bytes of a pixel as the decoder gives it, where they are more than `bands`
 
     def __init__(self, info: ScanInfo) -> None:
         self.info = info
@@ -117,15 +118,20 @@ class Scan(ABC):
     def cost(self, grid: TileGrid) -> int:
         """Peak bytes that cutting this page by `grid` takes beside the interpreter: the one estimate there is.
 
-        Scanlines: two rows of tiles; a scan decoded at once: all of it; blocks: a bounded cache and some tiles,
-        whatever the width. Two more tiles are on their way to the encoder.
+        Scanlines: two rows of tiles, and the decoder's strips at the size its samples have; a scan decoded at once:
+        all of it; blocks: a bounded cache and some tiles, whatever the width. Two more tiles are on their way to the
+        encoder.
         """
+        wide = max(self.wide, self.bands)
         tile = grid.columns.tile * grid.lines.tile * self.bands
-        rows = (min(2, grid.rows) * min(grid.lines.tile, grid.height) + 200) * grid.width * self.bands
+        rows = (
+            min(2, grid.rows) * min(grid.lines.tile, grid.height) * grid.width * self.bands
+            + 200 * grid.width * wide
+        )
         if self.info.access == "block" and not grid.is_scaled and self.as_stored:
             return min(rows, 64 * 1024 * 1024 + 16 * tile)
-        whole = grid.base_width * grid.base_height * self.bands if self.info.access == "whole" else 0
-        return whole + min(rows, grid.width * grid.height * self.bands) + 8 * tile
+        whole = grid.base_width * grid.base_height * wide if self.info.access == "whole" else 0
+        return whole + min(rows, grid.width * grid.height * wide) + 8 * tile
 
     @abstractmethod
     def bands_of_rows(

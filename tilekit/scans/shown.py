@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from tilekit.errors import InvalidArgument
 from tilekit.rendition import Levels, Rendition
 from tilekit.scans.levels import Range, level_table
+from tilekit.scans.memory import gray_of
 from tilekit.scans.scan import Scan
 
 Pixels = NDArray[np.uint8]
-_GRAY = np.array([0.2126, 0.7152, 0.0722])
 _ROWS = 256
 _SHARE = 0.005
 
@@ -75,7 +75,7 @@ class ShownScan(Scan):
 
     def _made(self, pixels: Pixels) -> Pixels:
         if self._bands == "gray" and pixels.shape[2] == 3:
-            pixels = np.floor(pixels @ _GRAY + 0.5).astype(np.uint8)[..., None]
+            pixels = gray_of(pixels)
         elif isinstance(self._bands, tuple):
             pixels = np.ascontiguousarray(pixels[..., list(self._bands)])
         if self._table is not None:

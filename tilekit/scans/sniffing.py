@@ -83,7 +83,7 @@ def sniff(source: Source) -> Format:
         return SLIDE
     if b"%PDF-" in head[:1024]:
         return PDF
-    if len(head) > 2 and head[:1] == b"P" and head[1:2] in b"123456fF" and head[2:3].isspace():
+    if len(head) > 2 and head[:1] == b"P" and head[1:2] in b"1234567fF" and head[2:3].isspace():
         return NETPBM
     if head.startswith(b"BM") and head[14:18] in _BMP_HEADERS:
         return BMP

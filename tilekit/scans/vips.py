@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
@@ -14,7 +15,7 @@ import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
-from tilekit.errors import ScanCorrupt, ScanTooLarge
+from tilekit.errors import ScanCorrupt, ScanTooLarge, ScanUnsupported
 from tilekit.flow import Gate
 from tilekit.jpeg.markers import CannotCut
 from tilekit.pages import PageKey
@@ -23,12 +24,14 @@ from tilekit.scans.color import AS_LOADED, Look, Meaning, look_at, plan_of, to_p
 from tilekit.scans.faults import one_line
 from tilekit.scans.forking import about_to_compute, check_not_cut_off
 from tilekit.scans.jpegbits import JpegBits, bits_of
+from tilekit.scans.levels import NUMPY
 from tilekit.scans.pushing import decode_spans
 from tilekit.scans.request import Request
 from tilekit.scans.scan import Access, Scan, ScanInfo
 from tilekit.scans.source import Source
 from tilekit.scans.spans import Span
 from tilekit.scans.tiff.blocks import StoredBlocks
+from tilekit.scans.xmp import orientation_of
 
 if TYPE_CHECKING:
     from tilekit.scans.jpegmending import Mended
@@ -38,11 +41,13 @@ if TYPE_CHECKING:
 _FAIL_ON = {"jpegload": "warning"}
 
 
+_UNSUPPORTED = re.compile(r"data precision 1[26]\b|marker type 0xf7|SOF type 0x[0-9a-f]+")
 _PLACES = 1 << 24
 _DCT_SHRINKS = (8, 4, 2)
 _MOST_SHIFT = 1 / 8
 # Up to here a page is decoded whole, which spares small scans a thread and half their time.
 SMALL_BYTES = 1 << 24
+_TURNED_BY_XMP = {"jpeg", "png", "webp"}
 _PULLED = {"png", "tiff"}  # cheaper by regions than pushed; see pushing.py
 Loader = Callable[..., Any]
 
@@ -265,10 +270,15 @@ def calm(image: Any) -> Any:
 
 @contextlib.contextmanager
 def vips_errors(key: PageKey) -> Iterator[None]:
-    """Turn an error of libvips inside the block into ScanCorrupt naming the page."""
+    """Turn an error of libvips inside the block into ScanCorrupt or ScanUnsupported naming the page."""
     try:
         yield
     except pyvips.Error as exc:
+        if kind := _UNSUPPORTED.search(str(getattr(exc, "detail", "") or exc)):
+            raise ScanUnsupported(
+                f"{key}: is a JPEG of a kind that cannot be read (12 or 16 bits, lossless or JPEG-LS: {kind[0]}); "
+                "write it as 8-bit JPEG or as TIFF"
+            ) from exc
         raise ScanCorrupt(f"{key}: {_reason(exc)}") from exc
 
 
@@ -351,6 +361,8 @@ def scan_of(
     """
     key, kind = ask.key, kind or ask.form.kind
     check_not_cut_off(str(key))
+    if kind in _TURNED_BY_XMP:
+        load = _turned_by_xmp(load)
     with vips_errors(key):
         image = load("sequential")
         check_size(key, image.width, image.height, ask.max_pixels)
@@ -372,7 +384,25 @@ def scan_of(
     def make(image: Any) -> Any:
         return to_page(image, str(key), meaning, plan)
 
-    return VipsScan(info, load, make, source=ask.source, look=look, first=None if look.turned else final)
+    scan = VipsScan(info, load, make, source=ask.source, look=look, first=None if look.turned else final)
+    scan.wide = image.bands * np.dtype(NUMPY.get(image.format, np.complex128)).itemsize
+    return scan
+
+
+def _turned_by_xmp(load: Loader) -> Loader:
+    """Images with the orientation that their XMP has, where nothing else says one."""
+
+    def turned(access: str, **more: Any) -> Any:
+        image = load(access, **more)
+        if image.get_typeof("orientation") or not image.get_typeof("xmp-data"):
+            return image
+        turn = orientation_of(bytes(image.get("xmp-data")))
+        if turn > 1:
+            image = image.copy()
+            image.set_type(pyvips.GValue.gint_type, "orientation", turn)
+        return image
+
+    return turned
 
 
 def check_size(key: PageKey, width: int, height: int, max_pixels: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable
 from typing import Any, Literal
@@ -11,16 +12,23 @@ import pyvips
 from tilekit.errors import InvalidArgument, ScanCorrupt, ScanError, ScanNotFound, ScanUnsupported
 from tilekit.scans.color import Meaning
 from tilekit.scans.faults import one_line
+from tilekit.scans.levels import rows_of
 from tilekit.scans.request import Request
 from tilekit.scans.scan import Scan
 from tilekit.scans.source import ByteReader
 from tilekit.scans.tiff.blocks import StoredBlocks
 from tilekit.scans.tiff.decoding import show_decoded
-from tilekit.scans.tiff.directories import Directory, check_tiles, is_vendor_slide, read_directories
+from tilekit.scans.tiff.directories import (
+    DESCRIPTION,
+    Directory,
+    check_tiles,
+    is_vendor_slide,
+    read_directories,
+)
 from tilekit.scans.tiff.layout import JPEG, BlockLayout, layout_of
 from tilekit.scans.tiff.showing import show_file
 from tilekit.scans.tiff.unpacking import LZMA, ZSTD, show_unpacked
-from tilekit.scans.vips import VipsScan, scan_of
+from tilekit.scans.vips import VipsScan, scan_of, vips_errors
 
 Way = Literal["stored", "unpacked", "decoded"]
 _LOGS, _LOG_COMPRESSION = {32844, 32845}, 34676
@@ -30,6 +38,8 @@ _KNOWN = {0, 1, _RGB, _PALETTE, 4, _CMYK, _YCBCR, _LAB, _ICC_LAB, *_LOGS}
 _COMPLEX, _FLOAT_PREDICTOR, _OLD_JPEG = {5, 6}, 3, 6
 _DEPTHS = {(1, 8), (1, 16), (1, 32), (2, 8), (2, 16), (2, 32), (3, 32), (4, 8), (4, 16)}
 _UNPACKED = {ZSTD, LZMA}
+_LOOKED_AT = 1 << 20
+_IMAGEJ = re.compile(rb"ImageJ=[^\n]*\n(?:[^\n]*\n)*?images=([0-9]{1,9})\n")
 _FAULTS = (struct.error, ValueError, OverflowError, ZeroDivisionError, KeyError, IndexError)
 
 
@@ -72,7 +82,9 @@ def _open_page(ask: Request, page: Directory, reader: ByteReader, pages: int) ->
         alive.append(show())
         return pyvips.Image.tiffload_source(alive[-1], access=access, fail_on="warning")
 
-    scan = scan_of(load, ask, meaning=_meaning(layout), pages=pages, warnings=layout.faults)
+    meaning = _meaning(layout)
+    warnings = layout.faults + _doubts(ask, layout, meaning, load, pages, page)
+    scan = scan_of(load, ask, meaning=meaning, pages=pages, warnings=warnings)
     scan.stored = StoredBlocks(str(scan.key), layout, reader, scan.bands)
     return scan
 
@@ -87,6 +99,43 @@ def _meaning(layout: BlockLayout) -> Meaning:
     if layout.inks:
         return Meaning(layout.samples, (), most, inks=True)
     return Meaning(layout.colors, layout.extra, most, inverted=layout.photometric == _MIN_IS_WHITE)
+
+
+def _doubts(
+    ask: Request,
+    layout: BlockLayout,
+    meaning: Meaning,
+    load: Callable[[str], Any],
+    pages: int,
+    page: Directory,
+) -> tuple[str, ...]:
+    """What the file says that its pixels do not bear out."""
+    found: tuple[str, ...] = ()
+    if pages == 1 and (more := _IMAGEJ.match(page.fields.text(DESCRIPTION, 4096))) and int(more[1]) > 1:
+        found += (f"it says that it holds {int(more[1])} pictures, and has a directory for one of them only",)
+    laid = ask.rendition is not None and ask.rendition.bands is None
+    if laid and any(meaning.extra) and layout.form == 1:
+        place = (meaning.colors or 0) + next(at for at, kind in enumerate(meaning.extra) if kind)
+        with vips_errors(ask.key):
+            band = load("sequential")
+            if place < band.bands and not _is_opacity(band[place], meaning.most):
+                found += (
+                    "its alpha is hardly anywhere whole, as an infrared band would be; it was laid over white as the file "
+                    f"says, bands={tuple(range(meaning.colors or 1))} leaves it out",
+                )
+    return found
+
+
+def _is_opacity(band: Any, most: int) -> bool:
+    """Whether half of the samples above zero, of those looked at, are the largest there is."""
+    above = whole = seen = 0
+    for rows in rows_of(band):
+        above += int((rows > 0).sum())
+        whole += int((rows >= most).sum())
+        seen += rows.size
+        if seen > _LOOKED_AT:
+            break
+    return whole * 2 >= above
 
 
 def _show(ask: Request, page: Directory, layout: BlockLayout, reader: ByteReader) -> Callable[[], Any]:

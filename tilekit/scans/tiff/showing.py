@@ -19,6 +19,7 @@ import numpy as np
 import pyvips
 
 from tilekit.scans.source import ByteReader
+from tilekit.scans.tiff.directories import XMP
 from tilekit.scans.tiff.fields import Fields
 from tilekit.scans.tiff.layout import (
     EXTRA_SAMPLES,
@@ -33,6 +34,7 @@ from tilekit.scans.tiff.layout import (
     YCBCR,
     BlockLayout,
 )
+from tilekit.scans.xmp import orientation_of
 
 Value = tuple[int, int, bytes]  # type, count, bytes
 _SHORT, _RATIONAL, _UNDEFINED, _LONG8 = 3, 5, 7, 16
@@ -42,6 +44,7 @@ _LABS = (8, 9)
 _WHITE_AT_ZERO, _BLACK_AT_ZERO = 0, 1
 _PREDICTED = {5, 8, 32946, 34925, 50000}
 _MOST_RESOLUTION = 1e6
+_MOST_XMP = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -250,7 +253,10 @@ def _of_color(fields: Fields, shown: Shown, numbers: Callable[..., Value]) -> di
 def _of_view(fields: Fields, numbers: Callable[..., Value]) -> dict[int, Value]:
     """How the page lies and how large it is on paper; what makes no sense there is left out."""
     found: dict[int, Value] = {}
-    if 1 <= (turn := fields.one(_ORIENTATION, 1)) <= 8:
+    turn = fields.one(_ORIENTATION, 1)
+    if _ORIENTATION not in fields and XMP in fields:
+        turn = orientation_of(fields.text(XMP, _MOST_XMP))
+    if 1 <= turn <= 8:
         found[_ORIENTATION] = numbers(turn)
     across, down = fields.ratio(_XRES), fields.ratio(_YRES)
     unit = fields.one(_UNIT, 2)
