@@ -56,6 +56,12 @@ def test_every_other_room_is_kept_from_a_library(library):
     assert kept == ROOMS - LIBRARIES[library]
 
 
+def test_tests_start_a_moto_server_in_one_place():
+    """moto keeps one state a process: a server started elsewhere would hold what other tests left."""
+    found = {path.name for path in (TOP / "tests").rglob("*.py") if "ThreadedMotoServer(" in path.read_text()}
+    assert found - {"test_walls.py"} == {"s3_server.py"}
+
+
 def test_the_drawing_is_what_the_imports_are():
     assert drawing().drawing(TOP / "pyproject.toml") in (TOP / "docs" / "architecture.md").read_text(), (
         "run python docs/make_drawing.py"

@@ -24,6 +24,7 @@ TilekitError
 └── ServiceError          (RuntimeError)       the cloud service said no
     ├── ServiceDenied     (PermissionError)    a right is missing
     ├── ServiceThrottled                       calls outran the allowed rate
+    ├── ServiceLost                            no call comes through any more
     ├── QuotaExceeded                          a quota, named, is used up
     ├── ModelNotReady                          the model is not in the state the call needs
     └── TrainingFailed                         with the lines at fault
@@ -139,6 +140,10 @@ class ServiceDenied(ServiceError, PermissionError):
 
 class ServiceThrottled(ServiceError):
     """Calls outran the allowed rate, longer than we were willing to wait."""
+
+
+class ServiceLost(ServiceError):
+    """No call has come through for longer than we were willing to wait; once the service answers, run again."""
 
 
 class QuotaExceeded(ServiceError):

@@ -13,10 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from tests.archive.jobs import NoteJob
 from tests.archive.test_processing import notes, scans
+from tests.s3_server import moto_server, use
 from tilekit import Tiling
 from tilekit.archive import (
     ArchiveOptions,
@@ -41,16 +41,11 @@ FEW = ArchiveOptions(parts=2)
 
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Store]:
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://{}:{}".format(*server.get_host_and_port()))
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    store = S3Store()
-    store.client.create_bucket(Bucket="archive")
-    yield store
-    server.stop()
+    with moto_server() as url:
+        use(monkeypatch, url)
+        store = S3Store()
+        store.client.create_bucket(Bucket="archive")
+        yield store
 
 
 def test_two_at_once_do_all_of_it_once(tmp_path: Path) -> None:

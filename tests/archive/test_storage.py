@@ -17,6 +17,7 @@ from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from tests.archive.test_tiling import archive, tree
+from tests.s3_server import empty, use
 from tilekit import Tiling
 from tilekit.archive import ArchiveOptions, TileJob, process_archive
 from tilekit.scans.encoding import encode_image
@@ -58,14 +59,12 @@ def faulty(monkeypatch: pytest.MonkeyPatch) -> Iterator[Faulty]:
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.port}")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    yield app
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    use(monkeypatch, f"http://127.0.0.1:{server.port}")
+    with empty():
+        yield app
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def test_s3_in_and_out_through_faults(tmp_path: Path, faulty: Faulty) -> None:

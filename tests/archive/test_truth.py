@@ -22,6 +22,7 @@ from tilekit.archive.sources import ScanFile, iter_sources
 from tilekit.archive.working import Task
 from tilekit.errors import InvalidArgument, ScanError, StorageDenied, StorageFull, StorageLogin, StorageLost
 from tilekit.storage.local import part_path
+from tilekit.tiles.index import read_index
 
 ONE = ThreadPoolExecutor(1)
 TILES = TileJob(Tiling(32))
@@ -74,6 +75,37 @@ def test_a_file_with_its_old_size_and_time_is_noticed(tmp_path: Path) -> None:
     assert verify_archive(tmp_path / "out") == {}  # by stat only
     assert set(verify_archive(tmp_path / "out", deep=True)) == {"a.jpg"}
     assert process_archive(source, tmp_path / "out", TILES, ONE).done == 1
+
+
+def test_verify_by_one_listing_says_what_verify_by_the_index_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The roll only leaves out work: whatever is done to a page's folder, the same is wrong as without it."""
+    source, out = scans(tmp_path / "in", "a.jpg", "b.jpg"), tmp_path / "out"
+    process_archive(source, out, TILES, ONE)
+    read: list[str] = []
+    monkeypatch.setattr(
+        "tilekit.archive.inspecting.read_index", lambda folder: read.append(folder.name) or read_index(folder)
+    )
+    assert verify_archive(out) == {}
+    assert read == []
+    tiles = sorted((out / "a.jpg.p0").glob("*.jpg"))
+    kept = tiles[0].read_bytes()
+    for harm in (
+        lambda: (out / "a.jpg.p0" / "Thumbs.db").write_bytes(b"no business of ours"),
+        lambda: tiles[0].write_bytes(kept[:-1]),
+        lambda: tiles[0].write_bytes(kept),
+        lambda: tiles[1].unlink(),
+        lambda: (out / "a.jpg.p0" / "tiling.json").unlink(),
+        lambda: shutil.rmtree(out / "a.jpg.p0"),
+    ):
+        harm()
+        quick = verify_archive(out)
+        with monkeypatch.context() as patch:
+            patch.setattr("tilekit.archive.inspecting.roll_of", lambda _: "")
+            assert verify_archive(out) == quick
+        assert set(quick) <= {"a.jpg"}
+    assert "missing" in quick["a.jpg"]
 
 
 def test_deep_finds_a_tile_with_other_bytes(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from tilekit.aws.rate import RateLimiter
 from tilekit.aws.text import TextDetector
 from tilekit.detection.detecting import detect_tiles
 from tilekit.detectors.protocol import Detector
-from tilekit.errors import DetectorError, InvalidArgument, ModelNotReady, ServiceDenied
+from tilekit.errors import DetectorError, InvalidArgument, ModelNotReady, ServiceDenied, ServiceLost
 from tilekit.grid import Tiling
 from tilekit.scans.encoding import decode_image, encode_image
 from tilekit.scans.opening import open_scan
@@ -171,6 +171,25 @@ def test_all_tries_of_a_tile_have_one_deadline() -> None:
     assert len(client.requests) == 1
 
 
+def test_a_service_that_lets_nothing_through_ends_the_run_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All tiles together wait as long as one does, not each of them anew; and it is said meanwhile."""
+    clock = iter(range(0, 10**6, 3))
+    monkeypatch.setattr("tilekit.aws.trying.time.monotonic", lambda: float(next(clock)))
+    for trouble in (ConnectionClosedError(endpoint_url=URL), fault("ThrottlingException")):
+        client = FakeClient([trouble] * 10**4)
+        made = detector(client, workers=1, attempts=10**6, patience=120.0)
+        said: list[str] = []
+        made.note = said.append
+        with pytest.raises(ServiceLost, match="no call has come through for 2"):
+            list(made.detect_stream([make_tile(number) for number in range(20)]))
+        assert len(client.requests) < 60
+        assert "trying again for up to" in said[0]
+        assert len(said) <= 3
+        client.script.clear()
+        assert len(made.detect([make_tile()])) == 1  # the service answers again
+        assert pickle.loads(pickle.dumps(detector(FakeClient()))).note("heard by nobody") is None
+
+
 def test_tiles_without_a_result_are_named() -> None:
     client = FakeClient([{"CustomLabels": []}, fault("ImageTooLargeException"), {"CustomLabels": []}])
     with pytest.raises(
@@ -198,7 +217,7 @@ def test_what_no_tile_survives_is_raised_at_once(code: str, kind: type[Exception
     assert len(client.requests) == 1
 
 
-def test_a_stream_keeps_order_and_brings_failures_last() -> None:
+def test_a_stream_keeps_order_and_tells_failures_last() -> None:
     reset = ConnectionClosedError(endpoint_url=URL)
 
     class Flaky(FakeClient):
@@ -217,7 +236,7 @@ def test_a_stream_keeps_order_and_brings_failures_last() -> None:
 
     client = Flaky()
     client.seen = set()
-    made = detector(client, workers=4, attempts=1)
+    made = detector(client, workers=4, attempts=2)
 
     def tiles() -> Iterator[Any]:
         for number in range(8):
@@ -229,8 +248,9 @@ def test_a_stream_keeps_order_and_brings_failures_last() -> None:
     with pytest.raises(TileFailures) as caught:  # noqa: PT012
         for index, _ in made.detect_stream(tiles()):
             seen.append(index)
-    assert seen == [0, 1, 2, 4, 6, 7, 3]
+    assert seen == [0, 1, 2, 3, 4, 6, 7]
     assert list(caught.value.failed) == [5]
+    assert (made.calls, made.retried) == (9, 1)
 
 
 def test_the_real_client_against_the_local_server(

@@ -11,7 +11,8 @@ from botocore.exceptions import ClientError
 
 from tilekit.aws.errors import error_code, is_passing, is_throttle, service_error
 from tilekit.aws.recipe import ModelRecipe, check_tiling, tiling_of_tag, tiling_tag
-from tilekit.aws.service import Service, pause
+from tilekit.aws.service import Service
+from tilekit.aws.trying import pause
 from tilekit.errors import (
     InvalidArgument,
     ModelNotReady,

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from moto.server import ThreadedMotoServer
 
+from tests.s3_server import moto_server
 from tilekit.aws.deploying import deploy
 from tilekit.aws.guard import CloudGuard
 from tilekit.aws.project import RekognitionProject
@@ -20,10 +20,8 @@ ROLE = "arn:aws:iam::123456789012:role/stop-models"
 
 @pytest.fixture
 def cloud() -> Iterator[str]:
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    yield "http://{}:{}".format(*server.get_host_and_port())
-    server.stop()
+    with moto_server("scheduler") as url:
+        yield url
 
 
 def test_a_schedule_stops_the_model_once(cloud: str) -> None:

@@ -7,20 +7,31 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from tests.aws.building import TILING, make_dataset
 from tests.aws.test_running_model import wait_for
-from tilekit.aws.deadlines import Watch, Watcher
+from tilekit.archive import DetectJob, process_archive
+from tilekit.aws.deadlines import Watch, Watcher, watch
 from tilekit.aws.keeping import is_unkept, unkept
 from tilekit.aws.leases import LEASE_SECONDS, LeaseBook, Started
 from tilekit.aws.model import Model
 from tilekit.aws.project import RekognitionProject
 from tilekit.aws.running_model import RunningModel, Signals
+from tilekit.aws.service import Service
 from tilekit.cli import cli
+from tilekit.cli.cloud import warn_all_unkept
 from tilekit.errors import InvalidArgument, StorageNotFound
+from tilekit.scans.encoding import encode_image
+from tilekit.storage.local import write_bytes
+from tilekit.storage.s3 import Access
 
 MakeProject = Callable[..., RekognitionProject]
 
@@ -74,6 +85,118 @@ def test_later_commands_tell_of_it_and_end_it(
     stopped = CliRunner().invoke(cli, ["stop", "--stale", *where])
     assert stopped.exit_code == 0, stopped.output
     assert model.status in {"STOPPING", "STOPPED"}
+
+
+def test_commands_about_something_else_say_it_in_one_line(
+    model: Model, endpoint: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["--endpoint", endpoint, "--region", "us-east-1"]
+    commands = (
+        ["copy", model.arn, "--to", "elsewhere", "--bucket", "aws-tests"],
+        ["delete", f"{model.project}/{model.version}"],
+    )
+    for command in commands:
+        assert "without a keeper" not in CliRunner().invoke(cli, [*command, *where], input="n\n").stderr
+    _lose_the_keeper(model, monkeypatch)
+    for command in commands:
+        said = CliRunner().invoke(cli, [*command, *where], input="n\n").stderr
+        assert said.count("running without a keeper since") == 1
+    service = Service(Access("us-east-1", endpoint_url=endpoint), rate=1000)
+    warn_all_unkept(service)
+    assert capsys.readouterr().err.count("without a keeper") == 1
+    monkeypatch.setattr(
+        "tilekit.cli.cloud.all_models",
+        lambda _: [Model.find(model.arn, endpoint_url=endpoint) for _ in range(2)],
+    )
+    warn_all_unkept(service)
+    assert "2 models run without a keeper, about US$" in capsys.readouterr().err
+
+
+def test_training_says_it_before_anything_is_sent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    class Said(Exception):
+        pass
+
+    def warn(service: Service) -> None:
+        raise Said(service.access.region)
+
+    monkeypatch.setattr("tilekit.cli.train.warn_all_unkept", warn)
+    files = make_dataset(tmp_path)
+    command = ["train", *map(str, files), "--project", "p", "--bucket", "bucket", "--region", "eu-west-1"]
+    result = CliRunner().invoke(cli, command)
+    assert isinstance(result.exception, Said)
+    assert str(result.exception) == "eu-west-1"
+
+
+def test_an_archive_ends_with_its_models_deadline(
+    model: Model, endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was done is recorded, nothing is recorded as failed, and the model is stopped."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    monkeypatch.setattr("tilekit.aws.running_model.Watcher", Deadline)
+    for number in range(6):
+        pixels = np.random.default_rng(number).integers(0, 255, (128, 128, 3), np.uint8)
+        write_bytes(tmp_path / f"in/{number}.png", encode_image(pixels, "png").data)
+    job = DetectJob(TILING, model.arn, deadline=3600.0)
+    assert job.recipe() == DetectJob(TILING, model.arn).recipe()
+
+    def stop_at_first(event: dict[str, Any]) -> None:
+        Deadline.made[-1].comes()
+
+    ended = process_archive(
+        tmp_path / "in", tmp_path / "out", job, ThreadPoolExecutor(1), on_event=stop_at_first
+    )
+    assert "not running" in ended.stopped
+    assert ended.done >= 1
+    assert ended.failed == 0
+    assert model.status in {"STOPPING", "STOPPED"}
+    again = process_archive(
+        tmp_path / "in", tmp_path / "out", DetectJob(TILING, model.arn), ThreadPoolExecutor(1)
+    )
+    assert (again.done + again.skipped, again.failed, again.stopped) == (6, 0, "")
+
+
+class Deadline:
+    """The process that stops a model at its deadline, whose time is told."""
+
+    made: ClassVar[list[Deadline]] = []
+
+    def __init__(self, watch: Watch) -> None:
+        self.watch = watch
+        self.made.append(self)
+
+    def comes(self) -> None:
+        assert self.watch.until is not None
+        assert 3000 < self.watch.until - time.time() <= 3600
+        watch(replace(self.watch, until=1.0, parent=None))
+
+    def revive(self) -> bool:
+        return False
+
+    def dismiss(self) -> None:
+        """Nothing to end."""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "in", "out", "--for", "2h"], "--for is for --job detect"),
+        (["run", "in", "out", "--job", "detect", "--model", "p", "--guard", "--for", "2h"], "--guard needs"),
+        (
+            ["run", "in", "out", "--job", "detect", "--model", "p", "--guard-role", "arn:x"],
+            "goes with --guard",
+        ),
+        (["run", "in", "out", "--job", "detect", "--model", "text", "--for", "2h"], "no Custom Labels model"),
+        (["retry", "out", "--guard"], "--guard needs"),
+    ],
+)
+def test_a_deadline_that_would_hold_nothing_is_refused(
+    arguments: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in").mkdir()
+    result = CliRunner().invoke(cli, ["archive", *arguments])
+    assert result.exit_code in (1, 2)
+    assert words in result.stderr + str(result.exception)
 
 
 def test_a_deployed_model_whose_keeper_died_is_taken_over(

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from moto.server import ThreadedMotoServer
 
+from tests.s3_server import moto_server, use
 from tilekit.datasets.sources import Page
 from tilekit.datasets.writing import Encoding, PageTask
 from tilekit.grid import Tiling
@@ -18,14 +18,9 @@ from tilekit.storage.s3 import S3Store
 
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Store]:
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://{}:{}".format(*server.get_host_and_port()))
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    yield S3Store()
-    server.stop()
+    with moto_server() as url:
+        use(monkeypatch, url)
+        yield S3Store()
 
 
 def test_the_etag_is_part_of_a_pages_fingerprint(store: S3Store) -> None:

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from tests.datasets.pages import contents, labeled_pages
+from tests.s3_server import moto_server
 from tilekit.datasets.building import tile_dataset
 from tilekit.datasets.splitting import SIDES
 from tilekit.errors import InvalidArgument, StorageError, StorageNotFound
@@ -20,10 +20,8 @@ TILING = Tiling(160, 40)
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    yield "http://{}:{}".format(*server.get_host_and_port())
-    server.stop()
+    with moto_server() as url:
+        yield url
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from moto.server import ThreadedMotoServer
 
+from tests.s3_server import moto_server
 from tilekit.errors import LedgerError, StorageConflict, StorageNotFound
 from tilekit.storage.identity import file_identity, is_unchanged, size_of, source_identity
 from tilekit.storage.leasing import Lease, is_live, read_lease
@@ -21,12 +21,10 @@ from tilekit.storage.s3 import S3Store, keyed_access
 
 @pytest.fixture(scope="module")
 def store() -> Iterator[S3Store]:
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    store = S3Store(keyed_access("http://{}:{}".format(*server.get_host_and_port())))
-    store.client.create_bucket(Bucket="place")
-    yield store
-    server.stop()
+    with moto_server() as url:
+        store = S3Store(keyed_access(url))
+        store.client.create_bucket(Bucket="place")
+        yield store
 
 
 @pytest.fixture(params=["folder", "s3"])

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from moto.server import ThreadedMotoServer
 
+from tests.s3_server import moto_server
 from tilekit.errors import InvalidArgument, StorageDenied, StorageError, StorageFull, StorageNotFound
 from tilekit.storage import staging
 from tilekit.storage.s3 import Access, S3Location, S3Store, is_s3, open_s3, parse_s3
@@ -18,10 +18,8 @@ from tilekit.storage.staging import remove_abandoned, staged
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    yield "http://{}:{}".format(*server.get_host_and_port())
-    server.stop()
+    with moto_server() as url:
+        yield url
 
 
 @pytest.fixture

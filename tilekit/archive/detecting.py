@@ -16,7 +16,7 @@ from tilekit.archive.working import Task
 from tilekit.boxes.merging import MergePolicy
 from tilekit.detection.detecting import detect_tiles
 from tilekit.detectors.naming import ModelRef
-from tilekit.errors import DetectorError
+from tilekit.errors import DetectorError, InvalidArgument
 from tilekit.grid import TileGrid, Tiling
 from tilekit.labels.thresholds import Thresholds, check_thresholds
 from tilekit.ledger import Record
@@ -28,6 +28,7 @@ from tilekit.storage.s3 import is_s3
 
 _LOOK_AHEAD = 64 * 1024 * 1024
 DETECTIONS_FILE = "detections.jsonl"
+_SHAPES_NOTHING = ("units", "force", "deadline", "guard_role")
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,9 @@ class DetectJob:
     `model`: a ModelRef, or its name: a Custom Labels model (started for the run with `units`, and stopped after
     it if the run started it; all workers share it), `text`, `labels`, an ONNX file, or `module:attribute` of a
     detector or callable that workers can import. `decoy`: labels dropped after merging. `thresholds`: least score, one number or label -> number, applied after
-    merging. A page on which a tile failed is set aside, never passed off as complete.
+    merging. A page on which a tile failed is set aside, never passed off as complete. `deadline`: seconds after which
+    a Custom Labels model is stopped in any case, which ends the run; `guard_role`: a role by which EventBridge
+    Scheduler stops it then, even if this machine is gone.
     """
 
     tiling: Tiling | Scales
@@ -48,11 +51,21 @@ class DetectJob:
     dpi: float | None = None
     units: int = 1
     force: bool = False
+    deadline: float | None = None
+    guard_role: str | None = None
 
     def __post_init__(self) -> None:
         if self.thresholds is not None:
             object.__setattr__(self, "thresholds", check_thresholds(self.thresholds))
         object.__setattr__(self, "model", self.ref)
+        if self.deadline is not None and not self.deadline > 0:
+            raise InvalidArgument(f"deadline={self.deadline!r} must be above 0 seconds")
+        if self.deadline is None and self.guard_role is not None:
+            raise InvalidArgument("guard_role: needs deadline=, at which the schedule stops the model")
+        if self.deadline is not None and not self.is_cloud:
+            raise InvalidArgument(
+                f"deadline: {self.ref.name} is no Custom Labels model, so nothing of it is left running"
+            )
 
     @property
     def ref(self) -> ModelRef:
@@ -67,7 +80,7 @@ class DetectJob:
     def recipe(self) -> str:
         """Everything that shapes the detections."""
         unset = ("thresholds",) if self.thresholds is None else ()
-        return recipe_text("detect", self, leave_out=("units", "force", *unset))
+        return recipe_text("detect", self, leave_out=(*_SHAPES_NOTHING, *unset))
 
     def cost(self, scan: Scan) -> int:
         """What streaming takes, and the tiles that wait for the detector."""
@@ -89,7 +102,14 @@ class DetectJob:
             return
         from tilekit.aws.naming import running
 
-        with running(self.ref, units=self.units, tiling=self.tiling, force=self.force):
+        with running(
+            self.ref,
+            units=self.units,
+            tiling=self.tiling,
+            force=self.force,
+            deadline=self.deadline,
+            guard_role=self.guard_role,
+        ):
             yield
 
     def run(self, task: Task, scan: Scan, out: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from tilekit.errors import (
     ModelNotReady,
     QuotaExceeded,
     ServiceDenied,
+    ServiceLost,
     ServiceThrottled,
     StorageDenied,
     StorageFull,
@@ -23,7 +24,15 @@ from tilekit.storage.local import FULL, LOST, PART_SUFFIX, storage_error
 
 # what no other page would fare better with; EIO may be one scan's bad sector
 _PLACE = FULL | (LOST - {errno.EIO}) | {errno.EMFILE, errno.ENFILE, errno.EROFS}
-_WRITING = (StorageDenied, ServiceDenied, QuotaExceeded, ModelNotReady, ServiceThrottled, MissingExtra)
+_WRITING = (
+    StorageDenied,
+    ServiceDenied,
+    ServiceLost,
+    QuotaExceeded,
+    ModelNotReady,
+    ServiceThrottled,
+    MissingExtra,
+)
 
 
 def place_fault(error: BaseException, *, writing: bool) -> str:

@@ -14,6 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from tilekit.archive.jobs import roll_of
 from tilekit.archive.joining import (
     CAMPAIGN,
     Part,
@@ -92,7 +93,7 @@ def verify_archive(
 ) -> dict[str, str]:
     """Compare every recorded output, and its source, with what is there: key -> what is wrong, empty when all is well.
 
-    By size and time alone, as `ls` shows them, also on S3 (one request an object); `deep` reads every byte: outputs
+    By size and time alone, as `ls` shows them (one listing a page), also on S3 (one request an object); `deep` reads every byte: outputs
     by the checksums that were recorded, sources by their identity. Tiles are looked up in their index. A source
     that has changed or is gone is told: its results are not of now. `forget` removes the records at fault, so that
     the next run makes those pages again.
@@ -196,10 +197,12 @@ def _problem(root: Place, record: Record, deep: bool) -> str:
     identity = record.fingerprint.rpartition("|")[0]
     if uri and not is_unchanged(uri, identity, quick=not deep):
         return f"{uri}: has changed or is gone since; run the archive again"
+    index, roll = record.info.get("index"), record.info.get("roll")
+    if roll and index and not deep and isinstance(root, FolderPlace) and roll_of(root.folder / index) == roll:
+        return ""  # the outputs and tiles below are what it was made of
     for name, size, *sums in record.info.get("outputs", []):
         if problem := _differs(root, name, size, sums[0] if deep and sums else None):
             return problem
-    index = record.info.get("index")
     if index is not None and isinstance(root, FolderPlace):
         for tile in read_index(root.folder / index).tiles():
             if tile.file is not None and (

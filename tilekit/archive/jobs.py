@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
+import os
 import shutil
 import zlib
 from collections.abc import Iterator
@@ -96,7 +98,8 @@ class TileJob:
         if self.container != "folder":
             return info | {"outputs": [output_of(root, f"{place}.{self.container}")]}
         found = [output_of(root, f"{place}/{name}") for name in (TILES_FILE, TILING_FILE)]
-        return info | {"outputs": found} | ({} if is_s3(out) else {"index": place})
+        info["outputs"] = found
+        return info if is_s3(out) else info | {"index": place, "roll": roll_of(os.path.join(out, place))}
 
     def _leave_alone(self, place: Path) -> None:
         """Remove what an earlier run left of this page in another kind of container."""
@@ -127,6 +130,20 @@ def output_of(root: Place, name: str) -> list[Any]:
         while chunk := file.read(1 << 20):
             size, crc = size + len(chunk), zlib.crc32(chunk, crc)
     return [name, size, crc]
+
+
+def roll_of(folder: str | os.PathLike[str]) -> str:
+    """A hash of the names and sizes in a page's folder, by one listing; "" where that cannot be said of it.
+
+    A page whose roll is as recorded has all its files with their sizes: its index need not be read to know it.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            rows = [f"{entry.name}\0{entry.stat().st_size}" for entry in entries if entry.name[0] != "."]
+            rows.sort()
+    except OSError:
+        return ""
+    return hashlib.blake2b("\n".join(rows).encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
 
 
 def page_place(task: Task) -> str:

@@ -18,7 +18,7 @@ from tilekit.archive.summary import ArchiveSummary
 from tilekit.archive.working import Job
 from tilekit.boxes.merging import MergePolicy
 from tilekit.detectors.naming import ModelRef
-from tilekit.errors import StorageError, StorageNotFound
+from tilekit.errors import InvalidArgument, StorageError, StorageNotFound
 from tilekit.scales import tiling_from_json
 
 _FILE = "run.json"
@@ -39,10 +39,12 @@ def retry_archive(
     workers: int | None = None,
     options: ArchiveOptions | None = None,
     on_event: Callable[[dict[str, Any]], None] | None = None,
+    deadline: float | None = None,
+    guard_role: str | None = None,
 ) -> ArchiveSummary:
     """Run what was last run into `out` once more, failed pages included.
 
-    Relative inputs count from the folder that run was started in.
+    Relative inputs count from the folder that run was started in. `deadline`, `guard_role`: see DetectJob.
     Raises StorageNotFound where nothing was run into `out`.
     """
     where = state_of(out, options.state if options is not None else None)
@@ -59,6 +61,10 @@ def retry_archive(
         inputs = [item if "://" in item else os.path.join(value["folder"], item) for item in value["inputs"]]
     except (ValueError, KeyError, TypeError) as exc:
         raise StorageError(f"{path}: is damaged; run the archive again with its full command") from exc
+    if isinstance(job, DetectJob):
+        job = replace(job, deadline=deadline, guard_role=guard_role)
+    elif deadline is not None or guard_role is not None:
+        raise InvalidArgument("deadline, guard_role: what was run here uses no model")
     return process_archive(
         inputs,
         out,

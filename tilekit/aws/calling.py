@@ -8,9 +8,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from tilekit.aws.errors import error_code, is_passing, is_throttle, service_error
+from tilekit.aws.errors import is_answer, is_passing, is_throttle, service_error
 from tilekit.aws.rate import RateLimiter
-from tilekit.aws.service import detect_client, pause
+from tilekit.aws.service import detect_client
+from tilekit.aws.trying import Trouble, pause
+from tilekit.aws.waiting import Note, silent
 from tilekit.boxes.detections import Detections
 from tilekit.errors import (
     DetectorError,
@@ -18,17 +20,19 @@ from tilekit.errors import (
     ModelNotReady,
     QuotaExceeded,
     ServiceDenied,
-    ServiceError,
-    ServiceThrottled,
+    ServiceLost,
     TilekitError,
 )
 from tilekit.flow import ordered_map
 from tilekit.rekognition.limits import LIMITS
+from tilekit.rekognition.pricing import duration
 from tilekit.storage.s3 import Access
 from tilekit.tiles.tile import Tile
 
-_AT_ONCE = (ServiceDenied, ModelNotReady, QuotaExceeded)
-_KEPT_TILES = 64
+_AT_ONCE = (ServiceDenied, ModelNotReady, QuotaExceeded, ServiceLost)
+
+
+_OF_THIS_PROCESS = ("_client", "_lock", "_trouble", "note")
 
 
 class TileFailures(DetectorError):
@@ -47,8 +51,10 @@ class TileCaller(ABC):
 
     `workers` threads may call `detect` at once; all share one rate. Throttled calls wait for their next turn;
     lost connections, timeouts and 5xx are tried `attempts` times; `patience` seconds bound all tries of a tile
-    together. This is the one layer of retries: `detect_tiles` sees `retries_itself` and asks once. Denied calls, expired logins and a model that
-    is not running are raised at once, since no other tile would fare better.
+    together, and also how long all tiles together may go without an answer: then ServiceLost ends the run. This is
+    the one layer of retries: `detect_tiles` sees `retries_itself` and asks once. Denied calls, expired logins and a
+    model that is not running are raised at once, since no other tile would fare better. `calls`, `retried` and
+    `throttles` count; `note` hears what calls wait for where that takes more than 5 s.
     """
 
     operation = ""
@@ -77,19 +83,20 @@ class TileCaller(ABC):
         self.limiter = limiter or RateLimiter(min(5.0, max_rate), highest=max_rate)
         self.attempts = attempts
         self.patience = patience
-        self.calls = 0
-        self.throttles = 0
+        self.calls = self.retried = self.throttles = 0
+        self.note: Note = silent
+        self._trouble = Trouble()
         self._client = client
         self._lock = threading.Lock()
         self._places = {name: place for place, name in enumerate(names)}
         self._names = tuple(names)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without client and lock, which another process makes anew; each process finds its own rate."""
-        return {key: value for key, value in self.__dict__.items() if key not in ("_client", "_lock")}
+        """Without client, lock and note, which another process makes anew; each process finds its own rate."""
+        return {key: value for key, value in self.__dict__.items() if key not in _OF_THIS_PROCESS}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _client=None, _lock=threading.Lock())
+        self.__dict__.update(state, _client=None, _lock=threading.Lock(), _trouble=Trouble(), note=silent)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -108,7 +115,7 @@ class TileCaller(ABC):
         """One Detections per tile, tile frame, same order.
 
         Raises TileFailures (a DetectorError) naming
-        the tiles without a result, or at once ServiceDenied, ModelNotReady, QuotaExceeded.
+        the tiles without a result, or at once ServiceDenied, ModelNotReady, QuotaExceeded, ServiceLost.
         """
         results: list[Detections | None] = [None] * len(tiles)
         failed: dict[int, TilekitError] = {}
@@ -127,33 +134,24 @@ class TileCaller(ABC):
     def detect_stream(self, tiles: Iterator[Tile] | Sequence[Tile]) -> Iterator[tuple[int, Detections]]:
         """(tile index, Detections) of many tiles on `workers` threads, in the tiles' order.
 
-        Tiles that fail are set aside (at most 64 with their pixels), the rest goes on, and they come again at
-        the end, out of order; those that fail again are raised together as TileFailures, after everything
-        else was given. Memory: flow's budget of 256 MB of pixels, plus 64 tiles.
+        Tiles that fail are left out, the rest goes on; they are raised together as TileFailures after everything
+        else was given. Memory: flow's budget of 256 MB of pixels.
         """
-        aside: dict[int, Tile] = {}
         failed: dict[int, TilekitError] = {}
 
-        def one(tile: Tile) -> tuple[Tile, Detections | TilekitError]:
+        def one(tile: Tile) -> tuple[int, Detections | TilekitError]:
             try:
-                return tile, self.detect_tile(tile)
+                return tile.index, self.detect_tile(tile)
             except TilekitError as exc:
                 if isinstance(exc, _AT_ONCE):
                     raise
-                return tile, exc
+                return tile.index, exc
 
-        for tile, found in ordered_map(one, tiles, workers=self.workers, cost=lambda tile: tile.nbytes):
+        for index, found in ordered_map(one, tiles, workers=self.workers, cost=lambda tile: tile.nbytes):
             if isinstance(found, Detections):
-                yield tile.index, found
-                continue
-            failed[tile.index] = found
-            if _worth_again(found) and len(aside) < _KEPT_TILES:
-                aside[tile.index] = tile
-        for index, tile in aside.items():
-            _, found = one(tile)
-            if isinstance(found, Detections):
-                del failed[index]
                 yield index, found
+            else:
+                failed[index] = found
         if failed:
             raise TileFailures(failed)
 
@@ -173,22 +171,43 @@ class TileCaller(ABC):
             try:
                 answer = request(client)
             except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as exc:
-                left = began + self.patience - time.monotonic()
-                if is_throttle(exc):
+                throttled = is_throttle(exc)
+                self._count(throttled=throttled)
+                if throttled:
                     self.limiter.throttled(sent)
-                    self._count(throttled=True)
-                    if left > 0:
-                        continue
-                elif is_passing(exc):
-                    self._count()
+                else:
                     tries += 1
-                    if tries < self.attempts and left > 0:
-                        time.sleep(min(left, pause(tries, 5.0)))
-                        continue
-                raise service_error(exc, self.operation, subject) from exc
+                wait = self._wait(exc, subject, began, tries)
+                if wait is None:
+                    raise service_error(exc, self.operation, subject) from exc
+                self._count(retried=True)
+                time.sleep(wait)
+                continue
             self.limiter.succeeded()
+            self._trouble.over()
             self._count()
             return answer
+
+    def _wait(self, exc: Exception, subject: str, began: float, tries: int) -> float | None:
+        """Seconds until the call is tried again, None where it is not; ServiceLost where none comes through any more."""
+        throttled = is_throttle(exc)
+        if not (throttled or is_passing(exc)):
+            if is_answer(exc):
+                self._trouble.over()
+            return None
+        now, since = time.monotonic(), self._trouble.since()
+        if 0 < self.patience <= now - since:
+            raise ServiceLost(
+                f"{service_error(exc, self.operation, subject)}; no call has come through for "
+                f"{duration(now - since)}: run again when the service answers, what is done is kept",
+                operation=self.operation,
+            ) from exc
+        left = min(began, since) + self.patience - now
+        if left <= 0 or not (throttled or tries < self.attempts):
+            return None
+        if self._trouble.worth_saying():
+            self.note(f"{subject}: {self.operation}: {exc}; trying again for up to {duration(left)}")
+        return 0.0 if throttled else min(left, pause(tries, 5.0))  # a throttled one waits for its turn
 
     def class_ids(self, labels: Sequence[str]) -> tuple[list[int], tuple[str, ...]]:
         """Places of labels in `names`, which grow by labels not known before."""
@@ -199,9 +218,10 @@ class TileCaller(ABC):
                     self._names = (*self._names, label)
             return [self._places[label] for label in labels], self._names
 
-    def _count(self, *, throttled: bool = False) -> None:
+    def _count(self, *, throttled: bool = False, retried: bool = False) -> None:
         with self._lock:
-            self.calls += 1
+            self.calls += not retried
+            self.retried += retried
             self.throttles += throttled
 
 
@@ -209,17 +229,3 @@ def subject_of(tile: Tile) -> str:
     """How errors name a tile."""
     x, y, right, bottom = tile.window
     return f"tile {tile.index} (row {tile.row}, column {tile.col}, x {x}-{right}, y {y}-{bottom})"
-
-
-def _worth_again(exc: TilekitError) -> bool:
-    """Whether trouble on the way, not the tile, was the cause."""
-    return isinstance(exc, ServiceThrottled) or (
-        isinstance(exc, ServiceError)
-        and error_code_of(exc) in {"", "InternalServerError", "ServiceUnavailable"}
-    )
-
-
-def error_code_of(exc: ServiceError) -> str:
-    """The service's code, or that of the cause."""
-    cause = exc.__cause__
-    return exc.code or (error_code(cause) if isinstance(cause, Exception) else "")

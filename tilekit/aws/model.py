@@ -190,7 +190,9 @@ class Model:
         options.setdefault("tiling", self.recipe.tiling)
         options.setdefault("decoys", self.recipe.decoys)
         options.setdefault("training", self.metrics.training if self.metrics is not None else None)
-        return RekognitionDetector(self.arn, access=self.service.access, **options)
+        made = RekognitionDetector(self.arn, access=self.service.access, **options)
+        made.note = self.note
+        return made
 
     @contextlib.contextmanager
     def running(

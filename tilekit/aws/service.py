@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import re
 import threading
 import time
@@ -10,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from tilekit.aws.errors import error_code, is_answer, is_passing, is_throttle, service_error
+from tilekit.aws.trying import Trouble, pause
 from tilekit.aws.waiting import Note, silent
 from tilekit.rekognition.limits import LIMITS
 from tilekit.rekognition.pricing import duration
@@ -18,8 +18,6 @@ from tilekit.storage.s3 import Access
 _WORD = re.compile(r"(?<!^)(?=[A-Z])")
 PATIENCE = 300.0
 FIRST_PATIENCE = 15.0
-_SILENT = 5.0
-_SAY_AGAIN = 60.0
 
 
 class Service:
@@ -94,7 +92,8 @@ class Service:
         function = getattr(self.client, _WORD.sub("_", operation).lower())
         given = {key: value for key, value in arguments.items() if value is not None}
         limit = self.patience if patience is None else patience
-        trouble = _Trouble(time.monotonic())
+        trouble = Trouble()
+        began = time.monotonic()
         attempt = 0
         while True:
             self._take_turn()
@@ -104,7 +103,10 @@ class Service:
                 if error_code(exc) in expect:
                     return {"expected": error_code(exc)}
                 self.answered = self.answered or is_answer(exc)
-                left = trouble.left(limit, None if self.answered else self.first_patience)
+                until = trouble.since() + limit
+                if not self.answered:
+                    until = min(until, began + self.first_patience)
+                left = until - time.monotonic()
                 if not (is_throttle(exc) or is_passing(exc)) or left <= 0:
                     raise service_error(exc, operation, subject) from exc
                 if self.answered and trouble.worth_saying():
@@ -135,31 +137,6 @@ class Service:
             self._sleep(turn - now)
 
 
-class _Trouble:
-    """How long one call has been failing, and when that was last said."""
-
-    def __init__(self, began: float) -> None:
-        self._began = began
-        self._failed: float | None = None
-        self._say_at = 0.0
-
-    def left(self, limit: float, first: float | None) -> float:
-        """Seconds to go on: `limit` from the first failure, but no more than `first` from the call on."""
-        now = time.monotonic()
-        if self._failed is None:
-            self._failed, self._say_at = now, now + _SILENT
-        left = self._failed + limit - now
-        return left if first is None else min(left, self._began + first - now)
-
-    def worth_saying(self) -> bool:
-        """Whether to tell of it now: after 5 s, then every minute."""
-        now = time.monotonic()
-        if now < self._say_at:
-            return False
-        self._say_at = now + _SAY_AGAIN
-        return True
-
-
 def control_client(access: Access, name: str = "rekognition") -> Any:
     """A client for control calls: no retries of its own, short timeouts."""
     return access.client(
@@ -181,8 +158,3 @@ def detect_client(access: Access, workers: int) -> Any:
         read_timeout=30,
         tcp_keepalive=True,
     )
-
-
-def pause(attempt: int, longest: float = 20.0) -> float:
-    """Seconds to wait before attempt `attempt` + 1: a random share of 0.25, 0.5, 1, ... up to `longest`."""
-    return random.uniform(0.5, 1.0) * min(longest, 0.25 * 2.0 ** min(attempt - 1, 16))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tilekit.cli.cloud import deadline_of, deadline_options
 from tilekit.cli.output import json_option, next_step, print_json, print_json_line, print_table, quoted, say
 from tilekit.cli.parameters import Overlap, Quality, model_options, model_ref, rendition_options
 
@@ -87,6 +88,7 @@ def archive() -> None:
     "--decoy", multiple=True, metavar="LABEL", help="A label to drop after merging; may be repeated."
 )
 @click.option("--units", default=1, show_default=True, help="Inference units, where the model is started.")
+@deadline_options
 @click.option("--workers", type=int, help="Processes. [default: one a core]")
 @click.option("--dask", metavar="ADDRESS", help="Run on the Dask cluster at this scheduler address.")
 @click.option("--shard", metavar="I/N", help="Do part I of N only, for array jobs.")
@@ -129,16 +131,20 @@ def run(inputs: tuple[str, ...], out: str, **options: Any) -> None:
 @_state_option
 @click.option("--workers", type=int, help="Processes. [default: one a core]")
 @click.option("--staging", metavar="BYTES", help="Disk for scans fetched ahead from S3, e.g. 20G.")
+@deadline_options
 @json_option
-def retry(out: str, state: Path | None, workers: int | None, staging: str | None, as_json: bool) -> None:
+def retry(
+    out: str, state: Path | None, workers: int | None, staging: str | None, as_json: bool, **until: Any
+) -> None:
     """Try the pages again that failed in OUT."""
     from tilekit.archive.options import ArchiveOptions
     from tilekit.archive.retrying import retry_archive
 
     room = _bytes(staging, "--staging")
+    until = deadline_of(until["duration_text"], until["guard"], until["guard_role"])
     with _Watch(as_json, None) as watch:
         options = ArchiveOptions(staging=room, state=state)
-        summary = retry_archive(out, workers=workers, options=options, on_event=watch.event)
+        summary = retry_archive(out, workers=workers, options=options, on_event=watch.event, **until)
     _finish(summary, out, as_json)
 
 
@@ -286,6 +292,9 @@ def _job(options: dict[str, Any]) -> Any:
     from tilekit.archive import DatasetJob, DetectJob, TileJob
     from tilekit.labels.thresholds import read_thresholds
 
+    until = deadline_of(options["duration_text"], options["guard"], options["guard_role"])
+    if until and options["job"] != "detect":
+        raise click.UsageError("--for is for --job detect: nothing else here starts a model")
     tiling = Tiling(
         tile=options["tile"],
         overlap=options["overlap"],
@@ -313,6 +322,7 @@ def _job(options: dict[str, Any]) -> Any:
             decoy=options["decoy"],
             thresholds=read_thresholds(file) if file else None,
             units=options["units"],
+            **until,
         )
     return TileJob(
         tiling,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tilekit.cli.cloud import cloud_options
+from tilekit.cli.cloud import cloud_options, deadline_of, deadline_options
 from tilekit.cli.output import json_option, next_step, print_json, print_table, progress_bar, quoted, say
 from tilekit.cli.parameters import (
     Overlap,
@@ -83,17 +83,7 @@ _BYTES_PER_PIXEL = 0.3  # of a JPEG of quality 90; a page of text has less, a ph
 @click.option(
     "--units", type=int, default=1, show_default=True, help="Inference units, where the model is started."
 )
-@click.option(
-    "--for", "duration_text", metavar="TIME", help="Stop the model after this time in any case: 2h, 90m."
-)
-@click.option(
-    "--guard-role", metavar="ARN", help="With --guard: role that the scheduler takes to stop the model."
-)
-@click.option(
-    "--guard",
-    is_flag=True,
-    help="With --for: let EventBridge Scheduler stop it too, even if this machine is gone.",
-)
+@deadline_options
 @model_options
 @click.option(
     "--format",
@@ -162,7 +152,7 @@ def detect(
         return not dry_run and anything_left(sources, done)
 
     cloud = (region, profile, endpoint_url)
-    until = _until(duration_text, guard, guard_role)
+    until = deadline_of(duration_text, guard, guard_role, ref)
     if dry_run:
         with named_detector(ref, cloud, units, chosen, force, needed) as (_, tiling, title):
             _show_plan(sources, tiling, dpi, units, title, as_json)
@@ -264,17 +254,6 @@ class Cut:
             return replace(trained, overlap=self.overlap or 0)
         side = self.tile if self.tile is not None else 1024
         return Tiling(side, self.overlap if self.overlap is not None else side // 8)
-
-
-def _until(text: str | None, guard: bool, role: str | None) -> dict[str, Any]:
-    """When the model is stopped in any case, as options of `Model.running`."""
-    if guard and (text is None or role is None):
-        raise click.UsageError("--guard needs --for TIME and --guard-role ARN")
-    if text is None:
-        return {}
-    from tilekit.rekognition.pricing import parse_duration
-
-    return {"deadline": parse_duration(text), "guard_role": role if guard else None}
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from tilekit.cli.cloud import all_models, cloud_options, make_service, unkept_words
+from tilekit.cli.cloud import all_models, cloud_options, make_service, unkept_words, warn_all_unkept
 from tilekit.cli.output import json_option, next_step, print_json, print_table, say
 
 
@@ -101,7 +101,9 @@ def copy_command(
     from tilekit.aws.naming import find_model
     from tilekit.aws.project import RekognitionProject
 
-    found = find_model(make_service(region, profile, endpoint_url), model)
+    service = make_service(region, profile, endpoint_url)
+    warn_all_unkept(service)
+    found = find_model(service, model)
     if not yes:
         click.confirm(
             f"Copy {found.project}/{found.version} to {target}/{version or found.version}?",
@@ -138,6 +140,7 @@ def delete_command(
     from tilekit.errors import InvalidArgument
 
     service = make_service(region, profile, endpoint_url)
+    warn_all_unkept(service)
     if "/" in name:
         from tilekit.aws.naming import find_model
 

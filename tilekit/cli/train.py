@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tilekit.cli.cloud import cloud_options
+from tilekit.cli.cloud import cloud_options, warn_all_unkept
 from tilekit.cli.output import json_option, next_step, print_json, print_table, progress_bar, quoted, say
 from tilekit.cli.parameters import caps_options
 from tilekit.errors import InvalidArgument, TilekitError
@@ -104,18 +104,14 @@ def train_command(
         elif project is None:
             raise click.UsageError("give --project, or --local to train on this machine")
         else:
-            target = RekognitionProject(
-                project,
-                bucket or _local_bucket(endpoint_url),
-                prefix=prefix,
-                region=region,
-                profile=profile,
-                endpoint_url=endpoint_url,
-                note=say,
-            )
+            place = bucket or _local_bucket(endpoint_url)
+            access = {"region": region, "profile": profile, "endpoint_url": endpoint_url}
+            target = RekognitionProject(project, place, prefix=prefix, note=say, **access)
         if dry_run:
             _show_plan(target.plan(train, test, version=version), as_json)
             return
+        if not local:
+            warn_all_unkept(target.service)
         with progress_bar("uploading", quiet=as_json) as progress:
             model = target.train(
                 train,

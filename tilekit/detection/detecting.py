@@ -65,7 +65,7 @@ def detect_tiles(
     do not depend on the number of workers, and are in grid order, scale by scale. Memory: `read_tiles`' own, plus
     `look_ahead` bytes of tiles (at least one batch; default 12 tiles and two batches a worker), and detections. Raises RecipeMismatch, ScanError,
     DetectorError where no tile succeeds, and at once what asking again cannot mend: ServiceDenied,
-    QuotaExceeded, ModelNotReady, MissingExtra.
+    ServiceLost, QuotaExceeded, ModelNotReady, MissingExtra.
     """
     chosen = MergePolicy() if policy is None else policy
     limits = None if thresholds is None else check_thresholds(thresholds)

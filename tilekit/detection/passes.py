@@ -21,6 +21,7 @@ from tilekit.errors import (
     QuotaExceeded,
     ScanError,
     ServiceDenied,
+    ServiceLost,
 )
 from tilekit.flow import ordered_map
 from tilekit.grid import TileGrid
@@ -28,7 +29,16 @@ from tilekit.labels.predictions import FailedTile
 from tilekit.tiles.tile import Tile
 
 # Asking again, or for the next tile, cannot help here: the run ends with the error itself.
-FATAL = (ServiceDenied, QuotaExceeded, ModelNotReady, MissingExtra, DetectorMistake, MemoryError, ScanError)
+FATAL = (
+    ServiceDenied,
+    ServiceLost,
+    QuotaExceeded,
+    ModelNotReady,
+    MissingExtra,
+    DetectorMistake,
+    MemoryError,
+    ScanError,
+)
 HOPELESS = 8  # tiles that failed before the first success: then the detector is broken, not the tile
 
 
