@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tilekit.cli.cloud import cloud_options, warn_all_unkept
+from tilekit.cli.cloud import cloud_options, make_service, warn_all_unkept
 from tilekit.cli.output import json_option, next_step, print_json, print_table, progress_bar, quoted, say
 from tilekit.cli.parameters import caps_options
 from tilekit.errors import InvalidArgument, TilekitError
@@ -105,8 +105,8 @@ def train_command(
             raise click.UsageError("give --project, or --local to train on this machine")
         else:
             place = bucket or _local_bucket(endpoint_url)
-            access = {"region": region, "profile": profile, "endpoint_url": endpoint_url}
-            target = RekognitionProject(project, place, prefix=prefix, note=say, **access)
+            service = make_service(region, profile, endpoint_url)
+            target = RekognitionProject(project, place, prefix=prefix, service=service, note=say)
         if dry_run:
             _show_plan(target.plan(train, test, version=version), as_json)
             return
