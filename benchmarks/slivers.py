@@ -16,6 +16,7 @@ from tilekit import Tiling, detect_tiles, evaluate, open_scan, tile_dataset
 from tilekit.aws.project import RekognitionProject
 from tilekit.aws.service import Service
 from tilekit.aws.waiting import Polling
+from tilekit.datasets import CarryingRules, DatasetOptions
 from tilekit.demo import DemoPages, DemoScale, make_pages
 from tilekit.local import running
 from tilekit.storage.s3 import S3Store, keyed_access
@@ -28,7 +29,12 @@ SCALE = DemoScale(train=12, tune=6, test=12, steps=260)
 def f1_of(pages: DemoPages, folder: Path, way: Any, seed: int) -> tuple[float | None, int]:
     """F1 on the test pages and the number of training tiles."""
     sides = {"train": pages.train, "test": pages.tune}
-    made = tile_dataset(sides, folder / way, TILING, slivers=way, seed=seed, overwrite=True)
+    made = tile_dataset(
+        sides,
+        folder / way,
+        TILING,
+        options=DatasetOptions(rules=CarryingRules(slivers=way), seed=seed, overwrite=True),
+    )
     with running(limit=SCALE.limit, seed=seed, steps=SCALE.steps, threads=2) as url:
         access = keyed_access(url)
         S3Store(access).client.create_bucket(Bucket="slivers")

@@ -23,7 +23,9 @@ def main(labels: str = "labels.json", out: str = "dataset") -> None:
         make_labels(labels)
     plan = tk.recommend_tiling(labels)
     print(plan.reason)
-    summary = tk.tile_dataset(labels, out, tk.Tiling(tile=512, overlap=64), export=["coco", "yolo"])
+    summary = tk.tile_dataset(
+        labels, out, tk.Tiling(tile=512, overlap=64), options=tk.DatasetOptions(export=["coco", "yolo"])
+    )
     print(f"{summary.tiles} tiles in {out}; train.coco.json and yolo/data.yaml are for other trainers")
 
 

@@ -35,6 +35,7 @@ from .boxes.remap import remap_to_scan as remap_to_scan
 from .boxes.remap import remap_to_tiles as remap_to_tiles
 from .boxes.suppression import nms as nms
 from .datasets.building import tile_dataset as tile_dataset
+from .datasets.options import DatasetOptions as DatasetOptions
 from .datasets.planning import recommend_tiling as recommend_tiling
 from .detection.batch import detect_scans as detect_scans
 from .detection.detecting import detect_tiles as detect_tiles

@@ -156,7 +156,16 @@ def test_dataset(frame, fresh):
     out, tiles = fresh(), pages * len(TILING.grid(side, side))
 
     def dataset():
-        assert tk.tile_dataset(labels, out, TILING, split=(1, 0, 0), max_boxes=10_000).tiles == tiles
+        assert (
+            tk.tile_dataset(
+                labels,
+                out,
+                TILING,
+                split=(1, 0, 0),
+                options=tk.DatasetOptions(rules=tk.datasets.CarryingRules(max_boxes=10_000)),
+            ).tiles
+            == tiles
+        )
         shutil.rmtree(out)
 
     def scanned():

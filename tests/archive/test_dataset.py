@@ -11,6 +11,7 @@ import pytest
 
 from tilekit import Annotations, LabelSet, PageKey, Tiling, tile_dataset, write_labels
 from tilekit.archive import ArchiveOptions, DatasetJob, process_archive
+from tilekit.datasets import DatasetOptions
 from tilekit.errors import InvalidArgument
 from tilekit.scans.encoding import encode_image
 
@@ -41,8 +42,10 @@ def tree(folder: Path) -> dict[str, str]:
 
 def test_the_same_bytes_as_tile_dataset(tmp_path: Path) -> None:
     labels = labeled(tmp_path / "in")
-    tile_dataset(labels, tmp_path / "alone", TILING, seed=3)
-    summary = process_archive(labels, tmp_path / "out", DatasetJob(TILING, seed=3), workers=2)
+    tile_dataset(labels, tmp_path / "alone", TILING, options=DatasetOptions(seed=3))
+    summary = process_archive(
+        labels, tmp_path / "out", DatasetJob(TILING, options=DatasetOptions(seed=3)), workers=2
+    )
     assert summary.ok
     assert summary.done == 6
     alone, there = tree(tmp_path / "alone"), tree(tmp_path / "out")

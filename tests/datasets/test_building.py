@@ -16,7 +16,7 @@ import pytest
 from tests.datasets.pages import NAMES, PAPER, contents, labeled_pages
 from tilekit.boxes.annotations import Annotations
 from tilekit.boxes.detections import Detections
-from tilekit.datasets import building
+from tilekit.datasets import CarryingRules, DatasetOptions, Decoys, Encoding, building
 from tilekit.datasets.building import tile_dataset
 from tilekit.datasets.output import LedgerProgress
 from tilekit.datasets.splitting import SIDES, Split
@@ -51,9 +51,8 @@ def test_a_dataset_holds_true_tiles_with_true_boxes_split_by_page(labels, tmp_pa
         labels,
         out,
         TILING,
-        format="png",
-        slivers="keep",
         progress=lambda done, total: calls.append((done, total)),
+        options=DatasetOptions(rules=CarryingRules(slivers="keep"), encoding=Encoding(format="png")),
     )
     assert calls[-1][0] == calls[-1][1] == summary.tiles
     names = {Path(key.source).stem: key for key in labels}
@@ -113,27 +112,27 @@ def test_manifests_pass_the_service_check_and_pages_carry_the_whole_truth(labels
 
 
 def test_any_number_of_workers_gives_the_same_bytes_and_a_rerun_writes_nothing(labels, tmp_path):
-    one = tile_dataset(labels, tmp_path / "one", TILING, workers=1)
-    tile_dataset(labels, tmp_path / "three", TILING, workers=3)
+    one = tile_dataset(labels, tmp_path / "one", TILING, options=DatasetOptions(workers=1))
+    tile_dataset(labels, tmp_path / "three", TILING, options=DatasetOptions(workers=3))
     assert contents(tmp_path / "one") == contents(tmp_path / "three")
-    again = tile_dataset(labels, tmp_path / "one", TILING, workers=2)
+    again = tile_dataset(labels, tmp_path / "one", TILING, options=DatasetOptions(workers=2))
     assert one.bytes > 0
     assert again.bytes == 0
     assert contents(tmp_path / "one") == contents(tmp_path / "three")
-    tile_dataset(labels, tmp_path / "other", TILING, seed=8)
+    tile_dataset(labels, tmp_path / "other", TILING, options=DatasetOptions(seed=8))
     assert contents(tmp_path / "other") != contents(tmp_path / "one")
 
 
 def test_large_pages_are_cut_tile_by_tile_to_the_same_bytes(labels, tmp_path, monkeypatch):
     tile_dataset(labels, tmp_path / "a", TILING)
     monkeypatch.setattr(building, "_SMALL_PAGE", 1)
-    tile_dataset(labels, tmp_path / "b", TILING, workers=3)
+    tile_dataset(labels, tmp_path / "b", TILING, options=DatasetOptions(workers=3))
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
 SCRIPT = """
 import os, sys
-from tilekit.datasets import building, writing
+from tilekit.datasets import DatasetOptions, building, writing
 from tilekit.datasets.output import FolderOutput
 from tilekit.grid import Tiling
 from tilekit.labels.reading import read_labels
@@ -145,7 +144,7 @@ def put(self, name, data):
         os.kill(os.getpid(), 9)
     real(self, name, data)
 FolderOutput.put = put
-building.tile_dataset(read_labels(sys.argv[1]), sys.argv[2], Tiling(160, 40), workers=1)
+building.tile_dataset(read_labels(sys.argv[1]), sys.argv[2], Tiling(160, 40), options=DatasetOptions(workers=1))
 """
 
 
@@ -177,7 +176,7 @@ def test_a_failed_run_leaves_no_papers_of_the_run_before(labels, tmp_path):
         tile_dataset(more, out, TILING)
     assert not (out / "summary.json").exists()
     assert not (out / "train.manifest").exists()
-    summary = tile_dataset(more, out, TILING, strict=False)
+    summary = tile_dataset(more, out, TILING, options=DatasetOptions(strict=False))
     assert list(summary.failed) == [missing]
     assert (out / "summary.json").exists()
 
@@ -198,7 +197,7 @@ def test_other_settings_are_refused_unless_asked(labels, tmp_path):
     tile_dataset(labels, out, TILING)
     with pytest.raises(InvalidArgument, match="other settings"):
         tile_dataset(labels, out, Tiling(128, 40))
-    tile_dataset(labels, out, Tiling(128, 40), overwrite=True)
+    tile_dataset(labels, out, Tiling(128, 40), options=DatasetOptions(overwrite=True))
     tile_dataset(labels, tmp_path / "fresh", Tiling(128, 40))
     assert contents(out) == contents(tmp_path / "fresh")
     (tmp_path / "foreign").mkdir()
@@ -221,14 +220,19 @@ def test_slivers_are_painted_over_in_training_tiles_only(tmp_path):
         for side, key in zip(("train", "test"), keys, strict=True)
     }
     out = tmp_path / "out"
-    summary = tile_dataset(parts, out, Tiling(100), format="png")
+    summary = tile_dataset(parts, out, Tiling(100), options=DatasetOptions(encoding=Encoding(format="png")))
     train = decode_image((out / "tiles/train.p0.x0.y0.w100.h100.png").read_bytes())
     test = decode_image((out / "tiles/test.p0.x0.y0.w100.h100.png").read_bytes())
     assert (train[40:60, 95:] == PAPER).all()
     assert (train[10:20, 10:20] == 0).all()
     np.testing.assert_array_equal(test, pixels[:, :100])
     assert summary.sides["train"].slivers == 1
-    left = tile_dataset(parts, tmp_path / "left", Tiling(100), format="png", slivers="leave")
+    left = tile_dataset(
+        parts,
+        tmp_path / "left",
+        Tiling(100),
+        options=DatasetOptions(rules=CarryingRules(slivers="leave"), encoding=Encoding(format="png")),
+    )
     assert left.sides["train"].tiles_left_out["shows a sliver of an object"] == 1
     assert left.sides["train"].labels["a"].left_out == 0  # the small one moves to a shifted window
 
@@ -266,14 +270,18 @@ def test_whole_test_pages_are_sampled_where_a_label_has_too_many_images(labels, 
     split = Split(train=tuple(labels.pages()[:2]), test=tuple(labels.pages()[2:]))
     full = tile_dataset(labels, tmp_path / "full", TILING, split=split)
     most = full.sides["test"].labels["dark"].tiles // 2
-    summary = tile_dataset(labels, tmp_path / "out", TILING, split=split, max_test_images=most)
+    summary = tile_dataset(
+        labels, tmp_path / "out", TILING, split=split, options=DatasetOptions(max_test_images=most)
+    )
     test = summary.sides["test"]
     assert 0 < test.labels["dark"].tiles <= most
     assert 0 < test.labels["light"].tiles <= most
     assert test.sampled_out
     assert any("whole pages were sampled" in note for note in summary.notes)
     assert len(read_labels(tmp_path / "out" / "pages-test.manifest")) == len(split.test)
-    tiny = tile_dataset(labels, tmp_path / "tiny", TILING, split=split, max_test_images=1)
+    tiny = tile_dataset(
+        labels, tmp_path / "tiny", TILING, split=split, options=DatasetOptions(max_test_images=1)
+    )
     assert tiny.sides["test"].labels["dark"].tiles <= 1
     assert tiny.sides["test"].tiles >= 1
 
@@ -290,7 +298,9 @@ def test_decoys_come_from_false_alarms_on_training_pages_only(labels, tmp_path):
     predictions = PredictionSet(
         [PageDetections(PageKey(k.source), 400, 300, found) for k in (key, split.test[-1])]
     )
-    summary = tile_dataset(labels, tmp_path / "out", TILING, split=split, decoys=predictions)
+    summary = tile_dataset(
+        labels, tmp_path / "out", TILING, split=split, options=DatasetOptions(decoys=Decoys(predictions))
+    )
     assert summary.decoy == "decoy"
     assert summary.sides["train"].labels["decoy"].objects == 1
     assert summary.sides["test"].labels["decoy"].objects == 0
@@ -301,13 +311,25 @@ def test_decoys_come_from_false_alarms_on_training_pages_only(labels, tmp_path):
     assert {"2": "decoy"} in maps
     assert all("decoy" not in part.names for part in [read_labels(tmp_path / "out" / "pages-train.manifest")])
     with pytest.raises(InvalidArgument, match="decoy_name"):
-        tile_dataset(labels, tmp_path / "x", TILING, split=split, decoys=predictions, decoy_name="dark")
+        tile_dataset(
+            labels,
+            tmp_path / "x",
+            TILING,
+            split=split,
+            options=DatasetOptions(decoys=Decoys(predictions, name="dark")),
+        )
     with pytest.raises(LabelError, match="none of the training pages"):
-        tile_dataset(labels, tmp_path / "x", TILING, split=split, decoys=PredictionSet())
+        tile_dataset(
+            labels,
+            tmp_path / "x",
+            TILING,
+            split=split,
+            options=DatasetOptions(decoys=Decoys(PredictionSet())),
+        )
 
 
 def test_a_baseline_of_whole_pages_from_the_same_split(labels, tmp_path):
-    summary = tile_dataset(labels, tmp_path / "out", TILING, baseline=True)
+    summary = tile_dataset(labels, tmp_path / "out", TILING, options=DatasetOptions(baseline=True))
     baseline = summary.baseline
     assert baseline is not None
     assert baseline.possible
@@ -325,7 +347,7 @@ def test_a_baseline_of_whole_pages_from_the_same_split(labels, tmp_path):
 
 def test_a_crowded_page_is_in_the_baseline_several_times(tmp_path):
     labels = labeled_pages(tmp_path / "scans", count=4, each=60, empty=0)
-    baseline = tile_dataset(labels, tmp_path / "out", TILING, baseline=True).baseline
+    baseline = tile_dataset(labels, tmp_path / "out", TILING, options=DatasetOptions(baseline=True)).baseline
     assert baseline is not None
     assert baseline.possible
     assert len(baseline.crowded) == 4
@@ -342,7 +364,7 @@ def test_a_crowded_page_is_in_the_baseline_several_times(tmp_path):
 
 def test_no_baseline_where_the_service_refuses_the_pages(tmp_path):
     labels = labeled_pages(tmp_path / "scans", count=4, size=(6300, 300), empty=0)
-    baseline = tile_dataset(labels, tmp_path / "out", TILING, baseline=True).baseline
+    baseline = tile_dataset(labels, tmp_path / "out", TILING, options=DatasetOptions(baseline=True)).baseline
     assert baseline is not None
     assert not baseline.possible
     assert "sides the service takes" in baseline.reason
@@ -354,7 +376,9 @@ def test_no_baseline_where_the_service_refuses_the_pages(tmp_path):
 
 def test_large_pages_of_a_baseline_are_shrunk_and_that_is_said(tmp_path):
     labels = labeled_pages(tmp_path / "scans", count=3, size=(5000, 600), empty=0)
-    baseline = tile_dataset(labels, tmp_path / "out", Tiling(1024, 64), baseline=True).baseline
+    baseline = tile_dataset(
+        labels, tmp_path / "out", Tiling(1024, 64), options=DatasetOptions(baseline=True)
+    ).baseline
     assert baseline is not None
     assert [size for _, size in baseline.shrunk] == [(4096, 492)] * 3
     line = lines(tmp_path / "out/baseline/train.manifest")[0]
@@ -371,7 +395,14 @@ def test_pdf_pages_are_rendered_at_the_size_they_were_labeled(tmp_path, monkeypa
     for number in range(3):
         known += scene_pdf(f"set{number}.pdf", 2, seed=number, dpi=100, width=900, height=640, empty_every=0)
     labels = LabelSet({key: found for key, _, found in known}, sizes={key: size for key, size, _ in known})
-    summary = tile_dataset(labels, "out", Tiling(320, 32), format="png", slivers="keep", baseline=True)
+    summary = tile_dataset(
+        labels,
+        "out",
+        Tiling(320, 32),
+        options=DatasetOptions(
+            rules=CarryingRules(slivers="keep"), encoding=Encoding(format="png"), baseline=True
+        ),
+    )
     assert summary.baseline is not None
     assert summary.baseline.possible
     line = lines(tmp_path / "out" / "train.manifest")[0]
@@ -392,7 +423,7 @@ def test_pdf_pages_are_rendered_at_the_size_they_were_labeled(tmp_path, monkeypa
 def test_the_tiles_for_other_trainers(labels, tmp_path):
     out = tmp_path / "out"
     for _ in range(2):  # a second time over what is there
-        summary = tile_dataset(labels, out, TILING, export=["coco", "yolo"])
+        summary = tile_dataset(labels, out, TILING, options=DatasetOptions(export=["coco", "yolo"]))
     assert set(summary.exports) == {"train.coco.json", "tune.coco.json", "test.coco.json", "yolo/data.yaml"}
     yolo = {
         os.path.relpath(key.source, out / "yolo" / "images"): v
@@ -420,7 +451,9 @@ def test_pages_that_nobody_labeled_are_on_no_side(labels, tmp_path):
 
 
 def test_empty_tiles_when_asked(labels, tmp_path):
-    summary = tile_dataset(labels, tmp_path / "out", TILING, keep_empty=1)
+    summary = tile_dataset(
+        labels, tmp_path / "out", TILING, options=DatasetOptions(rules=CarryingRules(keep_empty=1))
+    )
     assert sum(side.empty_tiles for side in summary.sides.values()) >= 2  # the pages without symbols at least
 
 
@@ -464,19 +497,26 @@ def test_two_files_that_differ_in_the_extension_do_not_collide(tmp_path):
     ],
 )
 def test_bad_arguments_are_named(labels, tmp_path, arguments, message):
+    options = {name: arguments[name] for name in {"export", "bucket", "workers"} & arguments.keys()}
+    asked = {"labels": labels, "out": tmp_path / "out", "tiling": TILING, **arguments}
+    asked = {name: value for name, value in asked.items() if name not in options}
     with pytest.raises(InvalidArgument, match=message):
-        tile_dataset(**{"labels": labels, "out": tmp_path / "out", "tiling": TILING, **arguments})
+        tile_dataset(**asked, options=DatasetOptions(**options))
 
 
 def test_labels_from_files_and_splits_from_files(labels, tmp_path):
     write_labels(labels, tmp_path / "all.manifest", "ground-truth")
-    first = tile_dataset(tmp_path / "all.manifest", tmp_path / "a", TILING, seed=4)
+    first = tile_dataset(tmp_path / "all.manifest", tmp_path / "a", TILING, options=DatasetOptions(seed=4))
     tile_dataset(
-        tmp_path / "all.manifest", tmp_path / "b", TILING, split=tmp_path / "a" / "split.json", seed=4
+        tmp_path / "all.manifest",
+        tmp_path / "b",
+        TILING,
+        split=tmp_path / "a" / "split.json",
+        options=DatasetOptions(seed=4),
     )
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
     parts = {side: tmp_path / "a" / f"pages-{side}.manifest" for side in SIDES}
-    kept = tile_dataset(parts, tmp_path / "c", TILING, seed=4)
+    kept = tile_dataset(parts, tmp_path / "c", TILING, options=DatasetOptions(seed=4))
     for side in SIDES:
         assert replace(kept.sides[side]) == first.sides[side]
 
@@ -511,8 +551,8 @@ def test_tiles_of_a_jpeg_keep_its_bits_unless_something_is_painted_over(tmp_path
         kept = {tile.window: tile.data for tile in encode_tiles(scan, tiling) if tile.kept}
         page = scan.read(0, 0, 352, 288)
     split = Split((key,), (), ())
-    one = tile_dataset(labels, tmp_path / "one", tiling, split=split, workers=1)
-    tile_dataset(labels, tmp_path / "two", tiling, split=split, workers=3)
+    one = tile_dataset(labels, tmp_path / "one", tiling, split=split, options=DatasetOptions(workers=1))
+    tile_dataset(labels, tmp_path / "two", tiling, split=split, options=DatasetOptions(workers=3))
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
     cut, painted = 0, 0
     for file in sorted((tmp_path / "one" / "tiles").rglob("*.jpg")):
@@ -526,9 +566,15 @@ def test_tiles_of_a_jpeg_keep_its_bits_unless_something_is_painted_over(tmp_path
             assert np.abs(got.astype(int) - want).mean() > 0.5  # one sliver is gone
     assert (cut, painted) == (5, 1)
     assert one.tiles == 6
-    tile_dataset(labels, tmp_path / "ninety", tiling, split=split, quality=90)
+    tile_dataset(
+        labels,
+        tmp_path / "ninety",
+        tiling,
+        split=split,
+        options=DatasetOptions(encoding=Encoding(quality=90)),
+    )
     assert not {file.read_bytes() for file in (tmp_path / "ninety" / "tiles").rglob("*.jpg")} & set(
         kept.values()
     )
     with pytest.raises(InvalidArgument, match="quality"):
-        tile_dataset(labels, tmp_path / "none", tiling, quality=0)
+        tile_dataset(labels, tmp_path / "none", tiling, options=DatasetOptions(encoding=Encoding(quality=0)))

@@ -15,6 +15,7 @@ from tests.datasets.pages import labeled_pages
 from tilekit.boxes.annotations import Annotations
 from tilekit.boxes.detections import Detections
 from tilekit.cli.dataset import dataset
+from tilekit.datasets import CarryingRules, DatasetOptions, Decoys, Encoding
 from tilekit.datasets.building import tile_dataset
 from tilekit.datasets.regions import Room, split_regions, truth_of
 from tilekit.datasets.splitting import SIDES
@@ -91,7 +92,15 @@ def one_page(tmp_path_factory):
 def made(one_page, tmp_path_factory):
     out = tmp_path_factory.mktemp("regions") / "out"
     return tile_dataset(
-        one_page, out, TILING, split_by="region", format="png", keep_empty=20, baseline=True
+        one_page,
+        out,
+        TILING,
+        options=DatasetOptions(
+            rules=CarryingRules(keep_empty=20),
+            encoding=Encoding(format="png"),
+            split_by="region",
+            baseline=True,
+        ),
     ), out
 
 
@@ -180,7 +189,11 @@ def test_only_the_test_regions_count_and_are_drawn(made, one_page, tmp_path):
 def test_a_split_by_region_is_given_again(made, one_page, tmp_path):
     summary, out = made
     again = tile_dataset(
-        one_page, tmp_path / "again", TILING, split=out / "split.json", format="png", keep_empty=20
+        one_page,
+        tmp_path / "again",
+        TILING,
+        split=out / "split.json",
+        options=DatasetOptions(rules=CarryingRules(keep_empty=20), encoding=Encoding(format="png")),
     )
     for side in SIDES:
         assert windows(tmp_path / "again", side) == windows(out, side)
@@ -203,7 +216,7 @@ def test_decoys_of_test_regions_are_taught_nowhere(one_page, made, tmp_path):
         tmp_path / "out",
         TILING,
         split=summary.split,
-        decoys=PredictionSet([PageDetections(key, 1500, 1100, alarms)]),
+        options=DatasetOptions(decoys=Decoys(PredictionSet([PageDetections(key, 1500, 1100, alarms)]))),
     )
     assert taught.sides["train"].labels["decoy"].boxes > 0
     assert taught.sides["test"].labels["decoy"].objects == taught.sides["tune"].labels["decoy"].objects == 0
@@ -216,7 +229,9 @@ def test_an_object_over_two_sides_is_on_neither(one_page, made, tmp_path):
     page = Annotations.concat([one_page[key], Annotations(long, [0], one_page.names)])
     labels = LabelSet({key: page}, sizes=one_page.sizes, names=one_page.names)
     out = tmp_path / "out"
-    tile_dataset(labels, out, TILING, split=summary.split, ignored="keep")
+    tile_dataset(
+        labels, out, TILING, split=summary.split, options=DatasetOptions(rules=CarryingRules(ignored="keep"))
+    )
     regions = summary.split.regions[key]
     sides = [side for side in SIDES if any(y0 < 506 and y1 > 500 for _, y0, _, y1 in regions[side])]
     assert len(sides) > 1
@@ -226,9 +241,11 @@ def test_an_object_over_two_sides_is_on_neither(one_page, made, tmp_path):
 
 def test_pages_too_small_say_so(one_page, tmp_path):
     with pytest.raises(InvalidArgument, match="too few for regions of 3 sides"):
-        tile_dataset(one_page, tmp_path / "out", Tiling(800), split_by="region")
+        tile_dataset(one_page, tmp_path / "out", Tiling(800), options=DatasetOptions(split_by="region"))
     with pytest.raises(InvalidArgument, match="shows the whole page"):
-        tile_dataset(one_page, tmp_path / "out", Tiling.whole(1280), split_by="region")
+        tile_dataset(
+            one_page, tmp_path / "out", Tiling.whole(1280), options=DatasetOptions(split_by="region")
+        )
 
 
 def test_command(one_page, tmp_path):

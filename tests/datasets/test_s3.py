@@ -9,6 +9,7 @@ import pytest
 
 from tests.datasets.pages import contents, labeled_pages
 from tests.s3_server import moto_server
+from tilekit.datasets import DatasetOptions
 from tilekit.datasets.building import tile_dataset
 from tilekit.datasets.splitting import SIDES
 from tilekit.errors import InvalidArgument, StorageError, StorageNotFound
@@ -46,8 +47,10 @@ def objects(access: Access, prefix: str) -> dict[str, bytes]:
 
 
 def test_everything_goes_to_s3_with_full_addresses(labels, access, tmp_path):
-    summary = tile_dataset(labels, "s3://data/whole", TILING, access=access, baseline=True, workers=2)
-    tile_dataset(labels, tmp_path / "local", TILING, baseline=True)
+    summary = tile_dataset(
+        labels, "s3://data/whole", TILING, options=DatasetOptions(access=access, baseline=True, workers=2)
+    )
+    tile_dataset(labels, tmp_path / "local", TILING, options=DatasetOptions(baseline=True))
     remote, local = objects(access, "whole"), contents(tmp_path / "local")
     assert remote.keys() == local.keys()
     for name in remote:
@@ -60,25 +63,32 @@ def test_everything_goes_to_s3_with_full_addresses(labels, access, tmp_path):
             assert name in remote
         for line in remote[f"baseline/{side}.manifest"].decode().splitlines():
             assert json.loads(line)["source-ref"].removeprefix("s3://data/whole/") in remote
-    again = tile_dataset(labels, "s3://data/whole", TILING, access=access, baseline=True)
+    again = tile_dataset(
+        labels, "s3://data/whole", TILING, options=DatasetOptions(access=access, baseline=True)
+    )
     assert again.bytes == 0
     assert objects(access, "whole") == remote
 
 
 def test_images_to_a_bucket_and_papers_to_a_folder(labels, access, tmp_path):
     out = tmp_path / "out"
-    tile_dataset(labels, out, TILING, bucket="s3://data/images", access=access)
+    tile_dataset(labels, out, TILING, options=DatasetOptions(bucket="s3://data/images", access=access))
     images = objects(access, "images")
     assert not (out / "tiles").exists()
     for side in SIDES:
         for line in (out / f"{side}.manifest").read_text().splitlines():
             assert json.loads(line)["source-ref"].removeprefix("s3://data/images/") in images
     with pytest.raises(InvalidArgument, match="export="):
-        tile_dataset(labels, out, TILING, bucket="s3://data/images", access=access, export=["coco"])
+        tile_dataset(
+            labels,
+            out,
+            TILING,
+            options=DatasetOptions(bucket="s3://data/images", access=access, export=["coco"]),
+        )
 
 
 def test_a_stopped_run_goes_on(labels, access, monkeypatch):
-    whole = tile_dataset(labels, "s3://data/one", TILING, access=access)
+    whole = tile_dataset(labels, "s3://data/one", TILING, options=DatasetOptions(access=access))
     real, left = S3Store.put, [45]
 
     def put(self, uri, data, **more):
@@ -89,22 +99,22 @@ def test_a_stopped_run_goes_on(labels, access, monkeypatch):
 
     monkeypatch.setattr(S3Store, "put", put)
     with pytest.raises(StorageError):
-        tile_dataset(labels, "s3://data/two", TILING, access=access, workers=1)
+        tile_dataset(labels, "s3://data/two", TILING, options=DatasetOptions(access=access, workers=1))
     monkeypatch.undo()
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     assert "summary.json" not in objects(access, "two")
-    resumed = tile_dataset(labels, "s3://data/two", TILING, access=access)
+    resumed = tile_dataset(labels, "s3://data/two", TILING, options=DatasetOptions(access=access))
     assert 0 < resumed.bytes < whole.bytes
     one, two = objects(access, "one"), objects(access, "two")
     assert {name: data for name, data in one.items() if not name.endswith(".manifest")} == {
         name: data for name, data in two.items() if not name.endswith(".manifest")
     }
     with pytest.raises(InvalidArgument, match="other settings"):
-        tile_dataset(labels, "s3://data/two", Tiling(128, 40), access=access)
+        tile_dataset(labels, "s3://data/two", Tiling(128, 40), options=DatasetOptions(access=access))
 
 
 def test_a_missing_bucket_is_told(labels, access):
     with pytest.raises(StorageNotFound, match="no such bucket"):
-        tile_dataset(labels, "s3://nobucket/x", TILING, access=access)
+        tile_dataset(labels, "s3://nobucket/x", TILING, options=DatasetOptions(access=access))

@@ -11,6 +11,7 @@ import pytest
 from tests.datasets.pages import contents, labeled_pages
 from tilekit.aws.training import read_beside
 from tilekit.boxes.annotations import Annotations
+from tilekit.datasets import DatasetOptions, Encoding
 from tilekit.datasets.building import tile_dataset
 from tilekit.datasets.carrying import CarryingRules, carry_page
 from tilekit.datasets.splitting import SIDES
@@ -52,13 +53,20 @@ def mixed(tmp_path_factory) -> LabelSet:
 
 def test_scales_of_one_tiling_give_the_same_bytes(tmp_path):
     labels = labeled_pages(tmp_path / "scans")
-    tile_dataset(labels, tmp_path / "one", Tiling(160, 40), baseline=True)
-    tile_dataset(labels, tmp_path / "same", Scales(Tiling(160, 40)), baseline=True)
+    tile_dataset(labels, tmp_path / "one", Tiling(160, 40), options=DatasetOptions(baseline=True))
+    tile_dataset(labels, tmp_path / "same", Scales(Tiling(160, 40)), options=DatasetOptions(baseline=True))
     assert contents(tmp_path / "one") == contents(tmp_path / "same")
 
 
 def test_each_object_is_labeled_on_the_scales_where_it_belongs(mixed, tmp_path):
-    summary = tile_dataset(mixed, tmp_path / "out", SCALES, format="png", slivers="keep", sizes=RULE)
+    summary = tile_dataset(
+        mixed,
+        tmp_path / "out",
+        SCALES,
+        options=DatasetOptions(
+            rules=CarryingRules(slivers="keep", sizes=RULE), encoding=Encoding(format="png")
+        ),
+    )
     shown: dict[tuple[str, bool], set] = {}
     for side in SIDES:
         tiles = read_labels(tmp_path / "out" / f"{side}.manifest")
@@ -88,7 +96,7 @@ def test_each_object_is_labeled_on_the_scales_where_it_belongs(mixed, tmp_path):
 
 def test_the_recipe_travels_and_pages_keep_their_truth(mixed, tmp_path):
     out = tmp_path / "out"
-    summary = tile_dataset(mixed, out, SCALES, baseline=True)
+    summary = tile_dataset(mixed, out, SCALES, options=DatasetOptions(baseline=True))
     assert summary.tiling == SCALES
     assert read_beside(out / "train.manifest").tiling == SCALES
     assert Scales.from_json(json.loads((out / "tiling.json").read_text())) == SCALES
@@ -99,7 +107,7 @@ def test_the_recipe_travels_and_pages_keep_their_truth(mixed, tmp_path):
         stems = {Path(key.source).stem for key in part}
         tiles = read_labels(out / f"{side}.manifest")
         assert {Path(key.source).name.split(".")[0] for key in tiles} == stems
-    again = tile_dataset(mixed, out, SCALES, baseline=True)
+    again = tile_dataset(mixed, out, SCALES, options=DatasetOptions(baseline=True))
     assert again.bytes == 0
 
 
@@ -107,7 +115,9 @@ def test_an_object_on_no_scale_is_named(mixed, tmp_path):
     key = mixed.pages()[0]
     page = Annotations.concat([mixed[key], Annotations([[600, 20, 720, 30]], [0], NAMES)])
     labels = mixed.replace(pages={**mixed, key: page})
-    summary = tile_dataset(labels, tmp_path / "out", SCALES, sizes=RULE)
+    summary = tile_dataset(
+        labels, tmp_path / "out", SCALES, options=DatasetOptions(rules=CarryingRules(sizes=RULE))
+    )
     assert sum(side.objects_left_out.get(HOMELESS, 0) for side in summary.sides.values()) == 1
     assert any(HOMELESS in note for note in summary.notes)
     assert sum(side.labels["mark"].left_out for side in summary.sides.values()) == 1

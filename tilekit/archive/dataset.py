@@ -7,8 +7,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, fields
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any
 
 from tilekit.archive.admitting import usable_memory
 from tilekit.archive.executors import Pool, is_lost_worker
@@ -18,16 +18,16 @@ from tilekit.archive.options import ArchiveOptions
 from tilekit.archive.summary import ArchiveSummary
 from tilekit.archive.working import WholeJob
 from tilekit.datasets.building import tile_dataset
-from tilekit.datasets.carrying import Slivers
+from tilekit.datasets.options import DatasetOptions
 from tilekit.datasets.summary import DatasetSummary
 from tilekit.errors import TilekitError
 from tilekit.grid import Tiling
 from tilekit.labels.label_set import LabelSet
 from tilekit.scales import Scales
-from tilekit.scans.encoding import ImageFormat, Subsampling
 from tilekit.storage.local import remove_parts
 from tilekit.storage.s3 import is_s3
 
+_OPTIONS = DatasetOptions()
 _DIED = "its worker died twice (killed for memory, or a crash in a decoder)"
 
 
@@ -36,24 +36,13 @@ class DatasetJob(WholeJob):
     """Cut a labeled archive into a dataset: `process_archive("labels.manifest", "out/", DatasetJob(tiling))`.
 
     What a dataset is made of (split, sampling, manifests) concerns all pages at once, so the input is
-    the label file, and the pages' tiles are what goes to the workers. Settings as in `tile_dataset`;
-    a page that cannot be read is set aside with its reason, and tried again by the next run.
+    the label file, and the pages' tiles are what goes to the workers. `split`, `options`: as in
+    `tile_dataset`; a page that cannot be read is set aside with its reason, and tried again by the next run.
     """
 
     tiling: Tiling | Scales
-    min_visible: float = 0.5
     split: tuple[float, ...] | str = (0.7, 0.15, 0.15)
-    seed: int = 0
-    keep_empty: int = 0
-    slivers: Slivers = "mask"
-    decoys: str | None = None
-    baseline: bool = False
-    bucket: str | None = None
-    format: ImageFormat = "jpeg"
-    quality: int | Literal["keep"] = "keep"
-    subsampling: Subsampling | None = None
-    images: str | None = None
-    dpi: float | None = None
+    options: DatasetOptions = _OPTIONS
 
     def build(
         self,
@@ -65,10 +54,10 @@ class DatasetJob(WholeJob):
     ) -> ArchiveSummary:
         """The dataset, its pages written on `pool`."""
         started = time.perf_counter()
-        settings = {field.name: getattr(self, field.name) for field in fields(self)}
+        chosen = replace(self.options, workers=pool.size, strict=False)
         crew = Stubborn(pool, options, on_event)
         try:
-            built = tile_dataset(labels, out, **settings, workers=pool.size, strict=False, executor=crew)
+            built = tile_dataset(labels, out, self.tiling, split=self.split, options=chosen, executor=crew)
         except TooManyFailures as exc:
             crew.summary.stopped = str(exc)
         except TilekitError as exc:

@@ -290,6 +290,7 @@ def _forecast(
 def _job(options: dict[str, Any]) -> Any:
     from tilekit import Tiling
     from tilekit.archive import DatasetJob, DetectJob, TileJob
+    from tilekit.datasets import DatasetOptions, Encoding
     from tilekit.labels.thresholds import read_thresholds
 
     until = deadline_of(options["duration_text"], options["guard"], options["guard_role"])
@@ -306,12 +307,8 @@ def _job(options: dict[str, Any]) -> Any:
         levels=options["levels"],
     )
     if options["job"] == "dataset":
-        return DatasetJob(
-            tiling,
-            format=options["format_"],
-            quality=options["quality"],
-            dpi=options["dpi"],
-        )
+        encoding = Encoding(options["format_"], options["quality"])
+        return DatasetJob(tiling, options=DatasetOptions(encoding=encoding, dpi=options["dpi"]))
     if options["job"] == "detect":
         if options["model"] is None:
             raise click.UsageError("--job detect needs --model")

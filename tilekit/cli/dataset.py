@@ -10,6 +10,7 @@ from tilekit.cli.output import json_option, next_step, print_json, print_table, 
 from tilekit.cli.parameters import Overlap, Quality, chosen_scales, rendition_options, scale_options
 
 if TYPE_CHECKING:
+    from tilekit.datasets.options import DatasetOptions
     from tilekit.grid import Tiling
     from tilekit.labels.label_set import LabelSet
     from tilekit.scales import Scales
@@ -109,26 +110,8 @@ def dataset(labels: str, out: str, as_json: bool, **options: Any) -> None:
             truth,
             out,
             tiling,
-            min_visible=options["min_visible"],
             split=_shares(options["split"]) or options["split"],
-            split_by=options["split_by"],
-            seed=options["seed"],
-            keep_empty=options["keep_empty"],
-            slivers=options["slivers"],
-            ignored=options["ignored"],
-            elsewhere=options["elsewhere"],
-            decoys=options["decoys"],
-            decoy_name=options["decoy_name"],
-            decoy_score=options["decoy_score"],
-            baseline=options["baseline"],
-            bucket=options["bucket"],
-            format=options["form"],
-            quality=options["quality"],
-            dpi=options["dpi"],
-            export=options["export"],
-            workers=options["workers"],
-            strict=not options["skip_bad"],
-            overwrite=options["overwrite"],
+            options=_options(options),
             progress=progress,
         )
     if as_json:
@@ -146,6 +129,21 @@ def dataset(labels: str, out: str, as_json: bool, **options: Any) -> None:
     place = out.rstrip("/")
     say(f"look at {place}/contact-train.jpg")
     next_step(f"tilekit check {quoted(place + '/train.manifest')} {quoted(place + '/test.manifest')}")
+
+
+def _options(given: dict[str, Any]) -> DatasetOptions:
+    from tilekit.datasets import CarryingRules, DatasetOptions, Decoys, Encoding
+
+    rules = ("min_visible", "slivers", "ignored", "keep_empty", "elsewhere")
+    same = ("split_by", "seed", "baseline", "export", "bucket", "dpi", "overwrite", "workers")
+    decoys = given["decoys"]
+    return DatasetOptions(
+        rules=CarryingRules(**{name: given[name] for name in rules}),
+        encoding=Encoding(given["form"], given["quality"]),
+        decoys=Decoys(decoys, given["decoy_name"], given["decoy_score"]) if decoys else None,
+        strict=not given["skip_bad"],
+        **{name: given[name] for name in same},
+    )
 
 
 def _cut(truth: LabelSet, options: dict[str, Any]) -> Tiling | Scales:

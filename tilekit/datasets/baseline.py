@@ -8,7 +8,6 @@ from dataclasses import replace
 from tilekit.datasets import papers as paper
 from tilekit.datasets.carrying import SIDES as REFUSED_SIDES
 from tilekit.datasets.carrying import CarryingRules, carry_page
-from tilekit.datasets.output import Output
 from tilekit.datasets.planned import PlannedPage
 from tilekit.datasets.sources import Dpi
 from tilekit.datasets.splitting import SIDES
@@ -28,9 +27,7 @@ WHOLE = Tiling.whole(LIMITS.max_side)
 
 def write_baseline(
     planned: Sequence[PlannedPage],
-    stems: Mapping[str, str],
-    papers: Output,
-    images: Output,
+    places: paper.Places,
     encoding: Encoding,
     dpi: Dpi,
     seed: int,
@@ -52,6 +49,7 @@ def write_baseline(
     labeled: dict[str, int] = dict.fromkeys(SIDES, 0)
     lost = 0
     coding = replace(encoding, format="jpeg", max_bytes=LIMITS.max_image_bytes)
+    places = replace(places, extension=coding.extension)
     for item in planned:
         page = item.page
         grid = WHOLE.grid(page.width, page.height)
@@ -71,18 +69,18 @@ def write_baseline(
             crowded.append(page.key)
         lost += sum(int((~surviving(copy.boxes, grid.width, grid.height)).sum()) for copy in plan.tiles)
         items.append(replace(item, plan=plan, tiling=WHOLE, scale=0))
-        tasks.append(PageTask(page, WHOLE, plan.tiles, stems[page.key.source], coding, dpi))
+        tasks.append(PageTask(page, WHOLE, plan.tiles, places.stems[page.key.source], coding, dpi))
     count: dict[str, int] = {side: sum(item.side == side for item in items) for side in SIDES}
     summary = BaselineSummary(True, "", count, tuple(shrunk), tuple(crowded), tuple(refused), lost)
     if reason := _obstacle(labeled, count):
         for name in paper.paper_names():
-            papers.remove(name)
+            places.papers.remove(name)
         return replace(summary, possible=False, reason=reason)
     write(tasks)
     names = items[0].annotations.names
     for side in SIDES:
-        paper.write_manifest(papers, images, side, items, stems, coding.extension)
-        paper.write_sheet(papers, images, side, items, stems, coding.extension, names, seed, workers)
+        paper.write_manifest(places, side, items)
+        paper.write_sheet(places, side, items, names, seed, workers)
     return summary
 
 

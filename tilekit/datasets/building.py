@@ -5,30 +5,27 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from tilekit.boxes.annotations import Annotations
 from tilekit.datasets import exporting
 from tilekit.datasets import papers as paper
 from tilekit.datasets.baseline import write_baseline
-from tilekit.datasets.carrying import CarryingRules, Elsewhere, Ignored, Slivers
-from tilekit.datasets.decoys import DECOY, with_decoys
-from tilekit.datasets.exporting import EXPORTS
+from tilekit.datasets.decoys import with_decoys
+from tilekit.datasets.options import DatasetOptions, Decoys
 from tilekit.datasets.output import FolderOutput, Output, Progress, S3Output, output_for, progress_for
 from tilekit.datasets.planned import PlannedPage, plan_pages, within_test_limit
 from tilekit.datasets.regions import part_of, room_of, split_regions
-from tilekit.datasets.sources import Dpi, page_of, stems_of
+from tilekit.datasets.sources import page_of, stems_of
 from tilekit.datasets.splitting import SIDES, Split, split_from_file, split_from_inputs, split_pages
 from tilekit.datasets.summary import BaselineSummary, DatasetSummary, SideSummary, side_notes, summarize_side
 from tilekit.datasets.writing import (
     COPIES,
     TILES,
-    Encoding,
     PageTask,
-    checked_encoding,
     scale_folder,
     write_page,
 )
@@ -38,17 +35,14 @@ from tilekit.labels.label_set import LabelSet
 from tilekit.labels.predictions import PredictionSet, read_predictions
 from tilekit.labels.reading import read_labels
 from tilekit.pages import PageKey
-from tilekit.rekognition.belonging import SizeRule
 from tilekit.rekognition.limits import LIMITS
 from tilekit.scales import AnyTiling, Scales, as_scales
-from tilekit.scans.encoding import ImageFormat, Subsampling
-from tilekit.storage.s3 import Access, S3Store, is_s3
+from tilekit.storage.s3 import S3Store, is_s3
 from tilekit.tiles.naming import parse_tile_name
 from tilekit.tiles.reading import worker_count
 
 Labels = LabelSet | str | os.PathLike[str]
-SplitBy = Literal["document", "page", "region"]
-_SIZES = SizeRule()
+_OPTIONS = DatasetOptions()
 _MOST_SCALES = 8
 _SMALL_PAGE = 50_000_000  # px; pages up to here are worked on side by side, larger ones tile by tile
 
@@ -58,138 +52,116 @@ def tile_dataset(
     out: str | os.PathLike[str],
     tiling: AnyTiling,
     *,
-    min_visible: float = 0.5,
+    min_visible: float | None = None,
     split: Sequence[float] | str | os.PathLike[str] | Split = (0.7, 0.15, 0.15),
-    split_by: SplitBy = "document",
-    seed: int = 0,
-    keep_empty: int = 0,
-    slivers: Slivers = "mask",
-    ignored: Ignored = "leave",
-    elsewhere: Elsewhere = "leave",
-    sizes: SizeRule = _SIZES,
-    max_boxes: int = LIMITS.max_boxes,
-    max_test_images: int = LIMITS.max_test_images_per_label,
-    decoys: PredictionSet | str | os.PathLike[str] | None = None,
-    decoy_name: str = DECOY,
-    decoy_score: float = 0.3,
-    baseline: bool = False,
-    bucket: str | None = None,
-    format: ImageFormat = "jpeg",
-    quality: int | Literal["keep"] = "keep",
-    subsampling: Subsampling | None = None,
-    images: str | os.PathLike[str] | None = None,
-    dpi: Dpi = None,
-    export: Collection[str] = (),
-    workers: int | None = None,
-    strict: bool = True,
-    overwrite: bool = False,
-    access: Access | None = None,
+    options: DatasetOptions = _OPTIONS,
     executor: Submits | None = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> DatasetSummary:
     """Cut labeled scans into tiles with their labels, split by page, ready to train on.
 
     `labels`: a LabelSet or label file; or a mapping train/tune/test -> either, which is then the split.
-    `out`: a folder, or an `s3://bucket/prefix` that takes everything; with `bucket` (an s3 prefix) the
-    images go there and the rest into the local folder. Written are `tiles/`, `train|tune|test.manifest`
-    (source-ref relative to the manifest, or s3://), `pages-train|tune|test.manifest` (the truth of whole
-    pages, for evaluation), `tiling.json`, `split.json`, `contact-*.jpg`, and at the very end `summary.json`.
+    `out`: a folder, or an `s3://bucket/prefix` that takes everything. Written are `tiles/`,
+    `train|tune|test.manifest` (source-ref relative to the manifest, or s3://), `pages-train|tune|test.manifest`
+    (the truth of whole pages, for evaluation), `tiling.json`, `split.json`, `contact-*.jpg`, and at the very
+    end `summary.json`.
 
-    `tiling` may be Scales: a page is then cut at each that suits its size, and an object is labeled where
-    it belongs (`sizes`, `elsewhere`: see CarryingRules); one model learns them all. Tiles of scales after
-    the first are below `scale-2/` and so on. A page is on one side at all scales.
-    `split`: shares, a split file (see `split_from_file`) or a Split; `split_by` and `seed` see
-    `split_pages`, and for "region" `split_regions`, parts of pages go to the sides, at least a tile and its
-    overlap apart, and `pages-*.manifest` say which parts count. `min_visible`, `slivers`, `ignored`, `max_boxes`, `keep_empty`: see CarryingRules;
-    slivers are dealt with in training tiles only. `max_test_images`: of a label; above, whole pages are
-    sampled. `decoys`: detections of which false alarms on training pages become boxes of `decoy_name`
-    where they score `decoy_score`. `baseline`: also a dataset of whole pages below `baseline/`.
-    `format`, `quality`, `subsampling`: as in `encode_tiles`; what is painted over keeps only a JPEG scan's tables.
-    `images`: where the scans are, if the label file does not say. `dpi`: PDF pages are rendered at it (default: what gives the labeled size).
-    `export`: "coco", "yolo". `strict=False` sets scans aside that cannot be read. `overwrite` replaces
-    a dataset made with other settings. `executor`: writes pages on any concurrent.futures.Executor,
-    `workers` at once, each page in one thread. `progress(done, total)` counts tiles.
+    `tiling` may be Scales: a page is then cut at each that suits its size, and an object is labeled where it
+    belongs (see CarryingRules); one model learns them all. Tiles of scales after the first are below `scale-2/`
+    and so on. A page is on one side at all scales. `min_visible`: short for that of `options.rules`: the share
+    of a box's area that makes it a positive. `split`: shares, a split file (see `split_from_file`) or a Split.
+    `options`: see DatasetOptions. `executor`: writes pages on any concurrent.futures.Executor, each in one
+    thread. `progress(done, total)` counts tiles.
 
-    The same input and seed give the same bytes, for any number of `workers`. A run that was stopped
-    goes on where it was; without `summary.json` a dataset is not whole. Memory: the labels, about 100
-    bytes for each box in a tile, and what `read_tiles` says (pages up to 50 Mpx: for each worker).
+    The same input and seed give the same bytes, for any number of workers. A run that was stopped goes on
+    where it was; without `summary.json` a dataset is not whole. Memory: the labels, about 100 bytes for each
+    box in a tile, and what `read_tiles` says (pages up to 50 Mpx: for each worker).
 
     Raises LabelError, ScanError, StorageError, InvalidArgument.
     """
-    build = _Build(
-        scales=_checked(tiling),
-        rules=CarryingRules(min_visible, slivers, ignored, max_boxes, keep_empty, sizes, elsewhere),
-        encoding=checked_encoding(format, quality, subsampling),
-        seed=seed,
-        dpi=dpi,
-        max_test_images=max_test_images,
-        strict=strict,
-        workers=worker_count(workers),
-        executor=executor,
-        progress=progress,
-    )
-    if unknown := sorted(set(export) - set(EXPORTS)):
-        raise InvalidArgument(f"export={unknown[0]!r} is unknown; choose from {', '.join(EXPORTS)}")
-    truth, parts = _labels_of(labels, images)
-    chosen = _split_of(truth, parts, split, split_by, build)
-    annotations: dict[PageKey, Annotations] = dict(truth)
-    notes = list(chosen.notes)
-    if truth.unlabeled:
-        notes.append(f"{len(truth.unlabeled)} pages are listed but nobody labeled them; they are on no side")
-    if decoys is not None:
-        found = decoys if isinstance(decoys, PredictionSet) else read_predictions(decoys)
-        taught, count = with_decoys(truth, chosen.train, found, score=decoy_score, name=decoy_name)
-        count -= _keep_in_regions(taught, truth, chosen)
-        annotations |= taught
-        notes.append(f"{count} decoys on {len(taught)} of {len(chosen.train)} training pages")
-    names = (*truth.names, decoy_name) if decoys is not None else truth.names
-    if export and (is_s3(out) or bucket):
+    build = _Build(_checked(tiling), _resolved(options, min_visible), executor, progress)
+    options = build.options
+    truth, parts = _labels_of(labels, options.images)
+    chosen = _split_of(truth, parts, split, build)
+    if options.export and (is_s3(out) or options.bucket):
         raise InvalidArgument(
             "export= needs the images in a local folder; leave out bucket= or the s3:// address"
         )
-    store = S3Store(access, connections=max(10, build.workers))
+    taught, notes = _with_decoys(truth, chosen, options.decoys)
+    store = S3Store(options.access, connections=max(10, build.workers))
     target = output_for(out, store)
-    place = output_for(bucket, store) if bucket is not None else target
-    if bucket is not None and not isinstance(place, S3Output):
-        raise InvalidArgument(f"bucket={bucket!r} must be an s3://bucket/prefix address")
-    recipe = build.recipe(bucket, decoy_name if decoys is not None else None)
+    place = output_for(options.bucket, store) if options.bucket is not None else target
+    if options.bucket is not None and not isinstance(place, S3Output):
+        raise InvalidArgument(f"bucket={options.bucket!r} must be an s3://bucket/prefix address")
     state = progress_for(target)
     try:
-        _begin(target, state, recipe, overwrite)
-        run = _Run(build, truth, chosen, annotations, names, target, place, state)
-        return run.write(str(out), decoy_name if decoys is not None else None, baseline, tuple(export), notes)
+        _begin(target, state, build.recipe(), options.overwrite)
+        return _Run(build, truth, chosen, dict(truth) | taught, target, place, state).write(str(out), notes)
     finally:
         state.close()
 
 
 @dataclass(frozen=True)
 class _Build:
-    """Settings of a run."""
+    """Settings of a run; the options' encoding and workers are resolved."""
 
     scales: Scales
-    rules: CarryingRules
-    encoding: Encoding
-    seed: int
-    dpi: Dpi
-    max_test_images: int
-    strict: bool
-    workers: int
+    options: DatasetOptions
     executor: Submits | None
     progress: Callable[[int, int], object] | None
 
-    def recipe(self, bucket: str | None, decoy: str | None) -> str:
+    @property
+    def workers(self) -> int:
+        """Pages, or tiles of a large one, at once."""
+        return worker_count(self.options.workers)
+
+    @property
+    def decoy(self) -> str | None:
+        """The label of decoys, if they are taught."""
+        return self.options.decoys.name if self.options.decoys is not None else None
+
+    def recipe(self) -> str:
         """A digest of the settings that the written bytes follow from; the labels are not among them."""
+        options = self.options
         values = [
             self.scales.to_json(),
-            repr(self.rules),
-            repr(self.encoding),
-            self.seed,
-            self.dpi,
-            bucket,
-            decoy,
-            self.max_test_images,
+            repr(options.rules),
+            repr(options.encoding),
+            options.seed,
+            options.dpi,
+            options.bucket,
+            self.decoy,
+            options.max_test_images,
         ]
         return hashlib.sha256(json.dumps(values).encode()).hexdigest()
+
+
+def _resolved(options: DatasetOptions, min_visible: float | None) -> DatasetOptions:
+    if not isinstance(options, DatasetOptions):
+        raise InvalidArgument(f"options={options!r} must be DatasetOptions")
+    rules = options.rules if min_visible is None else replace(options.rules, min_visible=min_visible)
+    most = LIMITS.max_image_bytes if options.encoding.format == "jpeg" else None
+    return replace(
+        options,
+        rules=rules,
+        encoding=replace(options.encoding, max_bytes=most),
+        workers=worker_count(options.workers),
+    )
+
+
+def _with_decoys(
+    truth: LabelSet, chosen: Split, decoys: Decoys | None
+) -> tuple[dict[PageKey, Annotations], list[str]]:
+    """Training pages with decoys added, and what is to be said."""
+    notes = list(chosen.notes)
+    if truth.unlabeled:
+        notes.append(f"{len(truth.unlabeled)} pages are listed but nobody labeled them; they are on no side")
+    if decoys is None:
+        return {}, notes
+    found = decoys.found if isinstance(decoys.found, PredictionSet) else read_predictions(decoys.found)
+    taught, count = with_decoys(truth, chosen.train, found, score=decoys.score, name=decoys.name)
+    count -= _keep_in_regions(taught, truth, chosen)
+    return taught, [*notes, f"{count} decoys on {len(taught)} of {len(chosen.train)} training pages"]
 
 
 @dataclass
@@ -200,46 +172,48 @@ class _Run:
     labels: LabelSet
     split: Split
     annotations: Mapping[PageKey, Annotations]
-    names: tuple[str, ...]
     papers: FolderOutput | S3Output
     images: FolderOutput | S3Output
     state: Progress
 
-    def write(
-        self, out: str, decoy: str | None, baseline: bool, export: tuple[str, ...], notes: list[str]
-    ) -> DatasetSummary:
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Labels, the decoys' last."""
+        return (*self.labels.names, *([self.build.decoy] if self.build.decoy is not None else []))
+
+    def write(self, out: str, notes: list[str]) -> DatasetSummary:
         """Everything, `summary.json` last."""
-        build = self.build
+        build, options = self.build, self.build.options
         failed: dict[PageKey, str] = {}
         planned = plan_pages(
             self.split,
             self.annotations,
             self.labels.sizes,
             build.scales,
-            build.rules,
-            seed=build.seed,
-            dpi=build.dpi,
-            failed=None if build.strict else failed,
+            options.rules,
+            seed=options.seed,
+            dpi=options.dpi,
+            failed=None if options.strict else failed,
         )
-        planned, sampled_out = within_test_limit(planned, build.max_test_images, build.seed)
+        planned, sampled_out = within_test_limit(planned, options.max_test_images, options.seed)
         stems = stems_of(self.labels)
         tasks = _tasks(planned, stems, build)
         written = write_tasks(tasks, self.images, self.state, build, failed)
         planned = [item for item in planned if item.page.key not in failed]
         tasks = [task for task in tasks if task.page.key not in failed]
         _remove_stale(self.images, tasks)
-        extension = build.encoding.extension
+        extension = options.encoding.extension
+        places = paper.Places(self.papers, self.images, stems, extension)
         for side in SIDES:
-            paper.write_manifest(self.papers, self.images, side, planned, stems, extension)
+            paper.write_manifest(places, side, planned)
             paper.write_pages(self.papers, side, planned, self.labels)
-            sheet = (self.papers, self.images, side, planned, stems, extension, self.names)
-            paper.write_sheet(*sheet, build.seed, build.workers)
+            paper.write_sheet(places, side, planned, self.names, options.seed, build.workers)
         exported: list[str] = []
         if (folder := paper.local_folder(self.papers)) is not None:
-            for kind in export:
+            for kind in options.export:
                 exported += exporting.export(kind, folder, planned, stems, extension, self.names)
-        whole = self._baseline(planned, stems, failed) if baseline else None
-        paper.write_tiling(self.papers, build.scales, build.encoding, self.names, decoy)
+        whole = self._baseline(planned, stems, failed) if options.baseline else None
+        paper.write_tiling(self.papers, build.scales, options.encoding, self.names, build.decoy)
         paper.write_json(self.papers, paper.SPLIT, _split_json(self.papers, self.split))
         sides: dict[str, SideSummary] = {
             side: summarize_side(
@@ -252,15 +226,15 @@ class _Run:
         summary = DatasetSummary(
             out=out,
             tiling=build.scales if len(build.scales) > 1 else build.scales[0],
-            seed=build.seed,
+            seed=options.seed,
             split=self.split,
             sides=sides,
             names=self.names,
-            decoy=decoy,
+            decoy=build.decoy,
             baseline=whole,
             failed=failed,
             exports=tuple(exported),
-            notes=(*notes, *side_notes(sides, build.max_test_images), *_tiling_notes(build.scales)),
+            notes=(*notes, *side_notes(sides, options.max_test_images), *_tiling_notes(build.scales)),
             bytes=written,
         )
         paper.write_json(self.papers, paper.SUMMARY, summary.to_json())
@@ -279,20 +253,13 @@ class _Run:
         ]
 
         def write(tasks: list[PageTask]) -> None:
-            quiet = replace(self.build, progress=None, strict=True)
+            quiet = replace(self.build, progress=None, options=replace(self.build.options, strict=True))
             write_tasks(tasks, images, self.state, quiet, failed, "baseline ")
             _remove_stale(images, tasks)
 
+        options, places = self.build.options, paper.Places(papers, images, stems, "jpg")
         return write_baseline(
-            plain,
-            stems,
-            papers,
-            images,
-            self.build.encoding,
-            self.build.dpi,
-            self.build.seed,
-            self.build.workers,
-            write,
+            plain, places, options.encoding, options.dpi, options.seed, self.build.workers, write
         )
 
 
@@ -307,7 +274,7 @@ def _tasks(planned: Sequence[PlannedPage], stems: Mapping[str, str], build: _Bui
             tasks[place] = replace(tasks[place], tiles=(*tasks[place].tiles, *item.plan.tiles))
         else:
             stem = stems[item.page.key.source]
-            more = (build.encoding, build.dpi, item.scale)
+            more = (build.options.encoding, build.options.dpi, item.scale)
             tasks[place] = PageTask(item.page, item.tiling, item.plan.tiles, stem, *more)
     return list(tasks.values())
 
@@ -334,7 +301,7 @@ def write_tasks(
     small = len(todo) >= 2 * build.workers and largest <= _SMALL_PAGE
     together = build.workers if small or build.executor is not None else 1
     write = partial(
-        _write_one, images=images, workers=build.workers if together == 1 else 1, strict=build.strict
+        _write_one, images=images, workers=build.workers if together == 1 else 1, strict=build.options.strict
     )
     results = ordered_map(write, [task for task, _ in todo], workers=together, executor=build.executor)
 
@@ -398,7 +365,6 @@ def _split_of(
     labels: LabelSet,
     parts: Mapping[str, LabelSet] | None,
     split: Sequence[float] | str | os.PathLike[str] | Split,
-    by: SplitBy,
     build: _Build,
 ) -> Split:
     if parts is not None:
@@ -407,19 +373,20 @@ def _split_of(
         return split
     if isinstance(split, (str, os.PathLike)):
         return split_from_file(labels, split)
-    if by != "region":
-        return split_pages(labels, split, by=by, seed=build.seed)
+    options = build.options
+    if options.split_by != "region":
+        return split_pages(labels, split, by=options.split_by, seed=options.seed)
     rooms = {}
     for key in labels:
         try:
-            page = page_of(key, labels.sizes, build.scales, build.dpi)
+            page = page_of(key, labels.sizes, build.scales, options.dpi)
         except (ScanError, StorageNotFound):
-            if build.strict:
+            if options.strict:
                 raise
             continue  # told where it is planned
         places = build.scales.on(page.width, page.height, dpi=page.dpi)
         rooms[key] = room_of(key, [page.grid(build.scales[place]) for place in places])
-    chosen = split_regions({key: labels[key] for key in rooms}, rooms, split, seed=build.seed)
+    chosen = split_regions({key: labels[key] for key in rooms}, rooms, split, seed=options.seed)
     return replace(chosen, train=(*chosen.train, *(key for key in labels if key not in rooms)))
 
 

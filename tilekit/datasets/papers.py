@@ -7,6 +7,7 @@ import json
 import os
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,16 @@ SHEET_TILES, SHEET_CELL = 16, 256  # px: a quarter of a usual tile, at which JPE
 Pixels = NDArray[np.uint8]
 
 
+@dataclass(frozen=True)
+class Places:
+    """Where a dataset's papers and images go, and what its images are called."""
+
+    papers: Output
+    images: Output
+    stems: Mapping[str, str]
+    extension: str
+
+
 def manifest_name(side: Side) -> str:
     """`train.manifest`."""
     return f"{side}.manifest"
@@ -54,24 +65,17 @@ def paper_names() -> list[str]:
     return [SUMMARY, TILING, *each, SPLIT]
 
 
-def write_manifest(
-    papers: Output,
-    images: Output,
-    side: Side,
-    planned: Sequence[PlannedPage],
-    stems: Mapping[str, str],
-    extension: str,
-) -> int:
+def write_manifest(places: Places, side: Side, planned: Sequence[PlannedPage]) -> int:
     """Write the manifest of a side's tiles, with the true size of each; returns how many lines."""
-    with papers.file(manifest_name(side)) as path, ManifestWriter(path) as writer:
+    with places.papers.file(manifest_name(side)) as path, ManifestWriter(path) as writer:
         for item in planned:
             if item.side != side or item.sampled_out:
                 continue
             key, found = item.page.key, item.annotations
             for tile in item.plan.tiles:
-                name = tile_path(stems[key.source], key.page, tile, extension, item.scale)
+                name = tile_path(places.stems[key.source], key.page, tile, places.extension, item.scale)
                 boxes = Annotations(tile.boxes, found.class_ids[tile.source], found.names)
-                writer.write(images.reference(name), (tile.window.width, tile.window.height), boxes)
+                writer.write(places.images.reference(name), (tile.window.width, tile.window.height), boxes)
         return writer.lines
 
 
@@ -131,12 +135,9 @@ def write_tiling(
 
 
 def write_sheet(
-    papers: Output,
-    images: Output,
+    places: Places,
     side: Side,
     planned: Sequence[PlannedPage],
-    stems: Mapping[str, str],
-    extension: str,
     names: Sequence[str],
     seed: int,
     workers: int,
@@ -155,13 +156,13 @@ def write_sheet(
     colors = label_colors(names)
     shown = [tiles[place] for place in chosen]
     files = [
-        tile_path(stems[item.page.key.source], item.page.key.page, tile, extension, item.scale)
+        tile_path(places.stems[item.page.key.source], item.page.key.page, tile, places.extension, item.scale)
         for item, tile in shown
     ]
 
     def picture(place: int) -> Pixels:
         item, tile = shown[place]
-        small = _thumbnail(images.get(files[place]))
+        small = _thumbnail(places.images.get(files[place]))
         scale = np.array([small.shape[1], small.shape[0]] * 2) / ([tile.window.width, tile.window.height] * 2)
         boxes = Annotations(
             tile.boxes * scale, item.annotations.class_ids[tile.source], item.annotations.names
@@ -172,7 +173,7 @@ def write_sheet(
     count = sum(len(tile.source) for _, tile in tiles)
     title = f"{side}: {len(tiles)} tiles with {count} boxes, {len(shown)} shown"
     sheet = contact_sheet(pictures, files, title=title, legend=colors, cell=SHEET_CELL)
-    papers.put(sheet_name(side), encode_image(sheet, "jpeg", quality=92).data)
+    places.papers.put(sheet_name(side), encode_image(sheet, "jpeg", quality=92).data)
 
 
 def _thumbnail(data: bytes) -> Pixels:

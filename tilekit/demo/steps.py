@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tilekit.datasets.building import tile_dataset
+from tilekit.datasets.options import DatasetOptions
 from tilekit.datasets.plan import Plan
 from tilekit.datasets.planning import recommend_tiling
 from tilekit.datasets.sources import open_page
@@ -80,8 +81,7 @@ def run_demo(
             {"train": pages.train} if pages.shared else {"train": pages.train, "test": pages.tune},
             folder / "dataset",
             tiling,
-            baseline=True,
-            overwrite=True,
+            options=DatasetOptions(baseline=True, overwrite=True),
             progress=run.count("tiles"),
         )
     if pages.shared:

@@ -188,7 +188,7 @@ class LabelSet(Mapping[PageKey, Annotations]):
     def regions(self) -> dict[PageKey, NDArray[np.float64]]:
         """The parts of pages that alone count, (n, 4) base px; a page that is not here counts whole.
 
-        Written by `tile_dataset(split_by="region")`. Raises LabelError where they are no rectangles.
+        Written by `tile_dataset` with `split_by="region"`. Raises LabelError where they are no rectangles.
         """
         return {
             key: _rectangles(key, more[REGIONS_KEY])
