@@ -3,8 +3,10 @@
 `python benchmarks/soak.py --minutes 30` (nightly: `make soak`) runs round after round on fresh inputs: each is
 disturbed at random moments and then run to its end, and must equal a quiet run of the same inputs, file by file:
 nothing lost, nothing twice, nothing stale. A third of the rounds writes to S3 through a line that throttles and
-cuts. `--kills 100` goes on until so many kills have hit a run. Prints one JSON line of figures; exit code 1 where
-anything differed.
+cuts; the others to a disk of their own, a small tmpfs where this user may mount one, which is full now and then: such
+a run must say so, and record nothing as failed. `--kills 100` goes on until so many kills have hit a run: of workers,
+up to three a run, of parents, and of whole namespaces of processes where `unshare` is allowed. Prints one JSON line
+of figures after each round; exit code 1 where anything differed.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ import numpy as np
 
 from tilekit import Tiling
 from tilekit.archive import TileJob, archive_status, process_archive, verify_archive
+from tilekit.errors import StorageNotFound
 from tilekit.scans.encoding import encode_image
 from tilekit.storage.place import place_of
 
@@ -45,15 +48,23 @@ RUN = """
 import resource, sys
 from tilekit import Tiling
 from tilekit.archive import ArchiveOptions, TileJob, process_archive
+from tilekit.errors import TilekitError
 if __name__ == "__main__":
-    if int(sys.argv[3]):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), int(sys.argv[3])))
-    options = ArchiveOptions(join=sys.argv[4] == "join", lease=2.0, parts=4)
+    source, out, limit, mode, last = sys.argv[1:]
+    if int(limit):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
+    options = ArchiveOptions(join=mode == "join", lease=2.0, parts=4, retry_failed=last == "last")
     job, told = TileJob(Tiling(128, 16)), lambda event: print(event["event"], flush=True)
-    summary = process_archive(sys.argv[1], sys.argv[2], job, workers=2, options=options, on_event=told)
+    try:
+        summary = process_archive(source, out, job, workers=2, options=options, on_event=told)
+    except TilekitError as exc:
+        print(exc, file=sys.stderr)
+        sys.exit(3)
     print(summary.stopped, summary.failures, file=sys.stderr)
     sys.exit(0 if summary.ok else 3)
 """
+SCANS = 40
+ROOM = 64 * 2**20  # of a round's disk, in bytes
 SLOW_DOWN = b"""HTTP/1.1 503 Slow Down\r\nContent-Type: application/xml\r\nContent-Length: 95\r\nConnection: close\r\n\r
 <?xml version="1.0"?><Error><Code>SlowDown</Code><Message>Reduce your rate.</Message></Error>  """
 
@@ -163,7 +174,7 @@ def tree(out: str) -> dict[str, str]:
 
 
 def children(parent: int) -> list[int]:
-    """Worker processes of a run."""
+    """Worker processes of a run; the resource tracker of multiprocessing among them."""
     found = []
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
@@ -175,6 +186,43 @@ def children(parent: int) -> list[int]:
 
 
 @dataclass
+class Disk:
+    """Where a round writes: a tmpfs of its own, or, where that may not be, a limit on the size of files."""
+
+    folder: Path
+    mounted: bool = False
+
+    @contextlib.contextmanager
+    def up(self) -> Iterator[Disk]:
+        """For the block."""
+        self.folder.mkdir()
+        given = ["-t", "tmpfs", "-o", f"size={ROOM}", "tilekit-soak", str(self.folder)]
+        self.mounted = shutil.which("mount") is not None and _quietly("mount", *given)
+        try:
+            yield self
+        finally:
+            if self.mounted:
+                _quietly("umount", str(self.folder))
+
+    @contextlib.contextmanager
+    def nearly_full(self, left: int) -> Iterator[int]:
+        """For the block there are so many bytes left; gives the limit for files where there is no such disk."""
+        if not self.mounted:
+            yield 20_000
+            return
+        used = shutil.disk_usage(self.folder).used
+        _quietly("mount", "-o", f"remount,size={used + left}", str(self.folder))
+        try:
+            yield 0
+        finally:
+            _quietly("mount", "-o", f"remount,size={ROOM}", str(self.folder))
+
+
+def _quietly(*command: str) -> bool:
+    return subprocess.run(command, check=False, capture_output=True).returncode == 0
+
+
+@dataclass
 class Round:
     """Fresh inputs, disturbed and changed, then run to the end."""
 
@@ -183,6 +231,8 @@ class Round:
     counts: Counter[str]
     line: Line
     mode: str
+    disk: Disk
+    wrong: list[str] = field(default_factory=list)
 
     @property
     def source(self) -> Path:
@@ -195,62 +245,88 @@ class Round:
         return self._place("out")
 
     def _place(self, name: str) -> str:
-        return f"s3://{BUCKET}/{self.folder.name}/{name}" if self.mode == "s3" else str(self.folder / name)
+        return (
+            f"s3://{BUCKET}/{self.folder.name}/{name}" if self.mode == "s3" else str(self.disk.folder / name)
+        )
 
-    def _command(self, limit: int = 0) -> list[str]:
+    def _command(self, limit: int = 0, last: str = "") -> list[str]:
         script = self.folder / "run.py"
         script.write_text(RUN)
-        return [sys.executable, str(script), str(self.source), self.out, str(limit), self.mode]
+        return [sys.executable, str(script), str(self.source), self.out, str(limit), self.mode, last]
 
     def differs(self) -> str:
         """What differs from a quiet run, "" where nothing does."""
-        make(self.source, self.chance, 24)
+        make(self.source, self.chance, SCANS)
         self.line.rude = self.mode == "s3"
         for turn in range(4):
-            self._disturb()
+            if self.mode != "s3" and self.chance.random() < 0.2:
+                self._fill()
+            else:
+                self._disturb()
             if turn == 1:
                 change(self.source, self.chance)
                 self.counts["changed inputs"] += 2
         self.line.rude = False
-        last = subprocess.run(self._command(), check=False, capture_output=True, text=True)
+        last = subprocess.run(self._command(last="last"), check=False, capture_output=True, text=True)
         process_archive(self.source, self._place("quiet"), JOB, ThreadPoolExecutor(2))
         status, wrong = archive_status(self.out), verify_archive(self.out, deep=True)
         here, there = tree(self.out), tree(self._place("quiet"))
-        other = sorted(name for name in here.keys() | there.keys() if here.get(name) != there.get(name))
+        other = sorted(name for name in here.keys() & there.keys() if here[name] != there[name])
+        lost, more = sorted(there.keys() - here.keys()), sorted(here.keys() - there.keys())
         self.counts[f"rounds {self.mode}"] += 1
         self.counts["files compared"] += len(there)
-        if last.returncode == 0 and not (other or wrong) and status.done == 23 and not status.failed:
-            return ""
-        return f"{self.mode}: exit {last.returncode}, {last.stderr[-500:]}, {status}, {wrong}, differing: {other[:10]}"
+        self.counts["differing"] += len(other)
+        self.counts["lost"] += len(lost)
+        self.counts["left over"] += len(more)
+        done = status.done == SCANS - 1 and not status.failed and not status.unfinished
+        if last.returncode or wrong or other or lost or more or not done:
+            self.wrong.append(
+                f"exit {last.returncode}, {last.stderr[-500:]}, {status}, {wrong}, "
+                f"differing: {other[:10]}, lost: {lost[:10]}, left over: {more[:10]}"
+            )
+        return "".join(f"{self.mode}: {one}\n" for one in self.wrong)
+
+    def _fill(self) -> None:
+        """A run whose disk gets full: it must say so in a sentence, and record nothing as failed."""
+        with self.disk.nearly_full(self.chance.randrange(4096, 400_000)) as limit:
+            run = subprocess.run(self._command(limit), check=False, capture_output=True, text=True)
+        self.counts["full disks"] += run.returncode == 3
+        said = "space" in run.stderr or "limit" in run.stderr
+        if run.returncode not in (0, 3) or "Traceback" in run.stderr or (run.returncode == 3 and not said):
+            self.wrong.append(f"full disk: exit {run.returncode}: {run.stderr[-500:]}")
+        with contextlib.suppress(StorageNotFound):
+            if failed := archive_status(self.out).failures:
+                self.wrong.append(f"recorded as failed on a full disk: {failed}")
 
     def _disturb(self) -> None:
-        """One run that is killed, in the parent or a worker, perhaps in a namespace of pids, or that runs out of disk."""
-        full = self.mode != "s3" and self.chance.random() < 0.2
-        apart = not full and self.chance.random() < 0.3 and shutil.which("unshare") is not None
-        command = ["unshare", "--pid", "--fork", "--kill-child"] * apart + self._command(
-            20_000 if full else 0
-        )
+        """One run whose workers are killed, and then its parent or all of it, at random moments."""
+        apart = self.chance.random() < 0.3 and _quietly("unshare", "--pid", "--fork", "true")
+        command = ["unshare", "--pid", "--fork", "--kill-child"] * apart + self._command()
         run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        pages = self.chance.randrange(9)  # ended, before it is hit; or somewhere while it starts
-        if not pages:
-            time.sleep(self.chance.uniform(0.3, 4.0))
+        if self.chance.random() < 0.2:
+            time.sleep(self.chance.uniform(0.3, 4.0))  # while it starts
+        else:
+            self._after(run, self.chance.randrange(1, 8))
+        for _ in range(0 if apart else self.chance.randrange(4)):
+            if victims := children(run.pid):
+                self._kill(run, self.chance.choice(victims), "of a worker")
+            self._after(run, self.chance.randrange(4))
+        self._kill(run, run.pid, "of a namespace" if apart else "of a parent")
+        run.communicate(timeout=300)  # the next one begins at once: workers have to be gone with their parent
+
+    def _after(self, run: subprocess.Popen[bytes], pages: int) -> None:
         while pages and run.stdout is not None and run.stdout.readline():
             pages -= 1
         time.sleep(self.chance.uniform(0, 0.1))
-        victims = children(run.pid)
-        who = self.chance.choice(["parent", "worker"])
-        victim = run.pid if who == "parent" or not victims else self.chance.choice(victims)
-        if run.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(victim, signal.SIGKILL)
-                self.counts["kills"] += 1
-                self.counts["of them in a pid namespace" if apart else f"of them of a {who}"] += 1
-        else:
-            self.counts["full disks" if full else "ended before the kill"] += 1
-        if who == "worker" and run.poll() is None:
-            time.sleep(self.chance.uniform(0, 1.0))
-            run.kill()
-        run.communicate(timeout=120)  # the next one begins at once: workers have to be gone with their parent
+
+    def _kill(self, run: subprocess.Popen[bytes], victim: int, whom: str) -> None:
+        if run.poll() is not None:
+            self.counts["ended before the kill"] += 1
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(victim, signal.SIGKILL)
+            self.counts["kills"] += 1
+            self.counts[f"kills {whom}"] += 1
 
 
 def main() -> int:
@@ -263,21 +339,19 @@ def main() -> int:
     chance, counts = random.Random(given.seed), Counter[str]()
     started, wrong = time.monotonic(), 0
     with s3_server(counts) as line:
-        while time.monotonic() - started < given.minutes * 60:
+        while time.monotonic() - started < given.minutes * 60 and not 0 < given.kills <= counts["kills"]:
             mode = chance.choice(MODES)
-            with tempfile.TemporaryDirectory(prefix="tilekit-soak-") as folder:
-                if differs := Round(Path(folder), chance, counts, line, mode).differs():
-                    print(differs, file=sys.stderr)
+            with (
+                tempfile.TemporaryDirectory(prefix="tilekit-soak-") as folder,
+                Disk(Path(folder) / "disk").up() as disk,
+            ):
+                if differs := Round(Path(folder), chance, counts, line, mode, disk).differs():
+                    print(differs, file=sys.stderr, flush=True)
                     wrong += 1
-            if 0 < given.kills <= counts["kills"]:
-                break
-    figures = {
-        "minutes": round((time.monotonic() - started) / 60, 1),
-        "wrong": wrong,
-        **dict(sorted(counts.items())),
-    }
-    figures["peak MB of this process"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(json.dumps(figures))
+            minutes = round((time.monotonic() - started) / 60, 1)
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+            figures = {"minutes": minutes, "wrong rounds": wrong, **dict(sorted(counts.items()))}
+            print(json.dumps({**figures, "peak MB of this process": peak}), flush=True)
     return 1 if wrong else 0
 
 

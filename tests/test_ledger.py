@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 
 import pytest
 
-from tilekit.errors import LedgerError, StorageError
+from tilekit.errors import LedgerError, StorageError, StorageFull, StorageLost
 from tilekit.ledger import Ledger, Record
 
 
@@ -40,3 +41,16 @@ def test_other_files_are_refused(tmp_path):
         Ledger(tmp_path / "other.db")
     with pytest.raises(StorageError):
         Ledger(tmp_path / "text" / "l.db")
+
+
+def test_what_sqlite_says_of_a_full_disk_is_a_full_disk(tmp_path, monkeypatch):
+    """It cannot make its shared memory there, and calls that an I/O error."""
+    usage = shutil.disk_usage(tmp_path)
+    with Ledger(tmp_path / "l.db") as ledger:
+        for free, kind, words in (
+            (10_000, StorageFull, "no space"),
+            (10**9, StorageLost, "run again when it can"),
+        ):
+            monkeypatch.setattr("shutil.disk_usage", lambda _, free=free: usage._replace(free=free))
+            with pytest.raises(kind, match=words):
+                raise ledger._error(sqlite3.OperationalError("disk I/O error"))

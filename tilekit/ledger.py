@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import shutil
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +21,7 @@ from typing import Any, Literal, NamedTuple, Self
 from tilekit.errors import LedgerError, StorageError, StorageFull, StorageLost
 
 _BATCH = 1000
+_ROOM = 1 << 20  # bytes with which SQLite gets along
 State = Literal["started", "done", "failed"]
 _MARK = 0x74696C65  # "tile", SQLite's application_id
 _SCHEMA = """
@@ -193,6 +195,11 @@ class Ledger:
         with self._lock:
             self._db.close()
 
+    def _is_full(self) -> bool:
+        with contextlib.suppress(OSError):
+            return shutil.disk_usage(self.path.parent).free < _ROOM
+        return False
+
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
         try:
@@ -206,7 +213,10 @@ class Ledger:
             return LedgerError(
                 f"{self.path}: another run is writing this ledger; wait for it or use another output"
             )
-        if "disk is full" in text or (isinstance(exc, OSError) and exc.errno == errno.ENOSPC):
+        full = "disk is full" in text or (isinstance(exc, OSError) and exc.errno == errno.ENOSPC)
+        if full or (
+            "disk I/O error" in text and self._is_full()
+        ):  # what SQLite says where it cannot lengthen a file
             return StorageFull(f"{self.path}: no space is left for the ledger; free some and run again")
         if "disk I/O error" in text:
             return StorageLost(
