@@ -7,10 +7,13 @@ python whole_against_tiles.py --data DIR                    your pages: DIR/trai
 
 import argparse
 
+from tilekit import Tiling
 from tilekit.demo import FULL, QUICK, DemoScale, run_demo
 
 # So small that it shows the flow, not the gain.
-TINY = DemoScale(train=4, tune=2, test=4, width=900, height=640, count=6, tile=256, steps=20, limit=320)
+TINY = DemoScale(
+    train=4, tune=2, test=4, width=900, height=640, count=6, tiling=Tiling(256, 48), steps=20, limit=320
+)
 
 
 def main() -> None:

@@ -8,9 +8,19 @@ import pytest
 
 from tilekit.demo import DemoOutcome, DemoScale, run_demo, user_pages
 from tilekit.errors import LabelError, StorageNotFound
+from tilekit.grid import Tiling
 
 TINY = DemoScale(
-    train=6, tune=3, test=5, width=1280, height=900, count=8, tile=512, steps=90, limit=448, threads=1
+    train=6,
+    tune=3,
+    test=5,
+    width=1280,
+    height=900,
+    count=8,
+    tiling=Tiling(512, 64),
+    steps=90,
+    limit=448,
+    threads=1,
 )
 
 
@@ -52,7 +62,7 @@ def test_takes_a_users_own_pages(outcome: DemoOutcome, tmp_path: Path) -> None:
     shutil.copytree(outcome.out / "pages", data / "pages")
     for name in ("train", "test"):
         shutil.copy(outcome.out / f"{name}.manifest", data / f"{name}.manifest")
-    quick = DemoScale(tile=512, steps=4, limit=448, threads=1)
+    quick = DemoScale(tiling=Tiling(512, 64), steps=4, limit=448, threads=1)
     again = run_demo(tmp_path / "out", scale=quick, data=data)
     assert len(again.pages.train) + len(again.pages.tune) == TINY.train
     assert len(again.pages.test) == TINY.test
@@ -101,6 +111,6 @@ def test_too_few_pages_serve_twice(data: Path) -> None:
     assert pages.shared
     assert "fitted on them all" in pages.notes[-1]
     told = run_demo(
-        data / "out", data=data, scale=DemoScale(tile=512, steps=4, limit=448, threads=1)
+        data / "out", data=data, scale=DemoScale(tiling=Tiling(512, 64), steps=4, limit=448, threads=1)
     ).to_json()
     assert told["pages"] == {"train": 1, "tune": 1, "test": TINY.test}

@@ -5,12 +5,17 @@ from __future__ import annotations
 import dataclasses
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tilekit.cli.output import json_option, next_step, print_json, print_table, say
-from tilekit.cli.parameters import caps_options
+from tilekit.cli.parameters import Overlap, caps_options, chosen_scales, scale_options
 from tilekit.errors import MissingExtra
+
+if TYPE_CHECKING:
+    from tilekit.grid import Tiling
+    from tilekit.scales import Scales
 
 _COST = (
     "This trains {trainings} models on the real service (an hour and more each, US$ 1 an hour) and runs each of them "
@@ -34,6 +39,12 @@ _COST = (
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Your own pages: a folder with train.manifest and test.manifest.",
 )
+@click.option("--tile", type=int, help="Side of a tile, px; by default what `tilekit plan` recommends.")
+@click.option("--overlap", type=Overlap(), help="Overlap of tiles, px (128) or a ratio of the tile (0.125).")
+@scale_options
+@click.option(
+    "--mixed", is_flag=True, help="Made pages also hold a large table each, to be found beside the symbols."
+)
 @caps_options
 @click.option("--aws", is_flag=True, help="Train and detect on the real service. It costs money.")
 @click.option("--bucket", help="Bucket for --aws.")
@@ -45,6 +56,11 @@ def demo(
     repeats: int,
     seed: int,
     data: Path | None,
+    tile: int | None,
+    overlap: int | float | None,
+    scales: str | None,
+    at: tuple[Tiling, ...],
+    mixed: bool,
     steps: int | None,
     minutes: float,
     aws: bool,
@@ -53,7 +69,7 @@ def demo(
     as_json: bool,
 ) -> None:
     """Whole pages against tiles: make pages, train both, find, judge, compare, report."""
-    from tilekit.demo import FULL, QUICK, run_demo
+    from tilekit.demo import FULL, MIXED_TABLE, QUICK, run_demo
 
     if aws != (bucket is not None):
         raise click.UsageError("--aws and --bucket go together")
@@ -61,9 +77,17 @@ def demo(
         click.confirm(_COST.format(trainings=2 * repeats), abort=True, err=True)
     _check_extras(aws)
     shown, scale = _Shown(), QUICK if quick else FULL
+    if mixed and data is not None:
+        raise click.UsageError("--mixed is of made pages; --data takes your own")
     outcome = run_demo(
         out,
-        scale=dataclasses.replace(scale, steps=steps or scale.steps, minutes=minutes),
+        scale=dataclasses.replace(
+            scale,
+            steps=steps or scale.steps,
+            minutes=minutes,
+            tiling=_cut(tile, overlap, scales, at),
+            table_px=MIXED_TABLE if mixed else None,
+        ),
         seed=seed,
         repeats=repeats,
         data=data,
@@ -79,6 +103,20 @@ def demo(
     for sentence in outcome.words:
         click.echo(sentence)
     next_step(f"open {out / 'report' / 'index.html'}")
+
+
+def _cut(
+    tile: int | None, overlap: int | float | None, scales: str | None, at: tuple[Tiling, ...]
+) -> Tiling | Scales | None:
+    """The tiling or scales that were asked for; None: as planned."""
+    from tilekit.grid import Tiling
+
+    chosen = chosen_scales(scales, at, {"--tile": tile, "--overlap": overlap}, lambda: None)
+    if chosen is not None:
+        return chosen[0] if len(chosen) == 1 else chosen
+    if tile is None and overlap is not None:
+        raise click.UsageError("--overlap goes with --tile")
+    return None if tile is None else Tiling(tile, overlap or 0)
 
 
 def _check_extras(aws: bool) -> None:

@@ -28,7 +28,6 @@ def plan(
     from tilekit.datasets.planning import recommend_tiling
     from tilekit.labels.reading import read_labels
     from tilekit.rekognition.pricing import PRICES, TPS_PER_UNIT
-    from tilekit.scales import words_of
 
     found = recommend_tiling(
         read_labels(labels, images=images),
@@ -53,8 +52,4 @@ def plan(
         f"Costs: US$ {found.price:g} per unit-hour, {found.rate:g} tiles a second (--price, --rate; "
         f"defaults as of {found.prices_as_of}); starting and stopping the model not counted."
     )
-    if found.needed and len(found.scales) == 1:
-        how = f"--tile {found.chosen.tile} --overlap {found.chosen.overlap}"
-    else:
-        how = " ".join(f"--at {words_of(one)}" for one in found.scales)
-    next_step(f"tilekit dataset {quoted(labels)} OUT {how}")
+    next_step(f"tilekit dataset {quoted(labels)} OUT {found.how}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,8 @@ from tilekit.errors import MissingExtra
 from tilekit.grid import Tiling
 from tilekit.labels.stats import save_figure
 from tilekit.scales import Scales, words_of
+from tilekit.verdicts.outcomes import Reason
 from tilekit.verdicts.recall import Expected, words
-
-Reason = Literal["size", "boxes"]
 
 
 @dataclass(frozen=True)
@@ -151,6 +150,13 @@ class Plan:
     def cost(self) -> float:
         """US$ for detection on 1,000 pages, at all scales."""
         return sum(one.cost for one in self.at)
+
+    @property
+    def how(self) -> str:
+        """The options of `tilekit dataset` that cut pages as planned."""
+        if self.needed and len(self.scales) == 1 and self.scales[0].scale == 1:
+            return f"--tile {self.chosen.tile} --overlap {self.chosen.overlap}"
+        return " ".join(f"--at {words_of(one)}" for one in self.scales)
 
     def __str__(self) -> str:
         if not self.needed:
@@ -311,6 +317,9 @@ class Plan:
             linewidth=1,
             label="10 px: much smaller is often missed on whole pages",
         )
+        marks = [mark for mark in axes.get_xticks() if 0 <= mark < 0.95 * top]
+        axes.set_xticks([*marks, top], [*(f"{mark:g}" for mark in marks), f">= {top:.0f}"])
+        axes.set_xlim(0, top)
         axes.set(xlabel=last, ylabel="objects", title="After the service's shrink")
         axes.legend(frameon=False)
 

@@ -15,7 +15,7 @@ from tilekit.boxes.annotations import Annotations
 from tilekit.boxes.merging import MergePolicy
 from tilekit.boxes.tallying import PagedBoxes, Tally, tally, tile_counts
 from tilekit.datasets.outliers import Outlier, usual
-from tilekit.datasets.plan import OverlapCost, Plan, Reason, ScaleOption, Sizes, TileOption
+from tilekit.datasets.plan import OverlapCost, Plan, ScaleOption, Sizes, TileOption
 from tilekit.datasets.scaling import PAGE, SMALL, Objects, Search, candidates, generous, rounded
 from tilekit.datasets.sources import page_of
 from tilekit.errors import InvalidArgument, ScanError
@@ -27,6 +27,7 @@ from tilekit.rekognition.belonging import Flags, Floats, SizeRule, fitting
 from tilekit.rekognition.limits import LIMITS
 from tilekit.rekognition.pricing import AS_OF, PRICES, TPS_PER_UNIT
 from tilekit.scales import Scales
+from tilekit.verdicts.outcomes import Reason
 from tilekit.verdicts.recall import by_label
 
 TILES = (512, 640, 768, 896, 1024, 1280, 1536, 1920, 2560, 3840)

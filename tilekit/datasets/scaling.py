@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tilekit.boxes.merging import MergePolicy
 from tilekit.boxes.tallying import PagedBoxes, reduced_sizes, tile_counts
 from tilekit.grid import Tiling
-from tilekit.rekognition.belonging import Flags, Floats, Look, SizeRule
+from tilekit.rekognition.belonging import Flags, Floats, Look, SizeRule, size_of
 from tilekit.rekognition.limits import LIMITS
 
 SMALL, LARGE = 0.10, 0.95  # percentiles of a label that must have a scale
@@ -49,7 +49,7 @@ class Objects:
     @cached_property
     def size(self) -> Floats:
         """(n,) square root of the area."""
-        return np.sqrt(self.sides[:, 0] * self.sides[:, 1])
+        return size_of(self.paged.boxes)
 
     @cached_property
     def longest(self) -> Floats:

@@ -6,7 +6,17 @@ or with a bucket on the real service: the code is the same. Test pages take no p
 """
 
 from tilekit.demo.outcome import DemoOutcome
-from tilekit.demo.pages import FULL, QUICK, DemoPages, DemoScale, make_pages, user_pages
+from tilekit.demo.pages import FULL, MIXED_TABLE, QUICK, DemoPages, DemoScale, make_pages, user_pages
 from tilekit.demo.steps import run_demo
 
-__all__ = ["FULL", "QUICK", "DemoOutcome", "DemoPages", "DemoScale", "make_pages", "run_demo", "user_pages"]
+__all__ = [
+    "FULL",
+    "MIXED_TABLE",
+    "QUICK",
+    "DemoOutcome",
+    "DemoPages",
+    "DemoScale",
+    "make_pages",
+    "run_demo",
+    "user_pages",
+]

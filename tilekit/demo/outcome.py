@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from tilekit.datasets.plan import Plan
 from tilekit.demo.pages import DemoPages
 from tilekit.evaluation.comparison import Comparison, compare
 from tilekit.evaluation.result import Evaluation, text_of
 from tilekit.grid import Tiling
-from tilekit.labels.label_set import LabelSet
-from tilekit.rekognition.shrink import shrink_factor
+from tilekit.scales import Scales
+from tilekit.verdicts.outcomes import beside_plan
 
 SIDES = ("whole pages", "tiles")
 
@@ -25,7 +24,8 @@ class DemoOutcome:
 
     out: Path
     pages: DemoPages
-    tiling: Tiling
+    tiling: Tiling | Scales
+    plan: Plan
     baseline: list[Evaluation] = field(default_factory=list)
     tiled: list[Evaluation] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -115,14 +115,14 @@ def _table(outcome: DemoOutcome) -> tuple[list[str], list[list[Any]]]:
 def _words(outcome: DemoOutcome) -> list[str]:
     comparison = outcome.comparison
     gain = comparison.f1
-    sentences = [comparison.sentence]
-    size = _shrunk_size(outcome.pages.test)
-    if size is not None:
-        sentences.append(
-            f"Whole pages, shrunk as the service shrinks them, show the median symbol at {size:.1f} px."
-        )
-    if gain.baseline is not None and gain.difference is not None:
-        sentences.append(comparison.advice)
+    plan = outcome.plan
+    size = plan.whole.typical_object
+    sentences = [
+        comparison.sentence,
+        f"Whole pages, shrunk as the service shrinks them, show the median symbol at {size:.1f} px.",
+        *comparison.words[1:],
+        *filter(None, [beside_plan(plan.reasons, gain.outcome)]),
+    ]
     if len(outcome.tiled) > 1:
         spread = "; ".join(
             f"{name} " + ", ".join(text_of(one.f1) for one in runs)
@@ -130,13 +130,3 @@ def _words(outcome: DemoOutcome) -> list[str]:
         )
         sentences.append(f"F1 of {len(outcome.tiled)} trainings: {spread}.")
     return sentences
-
-
-def _shrunk_size(labels: LabelSet) -> float | None:
-    """Median longer side (px) of the symbols after the service's shrink of whole pages."""
-    sides: list[float] = []
-    for key, page in labels.items():
-        if key in labels.sizes and len(page):
-            ratio = shrink_factor(*labels.sizes[key])
-            sides += (ratio * (page.boxes[:, 2:] - page.boxes[:, :2]).max(axis=1)).tolist()
-    return float(np.median(sides)) if sides else None

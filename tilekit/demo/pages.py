@@ -14,10 +14,12 @@ from tilekit.boxes.annotations import Annotations
 from tilekit.datasets.sources import open_page
 from tilekit.datasets.splitting import split_pages
 from tilekit.errors import LabelError, StorageNotFound
+from tilekit.grid import Tiling
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.reading import read_labels, write_labels
 from tilekit.labels.sources import is_url
 from tilekit.pages import PageKey
+from tilekit.scales import Scales
 from tilekit.scans.encoding import encode_image
 from tilekit.scans.opening import open_scan
 from tilekit.storage.local import write_bytes
@@ -25,7 +27,10 @@ from tilekit.storage.local import write_bytes
 
 @dataclass(frozen=True, slots=True)
 class DemoScale:
-    """How much is made and trained. Sizes in px; `steps`, `minutes` and `limit` are the local server's."""
+    """How much is made and trained. Sizes in px; `steps`, `minutes` and `limit` are the local server's.
+
+    `tiling`: how pages are cut, as planned unless given. `table_px`: width of a large labeled table on each made page.
+    """
 
     train: int = 18
     tune: int = 8
@@ -34,7 +39,8 @@ class DemoScale:
     height: int = 2828
     symbol_px: tuple[float, float] = (11.0, 14.0)
     count: int = 12
-    tile: int = 1024
+    tiling: Tiling | Scales | None = None
+    table_px: tuple[float, float] | None = None
     steps: int | None = None
     minutes: float | None = 60.0
     limit: int = 1280
@@ -43,6 +49,8 @@ class DemoScale:
 
 FULL = DemoScale()
 QUICK = DemoScale(train=14, tune=6, test=20, steps=320)
+MIXED_TABLE = (700.0, 900.0)
+"""px of the tables on pages of mixed sizes: more than half a tile, and some hundred px on a whole page as shrunk."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +89,7 @@ def make_pages(
         height=scale.height,
         symbol_px=scale.symbol_px,
         count=scale.count,
+        table_px=scale.table_px,
     )
     images: dict[PageKey, Annotations] = {}
     sizes = {}

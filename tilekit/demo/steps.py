@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from tilekit.datasets.building import tile_dataset
 from tilekit.datasets.options import DatasetOptions
 from tilekit.datasets.plan import Plan
@@ -25,9 +23,11 @@ from tilekit.errors import InvalidArgument
 from tilekit.evaluation.evaluating import evaluate
 from tilekit.evaluation.result import Evaluation, text_of
 from tilekit.grid import Tiling
+from tilekit.labels.label_set import LabelSet
 from tilekit.labels.predictions import PageDetections, write_predictions
 from tilekit.labels.reading import write_labels
 from tilekit.pages import PageKey
+from tilekit.scales import Scales, as_scales, words_of
 from tilekit.storage.local import write_bytes, write_text
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tilekit.aws.project import RekognitionProject
 
 Note = Callable[[str], None]
+_AT_LEAST = Tiling(1024, 128)
 
 
 def run_demo(
@@ -68,14 +69,17 @@ def run_demo(
             if data is not None
             else make_pages(folder, scale, seed, run.count("pages"))
         )
-    plan = recommend_tiling(pages.train)
-    tiling = _tiling(pages, scale.tile, plan)
+    plan = recommend_tiling(_known(pages))
+    tiling = _tiling(scale.tiling, plan)
     tune = "the same" if pages.shared else f"{len(pages.tune)} others"
-    say(f"{len(pages.train)} pages to train, {tune} for thresholds, {len(pages.test)} to judge; {tiling}")
+    cut = " and ".join(words_of(one) for one in as_scales(tiling))
+    say(f"{len(pages.train)} pages to train, {tune} for thresholds, {len(pages.test)} to judge; cut at {cut}")
     for note_on_pages in pages.notes:
         say(note_on_pages)
     say(str(plan).split("\n", 1)[0])
-    outcome = DemoOutcome(folder, pages, tiling, seconds=run.seconds)
+    if not plan.needed:
+        say("They are cut all the same, to show what tiles would change.")
+    outcome = DemoOutcome(folder, pages, tiling, plan, seconds=run.seconds)
     with run.timed("tiles"):
         summary = tile_dataset(
             {"train": pages.train} if pages.shared else {"train": pages.train, "test": pages.tune},
@@ -96,18 +100,22 @@ def run_demo(
     return outcome
 
 
-def _tiling(pages: DemoPages, tile: int, plan: Plan) -> Tiling:
-    """Tiles of `tile` px, overlapping by the largest object with a margin, at least an eighth of the tile.
+def _tiling(chosen: Tiling | Scales | None, plan: Plan) -> Tiling | Scales:
+    """What was asked for, else the plan's; its best tiles where it finds that none are needed."""
+    if chosen is not None:
+        return chosen
+    if plan.needed:
+        return plan.scales[0] if len(plan.scales) == 1 else plan.scales
+    return _AT_LEAST if plan.tiling.is_whole else plan.tiling
 
-    Where the largest object does not fit into half a tile, what `recommend_tiling` says.
-    """
-    largest = 0.0
-    for part in (pages.train, pages.tune):
-        for page in part.values():
-            sides = page.boxes[:, 2:] - page.boxes[:, :2]
-            largest = max(largest, float(sides.max(initial=0)))
-    overlap = max(int(np.ceil(1.1 * largest) + 16), tile // 8)
-    return Tiling(tile=tile, overlap=overlap) if overlap <= tile // 2 else plan.tiling
+
+def _known(pages: DemoPages) -> LabelSet:
+    """All pages but the ones to judge on: what a plan is made from."""
+    parts = [pages.train] if pages.shared else [pages.train, pages.tune]
+    return LabelSet(
+        {key: page for part in parts for key, page in part.items()},
+        sizes={key: size for part in parts for key, size in part.sizes.items()},
+    )
 
 
 def _test_as_trained(dataset: Path) -> None:

@@ -25,6 +25,7 @@ from tilekit.pages import PageKey
 from tilekit.rekognition.training_note import TrainingNote, least_trained
 from tilekit.storage.local import write_text
 from tilekit.verdicts.outcomes import Gain, Outcome, outcome_of, unconverged
+from tilekit.verdicts.recall import Expected
 
 FEW_PAGES = 20
 Unit = tuple[PageKey, Region | None]
@@ -57,7 +58,7 @@ class Difference:
 class Comparison:
     """What `compare` gives: `differences` overall, per label and by size of object, and the `sentence` that says it
     plainly. `unit`: what `pages` counts, pages or regions of them. `trainings`: how those of each side ended, where
-    they say so; of several the one that did not converge."""
+    they say so; of several the one that did not converge. `expected`: mean recall that recorded trainings let expect of each side."""
 
     differences: tuple[Difference, ...]
     pages: int
@@ -68,6 +69,7 @@ class Comparison:
     notes: tuple[str, ...] = ()
     unit: str = "pages"
     trainings: tuple[TrainingNote | None, TrainingNote | None] = (None, None)
+    expected: tuple[Expected | None, Expected | None] = (None, None)
 
     def __repr__(self) -> str:
         return f"<Comparison {self.pages} {self.unit}: {self.sentence}>"
@@ -85,9 +87,19 @@ class Comparison:
     @property
     def gain(self) -> Gain:
         """The difference of the mean F1, with its words."""
-        one = self.f1
+        one, precision, recall = self.differences[:3]
         return Gain(
-            self.names, one.baseline, one.tiled, one.low, one.high, self.pages, self.trainings, self.unit
+            self.names,
+            one.baseline,
+            one.tiled,
+            one.low,
+            one.high,
+            self.pages,
+            self.trainings,
+            self.unit,
+            recall=(recall.baseline, recall.tiled),
+            precision=(precision.baseline, precision.tiled),
+            expected=self.expected,
         )
 
     @property
@@ -99,6 +111,14 @@ class Comparison:
     def advice(self) -> str:
         """What to do about it, in one sentence; "" where F1 is not defined on these pages."""
         return self.gain.advice
+
+    @property
+    def words(self) -> list[str]:
+        """All that is to be said, in plain sentences: the outcome, the expectation beside it, what to do."""
+        gain = self.gain
+        return [
+            text for text in (self.sentence, gain.expectation, gain.lost_to_false_alarms, self.advice) if text
+        ]
 
     def table(self) -> str:
         """A plain text table for people, with the sentence and the notes."""
@@ -120,8 +140,7 @@ class Comparison:
             [
                 *align_text([head, *body]),
                 "",
-                self.sentence,
-                *filter(None, [self.advice]),
+                *self.words,
                 *(f"{note}." for note in self.notes),
             ]
         )
@@ -132,6 +151,8 @@ class Comparison:
             "outcome": self.outcome,
             "sentence": self.sentence,
             "advice": self.advice,
+            "expectation": self.gain.expectation,
+            "expected": [None if one is None else one.to_json() for one in self.expected],
             "trainings": [None if note is None else note.to_json() for note in self.trainings],
             "pages": self.pages,
             "unit": self.unit,
@@ -229,6 +250,15 @@ def compare(
         _notes(sides, len(pages), runs),
         sides[0][0].unit,
         trainings,
+        (_expected(sides[0]), _expected(sides[1])),
+    )
+
+
+def _expected(side: Sequence[Evaluation]) -> Expected | None:
+    """The mean over labels with truth, as the recall is."""
+    run = side[0]
+    return Expected.mean(
+        run.expected[row.label] for row in run.labels if row.truths and row.label in run.expected
     )
 
 

@@ -18,6 +18,7 @@ from tilekit.evaluation.pages import FlatPages, Predictions, Truth, flatten
 from tilekit.evaluation.result import Counting, Evaluation, LabelResult, PageCounts, Side
 from tilekit.evaluation.rules import EvaluationRules
 from tilekit.labels.thresholds import Thresholds, check_thresholds, threshold_of
+from tilekit.verdicts.recall import by_label
 
 
 def evaluate(
@@ -109,6 +110,7 @@ def evaluate(
         notes=flat.notes,
         regions=None if flat.regions is None else tuple(region for _, region in flat.regions),
         training=flat.training,
+        expected={} if flat.seen_at is None else by_label(flat.seen_at.trained, flat.truth_label, flat.names),
     )
 
 

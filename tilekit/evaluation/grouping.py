@@ -12,6 +12,7 @@ from tilekit.evaluation.metrics import Counts
 from tilekit.evaluation.pages import FlatPages
 from tilekit.evaluation.recipes import NO_SCALE
 from tilekit.evaluation.result import Group, PageCounts, ScaleGroup, SizeCounts
+from tilekit.rekognition.belonging import size_of
 
 
 def table(rows: NDArray[np.int64], columns: NDArray[np.int64], shape: tuple[int, int]) -> NDArray[np.int64]:
@@ -24,10 +25,10 @@ def count_sizes(
 ) -> SizeCounts:
     """Page by page, by sqrt(area): true boxes and hits by the true box's size, false alarms by their own."""
     hit, wrong = kept & (matched >= 0), kept & (matched == FREE)
-    of_truth = np.digitize(_side(flat.truth_boxes), edges)
+    of_truth = np.digitize(size_of(flat.truth_boxes), edges)
     shape = (len(flat.units), len(edges) + 1)
     tp = table(flat.truth_units[matched[hit]], of_truth[matched[hit]], shape)
-    fp = table(flat.found_units[wrong], np.digitize(_side(flat.boxes[wrong]), edges), shape)
+    fp = table(flat.found_units[wrong], np.digitize(size_of(flat.boxes[wrong]), edges), shape)
     return SizeCounts(_size_names(edges), PageCounts(tp, fp, table(flat.truth_units, of_truth, shape) - tp))
 
 
@@ -47,7 +48,7 @@ def by_scale(
     if seen is None or seen.truth_scale is None or seen.found_scale is None:
         return ()
     hit, wrong = kept & (matched >= 0), kept & (matched == FREE)
-    of_truth = np.digitize(_side(flat.truth_boxes), edges)
+    of_truth = np.digitize(size_of(flat.truth_boxes), edges)
     names = _size_names(edges)
     groups = []
     for place, name in [*enumerate(seen.scales), (NO_SCALE, "no scale")]:
@@ -97,7 +98,3 @@ def by_border(
         for i, name in enumerate(names)
         if truths[i]
     )
-
-
-def _side(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.sqrt((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))

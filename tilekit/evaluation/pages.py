@@ -253,13 +253,14 @@ def _flat(
 
 
 def _kept(seen: SeenAt | None, truth: NDArray[np.bool_], found: NDArray[np.bool_]) -> SeenAt | None:
-    if seen is None or seen.truth_scale is None or seen.found_scale is None:
-        return None if seen is None else replace(seen, margins=seen.margins[truth])
+    if seen is None:
+        return None
     return replace(
         seen,
         margins=seen.margins[truth],
-        truth_scale=seen.truth_scale[truth],
-        found_scale=seen.found_scale[found],
+        trained=seen.trained[truth],
+        truth_scale=None if seen.truth_scale is None else seen.truth_scale[truth],
+        found_scale=None if seen.found_scale is None else seen.found_scale[found],
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ from tilekit.evaluation.pages import Region
 from tilekit.pages import PageKey
 from tilekit.rekognition.training_note import TrainingNote
 from tilekit.storage.local import storage_errors, write_text
+from tilekit.verdicts.recall import Expected
 
 FORMAT = "tilekit-evaluation-1"
 
@@ -147,7 +148,8 @@ class Evaluation:
     summed; `by_cut`, `by_border` (recall by the distance to the nearest tile border, where the predictions say their
     recipe): groups; `by_scale`: what each of several scales found; `confusion` (labels + 1, labels + 1): truth down, predictions across, the last row false alarms, the last column misses; `by`: box or shape;
     `ignored`: kept predictions that count neither way; `notes`: what a reader should know. `training`: how the
-    training of what was judged ended, None where not known. `regions`: where parts of
+    training of what was judged ended, None where not known. `expected`: label -> the recall that recorded trainings
+    let expect of its true boxes by their px as trained on, none where the recipe is not known. `regions`: where parts of
     pages count, the rectangle of each of `pages` (a page stands once a region; None: all of it).
     """
 
@@ -170,6 +172,7 @@ class Evaluation:
     name: str = field(default="")
     regions: tuple[Region | None, ...] | None = None
     training: TrainingNote | None = None
+    expected: Mapping[str, Expected] = field(default_factory=dict)
 
     def __getitem__(self, label: str) -> LabelResult:
         for result in self.labels:
@@ -375,6 +378,7 @@ class Evaluation:
             "ignored": self.ignored,
             "notes": list(self.notes),
             "training": None if self.training is None else self.training.to_json(),
+            "expected": {label: one.to_json() for label, one in self.expected.items()},
             "curves": {label: _curve_json(line.thinned()) for label, line in self.curves.items()},
             "sizes": list(self.sizes.names),
             "pages": [
@@ -466,6 +470,7 @@ def _from_json(value: dict[str, Any]) -> Evaluation:
         name=value["name"],
         regions=_regions(value["pages"]),
         training=TrainingNote.read(value["training"]) if value.get("training") else None,
+        expected={label: Expected.read(one) for label, one in value.get("expected", {}).items()},
     )
 
 

@@ -55,7 +55,14 @@ class Look:
         for side, axis in ((0, grid.columns), (1, grid.lines)):
             if axis.count > 1:
                 share = np.maximum(share, sides[:, side] * ratio / axis.tile)
-        return cls(np.sqrt(sides[:, 0] * sides[:, 1]) * (ratio * shrink), share)
+        return cls(size_of(boxes) * (ratio * shrink), share)
+
+
+def size_of(boxes: Floats) -> Floats:
+    """(n,) size of objects, everywhere one thing: the square root of the area, in the px of `boxes` (n, 4)."""
+    sides = boxes[:, 2:] - boxes[:, :2]
+    size: Floats = np.sqrt(np.maximum(sides[:, 0], 0) * np.maximum(sides[:, 1], 0))
+    return size
 
 
 def shrink_of(image: float) -> float:

@@ -174,7 +174,7 @@ def _outcome(judged: Mapping[str, Evaluation]) -> str:
         only = judged[names[0]]
         return f"{only.counting.found} found, {only.counting.truths} there; F1 {_ratio(only.f1)}."
     result = compare(judged[names[0]], judged[names[-1]], names=(names[0], names[-1]))
-    return " ".join(filter(None, (result.sentence, result.advice)))
+    return " ".join(result.words)
 
 
 def _summary(found: Mapping[str, Any], judged: Mapping[str, Evaluation]) -> list[dict[str, Any]]:

@@ -25,6 +25,8 @@ _WORDS: list[str] = str.split(
     "VALVE PUMP TANK LINE FLOW TYP DETAIL SECTION REF NOTE SEE DWG STEEL PIPE FLANGE BOLT WELD PLATE "
     "GRID LEVEL PLAN NORTH ELEV DATUM SLAB BEAM COLUMN WALL DOOR DUCT VENT DRAIN SUPPLY RETURN MOTOR"
 )
+TABLE = "table"
+"""The label of a page's large table."""
 INLINE = 0.6
 """Share of the symbols that stand in a line of text, as a person's notes on a drawing have them."""
 _INKS: tuple[Color, ...] = ((190, 30, 30), (20, 60, 170), (10, 120, 60), (120, 40, 130), (0, 0, 0))
@@ -116,8 +118,10 @@ def scene_shapes(
     count: int = 12,
     clutter: float = 1.0,
     color: bool = False,
+    table_px: tuple[float, float] | None = None,
 ) -> tuple[list[Shape], Annotations]:
-    """What `scene_page` draws, as shapes, and the labels."""
+    """What `scene_page` draws, as shapes, and the labels. `table_px`: range of the width of one large table, labeled
+    "table" after the `symbols`; none by default."""
     unknown = [name for name in symbols if name not in SYMBOLS]
     if unknown or not symbols:
         raise InvalidArgument(f"symbols={list(symbols)}: use some of {', '.join(SYMBOLS)}")
@@ -133,11 +137,14 @@ def scene_shapes(
         _table(sheet, unit)
     for _ in range(round(6 * clutter)):
         _machine(sheet, unit)
+    tables = [] if table_px is None else _large_table(sheet, table_px, unit)
     boxes, ids = _scatter(sheet, symbols, symbol_px, count, noted=True)
+    boxes, ids = boxes + tables, ids + [len(symbols)] * len(tables)
     _scatter(sheet, look_alikes, symbol_px, count + 3 if look_alikes else 0, noted=False)
     for _ in range(round(24 * clutter)):
         _note(sheet, unit)
-    return sheet.shapes, Annotations(np.array(boxes).reshape(-1, 4), ids, tuple(symbols))
+    names = tuple(symbols) if table_px is None else (*symbols, TABLE)
+    return sheet.shapes, Annotations(np.array(boxes).reshape(-1, 4), ids, names)
 
 
 def scene_pdf(
@@ -153,10 +160,12 @@ def scene_pdf(
     symbol_px: tuple[float, float] = (13.0, 16.0),
     count: int = 12,
     clutter: float = 1.0,
+    table_px: tuple[float, float] | None = None,
 ) -> list[tuple[PageKey, tuple[int, int], Annotations]]:
     """Write a PDF of scene pages; gives (page, size, labels) for each, in px of a rendering at `dpi`.
 
-    Every `empty_every`-th page has no labeled symbol (0: none is empty). Page k follows from seed + k.
+    Every `empty_every`-th page has no labeled symbol (0: none is empty). Page k follows from seed + k. `table_px`: see
+    `scene_shapes`.
     """
     if pages < 1:
         raise InvalidArgument(f"pages={pages}: must be at least 1")
@@ -171,7 +180,10 @@ def scene_pdf(
             symbol_px=symbol_px,
             count=0 if empty else count,
             clutter=clutter,
+            table_px=None if empty else table_px,
         )
+        if empty and table_px is not None:
+            labels = Annotations(labels.boxes, labels.class_ids, (*symbols, TABLE))
         drawn.append(shapes)
         known.append((PageKey(os.fspath(path), page), (width, height), labels))
     write_pdf(path, drawn, width, height, dpi)
@@ -256,6 +268,24 @@ def _table(sheet: _Sheet, unit: float) -> None:
             text = _word(sheet)[:4] if row == 0 else f"{int(sheet.random.integers(1, 999))}"
             at = (spot[0] + column * cell[0] + 0.4 * unit, spot[1] + row * cell[1] + 0.5 * unit)
             sheet.shapes += lettering(text, *at, 0.8 * unit)
+
+
+def _large_table(
+    sheet: _Sheet, sizes: tuple[float, float], unit: float
+) -> list[tuple[float, float, float, float]]:
+    """One table much larger than a symbol; its box, none where there is no room."""
+    width = float(sheet.random.uniform(*sizes))
+    height = width * float(sheet.random.uniform(0.55, 0.75))
+    spot = sheet.place(width, height, 2 * unit, tries=400)
+    if spot is None:
+        return []
+    columns, rows = int(sheet.random.integers(3, 5)), int(sheet.random.integers(5, 8))
+    _grid(sheet, *spot, [width / columns] * columns, [height / rows] * rows, 2.5 * unit)
+    for row in range(rows):
+        for column in range(columns):
+            at = (spot[0] + (column + 0.1) * width / columns, spot[1] + (row + 0.3) * height / rows)
+            sheet.shapes += lettering(_word(sheet)[:5], *at, 0.35 * height / rows)
+    return [(*spot, spot[0] + width, spot[1] + height)]
 
 
 def _grid(sheet: _Sheet, x: float, y: float, columns: list[float], rows: list[float], unit: float) -> None:

@@ -6,8 +6,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tilekit.rekognition.training_note import TrainingNote
+from tilekit.verdicts.recall import Expected, beside
 
+Reason = Literal["size", "boxes"]
 Outcome = Literal["better", "worse", "not shown", "not converged"]
+FALSE_ALARMS_HELP = (
+    "teach them as decoys (`tilekit dataset --decoys`), or try larger tiles, or the page beside the tiles "
+    "(`--at page@1280`), which show more of what is around"
+)
+"""What helps where tiles, with less around an object, take look-alikes for it."""
 GOOD = 0.85
 """F1 of whole pages that is called good."""
 
@@ -17,6 +24,7 @@ class Gain:
     """A difference in mean F1 as the words need it: None where not defined. `names`: of baseline and tiles.
 
     `trainings`: how each side's training ended, None where it is not known; of several the least converged. `unit`: what `pages` counts.
+    `recall`, `precision`: means over labels of each side; `expected`: the recall that was to be expected of it.
     """
 
     names: tuple[str, str]
@@ -27,6 +35,9 @@ class Gain:
     pages: int
     trainings: tuple[TrainingNote | None, TrainingNote | None] = (None, None)
     unit: str = "pages"
+    recall: tuple[float | None, float | None] = (None, None)
+    precision: tuple[float | None, float | None] = (None, None)
+    expected: tuple[Expected | None, Expected | None] = (None, None)
 
     @property
     def difference(self) -> float | None:
@@ -60,6 +71,24 @@ class Gain:
         if self.outcome == "not shown":
             return f"A difference of {tiled} to {baseline} is not shown by this many {self.unit} ({size})."
         return f"{tiled}, against {baseline}: {self.outcome} ({size})."
+
+    @property
+    def expectation(self) -> str:
+        """What was to be expected beside what came out, in one sentence; "" where nothing was expected."""
+        return beside(self.names, self.expected, self.recall, converged=not self.unconverged)
+
+    @property
+    def lost_to_false_alarms(self) -> str:
+        """Where tiles find no less and are worse all the same: what it is; else ""."""
+        (one, two), (before, after) = self.recall, self.precision
+        if self.outcome != "worse" or one is None or two is None or before is None or after is None:
+            return ""
+        if two < one - 0.01 or after > before - 0.01:
+            return ""
+        return (
+            f"Tiles find no less (recall {one:.2f} to {two:.2f}); the loss is false alarms (precision {before:.2f} "
+            f"to {after:.2f}): {FALSE_ALARMS_HELP}."
+        )
 
     @property
     def advice(self) -> str:
@@ -118,3 +147,22 @@ def what_to_do(sides: tuple[tuple[str, TrainingNote], ...]) -> str:
         f"Before you judge, {' and '.join(remedies)}: `tilekit demo`, or `tilekit local serve` and train again, "
         "take --minutes and --steps."
     )
+
+
+def beside_plan(reasons: tuple[Reason, ...], outcome: Outcome) -> str:
+    """Where the outcome is not what the plan's words led to expect, the sentence that reconciles them; else ""."""
+    if outcome == "worse" and "size" in reasons:
+        return "The plan called for tiles by the size of the objects alone; what these pages show goes before it."
+    if outcome == "worse" and reasons:
+        return (
+            "The plan called for tiles only since an image may have 50 boxes, and expected no gain; whole pages with "
+            "more are trained on in several copies, each with other boxes painted over."
+        )
+    if outcome == "not shown" and "size" in reasons:
+        return "The plan called for tiles by the size of the objects; more test pages may show that gain, or refute it."
+    if outcome == "better" and not reasons:
+        return (
+            "The plan did not ask for tiles, by the size of the objects and their number; what these pages show goes "
+            "before it."
+        )
+    return ""

@@ -135,3 +135,29 @@ def words(whole: Expected, tiled: Expected | None, where: str) -> str:
         f"Recall to expect: {whole} on whole pages{also}; so it was with {WHOSE} in {len(RUNS)} recorded trainings, "
         "and the service's may differ."
     )
+
+
+def beside(
+    names: tuple[str, str],
+    expected: tuple[Expected | None, Expected | None],
+    measured: tuple[float | None, float | None],
+    *,
+    converged: bool = True,
+) -> str:
+    """The expectation beside the outcome, in one sentence; "" where neither side has both."""
+    parts = [
+        f"{name} {found:.2f}, {_against(found, one, converged)} {one}"
+        for name, one, found in zip(names, expected, measured, strict=True)
+        if one is not None and found is not None
+    ]
+    if not parts:
+        return ""
+    return f"Recall beside what {WHOSE} leads to expect by the objects' size: {'; '.join(parts)}."
+
+
+def _against(found: float, expected: Expected, converged: bool) -> str:
+    if not converged:
+        return "not trained to its end; expected"
+    if found < expected.low:
+        return "less than the expected"
+    return "more than the expected" if found > expected.high else "as expected:"

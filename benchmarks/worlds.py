@@ -1,0 +1,220 @@
+"""Worlds: does the plan foresee what training shows? Generated pages, whole and in the plan's tiles, trained and judged.
+
+`python benchmarks/worlds.py RESULTS.jsonl [--only 3] [--shard 0/2]` makes worlds whose objects have 3 to 60 px on
+whole pages, 5 to 200 boxes a page, with and without look-alikes; for each it plans, trains the local trainer (on one
+core, until its plateau) on whole pages and on the plan's tiles, and judges both on the same test pages. One JSON line
+a world; worlds that have their line are left out, so a run goes on where it was stopped. `--table` prints the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import tempfile
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import tilekit as tk
+from benchmarks.local_models import Trained, train
+from tilekit.datasets.plan import Plan
+from tilekit.detection.detecting import detect_whole
+from tilekit.evaluation.comparison import compare
+from tilekit.local.budget import Caps
+from tilekit.rekognition.limits import LIMITS
+from tilekit.scans.encoding import encode_image
+from tilekit.testing.scenes import scene_page
+
+PX = (3.0, 4.6, 7.1, 10.8, 16.6, 25.4, 39.0, 60.0)
+BOXES = (5, 20, 60, 200)
+LOOKS = (
+    ("empty_triangle", "up_arrow"),
+    ("valve", "capacitor"),
+    ("solid_circle", "empty_square"),
+    ("ground", "chevron"),
+)
+PAGES = {"train": 10, "tune": 4, "test": 10}
+ASPECT = 0.3
+"""Pages are strips: as long as a page must be for the service to shrink it, and cheap to make and to look at."""
+
+
+@dataclass(frozen=True)
+class World:
+    """`px`: of an object on a whole page as trained on; `ratio`: scan px to those; `boxes` a page."""
+
+    name: str
+    px: float
+    ratio: float
+    boxes: int
+    look_alikes: bool
+    symbols: tuple[str, ...]
+    clutter: float
+    seed: int
+
+
+def worlds() -> list[World]:
+    """32 worlds in an order of which any beginning is spread over sizes and crowds."""
+    found = []
+    for turn in range(4):
+        for place, px in enumerate(PX):
+            number = len(found)
+            room = 0.4 * LIMITS.shrink_side**2 * ASPECT / (2.6 * px) ** 2
+            boxes = int(min(BOXES[(place + turn) % 4], room))
+            ratio = 1.6 if px > 30 else (2.0, 2.0, 2.5, 2.0)[(place + turn) % 4]
+            found.append(
+                World(
+                    f"{px:g} px, {boxes} boxes" + (", look-alikes" if (place // 4 + turn) % 2 == 0 else ""),
+                    px,
+                    ratio,
+                    boxes,
+                    (place // 4 + turn) % 2 == 0,
+                    LOOKS[(place // 2 + turn) % 4],
+                    (0.5, 1.0)[number % 2],
+                    1000 + number,
+                )
+            )
+    order = [turn * 8 + place for turn in range(4) for place in (0, 4, 2, 6, 1, 5, 3, 7)]
+    return [found[number] for number in order]
+
+
+def draw_world(world: World, folder: Path) -> dict[str, tk.LabelSet]:
+    """Pages of a world, by side."""
+    sides: dict[str, tk.LabelSet] = {}
+    width = int(LIMITS.shrink_side * world.ratio)
+    height = int(ASPECT * width)
+    scan_px = world.px * world.ratio
+    number = 0
+    for side, count in PAGES.items():
+        pages, sizes = {}, {}
+        for place in range(count):
+            empty = side == "test" and place % 5 == 4
+            pixels, labels = scene_page(
+                world.seed * 100 + number,
+                width,
+                height,
+                symbols=world.symbols,
+                look_alikes=None if world.look_alikes else (),
+                symbol_px=(0.85 * scan_px, 1.15 * scan_px),
+                count=0 if empty else world.boxes,
+                clutter=world.clutter * 0.5,
+            )
+            key = tk.PageKey(str(folder / f"{side}-{place}.png"))
+            Path(key.source).write_bytes(encode_image(pixels, "png").data)
+            pages[key], sizes[key] = labels, (width, height)
+            number += 1
+        sides[side] = tk.LabelSet(pages, sizes=sizes, names=world.symbols)
+    return sides
+
+
+def tiling_of(plan: Plan) -> tk.Tiling | tk.Scales:
+    """What is trained against whole pages: the plan's, or its best tiles where it wants none."""
+    if plan.needed:
+        return plan.scales[0] if len(plan.scales) == 1 else plan.scales
+    return tk.Tiling(1280, 128) if plan.tiling.is_whole else plan.tiling
+
+
+def found_on(
+    trained: Trained, labels: tk.LabelSet, tiling: tk.Tiling | tk.Scales | None
+) -> dict[tk.PageKey, Any]:
+    """Everything found on the pages, whole (None) or in tiles."""
+    found = {}
+    for key in labels:
+        with tk.open_scan(key.source) as scan:
+            found[key] = (
+                detect_whole(scan, trained.detector)
+                if tiling is None
+                else tk.detect_tiles(scan, trained.detector, tiling)
+            )
+    return found
+
+
+def judged(
+    trained: Trained, sides: dict[str, tk.LabelSet], tiling: tk.Tiling | tk.Scales | None, name: str
+) -> tk.Evaluation:
+    """Test pages, thresholds from the tune pages; how the training ended goes with it."""
+    tune = found_on(trained, sides["tune"], tiling)
+    test = found_on(trained, sides["test"], tiling)
+    found = tk.evaluate(
+        sides["test"], list(test.values()), fit=(sides["tune"], list(tune.values())), name=name
+    )
+    return replace(found, training=trained.note)
+
+
+def run_world(world: World, caps: Caps) -> dict[str, Any]:
+    """Plan, train both sides, judge."""
+    begun, cpu = time.monotonic(), time.process_time()
+    folder = Path(tempfile.mkdtemp(prefix="world-"))
+    try:
+        sides = draw_world(world, folder)
+        known = tk.LabelSet(
+            {**sides["train"], **sides["tune"]},
+            sizes={**sides["train"].sizes, **sides["tune"].sizes},
+            names=world.symbols,
+        )
+        plan = tk.recommend_tiling(known)
+        tiling = tiling_of(plan)
+        tk.tile_dataset(
+            {"train": sides["train"], "test": sides["tune"]},
+            folder / "data",
+            tiling,
+            baseline=True,
+            workers=1,
+        )
+        result: dict[str, Any] = {"world": asdict(world), "plan": plan.to_json(), "tiling": str(tiling)}
+        px = tk.recommend_tiling(sides["test"])
+        result["boxes"] = float(np.mean([len(page) for page in sides["train"].values()]))
+        evaluations = []
+        for side, manifest, how in (
+            ("whole", folder / "data" / "baseline" / "train.manifest", None),
+            ("tiles", folder / "data" / "train.manifest", tiling),
+        ):
+            trained = train([manifest], world.symbols, world.seed, caps)
+            evaluation = judged(trained, sides, how, side)
+            evaluations.append(evaluation)
+            option = px.whole if how is None else plan.chosen
+            result[side] = {
+                "f1": evaluation.f1,
+                "precision": evaluation.precision,
+                "recall": evaluation.recall,
+                "labels": {row.label: [row.precision, row.recall, row.f1] for row in evaluation.labels},
+                "px": option.typical_object,
+                "note": trained.note.to_json(),
+            }
+        found = compare(*evaluations)
+        result["outcome"] = found.outcome
+        result["difference"] = [found.f1.difference, found.f1.low, found.f1.high]
+        result["seconds"] = round(time.monotonic() - begun, 1)
+        result["cpu"] = round(time.process_time() - cpu, 1)
+        return result
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--only", type=int, default=32, help="the first so many worlds")
+    parser.add_argument("--shard", default="0/1", help="which worlds of these, i/n")
+    parser.add_argument("--steps", type=int, default=None, help="cap of a training")
+    options = parser.parse_args()
+    place, count = map(int, options.shard.split("/"))
+    for number, world in enumerate(worlds()[: options.only]):
+        done = {
+            json.loads(line)["world"]["seed"]
+            for line in (options.results.read_text().splitlines() if options.results.exists() else [])
+        }
+        if number % count != place or world.seed in done:
+            continue
+        result = run_world(world, Caps(steps=options.steps))
+        with options.results.open("a") as lines:
+            lines.write(json.dumps(result) + "\n")
+        print(world.name, result["outcome"], result["difference"], result["cpu"], flush=True)
+
+
+if __name__ == "__main__":
+    main()
