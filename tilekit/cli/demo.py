@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +15,7 @@ from tilekit.cli.parameters import Overlap, caps_options, chosen_scales, scale_o
 from tilekit.errors import MissingExtra
 
 if TYPE_CHECKING:
+    from tilekit.demo import DemoScale
     from tilekit.grid import Tiling
     from tilekit.scales import Scales
 
@@ -50,50 +52,28 @@ _COST = (
 @click.option("--bucket", help="Bucket for --aws.")
 @click.option("--yes", is_flag=True, help="Do not ask before --aws spends money.")
 @json_option
-def demo(
-    out: Path,
-    quick: bool,
-    repeats: int,
-    seed: int,
-    data: Path | None,
-    tile: int | None,
-    overlap: int | float | None,
-    scales: str | None,
-    at: tuple[Tiling, ...],
-    mixed: bool,
-    steps: int | None,
-    minutes: float,
-    aws: bool,
-    bucket: str | None,
-    yes: bool,
-    as_json: bool,
-) -> None:
+def demo(out: Path, data: Path | None, as_json: bool, **options: Any) -> None:
     """Whole pages against tiles: make pages, train both, find, judge, compare, report."""
-    from tilekit.demo import FULL, MIXED_TABLE, QUICK, run_demo
+    from tilekit.demo import run_demo
 
-    if aws != (bucket is not None):
+    aws = options["aws"]
+    if aws != (options["bucket"] is not None):
         raise click.UsageError("--aws and --bucket go together")
-    if aws and not yes:
-        click.confirm(_COST.format(trainings=2 * repeats), abort=True, err=True)
-    _check_extras(aws)
-    shown, scale = _Shown(), QUICK if quick else FULL
-    if mixed and data is not None:
+    if options["mixed"] and data is not None:
         raise click.UsageError("--mixed is of made pages; --data takes your own")
+    scale = _scale(options)
+    if aws and not options["yes"]:
+        click.confirm(_COST.format(trainings=2 * options["repeats"]), abort=True, err=True)
+    _check_extras(aws)
     outcome = run_demo(
         out,
-        scale=dataclasses.replace(
-            scale,
-            steps=steps or scale.steps,
-            minutes=minutes,
-            tiling=_cut(tile, overlap, scales, at),
-            table_px=MIXED_TABLE if mixed else None,
-        ),
-        seed=seed,
-        repeats=repeats,
+        scale=scale,
+        seed=options["seed"],
+        repeats=options["repeats"],
         data=data,
-        bucket=bucket,
+        bucket=options["bucket"],
         note=say,
-        progress=shown,
+        progress=_Shown(),
     )
     if as_json:
         print_json(outcome.to_json())
@@ -105,18 +85,25 @@ def demo(
     next_step(f"open {out / 'report' / 'index.html'}")
 
 
-def _cut(
-    tile: int | None, overlap: int | float | None, scales: str | None, at: tuple[Tiling, ...]
-) -> Tiling | Scales | None:
-    """The tiling or scales that were asked for; None: as planned."""
+def _scale(options: Mapping[str, Any]) -> DemoScale:
+    """How much is made and trained, and how pages are cut; None: as planned."""
+    from tilekit.demo import FULL, MIXED_TABLE, QUICK
     from tilekit.grid import Tiling
 
-    chosen = chosen_scales(scales, at, {"--tile": tile, "--overlap": overlap}, lambda: None)
-    if chosen is not None:
-        return chosen[0] if len(chosen) == 1 else chosen
-    if tile is None and overlap is not None:
+    tile, overlap = options["tile"], options["overlap"]
+    others = {"--tile": tile, "--overlap": overlap}
+    scales = chosen_scales(options["scales"], options["at"], others, lambda: None)
+    if scales is None and tile is None and overlap is not None:
         raise click.UsageError("--overlap goes with --tile")
-    return None if tile is None else Tiling(tile, overlap or 0)
+    tiling: Tiling | Scales | None = scales[0] if scales is not None and len(scales) == 1 else scales
+    usual = QUICK if options["quick"] else FULL
+    return dataclasses.replace(
+        usual,
+        steps=options["steps"] or usual.steps,
+        minutes=options["minutes"],
+        tiling=tiling if tile is None else Tiling(tile, overlap or 0),
+        table_px=MIXED_TABLE if options["mixed"] else None,
+    )
 
 
 def _check_extras(aws: bool) -> None:

@@ -75,7 +75,7 @@ def make_pages(
     folder: Path, scale: DemoScale, seed: int, count: Callable[[int, int], None] | None = None
 ) -> DemoPages:
     """Draw engineering pages into a PDF, render them to PNG, and write their labels as manifests."""
-    from tilekit.testing.scenes import scene_pdf
+    from tilekit.testing.scenes import SceneStyle, scene_pdf
 
     total = scale.train + scale.tune + scale.test
     pdf = folder / "drawings.pdf"
@@ -89,7 +89,7 @@ def make_pages(
         height=scale.height,
         symbol_px=scale.symbol_px,
         count=scale.count,
-        table_px=scale.table_px,
+        style=SceneStyle(table_px=scale.table_px),
     )
     images: dict[PageKey, Annotations] = {}
     sizes = {}

@@ -76,9 +76,7 @@ def run_demo(
     say(f"{len(pages.train)} pages to train, {tune} for thresholds, {len(pages.test)} to judge; cut at {cut}")
     for note_on_pages in pages.notes:
         say(note_on_pages)
-    say(str(plan).split("\n", 1)[0])
-    if not plan.needed:
-        say("They are cut all the same, to show what tiles would change.")
+    say(_said(plan))
     outcome = DemoOutcome(folder, pages, tiling, plan, seconds=run.seconds)
     with run.timed("tiles"):
         summary = tile_dataset(
@@ -107,6 +105,12 @@ def _tiling(chosen: Tiling | Scales | None, plan: Plan) -> Tiling | Scales:
     if plan.needed:
         return plan.scales[0] if len(plan.scales) == 1 else plan.scales
     return _AT_LEAST if plan.tiling.is_whole else plan.tiling
+
+
+def _said(plan: Plan) -> str:
+    """The plan's verdict, and why pages are cut where it wants none cut."""
+    first = str(plan).split("\n", 1)[0]
+    return first if plan.needed else f"{first} They are cut all the same, to show what tiles would change."
 
 
 def _known(pages: DemoPages) -> LabelSet:

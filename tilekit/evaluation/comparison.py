@@ -220,10 +220,7 @@ def compare(
         _between(tables[0], len(sizes)) + _between(tables[1], len(sizes)),
     )
     runs = (len(sides[0]), len(sides[1]))
-    trainings = (
-        least_trained(one.training for one in sides[0]),
-        least_trained(one.training for one in sides[1]),
-    )
+    trainings = _trainings(sides[0]), _trainings(sides[1])
     converged = not unconverged(titles, trainings)
     differences = []
     for place, (name, figure) in _rows(labels, sizes):
@@ -252,6 +249,10 @@ def compare(
         trainings,
         (_expected(sides[0]), _expected(sides[1])),
     )
+
+
+def _trainings(side: Sequence[Evaluation]) -> TrainingNote | None:
+    return least_trained(one.training for one in side)
 
 
 def _expected(side: Sequence[Evaluation]) -> Expected | None:

@@ -18,7 +18,7 @@ from tilekit.evaluation.pages import FlatPages, Predictions, Truth, flatten
 from tilekit.evaluation.result import Counting, Evaluation, LabelResult, PageCounts, Side
 from tilekit.evaluation.rules import EvaluationRules
 from tilekit.labels.thresholds import Thresholds, check_thresholds, threshold_of
-from tilekit.verdicts.recall import by_label
+from tilekit.verdicts.recall import Expected, by_label
 
 
 def evaluate(
@@ -46,7 +46,7 @@ def evaluate(
     Memory: all boxes, plus one bounded chunk of pairs.
     """
     _check_criterion(iou)
-    rules = EvaluationRules() if rules is None else rules
+    rules = rules or EvaluationRules()
     if fit is not None and thresholds is not None:
         raise InvalidArgument("fit= and thresholds= both set the thresholds; give one of them")
     flat = flatten(truth, predictions, missing=rules.missing, labels=rules.labels)
@@ -89,7 +89,6 @@ def evaluate(
         )
     ]
     pages = _page_counts(flat, matched, kept)
-    sizes = count_sizes(flat, matched, kept, tuple(rules.size_edges))
     return Evaluation(
         name=name,
         iou=iou,
@@ -100,7 +99,7 @@ def evaluate(
         pages=tuple(key for key, _ in flat.units),
         page_counts=pages,
         counting=_counting(pages),
-        sizes=sizes,
+        sizes=count_sizes(flat, matched, kept, tuple(rules.size_edges)),
         by_cut=by_cut(flat, matched, kept),
         by_border=by_border(flat, matched, kept, tuple(rules.border_edges)),
         by_scale=by_scale(flat, matched, kept, tuple(rules.size_edges)),
@@ -110,8 +109,13 @@ def evaluate(
         notes=flat.notes,
         regions=None if flat.regions is None else tuple(region for _, region in flat.regions),
         training=flat.training,
-        expected={} if flat.seen_at is None else by_label(flat.seen_at.trained, flat.truth_label, flat.names),
+        expected=_expected(flat),
     )
+
+
+def _expected(flat: FlatPages) -> dict[str, Expected]:
+    """The recall to expect of each label by its px as trained on, where the recipe is known."""
+    return {} if flat.seen_at is None else by_label(flat.seen_at.trained, flat.truth_label, flat.names)
 
 
 def _outside(flat: FlatPages) -> NDArray[np.bool_]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,16 @@ TABLE = "table"
 INLINE = 0.6
 """Share of the symbols that stand in a line of text, as a person's notes on a drawing have them."""
 _INKS: tuple[Color, ...] = ((190, 30, 30), (20, 60, 170), (10, 120, 60), (120, 40, 130), (0, 0, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class SceneStyle:
+    """`clutter`: amount of text, lines and tables; `color`: colored inks; `table_px`: range of the width of one large
+    table a page, labeled "table" after the symbols, or None for no such table."""
+
+    clutter: float = 1.0
+    color: bool = False
+    table_px: tuple[float, float] | None = None
 
 
 @dataclass(slots=True)
@@ -96,8 +106,7 @@ def scene_page(
         look_alikes=look_alikes,
         symbol_px=symbol_px,
         count=count,
-        clutter=clutter,
-        color=color,
+        style=SceneStyle(clutter, color=color),
     )
     canvas = np.full((height, width, 3 if color else 1), 250, np.uint8)
     draw(canvas, shapes)
@@ -116,12 +125,9 @@ def scene_shapes(
     look_alikes: Sequence[str] | None = None,
     symbol_px: tuple[float, float] = (13.0, 16.0),
     count: int = 12,
-    clutter: float = 1.0,
-    color: bool = False,
-    table_px: tuple[float, float] | None = None,
+    style: SceneStyle = SceneStyle(),
 ) -> tuple[list[Shape], Annotations]:
-    """What `scene_page` draws, as shapes, and the labels. `table_px`: range of the width of one large table, labeled
-    "table" after the `symbols`; none by default."""
+    """What `scene_page` draws, as shapes, and the labels."""
     unknown = [name for name in symbols if name not in SYMBOLS]
     if unknown or not symbols:
         raise InvalidArgument(f"symbols={list(symbols)}: use some of {', '.join(SYMBOLS)}")
@@ -129,21 +135,21 @@ def scene_shapes(
         raise InvalidArgument(f"symbol_px={symbol_px}: must be a range above 0")
     if look_alikes is None:
         look_alikes = [name for name in LOOK_ALIKES if name not in symbols]
-    sheet = _Sheet(width, height, np.random.default_rng([seed, 0]), color)
+    sheet = _Sheet(width, height, np.random.default_rng([seed, 0]), style.color)
     unit = min((symbol_px[0] + symbol_px[1]) / 2, width / 110, height / 80)
     _frame(sheet, unit)
     _title_block(sheet, unit)
-    for _ in range(round(3 * clutter)):
+    for _ in range(round(3 * style.clutter)):
         _table(sheet, unit)
-    for _ in range(round(6 * clutter)):
+    for _ in range(round(6 * style.clutter)):
         _machine(sheet, unit)
-    tables = [] if table_px is None else _large_table(sheet, table_px, unit)
+    tables = [] if style.table_px is None else _large_table(sheet, style.table_px, unit)
     boxes, ids = _scatter(sheet, symbols, symbol_px, count, noted=True)
     boxes, ids = boxes + tables, ids + [len(symbols)] * len(tables)
     _scatter(sheet, look_alikes, symbol_px, count + 3 if look_alikes else 0, noted=False)
-    for _ in range(round(24 * clutter)):
+    for _ in range(round(24 * style.clutter)):
         _note(sheet, unit)
-    names = tuple(symbols) if table_px is None else (*symbols, TABLE)
+    names = tuple(symbols) if style.table_px is None else (*symbols, TABLE)
     return sheet.shapes, Annotations(np.array(boxes).reshape(-1, 4), ids, names)
 
 
@@ -159,13 +165,11 @@ def scene_pdf(
     symbols: Sequence[str] = DEMO_SYMBOLS,
     symbol_px: tuple[float, float] = (13.0, 16.0),
     count: int = 12,
-    clutter: float = 1.0,
-    table_px: tuple[float, float] | None = None,
+    style: SceneStyle = SceneStyle(),
 ) -> list[tuple[PageKey, tuple[int, int], Annotations]]:
     """Write a PDF of scene pages; gives (page, size, labels) for each, in px of a rendering at `dpi`.
 
-    Every `empty_every`-th page has no labeled symbol (0: none is empty). Page k follows from seed + k. `table_px`: see
-    `scene_shapes`.
+    Every `empty_every`-th page has no labeled symbol (0: none is empty). Page k follows from seed + k.
     """
     if pages < 1:
         raise InvalidArgument(f"pages={pages}: must be at least 1")
@@ -179,10 +183,9 @@ def scene_pdf(
             symbols=symbols,
             symbol_px=symbol_px,
             count=0 if empty else count,
-            clutter=clutter,
-            table_px=None if empty else table_px,
+            style=replace(style, table_px=None if empty else style.table_px),
         )
-        if empty and table_px is not None:
+        if empty and style.table_px is not None:
             labels = Annotations(labels.boxes, labels.class_ids, (*symbols, TABLE))
         drawn.append(shapes)
         known.append((PageKey(os.fspath(path), page), (width, height), labels))
