@@ -288,3 +288,32 @@ def test_command(tmp_path: Path) -> None:
     clean = CliRunner().invoke(check, [out])
     assert clean.exit_code == 0, clean.output
     assert CliRunner().invoke(check, [out, out, "--fix", "x"]).exit_code == 2
+
+
+def test_findings_of_one_kind_are_one_line_with_a_count(tmp_path: Path) -> None:
+    bad = [
+        changed(line(ref=f"s3://bucket/{place}.jpg"), {"0": "Echo"}, META, "class-map") for place in range(30)
+    ]
+    report = check_manifest(write(tmp_path / "train.manifest", [*GOOD, *bad]))
+    rows = report.text(4).splitlines()
+    assert len(rows) == len({(f.file, f.finding.code) for f in report})
+    row = next(text for text in rows if "30 such findings" in text)
+    assert "also in lines 14, 15, 16 and 26 more." in row
+    assert len(report.to_json()["findings"]) >= 30
+
+
+def test_says_what_fix_would_leave_out_and_what_keeps_it(tmp_path: Path) -> None:
+    large = [line(size=(7000, 5000), ref=f"s3://bucket/large{place}.jpg") for place in range(3)]
+    crowded = [line([(0, 0, 0, 9, 9)] * 51, ref="s3://bucket/crowded.jpg")]
+    path = write(tmp_path / "train.manifest", [*GOOD, *large, *crowded])
+    before = path.read_bytes()
+    told = CliRunner().invoke(check, [str(path)])
+    total = len(GOOD) + 4
+    assert f"--fix would leave out 4 of {total} lines, 4 of them for what tiles mend" in told.output
+    assert "tilekit dataset" in told.output
+    assert path.read_bytes() == before
+    fixed = fix_manifest(path, tmp_path / "out.manifest")
+    assert (fixed.read, fixed.written, fixed.pages_lost) == (total, len(GOOD), 4)
+    mendable = write(tmp_path / "m.manifest", [*GOOD, b"{"])
+    told = CliRunner().invoke(check, [str(mendable)]).output
+    assert "--fix would leave out 1 of 13 lines." in told

@@ -21,7 +21,7 @@ from tilekit.cli.output import json_option, next_step, print_json, print_table, 
 )
 @click.option("--region", help="AWS region; Mumbai and London take fewer images.")
 @click.option("--fix", "out", metavar="OUT", help="Write a corrected copy of the one manifest given.")
-@click.option("--max", "most", default=50, show_default=True, help="Findings to print.")
+@click.option("--max", "most", default=50, show_default=True, help="Lines named for each kind of finding.")
 @json_option
 def check(
     manifests: tuple[str, ...],
@@ -64,6 +64,9 @@ def check(
         print_table(["manifest", "role", "lines", "valid", "ignored", "invalid"], rows)
         if text := report.text(most):
             say(text)
+        for item in report.manifests if not report.clean else ():
+            if item.tally.invalid and (lost := _lost(item.file, images, uploaded)):
+                say(lost)
         if not report.ok:
             next_step("fix what would end the training; --fix OUT writes a corrected manifest")
         elif not report.clean:
@@ -74,6 +77,22 @@ def check(
             next_step(f"tilekit train {' '.join(map(quoted, manifests))} --project NAME --bucket BUCKET")
     if not report.clean:
         raise click.exceptions.Exit(1)
+
+
+def _lost(manifest: str, images: str | None, uploaded: bool) -> str:
+    """What --fix would leave out, and what keeps it."""
+    from tilekit.labels.fixing import would_fix
+
+    fixed = would_fix(manifest, images=images, uploaded=uploaded)
+    if not fixed.left_out:
+        return ""
+    words = f"{manifest}: --fix would leave out {len(fixed.left_out)} of {fixed.read} lines"
+    if not fixed.pages_lost:
+        return f"{words}."
+    return (
+        f"{words}, {fixed.pages_lost} of them for what tiles mend (too large, too many boxes, or boxes lost in the "
+        f"shrink): `tilekit dataset {quoted(manifest)} OUT` keeps them."
+    )
 
 
 def _fix(manifests: tuple[str, ...], out: str, images: str | None, uploaded: bool, as_json: bool) -> None:

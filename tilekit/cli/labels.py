@@ -27,6 +27,9 @@ _lenient = click.option(
 )
 
 
+_clip = click.option(
+    "--clip", is_flag=True, help="Clip boxes that pass the edge of their page, and count them."
+)
 _duplicates = click.option(
     "--duplicates",
     type=click.Choice(["refuse", "union", "first", "consensus"]),
@@ -58,7 +61,7 @@ _attribute = click.option(
 
 def _reading(command: Callable[..., None]) -> Callable[..., None]:
     """The options that decide how labels are read."""
-    for option in (_attribute, _no_file, _crowd, _units, _duplicates, _lenient, _images, _format):
+    for option in (_attribute, _no_file, _crowd, _units, _duplicates, _clip, _lenient, _images, _format):
         command = option(command)
     return command
 
@@ -69,6 +72,8 @@ def _read(source: str, how: dict[str, Any], ignore_names: tuple[str, ...] = ()) 
     more = {name: how[name] for name in ("crowd", "no_file") if how[name] is not None}
     if how["attributes"]:
         more["attributes"] = how["attributes"]
+    if how["clip"]:
+        more["clip"] = True
     return read_labels(
         source,
         how["source_format"],

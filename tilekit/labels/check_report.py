@@ -107,14 +107,18 @@ class CheckReport:
         return sum((manifest.counts for manifest in self.manifests), Counter(self.counts))
 
     def text(self, most: int = 50) -> str:
-        """Sentences for people, worst first, at most `most` of them."""
+        """Sentences for people, worst first: one for each file and code, with a count, and the first `most` lines."""
         order = {"file": 0, "content": 1, "silent": 2, "line": 3, "advice": 4, "warning": 5}
-        found = sorted(self, key=lambda located: order[located.finding.about.level])
-        rows = [str(located) for located in found[:most]]
-        left = sum(self.total().values()) - len(rows)
-        if left > 0:
-            rows.append(f"... and {left} more findings of the same codes")
-        return "\n".join(rows)
+        kinds: dict[tuple[str, str], list[Located]] = {}
+        for located in self:
+            kinds.setdefault((located.file, located.finding.code), []).append(located)
+        counts = {manifest.file: manifest.counts for manifest in self.manifests}
+        rows = []
+        for (file, code), found in kinds.items():
+            count = counts.get(file, Counter())[code] if found[0] not in self.both else self.counts[code]
+            more = _more(found, max(count, len(found)), most)
+            rows.append((order[found[0].finding.about.level], f"{found[0]}{more}"))
+        return "\n".join(text for _, text in sorted(rows, key=lambda row: row[0]))
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
@@ -125,3 +129,15 @@ class CheckReport:
             "manifests": [manifest.to_json() for manifest in self.manifests],
             "findings": [located.to_json() for located in self],
         }
+
+
+def _more(found: list[Located], count: int, most: int) -> str:
+    """How many findings of a kind there are beside the first, and where."""
+    if count < 2:
+        return ""
+    lines = [str(one.line) for one in found[1:most] if one.line]
+    left = count - 1 - len(lines)
+    where = f": lines {', '.join(lines)}" if lines else ""
+    return f" {count} such findings{', also in' if where else ''}{where.removeprefix(':')}" + (
+        f" and {left} more." if left and where else "."
+    )

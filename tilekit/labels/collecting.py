@@ -425,14 +425,22 @@ class Collector:
         low, high = rows.sides[:, :2], rows.sides[:, 2:]
         with np.errstate(invalid="ignore"):
             over = np.maximum(-low, high - sized).max(axis=1)
-            inside = (np.minimum(sized - low, high).min(axis=1) > 0) & (over <= OVERHANG)
+            inside = np.minimum(sized - low, high).min(axis=1) > 0
+            beyond = inside & (over > OVERHANG)
+            inside &= ~beyond | self.options.clip
             good = np.isfinite(rows.sides).all(axis=1) & (high > low).all(axis=1) & inside
         for row in np.flatnonzero(~good).tolist():
             key = self._mentions[rows.mention[row]]
             said = _fault(rows.sides[row].tolist(), self._sizes.get(key))
             self.refuse(self._spot(int(rows.origin[row])), said, key=key)
         if not good.all():
-            rows, sized = rows.kept(good), sized[good]
+            rows, sized, beyond = rows.kept(good), sized[good], beyond[good]
+        if clipped_boxes := int(beyond.sum()):
+            self.note(
+                "1 box passed the edge of its page and was clipped",
+                "{count} boxes passed the edge of their page and were clipped",
+                clipped_boxes,
+            )
         if (rows.sides[:, :2] < 0).any() or (rows.sides[:, 2:] > sized).any():
             clipped = np.concatenate(
                 [np.maximum(rows.sides[:, :2], 0.0), np.minimum(rows.sides[:, 2:], sized)], axis=1
@@ -548,7 +556,7 @@ def _fault(sides: list[float], size: Size | None) -> str:
     if x1 <= x0 or y1 <= y0:
         return f"is {x1 - x0:g} x {y1 - y0:g} px; both sides must be greater than 0"
     where = "the page" if size is None else f"the page of {size[0]} x {size[1]} px"
-    return f"is {x0:g}, {y0:g} to {x1:g}, {y1:g}, outside {where}; clip it, or correct the page's size"
+    return f"is {x0:g}, {y0:g} to {x1:g}, {y1:g}, outside {where}; clip it (clip=True, --clip), or correct the page's size"
 
 
 def number_text(value: float) -> str:

@@ -36,11 +36,12 @@ from tilekit.storage.local import atomic_file, storage_errors
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What was done to a line (from one): `kept` False where it was left out."""
+    """What was done to a line (from one): `kept` False where it was left out, for these `codes` of the service."""
 
     line: int
     what: str
     kept: bool = True
+    codes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"line {self.line}: {self.what}" if self.kept else f"line {self.line} left out: {self.what}"
@@ -53,6 +54,22 @@ class FixReport:
     read: int
     written: int
     changes: tuple[Change, ...]
+
+    @property
+    def left_out(self) -> list[Change]:
+        """The lines that are not kept."""
+        return [change for change in self.changes if not change.kept]
+
+    @property
+    def pages_lost(self) -> int:
+        """Lines left out for what tiles would mend: too large an image, too many boxes, boxes lost in the shrink."""
+        return sum(not TILES_MEND.isdisjoint(change.codes) for change in self.left_out)
+
+
+TILES_MEND = frozenset(
+    {"ERROR_INVALID_IMAGE_DIMENSION", "ERROR_TOO_MANY_BOUNDING_BOXES", "ERROR_BOUNDING_BOX_TOO_SMALL"}
+)
+"""Codes of lines that whole pages have and tiles have not."""
 
 
 def fix_manifest(
@@ -73,12 +90,30 @@ def fix_manifest(
     """
     if str(path) == str(out):
         raise InvalidArgument(f"out={str(out)!r} is the manifest itself; write to another file")
+    with atomic_file(out) as target:
+        return _gone_through(path, target.write, images, uploaded, limits)
+
+
+def would_fix(
+    path: PathLike, *, images: PathLike | None = None, uploaded: bool = False, limits: Limits = LIMITS
+) -> FixReport:
+    """What `fix_manifest` would do; nothing is written."""
+    return _gone_through(path, lambda text: None, images, uploaded, limits)
+
+
+def _gone_through(
+    path: PathLike,
+    write: Callable[[bytes], object],
+    images: PathLike | None,
+    uploaded: bool,
+    limits: Limits,
+) -> FixReport:
     look = None if uploaded and images is None else Looking(folder_of(path), images)
     plain = PlainChecker(limits) if images is None else None
     changes: list[Change] = []
     seen: set[int] = set()
     read = 0
-    with open_bytes(path) as source, storage_errors(path), atomic_file(out) as target:
+    with open_bytes(path) as source, storage_errors(path):
         for first, _, lines in iter_batches(source, MAX_LINE):
             read += len(lines)
             refs = [""] * len(lines) if plain is None else plain.check(lines).sources
@@ -95,7 +130,7 @@ def fix_manifest(
                     changes.append(Change(number, f"an earlier line has {ref} too", kept=False))
                     continue
                 seen.add(hash(ref))
-                target.write(text + b"\n")
+                write(text + b"\n")
     return FixReport(read, len(seen), tuple(changes))
 
 
@@ -136,7 +171,12 @@ def _fixed(
         return None
     if errors:
         changes.append(
-            Change(number, "; ".join(f"{error.code}: {error.message}" for error in errors), kept=False)
+            Change(
+                number,
+                "; ".join(f"{error.code}: {error.message}" for error in errors),
+                kept=False,
+                codes=tuple(error.code for error in errors),
+            )
         )
         return None
     changes.extend(Change(number, what) for what in mending.done)

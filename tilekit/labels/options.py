@@ -20,6 +20,7 @@ class ReadOptions:
     `duplicates`: what becomes of a page that is named twice (in two entries, tasks, files, by two annotators):
     "refuse" is a problem; "union" takes all boxes, exact repeats once; "first" the first naming; "consensus" the
     boxes that more than half of the namings have, at the median of their sides.
+    `clip`: boxes that pass the edge of their page are clipped to it, and counted; else more than 1 px of it is a problem.
     `units`: "px", or "share" of the page's sides; None takes px, and boxes that all lie within 0..1 are a problem.
     """
 
@@ -27,6 +28,7 @@ class ReadOptions:
     images: PathLike | None = None
     duplicates: Duplicates = "refuse"
     units: Units | None = None
+    clip: bool = False
 
     def __post_init__(self) -> None:
         for name, kind in (("duplicates", Duplicates), ("units", Units)):

@@ -1,0 +1,56 @@
+"""What a person decides about reading, the same for all formats."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tilekit.cli.labels import labels
+from tilekit.errors import LabelError
+from tilekit.labels.reading import read_labels
+
+
+def coco(path: Path, boxes: list[list[float]]) -> Path:
+    """A COCO file of one page of 100 x 80."""
+    document = {
+        "images": [{"id": 1, "file_name": "p.png", "width": 100, "height": 80}],
+        "categories": [{"id": 1, "name": "valve"}],
+        "annotations": [
+            {"id": place, "image_id": 1, "category_id": 1, "bbox": box, "area": box[2] * box[3], "iscrowd": 0}
+            for place, box in enumerate(boxes, 1)
+        ],
+    }
+    path.write_text(json.dumps(document))
+    return path
+
+
+def test_boxes_that_pass_the_edge_are_clipped_where_asked(tmp_path: Path) -> None:
+    path = coco(tmp_path / "a.json", [[10, 10, 20, 20], [90, 70, 30, 30], [-15, 5, 20, 10]])
+    with pytest.raises(LabelError, match="--clip"):
+        read_labels(path)
+    lenient = read_labels(path, strict=False)
+    assert (lenient.boxes, len(lenient.problems)) == (1, 2)
+    found = read_labels(path, clip=True)
+    (page,) = found.values()
+    assert page.boxes.tolist() == [[10, 10, 30, 30], [90, 70, 100, 80], [0, 5, 5, 15]]
+    assert any("2 boxes passed the edge of their page and were clipped" in note for note in found.notes)
+    assert not found.problems
+
+
+def test_a_box_that_lies_off_its_page_is_no_box_with_clip_either(tmp_path: Path) -> None:
+    path = coco(tmp_path / "a.json", [[10, 10, 20, 20], [150, 10, 20, 20]])
+    with pytest.raises(LabelError, match="outside the page"):
+        read_labels(path, clip=True)
+    assert read_labels(path, clip=True, strict=False).boxes == 1
+
+
+def test_the_command_takes_clip(tmp_path: Path) -> None:
+    path = coco(tmp_path / "a.json", [[90, 70, 30, 30]])
+    out = tmp_path / "b.json"
+    told = CliRunner().invoke(labels, ["convert", str(path), str(out), "--to", "coco", "--clip"])
+    assert told.exit_code == 0, told.output
+    assert "1 box passed the edge" in told.output
+    assert json.loads(out.read_text())["annotations"][0]["bbox"] == [90, 70, 10, 10]
