@@ -221,3 +221,29 @@ def test_many_boxes_stay_quick(seed):
         CarryingRules(),
     )
     assert {row for tile in plan.tiles for row in tile.source.tolist()} == set(range(2000))
+
+
+@settings(max_examples=25)
+@given(seed=st.integers(0, 10**6), slivers=st.sampled_from(["mask", "keep"]))
+def test_painting_surplus_boxes_over_never_reaches_into_one_that_stays(seed, slivers):
+    """Crowded pages of overlapping objects: in every copy the pixels of what is labeled are the page's own."""
+    rng = np.random.default_rng(seed)
+    low = rng.uniform(0, 260, (40, 2))
+    boxes = np.concatenate([low, low + rng.uniform(8, 50, (40, 2))], axis=1)
+    grid = Tiling(320).grid(320, 320)
+    pixels = rng.integers(0, 200, (320, 320, 1), np.uint8)
+    plan = carry_page(Annotations(boxes, None, ("x",)), grid, CarryingRules(slivers=slivers, max_boxes=8))
+    assert plan.copies
+    for tile in plan.tiles:
+        result = painted(pixels, tile.masks, tile.boxes, (255,))
+        for x0, y0, x1, y1 in outward(tile.boxes, 320, 320).tolist():
+            assert (result[y0:y1, x0:x1] == pixels[y0:y1, x0:x1]).all()
+        shown = np.zeros(len(boxes), bool)
+        shown[tile.source] = True
+        for row in np.flatnonzero(~shown):
+            free = boxes[row].round().astype(int)
+            middle = result[free[1] : free[3], free[0] : free[2]]
+            covered = np.zeros((320, 320), bool)
+            for x0, y0, x1, y1 in outward(tile.boxes, 320, 320).tolist():
+                covered[y0:y1, x0:x1] = True
+            assert (middle[~covered[free[1] : free[3], free[0] : free[2]]] == 255).all()

@@ -286,7 +286,7 @@ class Training:
         billed = found.get("BillableTrainingTimeInSeconds")
         if billed:
             self.project.note(
-                f"billed for {duration(billed)} of training, about {dollars(PRICES.training(billed))}"
+                f"the training took {duration(billed)} that are billed: about {dollars(PRICES.training(billed))} for it"
             )
         return model
 

@@ -63,7 +63,7 @@ def deploy_command(
             f"{found.project}/{found.version} would be started by {', '.join(calls)}, at about {hourly} an hour"
         )
         if cost is not None:
-            say(f"about {dollars(cost)} at most, until it is stopped after {duration_text}")
+            say(f"its inference units cost about {dollars(cost)} at most, until it is stopped after {duration_text}")
         else:
             say("no deadline is set" if idle is None else f"it is stopped after {idle_text} without use")
         next_step("run the same without --dry-run")
@@ -139,7 +139,7 @@ def stop_command(
                 cost = running_cost(item)
                 say(
                     f"  {item.project}/{item.version}"
-                    + (f", about {dollars(cost.dollars)} so far" if cost else "")
+                    + (f", about {dollars(cost.dollars)} for it so far" if cost else "")
                 )
             click.confirm(f"Stop these {len(found)}?", abort=True, err=True)
     elif stale:
