@@ -21,6 +21,7 @@ import numpy as np
 
 import tilekit as tk
 from benchmarks.local_models import Trained, train
+from tilekit.datasets.options import DatasetOptions
 from tilekit.datasets.plan import Plan
 from tilekit.detection.detecting import detect_whole
 from tilekit.evaluation.comparison import compare
@@ -161,8 +162,7 @@ def run_world(world: World, caps: Caps) -> dict[str, Any]:
             {"train": sides["train"], "test": sides["tune"]},
             folder / "data",
             tiling,
-            baseline=True,
-            workers=1,
+            options=DatasetOptions(baseline=True, workers=1),
         )
         result: dict[str, Any] = {"world": asdict(world), "plan": plan.to_json(), "tiling": str(tiling)}
         px = tk.recommend_tiling(sides["test"])
