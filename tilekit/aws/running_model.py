@@ -182,7 +182,9 @@ class RunningModel:
             return
         spent = time.time() - self.since
         cost = PRICES.running(spent, self.max_units or self.units)
-        self.note(f"{self.switch.name}: ran {duration(spent)}; its inference units cost at most about {dollars(cost)} for that time")
+        self.note(
+            f"{self.switch.name}: ran {duration(spent)}; its inference units cost at most about {dollars(cost)} for that time"
+        )
 
     def _close(self, name: str) -> bool:
         if self.book is not None:

@@ -204,7 +204,9 @@ def _show_plan(plan: TrainingPlan, as_json: bool) -> None:
         return
     rows = [(call.operation, call.count, call.bytes, call.note) for call in plan.calls]
     print_table(("call", "times", "bytes", "what for"), rows, title=f"training {plan.version}")
-    say(f"the training and its uploads: about {dollars(plan.cost)}, at some {plan.hours:.1f} h (a guess; AWS says 0.5 to 24 h)")
+    say(
+        f"the training and its uploads: about {dollars(plan.cost)}, at some {plan.hours:.1f} h (a guess; AWS says 0.5 to 24 h)"
+    )
     next_step("run the same without --dry-run")
 
 
