@@ -63,9 +63,7 @@ def deploy_command(
             f"{found.project}/{found.version} would be started by {', '.join(calls)}, at about {hourly} an hour"
         )
         if cost is not None:
-            say(
-                f"its inference units cost about {dollars(cost)} at most, until it is stopped after {duration_text}"
-            )
+            say(f"its units: {dollars(cost)} at most, stopped after {duration_text}")
         else:
             say("no deadline is set" if idle is None else f"it is stopped after {idle_text} without use")
         next_step("run the same without --dry-run")
