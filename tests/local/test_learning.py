@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +14,7 @@ from tilekit.errors import InvalidArgument
 from tilekit.local import ServerSettings
 from tilekit.local.budget import LEAST_STEPS, MOST_STEPS, Budget, Caps
 from tilekit.local.crops import Picture
+from tilekit.local.descent import WEIGHT_DECAY, Descent
 from tilekit.local.inference import MODEL_FILE, write_model
 from tilekit.local.learning import LearningPlan, learn
 from tilekit.local.network import CenterNetwork, Found, start_from
@@ -199,3 +203,35 @@ def test_a_warm_start_carries_labels_by_name(tmp_path: object) -> None:
     assert torch.equal(new.stem[1][0].weight, old.stem[1][0].weight)
     assert "gray" in (start_from(CenterNetwork(3, 2), ["a", "b"], path) or "")
     assert "read" in (start_from(new, ["a"], tmp_path / "none") or "")  # type: ignore[operator]
+
+
+def test_the_descent_is_that_of_torch() -> None:
+    torch.manual_seed(0)
+    ours = [
+        torch.nn.Parameter(torch.randn(3, 4)),
+        torch.nn.Parameter(torch.randn(5)),
+        torch.nn.Parameter(torch.ones(2)),
+    ]
+    theirs = [torch.nn.Parameter(each.detach().clone()) for each in ours]
+    descent = Descent.of(ours)
+    optimizer = torch.optim.AdamW(theirs, weight_decay=WEIGHT_DECAY)
+    for step in range(4):
+        rate = 0.1 / (1 + step)
+        optimizer.param_groups[0]["lr"] = rate
+        for weights in (ours, theirs):
+            (weights[0].pow(2).sum() + (weights[1] * step).sum()).backward()  # the third has no gradient
+        descent.step(rate)
+        optimizer.step()
+        descent.forget()
+        optimizer.zero_grad()
+    for mine, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine, other)
+
+
+def test_a_training_does_not_load_torchs_compiler() -> None:
+    program = (
+        "import sys, torch; from tilekit.local.descent import Descent; w = torch.nn.Parameter(torch.ones(2)); "
+        "d = Descent.of([w]); w.sum().backward(); torch.nn.utils.clip_grad_norm_([w], 5.0); d.step(0.1); "
+        "sys.exit('torch._dynamo' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -18,6 +18,7 @@ import torch
 
 from tilekit.local.budget import Budget, Caps
 from tilekit.local.crops import CropPlan, CropSource, Picture, crop_plans
+from tilekit.local.descent import Descent
 from tilekit.local.inference import find
 from tilekit.local.losses import loss
 from tilekit.local.network import CenterNetwork
@@ -116,7 +117,7 @@ class _Run:
     network: CenterNetwork
     mean: CenterNetwork
     source: CropSource
-    optimizer: torch.optim.Optimizer
+    descent: Descent
     budget: Budget
     reviewer: Reviewer
     held: int
@@ -142,7 +143,7 @@ class _Run:
             network,
             copy.deepcopy(network).eval(),
             CropSource([pictures[place] for place in taught], network.labels, random),
-            torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=1e-2, foreach=True),
+            Descent.of(network.parameters()),
             Budget(plan.caps, boxes),
             reviewer,
             len(held),
@@ -152,17 +153,15 @@ class _Run:
 
     def step(self, source: CropSource, plans: list[CropPlan], rate: float) -> float:
         """One step at this rate; gives the loss."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.rate * rate
         images, targets = source.batch(plans[self.budget.steps % len(plans)])
         self.network.train()
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.fast):
             maps = self.network(images)
         value = loss(maps, targets, self.network.labels)
-        self.optimizer.zero_grad(set_to_none=True)
+        self.descent.forget()
         value.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
-        self.optimizer.step()
+        self.descent.step(self.rate * rate)
         self.budget.step(targets.objects)
         return float(value.detach())
 
