@@ -5,14 +5,19 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO_STAMP := $(VENV)/.demo-installed
 
-.PHONY: demo test quick nightly mutants check lint types docs soak clean
+.PHONY: demo test slow quick nightly mutants check lint types docs soak clean
 
 demo: $(DEMO_STAMP)
 	$(BIN)/tilekit demo --out demo-out
 
 test: $(STAMP)
 	./.ci/system-packages
-	./.ci/test
+	./.ci/test -m "not slow"
+
+# Trainings to their end, half a minute to two minutes each; CI runs them after `make test`.
+slow: $(STAMP)
+	./.ci/system-packages
+	./.ci/test -m slow
 
 # What can be told in a minute: geometry, boxes of a few kinds, errors, imports, names, walls.
 quick: $(STAMP)

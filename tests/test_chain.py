@@ -172,6 +172,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
         yield Chain(folder / "work", reach(patch, url, BUCKET))
 
 
+@pytest.mark.slow
 def test_from_labels_to_a_report_with_a_model_that_learned(trained: Chain, tmp_path: Path) -> None:
     folder, data = trained.folder, trained.data
     model = parse_version_arn(trained.model)

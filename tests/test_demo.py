@@ -10,6 +10,8 @@ from tilekit.demo import DemoOutcome, DemoScale, run_demo, user_pages
 from tilekit.errors import LabelError, StorageNotFound
 from tilekit.grid import Tiling
 
+pytestmark = pytest.mark.slow
+
 TINY = DemoScale(
     train=6,
     tune=3,
@@ -18,7 +20,7 @@ TINY = DemoScale(
     height=900,
     count=8,
     tiling=Tiling(512, 64),
-    steps=90,
+    steps=60,
     limit=448,
     threads=1,
 )
@@ -62,10 +64,9 @@ def test_takes_a_users_own_pages(outcome: DemoOutcome, tmp_path: Path) -> None:
     shutil.copytree(outcome.out / "pages", data / "pages")
     for name in ("train", "test"):
         shutil.copy(outcome.out / f"{name}.manifest", data / f"{name}.manifest")
-    quick = DemoScale(tiling=Tiling(512, 64), steps=4, limit=448, threads=1)
-    again = run_demo(tmp_path / "out", scale=quick, data=data)
-    assert len(again.pages.train) + len(again.pages.tune) == TINY.train
-    assert len(again.pages.test) == TINY.test
+    again = user_pages(data)
+    assert len(again.train) + len(again.tune) == TINY.train
+    assert len(again.test) == TINY.test
 
 
 def test_refuses_test_pages_that_are_trained_on(outcome: DemoOutcome, tmp_path: Path) -> None:

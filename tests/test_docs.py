@@ -18,6 +18,7 @@ import tilekit
 from tilekit.cli import COMMANDS, cli
 
 ROOT = Path(__file__).resolve().parent.parent
+TRAINS = {"guide.md"}
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 TEXT = {page: page.read_text(encoding="utf-8") for page in PAGES}
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.M | re.S)
@@ -41,7 +42,11 @@ def anchor(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=[pytest.mark.slow] if page.name in TRAINS else []) for page in PAGES if blocks(page)],
+    ids=lambda page: page.name,
+)
 def test_code_runs_as_it_stands(page, tmp_path):
     script = tmp_path / "blocks.py"
     script.write_text(blocks(page), encoding="utf-8")

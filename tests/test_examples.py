@@ -16,6 +16,7 @@ from tilekit.grid import Tiling
 from tilekit.testing.scans import write_scan
 
 FOLDER = Path(__file__).resolve().parent.parent / "examples"
+TRAINS = {"whole_against_tiles"}
 RUNS = {
     "tile_a_pdf": ([], "plans.pdf#page=2: "),
     "coco_to_tiles": ([], "tiles in dataset"),
@@ -53,7 +54,9 @@ def test_each_example_is_short_and_known():
         assert path.stem in {*RUNS, "read_text"}
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in TRAINS else []) for name in RUNS]
+)
 def test_it_runs_in_an_empty_folder(name, tmp_path):
     arguments, said = RUNS[name]
     ran = run(name, tmp_path, *arguments)

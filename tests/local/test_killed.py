@@ -38,8 +38,9 @@ def moved(clients: Clients, url: str) -> Clients:
     return again
 
 
+@pytest.mark.slow
 def test_a_training_is_taken_up_again(tmp_path: Path) -> None:
-    settings = ServerSettings(steps=40, time_scale=0.0, threads=1)
+    settings = ServerSettings(steps=24, time_scale=0.0, threads=1)
     with server(tmp_path, settings) as (url, process):
         clients = Clients(url)
         project = clients.project()

@@ -121,5 +121,5 @@ class ModelLife(RuleBasedStateMachine):
 def test_models_live_as_the_service_says(canned: Clients) -> None:
     ModelLife.clients = canned
     run_state_machine_as_test(
-        ModelLife, settings=settings(max_examples=12, stateful_step_count=20, deadline=None)
+        ModelLife, settings=settings(max_examples=8, stateful_step_count=12, deadline=None)
     )

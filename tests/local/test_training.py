@@ -13,12 +13,14 @@ from tilekit.rekognition.evaluation_files import read_manifest_summary, read_sna
 from tilekit.scans.encoding import encode_image
 from tilekit.testing.scenes import scene_page
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("valve", "solid_circle")
 
 
 @pytest.fixture(scope="module")
 def trained() -> Iterator[tuple[Clients, str, dict[str, object]]]:
-    with running(steps=80, time_scale=0.0, threads=1) as url:
+    with running(steps=48, time_scale=0.0, threads=1) as url:
         clients = Clients(url)
         project = clients.project()
         lines = [put_scene(clients, seed) for seed in range(8)]
