@@ -44,7 +44,11 @@ def anchor(heading: str) -> str:
 
 @pytest.mark.parametrize(
     "page",
-    [pytest.param(page, marks=[pytest.mark.slow] if page.name in TRAINS else []) for page in PAGES if blocks(page)],
+    [
+        pytest.param(page, marks=[pytest.mark.slow] if page.name in TRAINS else [])
+        for page in PAGES
+        if blocks(page)
+    ],
     ids=lambda page: page.name,
 )
 def test_code_runs_as_it_stands(page, tmp_path):
