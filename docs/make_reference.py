@@ -32,7 +32,7 @@ GROUPS = {
 MODULE_NAMES = {"grid": ("Window",), "draw": ("contact_sheet",)}  # of rooms that are one file
 FILES = {
     "tiles.jsonl and tiling.json": "tilekit.tiles.index",
-    "detections.jsonl": "tilekit.labels.predictions",
+    "detections.jsonl": "tilekit.labels.prediction_lines",
 }
 _SIMPLE = (bool, int, float, str, type(None))
 

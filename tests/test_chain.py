@@ -16,7 +16,7 @@ import pytest
 from tests.chain import SYMBOLS, asked, reach, run, write_pages
 from tilekit.cli.detect import EXPORTS
 from tilekit.errors import InvalidArgument, RecipeMismatch
-from tilekit.labels.predictions import iter_predictions, read_predictions
+from tilekit.labels.prediction_lines import iter_predictions, read_predictions
 from tilekit.labels.reading import read_labels
 from tilekit.local import running
 from tilekit.rekognition.arns import parse_version_arn

@@ -52,10 +52,10 @@ from .grid import TileGrid as TileGrid
 from .grid import Tiling as Tiling
 from .labels.checking import check_manifest as check_manifest
 from .labels.label_set import LabelSet as LabelSet
+from .labels.prediction_lines import read_predictions as read_predictions
+from .labels.prediction_lines import write_predictions as write_predictions
 from .labels.predictions import PageDetections as PageDetections
 from .labels.predictions import PredictionSet as PredictionSet
-from .labels.predictions import read_predictions as read_predictions
-from .labels.predictions import write_predictions as write_predictions
 from .labels.reading import read_labels as read_labels
 from .labels.reading import write_labels as write_labels
 from .pages import PageKey as PageKey

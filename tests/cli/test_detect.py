@@ -12,7 +12,7 @@ from tilekit.cli.evaluate import compare, evaluate
 from tilekit.detectors.naming import ModelRef
 from tilekit.errors import InvalidArgument, RecipeMismatch
 from tilekit.labels.label_set import LabelSet
-from tilekit.labels.predictions import read_predictions
+from tilekit.labels.prediction_lines import read_predictions
 from tilekit.labels.reading import read_labels, write_labels
 from tilekit.pages import PageKey
 from tilekit.scans.encoding import encode_image
@@ -163,11 +163,8 @@ def test_exports(folder, name):
     options = {"predictions": True} if name == "labelstudio" else {}
     back = read_labels(folder / f"detections{ending}", format, **options)
     assert sorted(len(page) for page in back.values()) in ([0, 2, 4], [2, 4])
-    if name != "groundtruth":  # its confidences are read as what a person was sure of
-        known = [
-            score for page in read_predictions("detections.jsonl").pages() for score in page.scores.tolist()
-        ]
-        assert sorted(score for page in back.scores.values() for score in page.tolist()) == sorted(known)
+    known = [score for page in read_predictions("detections.jsonl").pages() for score in page.scores.tolist()]
+    assert sorted(score for page in back.scores.values() for score in page.tolist()) == sorted(known)
 
 
 def test_pictures(folder):

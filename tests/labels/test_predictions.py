@@ -8,16 +8,14 @@ import pytest
 from tilekit.boxes.detections import Detections
 from tilekit.errors import InvalidArgument, LabelError, StorageNotFound
 from tilekit.grid import Tiling, Window
-from tilekit.labels.predictions import (
-    FailedTile,
-    PageDetections,
-    PredictionSet,
+from tilekit.labels.prediction_lines import (
     PredictionWriter,
     check_replaceable,
     iter_predictions,
     read_predictions,
     write_predictions,
 )
+from tilekit.labels.predictions import FailedTile, PageDetections, PredictionSet
 from tilekit.labels.thresholds import apply_thresholds, read_thresholds, write_thresholds
 from tilekit.pages import PageKey
 

@@ -358,7 +358,7 @@ def _draw(page: PageDetections, scan: Scan, folder: Path) -> None:
 
 def _export(out: str, formats: Sequence[str]) -> list[str]:
     """Write the whole file of predictions in other formats, beside it."""
-    from tilekit.labels.predictions import read_predictions
+    from tilekit.labels.prediction_lines import read_predictions
     from tilekit.labels.reading import write_labels
 
     written = []

@@ -89,7 +89,7 @@ def evaluate(
     as_json: bool,
 ) -> None:
     """Score PREDICTIONS (detections.jsonl) against TRUTH (labels in any format we read)."""
-    from tilekit.labels.predictions import read_predictions
+    from tilekit.labels.prediction_lines import read_predictions
     from tilekit.labels.reading import read_labels
     from tilekit.labels.thresholds import write_thresholds
 
@@ -213,7 +213,7 @@ def _evaluated(
 ) -> Evaluation:
     from tilekit.evaluation.evaluating import evaluate as evaluate_predictions
     from tilekit.evaluation.rules import EvaluationRules
-    from tilekit.labels.predictions import read_predictions
+    from tilekit.labels.prediction_lines import read_predictions
     from tilekit.labels.reading import read_labels
     from tilekit.labels.thresholds import read_thresholds
 

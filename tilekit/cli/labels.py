@@ -66,7 +66,9 @@ def _reading(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def _read(source: str, how: dict[str, Any], ignore_names: tuple[str, ...] = ()) -> LabelSet:
+def _read(
+    source: str, how: dict[str, Any], ignore_names: tuple[str, ...] = (), shapes: bool = False
+) -> LabelSet:
     from tilekit.labels.reading import read_labels
 
     more = {name: how[name] for name in ("crowd", "no_file") if how[name] is not None}
@@ -82,6 +84,7 @@ def _read(source: str, how: dict[str, Any], ignore_names: tuple[str, ...] = ()) 
         ignore_names=ignore_names,
         duplicates=how["duplicates"],
         units=how["units"],
+        shapes=shapes,
         **more,
     )
 
@@ -108,6 +111,7 @@ def _tell(found: LabelSet) -> None:
 @click.option(
     "--scale-to-scan", is_flag=True, help="With --scans: fit boxes to a scan of another size, same shape."
 )
+@click.option("--drop-scores", is_flag=True, help="Leave out the scores of a detector.")
 @json_option
 def convert(
     source: str,
@@ -116,6 +120,7 @@ def convert(
     ignore_names: tuple[str, ...],
     scans: str | None,
     scale_to_scan: bool,
+    drop_scores: bool,
     as_json: bool,
     **how: Any,
 ) -> None:
@@ -126,12 +131,14 @@ def convert(
     for given, known in ((target, WRITABLE), (how["source_format"], FORMATS)):
         if given is not None and given not in known:
             raise click.BadParameter(f"{given!r}: use one of {', '.join(known)}")
-    found = _read(source, how, ignore_names)
+    found = _read(source, how, ignore_names, shapes=True)
     if scans is not None:
         with progress_bar("scans", quiet=as_json) as progress:
             found = resolve_scans(
                 found, scans, scale_to_scan=scale_to_scan, strict=not how["lenient"], progress=progress
             )
+    if drop_scores:
+        found = found.replace(scores={})
     lost = write_labels(found, out, target)
     if as_json:
         told = {name: list(map(str, getattr(found, name))) for name in ("problems", "notes")}
@@ -215,7 +222,7 @@ def match(
     from tilekit.labels.matching import match_pages
     from tilekit.labels.reading import write_labels
 
-    found = match_pages(_read(source, how), document, dpi=dpi, strict=not how["lenient"])
+    found = match_pages(_read(source, how, shapes=True), document, dpi=dpi, strict=not how["lenient"])
     lost = write_labels(found, out, target)
     if as_json:
         print_json({"out": out, "pages": len(found), "boxes": found.boxes, "lost": list(lost)})

@@ -32,7 +32,8 @@ from tilekit.datasets.writing import (
 from tilekit.errors import InvalidArgument, LabelError, ScanError, StorageNotFound
 from tilekit.flow import Submits, ordered_map
 from tilekit.labels.label_set import LabelSet
-from tilekit.labels.predictions import PredictionSet, read_predictions
+from tilekit.labels.prediction_lines import read_predictions
+from tilekit.labels.predictions import PredictionSet
 from tilekit.labels.reading import read_labels
 from tilekit.pages import PageKey
 from tilekit.rekognition.limits import LIMITS

@@ -24,7 +24,8 @@ from tilekit.evaluation.evaluating import evaluate
 from tilekit.evaluation.result import Evaluation, text_of
 from tilekit.grid import Tiling
 from tilekit.labels.label_set import LabelSet
-from tilekit.labels.predictions import PageDetections, write_predictions
+from tilekit.labels.prediction_lines import write_predictions
+from tilekit.labels.predictions import PageDetections
 from tilekit.labels.reading import write_labels
 from tilekit.pages import PageKey
 from tilekit.scales import Scales, as_scales, words_of

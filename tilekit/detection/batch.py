@@ -16,12 +16,8 @@ from tilekit.boxes.merging import MergePolicy
 from tilekit.detection.detecting import WHOLE_SIDE, detect_tiles, whole_page
 from tilekit.detectors.naming import AnyDetector, named
 from tilekit.errors import DetectorError, InvalidArgument, ScanError
-from tilekit.labels.predictions import (
-    PageDetections,
-    PredictionWriter,
-    check_replaceable,
-    iter_predictions,
-)
+from tilekit.labels.prediction_lines import PredictionWriter, check_replaceable, iter_predictions
+from tilekit.labels.predictions import PageDetections
 from tilekit.labels.thresholds import Thresholds, check_thresholds
 from tilekit.pages import PageKey
 from tilekit.scales import AnyTiling, Scales, as_scales, shown

@@ -17,7 +17,8 @@ from tilekit.boxes.detections import Detections
 from tilekit.boxes.shapes import Shapes
 from tilekit.errors import EvaluationError, InvalidArgument
 from tilekit.evaluation.recipes import SeenAt, seen_at
-from tilekit.labels.predictions import PageDetections, PredictionSet, read_predictions
+from tilekit.labels.prediction_lines import read_predictions
+from tilekit.labels.predictions import PageDetections, PredictionSet
 from tilekit.pages import PageKey
 from tilekit.rekognition.training_note import TrainingNote
 

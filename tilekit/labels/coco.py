@@ -38,7 +38,7 @@ from tilekit.labels.files import folder_of, read_bytes
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.masks import box_of_columns, coco_counts
 from tilekit.labels.options import ReadOptions
-from tilekit.labels.shapes import sound, turned
+from tilekit.labels.shapes import oriented, sound, turned
 from tilekit.labels.sources import PathLike, is_there, is_url, relative, resolve
 from tilekit.pages import PageKey
 from tilekit.rekognition.lines import decode_plain
@@ -72,19 +72,15 @@ class _File:
     collector: Collector
     where: Where
     crowd: Crowd
-    shapes: bool = False
     images: dict[Any, int | None] = field(default_factory=dict)
     names: dict[Any, str | None] = field(default_factory=dict)
 
 
-def read_coco(
-    path: PathLike, options: ReadOptions, *, crowd: Crowd = "ignore", shapes: bool = False
-) -> LabelSet:
+def read_coco(path: PathLike, options: ReadOptions, *, crowd: Crowd = "ignore") -> LabelSet:
     """Read a COCO file, or a folder of them; problems name the entry, such as `annotations[3].bbox`.
 
     `crowd`: "ignore" makes `iscrowd` entries ignore regions; "box" takes them as boxes, for tools that write every
-    brushed object so. `shapes`: take segmentation, or else keypoints, along beside the boxes, several times slower.
-    Memory: the whole file.
+    brushed object so. Shapes are segmentation, or else keypoints, and take several times as long. Memory: the whole file.
     """
     if crowd not in ("ignore", "box"):
         raise InvalidArgument(f"crowd={crowd!r}: use 'ignore' or 'box'")
@@ -99,7 +95,6 @@ def read_coco(
             options,
             crowd,
             side_of(Path(file)) if len(files) > 1 or os.path.isdir(path) else "",
-            shapes,
         )
     return collector.finish("coco")
 
@@ -135,9 +130,7 @@ def side_of(file: Path) -> str:
     return file.stem.removeprefix("instances_").removeprefix("annotations_").rstrip("0123456789") or file.stem
 
 
-def _file(
-    collector: Collector, path: PathLike, options: ReadOptions, crowd: Crowd, side: str, shapes: bool
-) -> None:
+def _file(collector: Collector, path: PathLike, options: ReadOptions, crowd: Crowd, side: str) -> None:
     raw = read_bytes(path)
     try:
         top = _TOP.decode(raw)
@@ -148,7 +141,7 @@ def _file(
     for name, value in (("images", images), ("categories", categories)):
         if not isinstance(value, list):
             raise LabelError(f"{os.fspath(path)}: not a COCO file: {name} is no list")
-    file = _File(collector, Where(file=os.fspath(path)), crowd, shapes)
+    file = _File(collector, Where(file=os.fspath(path)), crowd)
     try:
         fast: list[_Annotation] | None = _FAST.decode(entries)
         slow: list[Any] = []
@@ -158,7 +151,7 @@ def _file(
             slow = a_list(decode_plain(entries))
         except (ValueError, Wrong) as exc:
             raise LabelError(f"{os.fspath(path)}: annotations: {exc}") from exc
-    if shapes and fast is not None:
+    if options.shapes and fast is not None:
         fast, slow = None, a_list(decode_plain(entries))
     asked = (
         [entry.image_id for entry in fast] if fast is not None else [_id(entry, "image_id") for entry in slow]
@@ -375,7 +368,7 @@ def _box(file: _File, mention: int, entry: Any, where: Where) -> None:
         ignore=ignore,
         score=entry.get("score"),
         shape=shape,
-        drawn=_drawn(entry) if file.shapes else None,
+        drawn=lambda: _drawn(entry),
     )
 
 
@@ -390,9 +383,19 @@ def _drawn(entry: Mapping[str, Any]) -> Any:
     except Wrong as exc:
         raise Wrong(str(exc), "segmentation") from exc
     if not isinstance(points, list) or not points:
-        return None
+        return _turned(entry)
     flat = numbers(points, len(points) // 3 * 3, "keypoints")
     return sound({"keypoints": [flat[place : place + 3] for place in range(0, len(flat), 3)]})
+
+
+def _turned(entry: Mapping[str, Any]) -> Any:
+    """A box that CVAT turned about its center."""
+    more = entry.get("attributes")
+    degrees = as_number(more.get("rotation")) if isinstance(more, dict) else None
+    if not degrees or not entry.get("bbox"):
+        return None
+    left, top, width, height = numbers(entry["bbox"], 4, "bbox")
+    return oriented([left, top, left + width, top + height], degrees, (left + width / 2, top + height / 2))
 
 
 def _sides(entry: Mapping[str, Any]) -> tuple[list[float], str]:

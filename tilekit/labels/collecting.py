@@ -11,64 +11,27 @@ import os
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tilekit.boxes.annotations import Annotations
 from tilekit.labels.duplicates import agreed
-from tilekit.labels.entries import NOWHERE, Where, Wrong, as_number, number, shown
+from tilekit.labels.entries import FAR, NOWHERE, Where, Wrong, checked_label, checked_score, number, page_size
 from tilekit.labels.label_set import BadLabel, ImageLabel, LabelSet, Problem, Reading, Size
 from tilekit.labels.options import ReadOptions
 from tilekit.labels.page_sizes import size_of_image
-from tilekit.labels.shapes import one_kind
+from tilekit.labels.rows import Row, Rows
+from tilekit.labels.shapes import one_kind, sound
 from tilekit.labels.sources import PathLike
 from tilekit.labels.tally import Tally, counted
 from tilekit.pages import PageKey
 
 OVERHANG = 1.0
 """Px by which a box may pass the edge of its page, as rounding does; it is clipped. More is an error."""
-_FAR = 1e9  # px beyond which no page reaches, where its size is not known
 _DIGITS = 6  # px from shares are rounded to a millionth, so that whole px come back whole
-
-
-class _Row(NamedTuple):
-    """A box as it came: which naming of a page, which label, sides in px or shares of the page."""
-
-    mention: int
-    label: int
-    sides: Sequence[float]
-    ignore: bool
-    share: bool
-    score: float
-    where: Where
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Boxes as columns; `origin`: where each came, as a number in the order of arrival."""
-
-    mention: NDArray[np.int64]
-    label: NDArray[np.int64]
-    sides: NDArray[np.float64]
-    ignore: NDArray[np.bool_]
-    share: NDArray[np.bool_]
-    score: NDArray[np.float64]
-    origin: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.mention)
-
-    def kept(self, keep: NDArray[Any]) -> Rows:
-        """Some of the rows, by mask or places."""
-        return Rows(
-            *(
-                getattr(self, name)[keep]
-                for name in ("mention", "label", "sides", "ignore", "share", "score", "origin")
-            )
-        )
 
 
 class Collector:
@@ -86,7 +49,7 @@ class Collector:
         self._notes: Counter[tuple[str, str]] = Counter()
         self._declared = dict.fromkeys(names)
         self._labels: dict[str, int] = {}
-        self._pending: list[_Row] = []
+        self._pending: list[Row] = []
         self._chunks: list[Rows] = []
         self._where: list[Callable[[int], Where]] = []
         self._starts: list[int] = []
@@ -211,6 +174,10 @@ class Collector:
         """The page of a mention."""
         return self._mentions[mention]
 
+    def size_of(self, mention: int) -> Size:
+        """The size of a mention's page, where that is known; else 0, 0."""
+        return self._sizes.get(self._mentions[mention], (0, 0))
+
     def unlabeled(self, key: PageKey, reason: str) -> None:
         """A page that is listed, and nobody labeled: an entry."""
         self._waiting += 1
@@ -246,16 +213,26 @@ class Collector:
     ) -> None:
         """An entry that is a box x0, y0, x1, y1, in px of its page or shares of its sides.
 
-        `shape`: what it is the hull of; `drawn`: that shape in px, as `Shapes.from_json` takes a row. Raises Wrong for what is no label or no numbers.
+        `shape`: what it is the hull of; `drawn`: that shape in px as `Shapes.from_json` takes a row, or {"corners":
+        [four points]}, or a function that gives it, called where shapes are asked for. Raises Wrong for what is no
+        label or no numbers.
         """
         name = checked_label(label)
         values = [side if type(side) is float else number(side, "") for side in sides]
+        row = None
+        if self.options.shapes and drawn is not None:
+            row = sound(drawn() if callable(drawn) else drawn)
         if shape != "box":
             self._shapes[shape] += 1
-        if drawn is not None:
-            self._drawn[self._count + len(self._pending)] = drawn
+            if self.options.shapes and row is None:
+                self.note(
+                    f"1 object drawn as {shape} keeps only the box around it",
+                    f"{{count}} objects drawn as {shape} keep only the boxes around them",
+                )
+        if row is not None:
+            self._drawn[self._count + len(self._pending)] = row
         self._pending.append(
-            _Row(
+            Row(
                 mention,
                 self.label(name),
                 values,
@@ -279,12 +256,10 @@ class Collector:
         ignore: NDArray[np.bool_],
         score: NDArray[np.float64],
         where: Callable[[int], Where],
-        drawn: Sequence[Any] = (),
     ) -> None:
-        """Many boxes at once, as columns; `where(row)` says where a row came from, `drawn` as in `box`."""
+        """Many boxes at once, as columns; `where(row)` says where a row came from."""
         self._flush()
         count = len(mention)
-        self._drawn.update((self._count + row, shape) for row, shape in enumerate(drawn) if shape is not None)
         share = np.full(count, self.options.units == "share")
         origin = np.arange(self._count, self._count + count)
         self._add(Rows(mention, label, sides, ignore, share, score, origin), where)
@@ -299,27 +274,14 @@ class Collector:
         rows, self._pending = self._pending, []
         if not rows:
             return
-        columns = list(zip(*rows, strict=True))
-        places: tuple[Where, ...] = columns[6]
-        self._add(
-            Rows(
-                np.array(columns[0], dtype=np.int64),
-                np.array(columns[1], dtype=np.int64),
-                np.array(columns[2], dtype=np.float64).reshape(-1, 4),
-                np.array(columns[3], dtype=np.bool_),
-                np.array(columns[4], dtype=np.bool_),
-                np.array(columns[5], dtype=np.float64),
-                np.arange(self._count, self._count + len(rows)),
-            ),
-            places.__getitem__,
-        )
+        places = [row.where for row in rows]
+        self._add(Rows.of(rows, self._count), places.__getitem__)
 
     # -- the result ---------------------------------------------------------------------------------------------
     def finish(self, format: str) -> LabelSet:
         """Everything gathered; problems that only show with all boxes at hand come here."""
         self._flush()
-        rows = self._gathered()
-        rows = self._in_pixels(rows)
+        rows = self._in_pixels(Rows.joined(self._chunks))
         rows = self._sound(rows)
         rows = self._once(rows)
         pages, names, scores = self._pages(rows)
@@ -353,17 +315,6 @@ class Collector:
                 dict(self._shapes),
             ),
         )
-
-    def _gathered(self) -> Rows:
-        chunks = self._chunks
-        if len(chunks) == 1:
-            return chunks[0]
-        empty = Rows(
-            np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, 4)), np.empty(0, np.bool_),
-            np.empty(0, np.bool_), np.empty(0), np.empty(0, np.int64),
-        )  # fmt: skip
-        names = ("mention", "label", "sides", "ignore", "share", "score", "origin")
-        return Rows(*(np.concatenate([getattr(chunk, name) for chunk in (empty, *chunks)]) for name in names))
 
     def _spot(self, origin: int) -> Where:
         chunk = bisect_right(self._starts, origin) - 1
@@ -420,7 +371,7 @@ class Collector:
         if not len(rows):
             return rows
         sized = np.array(
-            [self._sizes.get(key, (_FAR, _FAR)) for key in self._mentions], dtype=np.float64
+            [self._sizes.get(key, (FAR, FAR)) for key in self._mentions], dtype=np.float64
         ).reshape(-1, 2)[rows.mention]
         low, high = rows.sides[:, :2], rows.sides[:, 2:]
         with np.errstate(invalid="ignore"):
@@ -509,44 +460,15 @@ class Collector:
         for (key, page), rows in zip(list(pages.items()), origins, strict=True):
             drawn = [self._drawn.get(row) for row in rows.tolist()]
             if any(shape is not None for shape in drawn):
-                shapes, lost = one_kind(drawn)
+                shapes, lost = one_kind(drawn, page.boxes)
                 pages[key] = page.replaced(shapes=shapes)
                 if lost:
+                    said = "keep only their box: other shapes stand beside them"
                     self.note(
-                        "keypoints stand beside other shapes on 1 page; those objects keep only their box",
-                        "keypoints stand beside other shapes on {count} pages; those objects keep only their box",
+                        f"the keypoints of 1 object {said}",
+                        f"the keypoints of {{count}} objects {said}",
+                        lost,
                     )
-
-
-def checked_label(label: Any) -> str:
-    """A label as text; Wrong for none."""
-    if not isinstance(label, str) or not label:
-        raise Wrong(f"has the label {shown(label)}; a text is needed")
-    return label
-
-
-def checked_score(score: Any) -> float:
-    """A confidence 0..1."""
-    found = as_number(score)
-    if found is None or not 0 <= found <= 1:
-        raise Wrong(f"has the score {shown(score)}; 0 to 1 is needed")
-    return found
-
-
-def page_size(width: Any, height: Any) -> Size | None:
-    """(width, height) px of a page as its file says; None where it does not, or says 0."""
-    if type(width) is int and type(height) is int and 0 < width < _FAR and 0 < height < _FAR:
-        return width, height
-    if _unknown(width) and _unknown(height):
-        return None
-    sides = as_number(width), as_number(height)
-    if any(side is None or side < 1 or side != int(side) for side in sides):
-        raise Wrong(f"width and height are {shown(width)}, {shown(height)}; whole px are needed")
-    return int(sides[0] or 0), int(sides[1] or 0)
-
-
-def _unknown(side: Any) -> bool:
-    return side is None or side == "" or as_number(side) == 0
 
 
 def _fault(sides: list[float], size: Size | None) -> str:
@@ -557,8 +479,3 @@ def _fault(sides: list[float], size: Size | None) -> str:
         return f"is {x1 - x0:g} x {y1 - y0:g} px; both sides must be greater than 0"
     where = "the page" if size is None else f"the page of {size[0]} x {size[1]} px"
     return f"is {x0:g}, {y0:g} to {x1:g}, {y1:g}, outside {where}; clip it (clip=True, --clip), or correct the page's size"
-
-
-def number_text(value: float) -> str:
-    """A number as text: whole where it is, else with every digit."""
-    return str(int(value)) if value == int(value) else repr(float(value))

@@ -15,8 +15,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from tilekit.errors import LabelError
-from tilekit.labels.collecting import Collector, checked_label, checked_score, number_text
-from tilekit.labels.entries import Where, Wrong, number, shown, text, true, whole
+from tilekit.labels.collecting import Collector
+from tilekit.labels.entries import (
+    Where,
+    Wrong,
+    checked_label,
+    checked_score,
+    number,
+    number_text,
+    shown,
+    text,
+    true,
+    whole,
+)
 from tilekit.labels.files import folder_of, read_bytes
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.options import ReadOptions

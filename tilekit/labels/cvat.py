@@ -11,17 +11,31 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import numpy as np
 
-from tilekit.labels.collecting import Collector, checked_score, number_text
-from tilekit.labels.entries import Where, Wrong, around, number, pairs_of, text, true, whole
+from tilekit.boxes.shapes import Masks
+from tilekit.labels.collecting import Collector
+from tilekit.labels.entries import (
+    Where,
+    Wrong,
+    around,
+    checked_score,
+    number,
+    number_text,
+    pairs_of,
+    text,
+    true,
+    whole,
+)
 from tilekit.labels.files import folder_of
+from tilekit.labels.holding import HOLDS, fitted
 from tilekit.labels.label_set import LabelSet
-from tilekit.labels.masks import box_of_rows
+from tilekit.labels.masks import box_of_rows, runs_of
 from tilekit.labels.options import ReadOptions
-from tilekit.labels.shapes import turned, turned_ellipse
+from tilekit.labels.shapes import ellipse_outline, mask_of, oriented, outline, turned, turned_ellipse
 from tilekit.labels.sources import IMAGE_SUFFIXES, PathLike, image_of, is_url, relative, resolve
 from tilekit.labels.xml_files import read_xml, write_xml
 from tilekit.pages import PageKey
@@ -85,7 +99,39 @@ def _shape(collector: Collector, mention: int, shape: ET.Element, label: str | N
         ignore=ignore,
         score=None if score is None else checked_score(score),
         shape=kind,
+        drawn=lambda: _drawn(shape),
     )
+
+
+def _drawn(shape: ET.Element) -> Any:
+    """What is drawn, where it has an area of its own, or key points."""
+    if shape.tag == "box":
+        x0, y0, x1, y1 = sides = [number(shape.get(name), name) for name in ("xtl", "ytl", "xbr", "ybr")]
+        degrees = number(shape.get("rotation", "0"), "rotation")
+        return oriented(sides, degrees, ((x0 + x1) / 2, (y0 + y1) / 2)) if degrees % 360 else None
+    if shape.tag == "ellipse":
+        cx, cy, rx, ry = (number(shape.get(name), name) for name in ("cx", "cy", "rx", "ry"))
+        return ellipse_outline((cx, cy), (rx, ry), number(shape.get("rotation", "0"), "rotation"))
+    if shape.tag == "mask":
+        left, top, wide, tall = (whole(shape.get(name), name) for name in ("left", "top", "width", "height"))
+        runs = [int(run) for run in shape.get("rle", "").split(",")]
+        flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
+        return mask_of(flat.reshape(tall, wide), left, top)
+    if shape.tag == "skeleton":
+        joints = []
+        for part in sorted(shape.iterfind("points"), key=_number_of):
+            x, y = around(_points(part), "points", 1)[:2]
+            hidden = part.get("occluded") == "1"
+            joints.append([x, y, 0 if part.get("outside") == "1" else 1 if hidden else 2])
+        return {"keypoints": joints}
+    points = _points(shape) if shape.tag == "polygon" else []
+    return outline(points) if len(points) > 2 else None
+
+
+def _number_of(part: ET.Element) -> tuple[int, str]:
+    """The order of a skeleton's points: by number where their labels are numbers."""
+    name = part.get("label", "")
+    return (int(name), "") if name.isdecimal() else (1 << 60, name)
 
 
 def _sides(shape: ET.Element) -> list[float]:
@@ -217,18 +263,47 @@ def write_cvat(labels: LabelSet, path: PathLike) -> None:
     for place, (key, page) in enumerate(labels.items()):
         width, height = labels.size(key)
         sides = {"width": str(width), "height": str(height)}
+        if key in labels.reading.splits:
+            sides["subset"] = labels.reading.splits[key]
         image = ET.SubElement(root, "image", {"id": str(place), "name": relative(key, folder), **sides})
         for mark in labels.image_labels.get(key, ()):
             ET.SubElement(image, "tag", {"label": mark.name, "source": "manual"})
         scores = labels.scores[key].tolist() if key in labels.scores else [None] * len(page)
-        rows = zip(page.boxes.tolist(), page.labels, page.ignore.tolist(), scores, strict=True)
-        for box, label, ignored, score in rows:
-            corners = zip(("xtl", "ytl", "xbr", "ybr"), map(number_text, box), strict=True)
-            shape = ET.SubElement(
-                image, "box", {"label": label, "occluded": "0", **dict(corners), "z_order": "0"}
-            )
+        shapes = fitted(page, HOLDS["cvat"]).rows
+        rows = zip(page.boxes.tolist(), page.labels, page.ignore.tolist(), scores, shapes, strict=True)
+        for box, label, ignored, score, drawn in rows:
+            shape = _written(image, label, box, drawn)
             if ignored:
                 ET.SubElement(shape, "attribute", {"name": "ignore"}).text = "true"
             if score is not None:
                 ET.SubElement(shape, "attribute", {"name": "score"}).text = repr(score)
     write_text(path, write_xml(root))
+
+
+def _written(image: ET.Element, label: str, box: list[float], drawn: Any) -> ET.Element:
+    """A box or its shape, below an image."""
+    about = {"label": label, "occluded": "0", "z_order": "0"}
+    if drawn is None or "oriented" in drawn:
+        if drawn is not None:
+            cx, cy, w, h, degrees = drawn["oriented"]
+            box = [cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2]
+            about["rotation"] = number_text(degrees)
+        return ET.SubElement(
+            image, "box", about | dict(zip(("xtl", "ytl", "xbr", "ybr"), map(number_text, box), strict=True))
+        )
+    if "polygon" in drawn:
+        said = ";".join(f"{number_text(x)},{number_text(y)}" for x, y in drawn["polygon"][0])
+        return ET.SubElement(image, "polygon", {**about, "points": said})
+    if "mask" in drawn:
+        height, width = drawn["mask"]["size"]
+        picture = Masks.from_rle([drawn["mask"]]).to_arrays(width, height)[0]
+        frame = {"left": drawn["origin"][0], "top": drawn["origin"][1], "width": width, "height": height}
+        rle = ", ".join(map(str, runs_of(picture.ravel()).tolist()))
+        return ET.SubElement(
+            image, "mask", about | {name: str(side) for name, side in frame.items()} | {"rle": rle}
+        )
+    shape = ET.SubElement(image, "skeleton", about)
+    for place, (x, y, seen) in enumerate(drawn["keypoints"], 1):
+        marks = {"label": str(place), "outside": str(int(seen == 0)), "occluded": str(int(seen == 1))}
+        ET.SubElement(shape, "points", {**marks, "points": f"{number_text(x)},{number_text(y)}"})
+    return shape

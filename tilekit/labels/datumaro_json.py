@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from tilekit.boxes.shapes import Masks
 from tilekit.errors import LabelError
 from tilekit.labels.collecting import Collector
 from tilekit.labels.entries import (
@@ -25,11 +26,12 @@ from tilekit.labels.entries import (
     true,
 )
 from tilekit.labels.files import folder_of
+from tilekit.labels.holding import HOLDS, fitted
 from tilekit.labels.json_files import read_json
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.masks import box_of_columns, coco_counts
 from tilekit.labels.options import ReadOptions
-from tilekit.labels.shapes import turned
+from tilekit.labels.shapes import ellipse_outline, oriented, outline, turned
 from tilekit.labels.sources import PathLike, is_there, relative, resolve
 from tilekit.storage.local import write_text
 
@@ -129,7 +131,25 @@ def _annotation(
     more: dict[str, Any] = marks if isinstance(marks, dict) else {}
     sides, shape = _sides(str(kind), entry, more)
     ignore = any(true(more.get(name, False)) for name in ("ignore", "is_crowd", "difficult"))
-    collector.box(mention, names[number], sides, where, ignore=ignore, score=more.get("score"), shape=shape)
+    drawn = lambda: _drawn(str(kind), entry, more)  # noqa: E731
+    score = more.get("score")
+    collector.box(mention, names[number], sides, where, ignore=ignore, score=score, shape=shape, drawn=drawn)
+
+
+def _drawn(kind: str, entry: dict[str, Any], more: dict[str, Any]) -> Any:
+    """What is drawn, where it is more than a box."""
+    if kind == "mask":
+        return {"mask": entry["rle"], "origin": [0, 0]}
+    if kind == "bbox":
+        x, y, w, h = numbers(entry.get("bbox"), 4, "bbox")
+        degrees = more.get("rotation")
+        turn = float(degrees) if isinstance(degrees, (int, float)) else 0.0
+        return oriented((x, y, x + w, y + h), turn, (x + w / 2, y + h / 2)) if turn % 360 else None
+    points = pairs_of(entry.get("points"), "points")
+    if kind == "ellipse":
+        (x0, y0), (x1, y1) = points[0], points[-1]
+        return ellipse_outline(((x0 + x1) / 2, (y0 + y1) / 2), (abs(x1 - x0) / 2, abs(y1 - y0) / 2))
+    return outline(points) if kind == "polygon" and len(points) > 2 else None
 
 
 def _sides(kind: str, entry: dict[str, Any], more: dict[str, Any]) -> tuple[list[float], str]:
@@ -156,13 +176,16 @@ def write_datumaro(labels: LabelSet, path: PathLike) -> None:
         width, height = labels.size(key)
         entries: list[dict[str, Any]] = []
         scores = labels.scores[key].tolist() if key in labels.scores else [None] * len(page)
-        rows = zip(page.boxes.tolist(), page.class_ids.tolist(), page.ignore.tolist(), scores, strict=True)
-        for (x0, y0, x1, y1), number, ignored, score in rows:
-            marks = {**({"is_crowd": True} if ignored else {}), **({} if score is None else {"score": score})}
-            entries.append(
-                {"id": len(entries), "type": "bbox", "attributes": marks, "group": 0, "label_id": number,
-                 "z_order": 0, "bbox": [x0, y0, x1 - x0, y1 - y0]}
-            )  # fmt: skip
+        shapes = fitted(page, HOLDS["datumaro"]).rows
+        ids, ignored_ones = page.class_ids.tolist(), page.ignore.tolist()
+        for box, number, ignored, score, drawn in zip(
+            page.boxes.tolist(), ids, ignored_ones, scores, shapes, strict=True
+        ):
+            marks: dict[str, Any] = {"is_crowd": True} if ignored else {}
+            if score is not None:
+                marks["score"] = score
+            entry = {"id": len(entries), "type": "bbox", "attributes": marks, "group": 0, "label_id": number}
+            entries.append({**entry, "z_order": 0, **_written(box, drawn, (width, height), marks)})
         name = relative(key, folder)
         image = {"path": name, "size": [height, width]}
         items.append({"id": os.path.splitext(name)[0], "annotations": entries, "image": image})
@@ -171,3 +194,16 @@ def write_datumaro(labels: LabelSet, path: PathLike) -> None:
     }
     document = {"info": {}, "categories": categories, "items": items}
     write_text(path, json.dumps(document, ensure_ascii=False, allow_nan=False))
+
+
+def _written(box: list[float], drawn: Any, size: tuple[int, int], marks: dict[str, Any]) -> dict[str, Any]:
+    """Type and place of an annotation; the turn of a box stands among its attributes."""
+    x0, y0, x1, y1 = box
+    if drawn is not None and "polygon" in drawn:
+        return {"type": "polygon", "points": [side for point in drawn["polygon"][0] for side in point]}
+    if drawn is not None and "mask" in drawn:
+        return {"type": "mask", "rle": Masks.from_json([drawn]).to_rle(*size)[0]}
+    if drawn is not None:
+        cx, cy, w, h, marks["rotation"] = drawn["oriented"]
+        x0, y0, x1, y1 = cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2
+    return {"bbox": [x0, y0, x1 - x0, y1 - y0]}

@@ -24,6 +24,8 @@ class Where:
 
 
 NOWHERE = Where()
+FAR = 1e9
+"""Px beyond which no page reaches, where its size is not known."""
 
 
 class Wrong(Exception):
@@ -135,3 +137,39 @@ def shown(value: Any) -> str:
     except (ValueError, RecursionError):  # an int of more than 4,300 digits, a list nested without end
         return "a value too long to show"
     return said if len(said) <= 80 else f"{said[:77]}..."
+
+
+def checked_label(label: Any) -> str:
+    """A label as text; Wrong for none."""
+    if not isinstance(label, str) or not label:
+        raise Wrong(f"has the label {shown(label)}; a text is needed")
+    return label
+
+
+def checked_score(score: Any) -> float:
+    """A confidence 0..1."""
+    found = as_number(score)
+    if found is None or not 0 <= found <= 1:
+        raise Wrong(f"has the score {shown(score)}; 0 to 1 is needed")
+    return found
+
+
+def page_size(width: Any, height: Any) -> tuple[int, int] | None:
+    """(width, height) px of a page as its file says; None where it does not, or says 0."""
+    if type(width) is int and type(height) is int and 0 < width < FAR and 0 < height < FAR:
+        return width, height
+    if _unknown(width) and _unknown(height):
+        return None
+    sides = as_number(width), as_number(height)
+    if any(side is None or side < 1 or side != int(side) for side in sides):
+        raise Wrong(f"width and height are {shown(width)}, {shown(height)}; whole px are needed")
+    return int(sides[0] or 0), int(sides[1] or 0)
+
+
+def _unknown(side: Any) -> bool:
+    return side is None or side == "" or as_number(side) == 0
+
+
+def number_text(value: float) -> str:
+    """A number as text: whole where it is, else with every digit."""
+    return str(int(value)) if value == int(value) else repr(float(value))

@@ -21,7 +21,6 @@ from tilekit.labels.files import folder_of
 from tilekit.labels.json_files import read_json
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.options import ReadOptions
-from tilekit.labels.shapes import sound
 from tilekit.labels.sources import PathLike, relative, resolve
 from tilekit.pages import PageKey
 from tilekit.storage.local import write_text
@@ -29,11 +28,8 @@ from tilekit.storage.local import write_text
 _LABELS = ("label", "name", "class")
 
 
-def read_geojson(path: PathLike, options: ReadOptions, *, shapes: bool = False) -> LabelSet:
-    """Read a GeoJSON file; problems name the feature, such as `features[3].geometry`.
-
-    `shapes`: take polygons, and the oriented boxes and keypoints that `write_geojson` keeps, along beside the boxes.
-    """
+def read_geojson(path: PathLike, options: ReadOptions) -> LabelSet:
+    """Read a GeoJSON file; problems name the feature, such as `features[3].geometry`."""
     document = read_json(path)
     features = document.get("features") if isinstance(document, dict) else document
     if not isinstance(features, list):
@@ -60,7 +56,7 @@ def read_geojson(path: PathLike, options: ReadOptions, *, shapes: bool = False) 
     collector.each(
         features,
         lambda place: Where(f"features[{place}]"),
-        lambda feature, where: _feature(collector, an_object(feature), where, default, path, options, shapes),
+        lambda feature, where: _feature(collector, an_object(feature), where, default, path, options),
     )
     return collector.finish("geojson")
 
@@ -90,7 +86,6 @@ def _feature(
     default: str | None,
     path: PathLike,
     options: ReadOptions,
-    shapes: bool,
 ) -> None:
     found = feature.get("properties")
     properties: dict[str, Any] = found if isinstance(found, dict) else {}
@@ -120,7 +115,7 @@ def _feature(
             ignore=ignore,
             score=score,
             shape=shape,
-            drawn=_drawn(geometry, properties) if shapes else None,
+            drawn=lambda: _drawn(geometry, properties),
         )
 
 
@@ -128,7 +123,7 @@ def _drawn(geometry: Any, properties: dict[str, Any]) -> Any:
     """The shape of a feature; None for a box, and for what has no area."""
     for kind in ("oriented", "keypoints"):
         if kind in properties:
-            return sound({kind: properties[kind]})
+            return {kind: properties[kind]}
     if properties.get("shape") == "box" or geometry["type"] not in ("Polygon", "MultiPolygon"):
         return None
     parts = geometry["coordinates"] if geometry["type"] == "MultiPolygon" else [geometry["coordinates"]]
@@ -137,7 +132,7 @@ def _drawn(geometry: Any, properties: dict[str, Any]) -> Any:
     for part in parts:
         holes += range(len(rings) + 1, len(rings) + len(part))
         rings += [[point[:2] for point in ring] for ring in part]
-    return sound({"polygon": rings, "holes": holes})
+    return {"polygon": rings, "holes": holes}
 
 
 def _label(properties: dict[str, Any]) -> str | None:

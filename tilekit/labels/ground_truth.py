@@ -24,7 +24,7 @@ from tilekit.labels.collecting import Collector
 from tilekit.labels.entries import Where, Wrong
 from tilekit.labels.files import folder_of, open_bytes
 from tilekit.labels.label_set import BadLabel, ImageLabel, LabelSet, Problem, Size
-from tilekit.labels.manifest_lines import IGNORE_KEY, ManifestLine, parse_line
+from tilekit.labels.manifest_lines import IGNORE_KEY, BoxAttribute, ManifestLine, parse_line
 from tilekit.labels.options import ReadOptions
 from tilekit.labels.sources import PathLike, relative, resolve
 from tilekit.pages import PageKey
@@ -156,8 +156,19 @@ def _take(collector: Collector, line: ManifestLine, folder: str, attributes: Seq
     collector.passed("repeated exactly by another attribute", total - older - len(page))
     for mark in line.image_labels:
         collector.image_label(mention, mark.name, mark.confidence)
-    for box, label, ignored in zip(page.boxes.tolist(), page.labels, page.ignore.tolist(), strict=True):
-        collector.box(mention, label, box, where, ignore=ignored)
+    scores = _scores(line, chosen, len(page))
+    for box, label, ignored, score in zip(
+        page.boxes.tolist(), page.labels, page.ignore.tolist(), scores, strict=True
+    ):
+        collector.box(mention, label, box, where, ignore=ignored, score=score)
+
+
+def _scores(line: ManifestLine, chosen: Sequence[BoxAttribute], count: int) -> list[float | None]:
+    """The scores of boxes that a machine found: those of one attribute which people did not draw."""
+    none: list[float | None] = [None] * count
+    if len(chosen) != 1 or chosen[0].human or len(chosen[0].confidences) != len(chosen[0].boxes):
+        return none
+    return [*chosen[0].confidences, *none[len(chosen[0].boxes) :]]
 
 
 def _names(ids: Mapping[str, set[int]]) -> tuple[str, ...]:
@@ -237,7 +248,9 @@ class ManifestWriter:
         extra: Mapping[str, Any] | None = None,
         declare: Sequence[str] = (),
     ) -> None:
-        """Write a page or tile. `source` goes out as given; `size` (width, height) px; `confidences` 0..1.
+        """Write a page or tile. `source` goes out as given; `size` (width, height) px.
+
+        `confidences`: 0..1 of boxes that a machine found, which the line then says of them.
 
         Without a size it must have image labels and no boxes, and gets no box attribute.
         Ignore regions go into a key of their own, never among the annotations. `declare`: labels to put into
@@ -295,6 +308,7 @@ class ManifestWriter:
                 "objects": objects,
                 "class-map": used,
                 **self._common,
+                **({} if confidences is None else {"human-annotated": "no"}),
             },
         }
 

@@ -15,15 +15,25 @@ import re
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from tilekit.boxes.shapes import Masks
 from tilekit.errors import LabelError
 from tilekit.labels.collecting import Collector
 from tilekit.labels.entries import Where, Wrong, a_list, an_object, around, number, points_of, text
 from tilekit.labels.files import folder_of
+from tilekit.labels.holding import HOLDS, fitted
 from tilekit.labels.json_files import read_json
 from tilekit.labels.label_set import LabelSet
-from tilekit.labels.masks import box_of_rows, runs_of, studio_mask
+from tilekit.labels.masks import box_of_rows, runs_of, studio_bytes, studio_mask
 from tilekit.labels.options import ReadOptions
-from tilekit.labels.shapes import turned, turned_ellipse
+from tilekit.labels.shapes import (
+    ellipse_outline,
+    mask_of,
+    oriented,
+    outline,
+    turned,
+    turned_corners,
+    turned_ellipse,
+)
 from tilekit.labels.sources import PathLike, relative, resolve
 from tilekit.pages import PageKey
 from tilekit.rekognition.lines import is_number
@@ -233,8 +243,34 @@ def _take(collector: Collector, mention: int, region: Any, label: Any, where: Wh
     notes = meta.get("text") if isinstance(meta, dict) else None
     ignore = "ignore" in notes if isinstance(notes, (list, str)) else False
     collector.box(
-        mention, label, sides, where, ignore=ignore, share=False, score=region.get("score"), shape=shape
+        mention,
+        label,
+        sides,
+        where,
+        ignore=ignore,
+        share=False,
+        score=region.get("score"),
+        shape=shape,
+        drawn=lambda: _drawn(value, shape, float(wide), float(tall)),
     )
+
+
+def _drawn(value: dict[str, Any], shape: str, wide: float, tall: float) -> Any:
+    """What is drawn, in px, where it is more than a box."""
+    if shape == "mask":
+        return mask_of(studio_mask(a_list(value.get("rle"), "rle"), int(wide), int(tall)))
+    if "points" in value:
+        points = [(x * wide / 100, y * tall / 100) for x, y in points_of(value["points"], "points")]
+        return outline(points) if len(points) > 2 else None
+    degrees = number(value.get("rotation") or 0, "rotation")
+    if "radiusX" in value:
+        x, y, rx, ry = (number(value.get(name), name) for name in ("x", "y", "radiusX", "radiusY"))
+        return ellipse_outline((x * wide / 100, y * tall / 100), (rx * wide / 100, ry * tall / 100), degrees)
+    if not degrees % 360:
+        return None
+    x, y, w, h = (number(value.get(name), name) for name in ("x", "y", "width", "height"))
+    sides = (x * wide / 100, y * tall / 100, (x + w) * wide / 100, (y + h) * tall / 100)
+    return oriented(sides, degrees, sides[:2])
 
 
 def _sides(value: dict[str, Any], shape: str, wide: float, tall: float) -> list[float]:
@@ -261,9 +297,15 @@ def write_label_studio(labels: LabelSet, path: PathLike) -> None:
     for task, (key, page) in enumerate(labels.items(), 1):
         size = labels.size(key)
         result = [
-            _region_of(f"{task}-{place}", size, box, label, ignored)
-            for place, (box, label, ignored) in enumerate(
-                zip(page.boxes.tolist(), page.labels, page.ignore.tolist(), strict=True)
+            _region_of(f"{task}-{place}", size, _value(box, drawn, size), label, ignored)
+            for place, (box, drawn, label, ignored) in enumerate(
+                zip(
+                    page.boxes.tolist(),
+                    fitted(page, HOLDS["label-studio"]).rows,
+                    page.labels,
+                    page.ignore.tolist(),
+                    strict=True,
+                )
             )
         ]
         result += [
@@ -285,26 +327,41 @@ def write_label_studio(labels: LabelSet, path: PathLike) -> None:
 
 
 def _region_of(
-    name: str, size: tuple[int, int], box: list[float], label: str, ignored: bool
+    name: str, size: tuple[int, int], value: dict[str, Any], label: str, ignored: bool
 ) -> dict[str, Any]:
-    wide, tall = size
+    kind = "polygonlabels" if "points" in value else "brushlabels" if "rle" in value else "rectanglelabels"
     region: dict[str, Any] = {
         "id": name,
-        "type": "rectanglelabels",
-        "from_name": "label",
+        "type": kind,
+        "from_name": {"rectanglelabels": "label"}.get(kind, kind.removesuffix("labels")),
         "to_name": "image",
-        "original_width": wide,
-        "original_height": tall,
+        "original_width": size[0],
+        "original_height": size[1],
         "image_rotation": 0,
-        "value": {
-            "x": 100 * box[0] / wide,
-            "y": 100 * box[1] / tall,
-            "width": 100 * (box[2] - box[0]) / wide,
-            "height": 100 * (box[3] - box[1]) / tall,
-            "rotation": 0,
-            "rectanglelabels": [label],
-        },
+        "value": {**value, kind: [label]},
     }
     if ignored:
         region["meta"] = {"text": ["ignore"]}
     return region
+
+
+def _value(box: list[float], drawn: Any, size: tuple[int, int]) -> dict[str, Any]:
+    """Where a region is, in percent: a box turned about its top left corner, a polygon, or a brush."""
+    wide, tall = size
+    if drawn is not None and "polygon" in drawn:
+        return {"points": [[100 * x / wide, 100 * y / tall] for x, y in drawn["polygon"][0]], "closed": True}
+    if drawn is not None and "mask" in drawn:
+        picture = Masks.from_json([drawn]).to_arrays(wide, tall)[0]
+        return {"format": "rle", "rle": studio_bytes(picture)}
+    degrees, left, top, width, height = 0, box[0], box[1], box[2] - box[0], box[3] - box[1]
+    if drawn is not None:
+        cx, cy, width, height, degrees = drawn["oriented"]
+        sides = (cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2)
+        left, top = turned_corners(sides, degrees, (cx, cy))[0]
+    return {
+        "x": 100 * left / wide,
+        "y": 100 * top / tall,
+        "width": 100 * width / wide,
+        "height": 100 * height / tall,
+        "rotation": degrees,
+    }

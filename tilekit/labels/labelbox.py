@@ -15,6 +15,7 @@ from tilekit.labels.entries import Where, Wrong, an_object, around, number, poin
 from tilekit.labels.files import folder_of, read_bytes
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.options import ReadOptions
+from tilekit.labels.shapes import outline
 from tilekit.labels.sources import PathLike, resolve
 from tilekit.rekognition.lines import decode_plain
 
@@ -121,7 +122,9 @@ def _object(collector: Collector, mention: int, item: dict[str, Any], where: Whe
         return
     for kind in ("polygon", "line"):
         if kind in item:
-            collector.box(mention, label, around(points_of(item[kind], kind), kind), where, shape=kind)
+            points = points_of(item[kind], kind)
+            drawn = outline(points) if kind == "polygon" and len(points) > 2 else None
+            collector.box(mention, label, around(points, kind), where, shape=kind, drawn=drawn)
             return
     kinds = [kind for kind in ("point", "mask", "instanceURI") if kind in item]
     raise Wrong(

@@ -43,6 +43,8 @@ class BoxAttribute:
     confidences: tuple[float, ...]
     size: Size | None
     created: str
+    human: bool
+    """Whether people drew them; else their confidences are a detector's scores."""
     adjustment: str
     """`adjusted`, `unadjusted`, or empty where this is no adjustment job."""
 
@@ -197,6 +199,7 @@ def _quick(line: Mapping[str, LinePart | str | int], number: int) -> ManifestLin
         scores,
         (width, height),
         meta.creation_date or "",
+        meta.human_annotated != "no",
         meta.adjustment_status or "",
     )
     return ManifestLine(number, source, (attribute,))
@@ -296,6 +299,7 @@ class _Parser:
             tuple(float(score) if is_number(score) else 0.0 for score in scores),
             size,
             str(meta.get("creation-date", "")),
+            meta.get("human-annotated") != "no",
             str(meta.get("adjustment-status", "")),
         )
 

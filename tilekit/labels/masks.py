@@ -5,6 +5,7 @@ Only runs are looked at: no mask is ever drawn out in full here.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -121,6 +122,47 @@ def studio_mask(values: Any, width: int, height: int) -> NDArray[np.bool_]:
             found[place : place + length] = reader.words(length, word)
         place += length
     return found.reshape(height, width, 4)[:, :, 3] > 0
+
+
+def studio_bytes(mask: NDArray[np.bool_]) -> list[int]:
+    """A (height, width) mask as a Label Studio brush: RGBA bytes, of which those of a run of pixels repeat."""
+    runs = runs_of(mask.ravel())
+    bits = [_bits(mask.size * 4, 32), _bits(7, 5), *(_bits(width - 1, 4) for width in (3, 4, 8, 16))]
+    for place, run in enumerate(runs.tolist()):
+        left = 4 * run
+        while left:
+            part = min(left, 1 << 16)
+            bits += [_bits(1, 1), _bits(3, 2), _bits(part - 1, 16), _bits(255 * (place % 2), 8)]
+            left -= part
+    return np.packbits(np.concatenate(bits)).tolist()  # type: ignore[no-any-return]
+
+
+def _bits(value: int, width: int) -> NDArray[np.uint8]:
+    return np.array([value >> shift & 1 for shift in range(width - 1, -1, -1)], dtype=np.uint8)
+
+
+def png_mask(data: bytes) -> NDArray[np.bool_]:
+    """The set pixels of a PNG: those that are opaque where it has an alpha, else those that are not 0."""
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(data), formats=("PNG",)) as picture:
+            picture.load()
+            if "A" in picture.getbands() or "transparency" in picture.info:
+                return np.asarray(picture.convert("RGBA"))[:, :, 3] > 0
+            plain = np.asarray(picture)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as exc:
+        raise Wrong(f"is no PNG that can be read: {exc}") from exc
+    return np.asarray((plain > 0).reshape(*plain.shape[:2], -1).any(axis=2), dtype=np.bool_)
+
+
+def mask_png(mask: NDArray[np.bool_]) -> bytes:
+    """A mask as a PNG of one bit."""
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.fromarray(mask).save(out, "PNG")
+    return out.getvalue()
 
 
 class _Bits:

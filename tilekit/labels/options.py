@@ -21,6 +21,7 @@ class ReadOptions:
     "refuse" is a problem; "union" takes all boxes, exact repeats once; "first" the first naming; "consensus" the
     boxes that more than half of the namings have, at the median of their sides.
     `clip`: boxes that pass the edge of their page are clipped to it, and counted; else more than 1 px of it is a problem.
+    `shapes`: outlines, turned boxes, masks and key points come along beside the boxes.
     `units`: "px", or "share" of the page's sides; None takes px, and boxes that all lie within 0..1 are a problem.
     """
 
@@ -29,6 +30,7 @@ class ReadOptions:
     duplicates: Duplicates = "refuse"
     units: Units | None = None
     clip: bool = False
+    shapes: bool = False
 
     def __post_init__(self) -> None:
         for name, kind in (("duplicates", Duplicates), ("units", Units)):

@@ -125,14 +125,16 @@ def read_labels(
     `LabelSet.problems`. `images`: folder (or URL) the scans are in, where the file's own paths do not say.
     `ignore_names`: boxes of these labels become ignore regions. `duplicates`: what becomes of a page that is named
     twice: "refuse", "union", "first", "consensus". `units`: "px", or "share" of the page's sides; None takes what the
-    format says, and px that all lie within 0..1 are a problem. `clip=True`: boxes that pass the edge of
-    their page are clipped, not a problem. Other `options` go to the format's own reader.
+    format says, and px that all lie within 0..1 are a problem. `options`: `clip=True`: boxes that pass the edge of
+    their page are clipped, not a problem; `shapes=True` takes outlines, turned boxes, masks and key points along
+    beside the boxes; the others go to the format's own reader.
     Raises LabelError, StorageNotFound, StorageDenied, InvalidArgument.
     """
     path = path if format is not None else only_file(path)
     chosen = _known(format) if format is not None else detect_format(path)
     try:
-        how = ReadOptions(strict, images, duplicates, units, bool(options.pop("clip", False)))
+        flags = [bool(options.pop(name, False)) for name in ("clip", "shapes")]
+        how = ReadOptions(strict, images, duplicates, units, *flags)
         found = _READERS[chosen](path, how, **options)
     except OSError as exc:
         with storage_errors(path):

@@ -17,7 +17,9 @@ from tilekit.labels.collecting import Collector
 from tilekit.labels.entries import Where, Wrong, an_object, around, numbers, points_of, text
 from tilekit.labels.json_files import read_json
 from tilekit.labels.label_set import LabelSet
+from tilekit.labels.masks import png_mask
 from tilekit.labels.options import ReadOptions
+from tilekit.labels.shapes import mask_of, outline
 from tilekit.labels.sources import PathLike, is_there, resolve
 
 
@@ -74,21 +76,36 @@ def _list(value: Any) -> list[Any]:
 
 def _object(collector: Collector, mention: int, item: dict[str, Any], where: Where) -> None:
     kind = str(item.get("geometryType") or "rectangle")
+    drawn: Any = None
     if kind == "bitmap":
         bitmap = an_object(item.get("bitmap"), "bitmap")
         left, top = numbers(bitmap.get("origin"), 2, "bitmap.origin")
-        width, height = _png_size(bitmap.get("data"))
+        data = bitmap.get("data")
+        width, height = _png_size(data)
         sides = [left, top, left + width, top + height]
+        drawn = lambda: _mask(data, int(left), int(top))  # noqa: E731
     elif kind in ("rectangle", "polygon", "line", "polyline"):
-        points = an_object(item.get("points"), "points").get("exterior")
-        sides = around(points_of(points, "points.exterior"), "points.exterior")
+        rings = an_object(item.get("points"), "points")
+        points = points_of(rings.get("exterior"), "points.exterior")
+        sides = around(points, "points.exterior")
+        if kind == "polygon" and len(points) > 2:
+            holes = [points_of(ring, "points.interior") for ring in _list(rings.get("interior"))]
+            drawn = outline(points, *holes)
     else:
         raise Wrong(
             f"is a {kind!r}, which has no box; remove it, or read with strict=False (--lenient)",
             "geometryType",
         )
     shape = {"rectangle": "box", "bitmap": "mask"}.get(kind, kind)
-    collector.box(mention, item.get("classTitle"), sides, where, shape=shape)
+    collector.box(mention, item.get("classTitle"), sides, where, shape=shape, drawn=drawn)
+
+
+def _mask(data: Any, left: int, top: int) -> Any:
+    """The pixels of a bitmap."""
+    try:
+        return mask_of(png_mask(zlib.decompress(base64.b64decode(data))), left, top)
+    except (binascii.Error, zlib.error, ValueError) as exc:
+        raise Wrong(f"cannot be unpacked: {exc}", "bitmap.data") from exc
 
 
 def _png_size(data: Any) -> tuple[int, int]:

@@ -12,11 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tilekit.errors import InvalidArgument
-from tilekit.labels.collecting import Collector, number_text
-from tilekit.labels.entries import Where, Wrong, around, numbers, pairs_of
+from tilekit.labels.collecting import Collector
+from tilekit.labels.entries import Where, Wrong, around, number_text, numbers, pairs_of
 from tilekit.labels.files import folder_of, read_bytes
+from tilekit.labels.holding import HOLDS, fitted
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.options import ReadOptions
+from tilekit.labels.shapes import corners
 from tilekit.labels.sources import PathLike, find_image, resolve
 from tilekit.labels.voc import page_files
 from tilekit.pages import PageKey
@@ -132,8 +134,9 @@ def _dota(collector: Collector, mention: int, row: list[str], where: Where) -> N
     points = pairs_of(row[:8], "")
     flat = len({x for x, _ in points}) == 2 and len({y for _, y in points}) == 2
     ignore = len(row) == 10 and row[9] not in ("0", "0.0")
+    shape = "box" if flat else "rotated box"
     collector.box(
-        mention, row[8], around(points, ""), where, ignore=ignore, shape="box" if flat else "rotated box"
+        mention, row[8], around(points, ""), where, ignore=ignore, shape=shape, drawn=corners(points)
     )
 
 
@@ -197,11 +200,13 @@ def write_dota(labels: LabelSet, path: PathLike) -> None:
     _check_words(labels, "DOTA")
     for key, file in page_files(labels, Path(path) / "labelTxt", ".txt").items():
         page, rows = labels[key], []
-        for (x0, y0, x1, y1), label, ignored in zip(
-            page.boxes.tolist(), page.labels, page.ignore.tolist(), strict=True
+        shapes = fitted(page, HOLDS["dota"]).rows
+        for (x0, y0, x1, y1), label, ignored, drawn in zip(
+            page.boxes.tolist(), page.labels, page.ignore.tolist(), shapes, strict=True
         ):
-            corners = " ".join(map(number_text, (x0, y0, x1, y0, x1, y1, x0, y1)))
-            rows.append(f"{corners} {label} {int(ignored)}\n")
+            points = [(x0, y0), (x1, y0), (x1, y1), (x0, y1)] if drawn is None else drawn["polygon"][0]
+            said = " ".join(number_text(side) for point in points for side in point)
+            rows.append(f"{said} {label} {int(ignored)}\n")
         write_text(file, "".join(rows))
 
 

@@ -8,6 +8,7 @@ two marks is two boxes.
 from __future__ import annotations
 
 import json
+import math
 import os
 from typing import Any
 
@@ -16,10 +17,11 @@ from tilekit.labels.collecting import Collector
 from tilekit.labels.csv_table import table_rows
 from tilekit.labels.entries import Where, Wrong, a_list, an_object, around, number, numbers, pairs_of, text
 from tilekit.labels.files import folder_of
+from tilekit.labels.holding import HOLDS, fitted
 from tilekit.labels.json_files import read_json
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.options import ReadOptions
-from tilekit.labels.shapes import turned_ellipse
+from tilekit.labels.shapes import ellipse_outline, outline, turned_ellipse
 from tilekit.labels.sources import PathLike, relative, resolve
 from tilekit.rekognition.lines import decode_plain
 from tilekit.storage.local import write_text
@@ -27,6 +29,7 @@ from tilekit.storage.local import write_text
 COLUMNS = ("filename", "region_shape_attributes", "region_attributes")
 """Columns that make a CSV one of VIA."""
 _LABELS = ("label", "class", "name", "type", "category", "labels")
+_Shape = tuple[list[float], str, Any]  # the box, what it is the hull of, and that
 _SHAPES = {1: "point", 2: "rect", 3: "circle", 4: "ellipse", 5: "line", 6: "polyline", 7: "polygon"}
 
 
@@ -66,12 +69,12 @@ def _image(collector: Collector, where: Where, image: Any, folder: str) -> None:
 def _region(collector: Collector, mention: int, region: Any, where: Where) -> None:
     shape = an_object(an_object(region).get("shape_attributes"), "shape_attributes")
     marks = an_object(region.get("region_attributes"), "region_attributes")
-    sides, kind = _sides(shape)
+    sides, kind, drawn = _sides(shape)
     labels = _labels(marks)
     collector.expect(len(labels) - 1)
     for label in labels:
         ignore = marks.get("ignore") in (True, "true", "1")
-        collector.box(mention, label, sides, where, ignore=ignore, shape=kind)
+        collector.box(mention, label, sides, where, ignore=ignore, shape=kind, drawn=drawn)
 
 
 def _labels(marks: dict[str, Any]) -> list[str]:
@@ -90,7 +93,7 @@ def _labels(marks: dict[str, Any]) -> list[str]:
     return [text(value, f"region_attributes.{names[0]}")]
 
 
-def _sides(shape: dict[str, Any]) -> tuple[list[float], str]:
+def _sides(shape: dict[str, Any]) -> _Shape:
     kind = shape.get("name")
 
     def at(*names: str) -> list[float]:
@@ -98,15 +101,13 @@ def _sides(shape: dict[str, Any]) -> tuple[list[float], str]:
 
     if kind == "rect":
         x, y, w, h = at("x", "y", "width", "height")
-        return [x, y, x + w, y + h], "box"
+        return [x, y, x + w, y + h], "box", None
     if kind == "circle":
-        cx, cy, r = at("cx", "cy", "r")
-        return [cx - r, cy - r, cx + r, cy + r], "circle"
+        return _round("circle", at("cx", "cy"), at("r", "r"), 0.0)
     if kind == "ellipse":
-        cx, cy, rx, ry = at("cx", "cy", "rx", "ry")
-        return turned_ellipse(
-            (cx, cy), (rx, ry), number(shape.get("theta") or 0, "theta") * 57.29577951308232
-        ), "ellipse"
+        return _round(
+            "ellipse", at("cx", "cy"), at("rx", "ry"), math.degrees(number(shape.get("theta") or 0, "theta"))
+        )
     if kind in ("polygon", "polyline"):
         xs, ys = (
             a_list(shape.get(name), f"shape_attributes.{name}") for name in ("all_points_x", "all_points_y")
@@ -116,11 +117,20 @@ def _sides(shape: dict[str, Any]) -> tuple[list[float], str]:
         points = list(
             zip(numbers(xs, len(xs), "all_points_x"), numbers(ys, len(ys), "all_points_y"), strict=True)
         )
-        return around(points, "shape_attributes"), str(kind)
+        return around(points, "shape_attributes"), str(kind), _drawn(str(kind), points)
     raise Wrong(
         f"is a {kind!r}, which has no box; remove it, or read with strict=False (--lenient)",
         "shape_attributes",
     )
+
+
+def _round(kind: str, center: list[float], radii: list[float], degrees: float) -> _Shape:
+    middle, both = (center[0], center[1]), (radii[0], radii[1])
+    return turned_ellipse(middle, both, degrees), kind, ellipse_outline(middle, both, degrees)
+
+
+def _drawn(kind: str, points: list[tuple[float, float]]) -> Any:
+    return outline(points) if kind == "polygon" and len(points) > 2 else None
 
 
 def _csv(collector: Collector, path: PathLike) -> None:
@@ -169,7 +179,7 @@ def _third(collector: Collector, document: dict[str, Any], folder: str) -> None:
             file = an_object(an_object(files, "file").get(str((view.get("fid_list") or [""])[0])), "fid_list")
             key = resolve(text(file.get("fname"), "fname"), folder, collector.options.images)
             label = _third_label(value.get("av"), marks)
-            sides, kind = _third_sides(shape)
+            sides, kind, drawn = _third_sides(shape)
         except Wrong as exc:
             collector.refuse(where.at(exc.field), str(exc))
             continue
@@ -177,7 +187,7 @@ def _third(collector: Collector, document: dict[str, Any], folder: str) -> None:
         if mention is None:
             collector.expect(-1)
             continue
-        collector.box(mention, label, sides, where, shape=kind)
+        collector.box(mention, label, sides, where, shape=kind, drawn=drawn)
 
 
 def _third_label(values: Any, marks: Any) -> str:
@@ -192,20 +202,19 @@ def _third_label(values: Any, marks: Any) -> str:
     )
 
 
-def _third_sides(shape: list[Any]) -> tuple[list[float], str]:
+def _third_sides(shape: list[Any]) -> _Shape:
     kind = _SHAPES.get(int(number(shape[0], "xy")), "")
     values = numbers(shape[1:], len(shape) - 1, "xy")
     if kind == "rect" and len(values) == 4:
         x, y, w, h = values
-        return [x, y, x + w, y + h], "box"
+        return [x, y, x + w, y + h], "box", None
     if kind == "circle" and len(values) == 3:
-        cx, cy, r = values
-        return [cx - r, cy - r, cx + r, cy + r], "circle"
+        return _round("circle", values[:2], [values[2], values[2]], 0.0)
     if kind == "ellipse" and len(values) >= 4:
-        cx, cy, rx, ry = values[:4]
-        return [cx - rx, cy - ry, cx + rx, cy + ry], "ellipse"
+        return _round("ellipse", values[:2], values[2:4], 0.0)
     if kind in ("line", "polyline", "polygon"):
-        return around(pairs_of(values, "xy"), "xy"), kind
+        points = pairs_of(values, "xy")
+        return around(points, "xy"), kind, _drawn(kind, points)
     raise Wrong(
         f"is a {kind or shape[0]!r}, which has no box; remove it, or read with strict=False (--lenient)", "xy"
     )
@@ -216,10 +225,13 @@ def write_via(labels: LabelSet, path: PathLike) -> None:
     folder, images = folder_of(path), {}
     for key, page in labels.items():
         regions = []
-        for (x0, y0, x1, y1), label, ignored in zip(
-            page.boxes.tolist(), page.labels, page.ignore.tolist(), strict=True
-        ):
-            shape = {"name": "rect", "x": x0, "y": y0, "width": x1 - x0, "height": y1 - y0}
+        shapes = fitted(page, HOLDS["via"]).rows
+        rows = zip(page.boxes.tolist(), page.labels, page.ignore.tolist(), shapes, strict=True)
+        for (x0, y0, x1, y1), label, ignored, drawn in rows:
+            shape: dict[str, Any] = {"name": "rect", "x": x0, "y": y0, "width": x1 - x0, "height": y1 - y0}
+            if drawn is not None:
+                xs, ys = zip(*drawn["polygon"][0], strict=True)
+                shape = {"name": "polygon", "all_points_x": xs, "all_points_y": ys}
             marks = {"label": label, **({"ignore": "true"} if ignored else {})}
             regions.append({"shape_attributes": shape, "region_attributes": marks})
         name = relative(key, folder)

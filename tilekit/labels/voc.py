@@ -11,14 +11,16 @@ from __future__ import annotations
 import math
 import posixpath
 from pathlib import Path, PurePosixPath
+from typing import Any
 from xml.etree import ElementTree as ET
 
 from tilekit.errors import LabelError
-from tilekit.labels.collecting import Collector, number_text
-from tilekit.labels.entries import Where, Wrong, around, number, text, true
+from tilekit.labels.collecting import Collector
+from tilekit.labels.entries import Where, Wrong, around, number, number_text, text, true
+from tilekit.labels.holding import HOLDS, fitted
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.options import ReadOptions
-from tilekit.labels.shapes import turned
+from tilekit.labels.shapes import oriented, outline, turned
 from tilekit.labels.sources import PathLike, image_of, is_there, relative, resolve
 from tilekit.labels.xml_files import read_xml, write_xml
 from tilekit.pages import PageKey
@@ -26,6 +28,7 @@ from tilekit.storage.local import write_text
 
 _IMAGE_FOLDERS = ("JPEGImages", "images", "Images")
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_TURNED = ("cx", "cy", "w", "h", "angle")
 
 
 def read_voc(path: PathLike, options: ReadOptions, *, first_pixel: int = 0) -> LabelSet:
@@ -86,21 +89,17 @@ def _object(collector: Collector, mention: int, item: ET.Element, where: Where, 
     difficult = (item.findtext("difficult") or "0").strip()
     ignore = difficult.lower() not in ("0", "", "unspecified", "false")
     box, turned_box, polygon = item.find("bndbox"), item.find("robndbox"), item.find("polygon")
+    drawn = lambda: _drawn(turned_box, polygon)  # noqa: E731
     if box is None and turned_box is not None:
-        cx, cy, w, h, angle = (
-            number(turned_box.findtext(side), "robndbox") for side in ("cx", "cy", "w", "h", "angle")
-        )
+        cx, cy, w, h, angle = (number(turned_box.findtext(side), "robndbox") for side in _TURNED)
         around_it = turned((cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2), math.degrees(angle), (cx, cy))
-        collector.box(mention, label, around_it, where.at("robndbox"), ignore=ignore, shape="rotated box")
+        spot = where.at("robndbox")
+        collector.box(mention, label, around_it, spot, ignore=ignore, shape="rotated box", drawn=drawn)
         return
     if box is None and polygon is not None:
-        points = [
-            (number(pt.findtext("x"), "polygon"), number(pt.findtext("y"), "polygon"))
-            for pt in polygon.iter("pt")
-        ]
-        collector.box(
-            mention, label, around(points, "polygon"), where.at("polygon"), ignore=ignore, shape="polygon"
-        )
+        points = _polygon(polygon)
+        sides, spot = around(points, "polygon"), where.at("polygon")
+        collector.box(mention, label, sides, spot, ignore=ignore, shape="polygon", drawn=drawn)
         return
     texts = [None if box is None else box.findtext(side) for side in _CORNERS]
     try:
@@ -109,7 +108,30 @@ def _object(collector: Collector, mention: int, item: ET.Element, where: Where, 
         raise Wrong(f"has the sides {texts}; numbers are needed", "bndbox") from exc
     sides[0] -= first_pixel
     sides[1] -= first_pixel
-    collector.box(mention, label, sides, where.at("bndbox"), ignore=ignore)
+    shape = "polygon" if polygon is not None else "box" if turned_box is None else "rotated box"
+    collector.box(mention, label, sides, where.at("bndbox"), ignore=ignore, shape=shape, drawn=drawn)
+
+
+def _drawn(turned_box: ET.Element | None, polygon: ET.Element | None) -> dict[str, Any] | None:
+    """What stands beside a box."""
+    if polygon is not None:
+        points = _polygon(polygon)
+        return outline(points) if len(points) > 2 else None
+    return None if turned_box is None else _oriented(turned_box)
+
+
+def _oriented(item: ET.Element) -> dict[str, Any]:
+    """roLabelImg's turned box."""
+    cx, cy, w, h, angle = (number(item.findtext(side), "robndbox") for side in _TURNED)
+    return oriented((cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2), math.degrees(angle), (cx, cy))
+
+
+def _polygon(item: ET.Element) -> list[tuple[float, float]]:
+    """Points as LabelMe's XML has them, `pt` with x and y, or as Roboflow's: x1, y1, x2, y2, ..."""
+    found = [(pt.findtext("x"), pt.findtext("y")) for pt in item.iter("pt")]
+    while not item.findall("pt") and item.find(f"x{len(found) + 1}") is not None:
+        found.append((item.findtext(f"x{len(found) + 1}"), item.findtext(f"y{len(found) + 1}")))
+    return [(number(x, "polygon"), number(y, "polygon")) for x, y in found]
 
 
 def _key(collector: Collector, file: Path, name: str, options: ReadOptions) -> PageKey:
@@ -164,7 +186,9 @@ def write_voc(labels: LabelSet, path: PathLike, *, first_pixel: int = 0) -> None
         sides = ET.SubElement(root, "size")
         for tag, value in zip(("width", "height", "depth"), (*(size or (0, 0)), 3), strict=True):
             _text(sides, tag, str(value))
-        for box, label, ignored in zip(page.boxes.tolist(), page.labels, page.ignore.tolist(), strict=True):
+        shapes = fitted(page, HOLDS["voc"]).rows
+        rows = zip(page.boxes.tolist(), page.labels, page.ignore.tolist(), shapes, strict=True)
+        for box, label, ignored, drawn in rows:
             item = ET.SubElement(root, "object")
             _text(item, "name", label)
             _text(item, "difficult", str(int(ignored)))
@@ -172,7 +196,24 @@ def write_voc(labels: LabelSet, path: PathLike, *, first_pixel: int = 0) -> None
             shifted = (box[0] + first_pixel, box[1] + first_pixel, box[2], box[3])
             for tag, side in zip(("xmin", "ymin", "xmax", "ymax"), shifted, strict=True):
                 _text(corners, tag, number_text(side))
+            _draw(item, drawn)
         write_text(file, write_xml(root))
+
+
+def _draw(item: ET.Element, drawn: Any) -> None:
+    """A shape beside its box: roLabelImg's turned box, or a polygon as Roboflow writes it."""
+    if drawn is None:
+        return
+    if "oriented" in drawn:
+        *sides, degrees = drawn["oriented"]
+        part = ET.SubElement(item, "robndbox")
+        for tag, value in zip(_TURNED, (*sides, math.radians(degrees)), strict=True):
+            _text(part, tag, number_text(value))
+        return
+    part = ET.SubElement(item, "polygon")
+    for place, (x, y) in enumerate(drawn["polygon"][0], 1):
+        _text(part, f"x{place}", number_text(x))
+        _text(part, f"y{place}", number_text(y))
 
 
 def _text(parent: ET.Element, tag: str, text: str) -> None:

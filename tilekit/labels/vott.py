@@ -15,6 +15,7 @@ from tilekit.labels.files import folder_of
 from tilekit.labels.json_files import read_json
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.options import ReadOptions
+from tilekit.labels.shapes import outline
 from tilekit.labels.sources import PathLike, resolve
 
 
@@ -79,4 +80,9 @@ def _region(collector: Collector, mention: int, region: Any, tag: Any, where: Wh
         sides = [x, y, x + w, y + h]
     else:
         sides = around(points_of(entry.get("points"), "points"), "points")
-    collector.box(mention, tag, sides, where, shape="box" if kind in ("rectangle", "square") else kind)
+    drawn = None
+    if kind == "polygon" and entry.get("points"):
+        points = points_of(entry["points"], "points")
+        drawn = outline(points) if len(points) > 2 else None
+    plain = kind in ("rectangle", "square")
+    collector.box(mention, tag, sides, where, shape="box" if plain else kind, drawn=drawn)

@@ -18,13 +18,16 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tilekit.boxes.annotations import Annotations
 from tilekit.errors import InvalidArgument, LabelError
-from tilekit.labels.collecting import Collector, checked_score
-from tilekit.labels.entries import Where, Wrong, around, numbers, pairs_of, text, whole
+from tilekit.labels.collecting import Collector
+from tilekit.labels.entries import Where, Wrong, around, checked_score, numbers, pairs_of, text, whole
 from tilekit.labels.files import read_bytes
+from tilekit.labels.holding import Holds, fitted, holds_of
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.options import ReadOptions
 from tilekit.labels.page_sizes import size_of_image
+from tilekit.labels.shapes import corners, outline
 from tilekit.labels.sources import IMAGE_SUFFIXES, PathLike, image_of, is_there, relative, resolve
 from tilekit.labels.voc import page_files
 from tilekit.pages import PageKey
@@ -46,6 +49,15 @@ class _Set:
     folders: list[tuple[str, Path]] = field(default_factory=list)
     points: tuple[int, int] | None = None
     listed: list[tuple[str, Path]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Page:
+    """A page whose lines are read; `scored`: polygons, too, end with a score."""
+
+    mention: int
+    size: tuple[int, int]
+    scored: bool
 
 
 def find_config(folder: PathLike) -> Path | None:
@@ -301,19 +313,19 @@ def _file(
         return
     if side:
         collector.splits[key] = side
+    on = _Page(mention, collector.size_of(mention), bool(entry and entry.get("scored") is True))
     ignored = entry.get("ignore") if entry else None
     places = set(ignored) if isinstance(ignored, list) else set()
     collector.each(
         range(len(rows)),
         lambda place: Where("", rows[place][0], str(file)),
-        lambda place, spot: _line(collector, mention, rows[place][1], found, place in places, spot),
+        lambda place, spot: _line(collector, on, rows[place][1], found, place in places, spot),
         mention,
     )
 
 
-def _line(
-    collector: Collector, mention: int, words: list[str], found: _Set, ignore: bool, where: Where
-) -> None:
+def _line(collector: Collector, on: _Page, words: list[str], found: _Set, ignore: bool, where: Where) -> None:
+    mention, size, scored = on.mention, on.size, on.scored
     try:
         values = numbers(words, len(words), "")
         number = whole(words[0], "")
@@ -321,24 +333,51 @@ def _line(
         raise Wrong(f"is {' '.join(words)!r:.100}; numbers are needed") from exc
     if number not in found.names:
         raise Wrong(f"is {words[0]}, which data.yaml has no name for", "class")
-    count, shape, score = len(values), "box", None
+    count, shape, score, drawn = len(values), "box", None, None
+    wide, tall = size
     posed = 5 + found.points[0] * found.points[1] if found.points is not None else -1
     if count in (5, 6) or count in (posed, posed + 1):
         x, y, w, h = values[1:5]
         sides = [x - w / 2, y - h / 2, x + w / 2, y + h / 2]
         shape = "box" if count in (5, 6) else "key points"
         score = checked_score(values[-1]) if count in (6, posed + 1) else None
-    elif count >= 7 and count % 2:
-        sides = around(pairs_of(values[1:], ""), "", 3)
-        shape = "rotated box" if count == 9 else "polygon"
+        if shape == "key points":
+            drawn = _posed(values[5:posed], found.points, size)
+            shape = "box" if drawn is None else shape
+    elif count >= 7 and count % 2 != scored:
+        if scored:
+            score = checked_score(values.pop())
+        points = pairs_of(values[1:], "")
+        sides = around(points, "", 3)
+        shape = "rotated box" if len(points) == 4 else "polygon"
+        points = [(x * wide, y * tall) for x, y in points]
+        drawn = corners(points) if len(points) == 4 else outline(points)
     else:
         raise Wrong(
             f"has {count} numbers; 5 are needed: class x y width height, or pairs of a polygon; "
             "for key points data.yaml must have kpt_shape"
         )
     collector.box(
-        mention, found.names[number], sides, where, ignore=ignore, share=True, score=score, shape=shape
+        mention,
+        found.names[number],
+        sides,
+        where,
+        ignore=ignore,
+        share=True,
+        score=score,
+        shape=shape,
+        drawn=drawn,
     )
+
+
+def _posed(values: list[float], points: tuple[int, int] | None, size: tuple[int, int]) -> Any:
+    """Key points from shares of the page; without a third number, those at 0, 0 are not there."""
+    step = 2 if points is None else points[1]
+    rows = []
+    for place in range(0, len(values), step):
+        x, y, *seen = values[place : place + step]
+        rows.append([x * size[0], y * size[1], seen[0] if seen else 2.0 * (x > 0 or y > 0)])
+    return {"keypoints": rows} if any(row[2] > 0 for row in rows) else None
 
 
 def _image_of(file: Path, images: PathLike | None) -> str | None:
@@ -363,28 +402,76 @@ def write_yolo(labels: LabelSet, path: PathLike) -> None:
 
     root = Path(path)
     pages: dict[str, Any] = {}
+    holds = holds_of(labels, "yolo")
+    points = _points_of(labels) if "keypoints" in holds.shapes else 0
     for key, file in page_files(labels, root / "labels", ".txt").items():
         inside = Path(relative(key, root))
         if inside.parts[:1] == ("images",) and not key.page:
             file = root / Path("labels", *inside.parts[1:]).with_suffix(".txt")
         page, (width, height) = labels[key], labels.size(key)
         scale = np.array([width, height, width, height], dtype=np.float64)
-        ratios = (page.boxes / scale).tolist()
         scores = (
             [f" {score!r}" for score in labels.scores[key].tolist()]
             if key in labels.scores
             else [""] * len(page)
         )
+        shapes = _shapes(page, holds, points, (width, height))
+        ratios = (page.boxes / scale).tolist()
         rows = [
-            f"{number} {(x0 + x1) / 2!r} {(y0 + y1) / 2!r} {x1 - x0!r} {y1 - y0!r}{score}\n"
-            for number, (x0, y0, x1, y1), score in zip(page.class_ids.tolist(), ratios, scores, strict=True)
+            f"{number} {drawn or _box(box)}{score}\n"
+            for number, box, drawn, score in zip(page.class_ids.tolist(), ratios, shapes, scores, strict=True)
         ]
         write_text(file, "".join(rows))
         entry: dict[str, Any] = {"source": relative(key, root), "width": width, "height": height}
+        if key in labels.scores:
+            entry["scored"] = True
         if page.ignore.any():
             entry["ignore"] = np.flatnonzero(page.ignore).tolist()
         pages[file.relative_to(root).as_posix()] = entry
-    document = {"path": ".", "train": "images", "val": "images", "names": dict(enumerate(labels.names))}
+    document: dict[str, Any] = {
+        "path": ".",
+        "train": "images",
+        "val": "images",
+        "names": dict(enumerate(labels.names)),
+    }
+    if points:
+        document["kpt_shape"] = [points, 3]
     text = yaml.safe_dump(document, allow_unicode=True, sort_keys=False, width=1 << 20)
     write_text(root / "data.yaml", text)
     write_text(root / PAGES, json.dumps(pages, ensure_ascii=False, indent=1) + "\n")
+
+
+def _points_of(labels: LabelSet) -> int:
+    """How many key points each object has, where some have any."""
+    for page in labels.values():
+        for row in page.shapes.to_json() if page.shapes is not None else ():
+            if row is not None:
+                return len(row["keypoints"])
+    return 0
+
+
+def _box(sides: list[float]) -> str:
+    x0, y0, x1, y1 = sides
+    return f"{(x0 + x1) / 2!r} {(y0 + y1) / 2!r} {x1 - x0!r} {y1 - y0!r}"
+
+
+def _shapes(page: Annotations, holds: Holds, points: int, size: tuple[int, int]) -> list[str]:
+    """What a line has in place of a box; trainers take a file's lines all as boxes, as outlines, or as posed ones."""
+    rows, (wide, tall) = fitted(page, holds).rows, size
+    if points:
+        none = [[0.0, 0.0, 0.0]] * points
+        boxes = (page.boxes / np.array([wide, tall, wide, tall])).tolist()
+        return [
+            f"{_box(box)} "
+            + " ".join(
+                f"{x / wide!r} {y / tall!r} {int(seen)}" for x, y, seen in (row["keypoints"] if row else none)
+            )
+            for box, row in zip(boxes, rows, strict=True)
+        ]
+    if not any(rows):
+        return [""] * len(page)
+    lines = []
+    for row, (x0, y0, x1, y1) in zip(rows, page.boxes.tolist(), strict=True):
+        ring = row["polygon"][0] if row else [(x0, y0), (x1, y0), (x1, y1), (x0, y1)]
+        lines.append(" ".join(f"{x / wide!r} {y / tall!r}" for x, y in ring))
+    return lines

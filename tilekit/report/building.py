@@ -20,7 +20,8 @@ from tilekit.evaluation.result import Evaluation
 from tilekit.evaluation.rules import EvaluationRules
 from tilekit.flow import ordered_map
 from tilekit.grid import Tiling
-from tilekit.labels.predictions import PredictionSet, read_predictions
+from tilekit.labels.prediction_lines import read_predictions
+from tilekit.labels.predictions import PredictionSet
 from tilekit.pages import PageKey
 from tilekit.report.files import copy_assets, templates
 from tilekit.report.matches import Matches, match_runs
