@@ -67,14 +67,15 @@ class Annotations:
     def split(self, counts: Sequence[int]) -> list[Self]:
         """Parts of so many rows each, one after the other, as views: what is checked is not checked again."""
         parts, start = [], 0
+        put, boxes, ids, ignore = object.__setattr__, self.boxes, self.class_ids, self.ignore
         for count in counts:
             part = object.__new__(type(self))
             rows = slice(start, start + count)
-            object.__setattr__(part, "boxes", self.boxes[rows])
-            object.__setattr__(part, "names", self.names)
-            object.__setattr__(part, "class_ids", self.class_ids[rows])
-            object.__setattr__(part, "ignore", self.ignore[rows])
-            object.__setattr__(part, "shapes", None if self.shapes is None else self.shapes[rows])
+            put(part, "boxes", boxes[rows])
+            put(part, "names", self.names)
+            put(part, "class_ids", ids[rows])
+            put(part, "ignore", ignore[rows])
+            put(part, "shapes", None if self.shapes is None else self.shapes[rows])
             parts.append(part)
             start += count
         return parts

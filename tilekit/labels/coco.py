@@ -12,8 +12,9 @@ import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain, repeat
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 import numpy as np
@@ -21,8 +22,9 @@ from numpy.typing import NDArray
 
 from tilekit.errors import InvalidArgument, LabelError
 from tilekit.labels.collecting import Collector
-from tilekit.labels.documents import coco_document
+from tilekit.labels.documents import coco_categories, coco_entries, coco_images
 from tilekit.labels.entries import (
+    FAR,
     Where,
     Wrong,
     a_list,
@@ -42,7 +44,7 @@ from tilekit.labels.shapes import oriented, sound, turned
 from tilekit.labels.sources import PathLike, is_there, is_url, relative, resolve
 from tilekit.pages import PageKey
 from tilekit.rekognition.lines import decode_plain
-from tilekit.storage.local import write_bytes
+from tilekit.storage.local import atomic_file
 
 Crowd = Literal["ignore", "box"]
 _NONE = msgspec.Raw(b"null")
@@ -61,6 +63,18 @@ class _Annotation(msgspec.Struct, gc=False):
     attributes: msgspec.Raw = _NONE
 
 
+class _Image(msgspec.Struct, gc=False):
+    """An image that is in order."""
+
+    id: int
+    file_name: str
+    width: int
+    height: int
+
+
+_T = TypeVar("_T")
+_EMPTY = msgspec.Raw(b"[]")
+_IMAGES = msgspec.json.Decoder(list[_Image])
 _FAST = msgspec.json.Decoder(list[_Annotation])
 _TOP = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -134,35 +148,64 @@ def _file(collector: Collector, path: PathLike, options: ReadOptions, crowd: Cro
     raw = read_bytes(path)
     try:
         top = _TOP.decode(raw)
-        images, categories = (decode_plain(bytes(top.get(key, b"[]"))) for key in ("images", "categories"))
-        entries = bytes(top.get("annotations", b"[]"))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as exc:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise LabelError(f"{os.fspath(path)}: not a COCO file: {exc}") from exc
-    for name, value in (("images", images), ("categories", categories)):
-        if not isinstance(value, list):
-            raise LabelError(f"{os.fspath(path)}: not a COCO file: {name} is no list")
     file = _File(collector, Where(file=os.fspath(path)), crowd)
-    try:
-        fast: list[_Annotation] | None = _FAST.decode(entries)
-        slow: list[Any] = []
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        fast = None
-        try:
-            slow = a_list(decode_plain(entries))
-        except (ValueError, Wrong) as exc:
-            raise LabelError(f"{os.fspath(path)}: annotations: {exc}") from exc
-    if options.shapes and fast is not None:
-        fast, slow = None, a_list(decode_plain(entries))
-    asked = (
-        [entry.image_id for entry in fast] if fast is not None else [_id(entry, "image_id") for entry in slow]
-    )
-    _names(file, categories)
-    _images(file, images, Counter(asked), path, options, side)
-    if fast is not None:
-        _columns(file, fast)
-        return
+    _names(file, _listed(path, top, "categories"))
+    if not options.shapes:
+        fast = _decoded(_FAST, top.get("annotations", _EMPTY))
+        if fast is not None:
+            del raw
+            quick = _quick_images(file, top.get("images", _EMPTY), path, options, side)
+            if not quick:
+                asked = Counter(entry.image_id for entry in fast)
+                _images(file, _listed(path, top, "images"), asked, path, options, side)
+            _columns(file, fast, expected=not quick)
+            return
+    slow = _listed(path, top, "annotations")
+    asked = Counter(_id(entry, "image_id") for entry in slow)
+    _images(file, _listed(path, top, "images"), asked, path, options, side)
     for place, entry in enumerate(slow):
         _one(file, entry, place)
+
+
+def _listed(path: PathLike, top: Mapping[str, msgspec.Raw], name: str) -> list[Any]:
+    """A list of the file, as plain values."""
+    try:
+        return a_list(decode_plain(bytes(top.get(name, _EMPTY))))
+    except (ValueError, Wrong) as exc:
+        raise LabelError(f"{os.fspath(path)}: not a COCO file: {name}: {exc}") from exc
+
+
+def _decoded(decoder: msgspec.json.Decoder[list[_T]], raw: msgspec.Raw) -> list[_T] | None:
+    """A list as structs; None where that does not fit."""
+    try:
+        return decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _quick_images(file: _File, raw: msgspec.Raw, path: PathLike, options: ReadOptions, side: str) -> bool:
+    """Take images that are all in order, each with an id, a name and a size of its own; False, and nothing done, else."""
+    images = _decoded(_IMAGES, raw)
+    if not images or not all(0 < image.width < FAR and 0 < image.height < FAR for image in images):
+        return False
+    folder = _folder(path, images[0].file_name, side)
+    try:
+        keys = [resolve(text(image.file_name, ""), folder, options.images) for image in images]
+    except Wrong:
+        return False
+    ids = {image.id: place for place, image in enumerate(images)}
+    sizes = [(image.width, image.height) for image in images]
+    where = lambda place: file.where.at(f"images[{place}]")  # noqa: E731
+    first = file.collector.pages(keys, sizes, where) if len(ids) == len(images) else None
+    if first is None:
+        return False
+    file.images = {number: first + place for number, place in ids.items()}
+    if side:
+        for key in keys:
+            file.collector.splits.setdefault(key, side)
+    return True
 
 
 def _id(entry: Any, name: str) -> Any:
@@ -205,7 +248,8 @@ def _names(file: _File, categories: list[Any]) -> None:
 def _images(
     file: _File, images: list[Any], counts: Counter[Any], path: PathLike, options: ReadOptions, side: str
 ) -> None:
-    folder = _folder(path, images, side)
+    named = images[0].get("file_name") if images and isinstance(images[0], dict) else None
+    folder = _folder(path, named if isinstance(named, str) else "", side)
     first: dict[Any, tuple[int, str]] = {}
     doubled = set()
     for place, entry in enumerate(images):
@@ -276,27 +320,37 @@ def _doubled(
     file.collector.refuse(where, said, entries, key)
 
 
-def _columns(file: _File, entries: list[_Annotation]) -> None:
-    """Entries of the fast path in their order: runs of plain ones as columns, the others between them one by one."""
+def _columns(file: _File, entries: list[_Annotation], *, expected: bool) -> None:
+    """Entries of the fast path in their order: runs of plain ones as columns, the others between them one by one.
+
+    `expected`: the entries of known images are counted already.
+    """
     if not entries:
         return
-    missing = -2
+    missing, count = -2, len(entries)
     lookup = {key: -1 if value is None else value for key, value in file.images.items()}
     labels = {key: file.collector.label(name) for key, name in file.names.items() if name is not None}
-    mention = np.array([lookup.get(entry.image_id, missing) for entry in entries], dtype=np.int64)
-    label = np.array([labels.get(entry.category_id, missing) for entry in entries], dtype=np.int64)
-    crowd = np.array([bool(entry.iscrowd) for entry in entries], dtype=np.bool_)
-    score = np.array([np.nan if entry.score is None else entry.score for entry in entries], dtype=np.float64)
-    drawn = [bytes(entry.segmentation) for entry in entries]
-    masks = np.array([data[:1] == b"{" for data in drawn], dtype=np.bool_)
-    polygons = np.array([data[:1] == b"[" and len(data) > 2 for data in drawn], dtype=np.bool_)
-    turned_ones = np.array([b'"rotation"' in bytes(entry.attributes) for entry in entries], dtype=np.bool_)
+    mention = _looked_up(lookup, [entry.image_id for entry in entries], missing)
+    label = _looked_up(labels, [entry.category_id for entry in entries], missing)
+    if not expected:
+        file.collector.expect(int((mention != missing).sum()))
+    crowd = np.fromiter((bool(entry.iscrowd) for entry in entries), np.bool_, count)
+    score = np.array([entry.score for entry in entries], dtype=np.float64)  # None is NaN
+    drawn = (bytes(entry.segmentation) for entry in entries)
+    heads = np.fromiter((data[0] if len(data) > 2 else 0 for data in drawn), np.uint8, count)
+    masks, polygons = heads == ord("{"), heads == ord("[")
+    turned_ones = np.fromiter(
+        (entry.attributes is not _NONE and b'"rotation"' in bytes(entry.attributes) for entry in entries),
+        np.bool_,
+        count,
+    )
     known = ~np.isnan(score)
     odd = (mention == missing) | (label == missing) | turned_ones | (crowd & masks)
     odd |= known & ~((score >= 0) & (score <= 1))
     odd &= mention != -1  # those are accounted for with their image
     plain = (mention >= 0) & ~odd
-    sides = np.array([entry.bbox for entry in entries], dtype=np.float64).reshape(-1, 4)
+    flat = chain.from_iterable([entry.bbox for entry in entries])
+    sides = np.fromiter(flat, np.float64, 4 * count).reshape(-1, 4)
     sides[:, 2:] += sides[:, :2]
     for name, which in (("mask", masks), ("polygon", polygons)):
         file.collector.count_shapes(name, int((which & plain).sum()))
@@ -311,6 +365,12 @@ def _columns(file: _File, entries: list[_Annotation]) -> None:
         if stop < len(entries):
             _one(file, _plain(entries[stop]), stop)
         start = stop + 1
+
+
+def _looked_up(table: Mapping[Any, int], keys: list[int], missing: int) -> NDArray[np.int64]:
+    """What a table says of each key."""
+    found = map(table.get, keys, repeat(missing))
+    return np.fromiter(found, np.int64, len(keys))
 
 
 def _places(file: _File, rows: NDArray[np.int64]) -> Callable[[int], Where]:
@@ -417,13 +477,11 @@ def _sides(entry: Mapping[str, Any]) -> tuple[list[float], str]:
     return sides, shape
 
 
-def _folder(path: PathLike, images: list[Any], side: str) -> str:
+def _folder(path: PathLike, name: str, side: str) -> str:
     """Where the images are: beside the file, or where the tools that write `annotations/` put them."""
     folder = folder_of(path)
     if is_url(folder):
         return folder
-    names = [entry.get("file_name") for entry in images[:1] if isinstance(entry, dict)]
-    name = names[0] if names and isinstance(names[0], str) else ""
     here, root = Path(folder), Path(folder).parent
     stem = side or side_of(Path(path))
     year = Path(path).stem.removeprefix("instances_")
@@ -442,6 +500,15 @@ def _folder(path: PathLike, images: list[Any], side: str) -> str:
 
 
 def write_coco(labels: LabelSet, path: PathLike) -> None:
-    """Write a COCO file; category ids count from one, in the order of names. Every page needs its size."""
+    """Write a COCO file; category ids count from one, in the order of names. Every page needs its size.
+
+    Memory: the text of a part of the boxes at a time.
+    """
     folder = folder_of(path)
-    write_bytes(path, msgspec.json.encode(coco_document(labels, lambda key: relative(key, folder))))
+    encode = msgspec.json.Encoder().encode
+    images = coco_images(labels, lambda key: relative(key, folder))
+    with atomic_file(path) as file:
+        file.write(b'{"images":' + encode(images) + b',"annotations":[')
+        for place, entries in enumerate(coco_entries(labels)):
+            file.write(b"," * (place > 0) + encode(entries)[1:-1])
+        file.write(b'],"categories":' + encode(coco_categories(labels)) + b"}")

@@ -57,6 +57,7 @@ class Collector:
         self._mentions: list[PageKey] = []
         self._named: dict[PageKey, list[int]] = {}
         self._first: dict[PageKey, Where] = {}
+        self._batches: list[tuple[int, Callable[[int], Where]]] = []
         self._sizes: dict[PageKey, Size] = {}
         self._marks: dict[PageKey, list[ImageLabel]] = {}
         self._unlabeled: dict[PageKey, str] = {}
@@ -155,11 +156,38 @@ class Collector:
         self._mentions.append(key)
         return len(self._mentions) - 1
 
+    def pages(
+        self, keys: Sequence[PageKey], sizes: Sequence[Size], where: Callable[[int], Where]
+    ) -> int | None:
+        """Many pages at once, whose entries are not counted yet; the number of the first, the others follow.
+
+        None, and nothing done, where one of them is named already. Sizes are whole px above 0.
+        """
+        first = len(self._mentions)
+        fresh = {key: [first + place] for place, key in enumerate(keys)}
+        if len(fresh) < len(keys) or not fresh.keys().isdisjoint(self._named):
+            return None
+        self._named.update(fresh)
+        self._sizes.update(zip(keys, sizes, strict=True))
+        self._mentions += keys
+        self._batches.append((first, where))
+        return first
+
+    def _first_of(self, key: PageKey) -> Where:
+        """Where a page was named first."""
+        if key in self._first:
+            return self._first[key]
+        mention = self._named[key][0]
+        start, where = max(
+            (batch for batch in self._batches if batch[0] <= mention), key=lambda batch: batch[0]
+        )
+        return where(mention - start)
+
     def _again(self, key: PageKey, where: Where, entries: int) -> bool:
         """A page is named once more: whether its entries are taken."""
         policy = self.options.duplicates
         if policy == "refuse":
-            first = self._first[key]
+            first = self._first_of(key)
             place = first.field or (f"line {first.line}" if first.line else first.file)
             said = (
                 f"{key} is named twice, first in {place or 'an earlier entry'}; take duplicates='union', 'first' or "
@@ -429,11 +457,9 @@ class Collector:
         places = {name: place for place, name in enumerate(names)}
         ids = np.array([places.get(name, 0) for name in self._labels] or [0], dtype=np.int64)[rows.label]
         ordinal = {key: place for place, key in enumerate(self._named)}
-        page_of = (
-            np.array([ordinal[key] for key in self._mentions], dtype=np.int64)[rows.mention]
-            if len(rows)
-            else ids
-        )
+        page_of = rows.mention
+        if len(ordinal) < len(self._mentions) and len(rows):
+            page_of = np.array([ordinal[key] for key in self._mentions], dtype=np.int64)[rows.mention]
         if len(page_of) and (page_of[1:] < page_of[:-1]).any():
             order = np.argsort(page_of, kind="stable")
             rows, page_of, ids = rows.kept(order), page_of[order], ids[order]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from tilekit.labels.label_set import LabelSet
 
 Named = Callable[[PageKey], str]
+_PART = 1 << 16  # boxes at a time
 
 
 class _Image(msgspec.Struct):
@@ -44,28 +46,68 @@ def coco_document(labels: LabelSet, name_of: Named = str) -> dict[str, Any]:
 
     `name_of`: the file name of a page. Every page needs its size.
     """
-    images: list[_Image] = []
-    entries: list[_Box] = []
+    return {
+        "images": coco_images(labels, name_of),
+        "annotations": list(chain.from_iterable(coco_entries(labels))),
+        "categories": coco_categories(labels),
+    }
+
+
+def coco_images(labels: LabelSet, name_of: Named = str) -> list[Any]:
+    """The images of a COCO document."""
+    return [_Image(place, name_of(key), *labels.size(key)) for place, key in enumerate(labels, 1)]
+
+
+def coco_categories(labels: LabelSet) -> list[dict[str, Any]]:
+    """The categories of a COCO document."""
+    return [{"id": place, "name": name} for place, name in enumerate(labels.names, 1)]
+
+
+def coco_entries(labels: LabelSet) -> Iterator[list[Any]]:
+    """The annotations of a COCO document, some pages at a time; none is empty."""
+    part: list[tuple[int, PageKey, Annotations]] = []
+    first, held = 1, 0
     for place, (key, page) in enumerate(labels.items(), 1):
-        size = labels.size(key)
-        images.append(_Image(place, name_of(key), *size))
         if not len(page):
             continue
-        boxes = page.boxes
-        wide = boxes[:, 2:] - boxes[:, :2]
-        rows = np.concatenate([boxes[:, :2], wide], axis=1).tolist()
-        areas = (wide[:, 0] * wide[:, 1]).tolist()
-        scores = labels.scores[key].tolist() if key in labels.scores else [msgspec.UNSET] * len(page)
-        columns = (rows, areas, page.class_ids.tolist(), page.ignore.tolist(), scores)
-        begin = len(entries)
-        for row, area, number, ignored, score in zip(*columns, strict=True):
-            entries.append(_Box(len(entries) + 1, place, number + 1, row, area, int(ignored), score))
+        part.append((place, key, page))
+        held += len(page)
+        if held >= _PART:
+            yield _entries(labels, part, first)
+            part, first, held = [], first + held, 0
+    if part:
+        yield _entries(labels, part, first)
+
+
+def _entries(labels: LabelSet, part: list[tuple[int, PageKey, Annotations]], first: int) -> list[_Box]:
+    pages = [page for _, _, page in part]
+    boxes = np.concatenate([page.boxes for page in pages])
+    wide = boxes[:, 2:] - boxes[:, :2]
+    images = np.repeat([place for place, _, _ in part], [len(page) for page in pages])
+    scores: Any = repeat(msgspec.UNSET)
+    if labels.scores:
+        scores = chain.from_iterable(
+            labels.scores[key].tolist() if key in labels.scores else [msgspec.UNSET] * len(page)
+            for _, key, page in part
+        )
+    columns: Any = (
+        range(first, first + len(boxes)),
+        images.tolist(),
+        (np.concatenate([page.class_ids for page in pages]) + 1).tolist(),
+        np.concatenate([boxes[:, :2], wide], axis=1).tolist(),
+        (wide[:, 0] * wide[:, 1]).tolist(),
+        np.concatenate([page.ignore for page in pages]).astype(np.int64).tolist(),
+    )
+    entries = list(map(_Box, *columns, scores))
+    begin = 0
+    for _, key, page in part:
         if page.shapes is not None:
-            for entry, more in zip(entries[begin:], interop.coco_shapes(page.shapes, size), strict=True):
+            drawn = interop.coco_shapes(page.shapes, labels.size(key))
+            for entry, more in zip(entries[begin : begin + len(page)], drawn, strict=True):
                 for field, value in more.items():
                     setattr(entry, field, value)
-    categories = [{"id": place, "name": name} for place, name in enumerate(labels.names, 1)]
-    return {"images": images, "annotations": entries, "categories": categories}
+        begin += len(page)
+    return entries
 
 
 def geojson_document(labels: LabelSet, name_of: Named = str) -> dict[str, Any]:

@@ -98,8 +98,8 @@ def losses(labels: LabelSet, format: str) -> tuple[str, ...]:
         lost.append(f"the page number of {counted(paged, 'page', 'pages')} of files with several")
     lost += _shapes_lost(labels, format)
     lost += _small_losses(labels, format)
-    ignored = sum(int(page.ignore.sum()) for page in labels.values())
-    if ignored and format == "kitti":
+    ignored = sum(int(page.ignore.sum()) for page in labels.values()) if format == "kitti" else 0
+    if ignored:
         lost.append(
             f"the label of {counted(ignored, 'ignore region', 'ignore regions')}, which becomes DontCare"
         )
@@ -192,10 +192,9 @@ def holds_of(labels: LabelSet, format: str) -> Holds:
 def _small_losses(labels: LabelSet, format: str) -> list[str]:
     """What else a format leaves out."""
     holds, lost = HOLDS[format], []
-    unused = len(labels.names) - len(
-        {number for page in labels.values() for number in np.unique(page.class_ids)}
-    )
-    if unused and not holds.names:
+    used = np.concatenate([np.empty(0, np.int64), *(page.class_ids for page in labels.values())])
+    unused = len(labels.names) - len(np.unique(used)) if not holds.names else 0
+    if unused:
         lost.append(counted(unused, "label that no box has", "labels that no box has"))
     unsure = sum(mark.confidence != 1 for marks in labels.image_labels.values() for mark in marks)
     if unsure and holds.page_labels and format != "ground-truth":

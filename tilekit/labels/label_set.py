@@ -294,7 +294,8 @@ def renamed(page: Annotations, names: tuple[str, ...]) -> Annotations:
 
 
 def _united(pages: Mapping[PageKey, Annotations], names: tuple[str, ...] | list[str]) -> tuple[str, ...]:
-    distinct = dict.fromkeys([tuple(names), *(page.names for page in pages.values())])
+    each = {id(page.names): page.names for page in pages.values()}  # mostly one and the same
+    distinct = dict.fromkeys([tuple(names), *each.values()])
     return unite(list(distinct))[0]
 
 

@@ -115,7 +115,7 @@ def _config(config: Path | None, root: Path) -> _Set:
     named = document.get("names")
     if isinstance(named, list):
         named = dict(enumerate(named))
-    if not isinstance(named, dict) or not named:
+    if not isinstance(named, dict):
         raise LabelError(f"{config}: names is missing; it is a list of labels, or number: label")
     try:
         names = {int(number): str(label) for number, label in named.items()}
