@@ -5,11 +5,11 @@ from .fixing import fix_manifest as fix_manifest
 from .jobs import labeling_job as labeling_job
 from .label_set import LabelSet as LabelSet
 from .merging import merge_labels as merge_labels
+from .prediction_lines import PredictionWriter as PredictionWriter
+from .prediction_lines import read_predictions as read_predictions
+from .prediction_lines import write_predictions as write_predictions
 from .predictions import PageDetections as PageDetections
 from .predictions import PredictionSet as PredictionSet
-from .predictions import PredictionWriter as PredictionWriter
-from .predictions import read_predictions as read_predictions
-from .predictions import write_predictions as write_predictions
 from .reading import read_labels as read_labels
 from .reading import write_labels as write_labels
 from .scans import resolve_scans as resolve_scans
