@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 Codes = tuple[bytes, bytes]  # as in a DHT: how many codes of each length 1 to 16, and their symbols
 _ALL = 65536
+_SHORT_BITS = 13  # of stream in the tables that are looked up first: two of them fit a processor's nearest cache
+_SHORT = 1 << _SHORT_BITS
 _END = 64  # an end of block is told by this many places more
 _CATEGORIES = 12
 
@@ -42,7 +44,7 @@ def lookups(
     ac_at: dict[Codes, int] = {}
     for table in dict.fromkeys(dc):  # as they are: a code that only `written` has is damage
         dc_at[table] = sum(map(len, parts))
-        parts.append(_dc(table))
+        parts += [_dc(table)[:: _ALL // _SHORT] * _known(table), _dc(table)]
     for table in dict.fromkeys(ac):
         ac_at[table] = sum(map(len, parts))
         parts += [_several(table), _single(table)]
@@ -114,23 +116,40 @@ def _single(table: Codes) -> NDArray[np.uint16]:
 
 
 @lru_cache(16)
+def _lengths(table: Codes) -> NDArray[np.int64]:
+    """Bits of the code alone; 0: no code."""
+    made = np.zeros(_ALL, np.int64)
+    for code, length, _ in _codes(table):
+        first = code << (16 - length)
+        made[first : first + (1 << (16 - length))] = length
+    return made
+
+
+def _known(table: Codes) -> NDArray[np.bool_]:
+    """Whether so few bits tell the code."""
+    return _lengths(table)[:: _ALL // _SHORT] <= _SHORT_BITS
+
+
+@lru_cache(16)
 def _several(table: Codes) -> NDArray[np.uint16]:
-    """As many whole symbols as 16 bits hold; the first one even where its value reaches beyond."""
-    single = _single(table)
-    stream = np.arange(_ALL, dtype=np.int64)
-    bits = (single & 31).astype(np.int64)
-    places = (single >> 5).astype(np.int64)
-    wrong = single == 0
-    growing = np.flatnonzero(~wrong & (places < _END) & (bits < 15))
+    """As many symbols as have their codes in 13 bits, the value of the last one lying beyond; at most 31 bits in all."""
+    single, lengths = _single(table), _lengths(table)
+    stream = np.arange(_SHORT, dtype=np.int64) << (16 - _SHORT_BITS)
+    bits = (single[stream] & 31).astype(np.int64)
+    places = (single[stream] >> 5).astype(np.int64)
+    unknown = (single[stream] == 0) | ~_known(table)
+    growing = np.flatnonzero(~unknown & (places < _END) & (bits < _SHORT_BITS))
     while growing.size:
-        following = single[(stream[growing] << bits[growing]) & 0xFFFF].astype(np.int64)
+        rest = (stream[growing] << bits[growing]) & 0xFFFF
+        following = single[rest].astype(np.int64)
         more_bits, more_places = following & 31, following >> 5
         there = places[growing] + (more_places & 63)
-        fits = (following > 0) & (bits[growing] + more_bits <= 16) & (there < _END)
+        fits = (following > 0) & (bits[growing] + lengths[rest] <= _SHORT_BITS)
+        fits &= (bits[growing] + more_bits <= 31) & (there < _END)
         growing, more_bits, more_places = growing[fits], more_bits[fits], more_places[fits]
         bits[growing] += more_bits
         places[growing] += more_places
-        growing = growing[(places[growing] < _END) & (bits[growing] < 15)]
+        growing = growing[(places[growing] < _END) & (bits[growing] < _SHORT_BITS)]
     made = (bits + 32 * places).astype(np.uint16)
-    made[wrong] = 32 * 127
+    made[unknown] = 32 * 127
     return made

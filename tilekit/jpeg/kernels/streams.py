@@ -4,9 +4,10 @@ All positions are bits of the bytes as stored: 8 x the byte's place + the bit, w
 the 0x00 stuffed after it are one byte at the place of the 0xFF. No kernel reads a byte outside
 `data`: where bytes end, or a marker stands, zeros are fed and counted, and whoever used them is told.
 
-Tables (uint16, 16 bits of stream in): DC: code length + 32 x category. AC, two of 65536 each: the
-first `length + 32 x places`, of as many whole symbols as fit into the 16 bits, places + 64 where the
-last of them is an end of block; the second of one symbol alone. 0 bits: no such code.
+Tables (uint16), two for each Huffman table: the first by 13 bits of stream, the second, for longer codes, by 16.
+DC: code length + 32 x category. AC: `length + 32 x places`, in the first of as many symbols as have their codes in the
+13 bits, places + 64 where the last of them is an end of block; in the second of one symbol alone. 0 bits: no such
+code, or a longer one.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ REACHED, FULL, WRONG, ENDED = 0, 1, 2, 3
 _U = np.uint64
 _U0, _U1, _U4, _U5, _U8, _U16, _U24, _U32, _U56 = (_U(v) for v in (0, 1, 4, 5, 8, 16, 24, 32, 56))
 _U7, _U31, _U63, _U64, _U127, _U255 = (_U(v) for v in (7, 31, 63, 64, 127, 255))
-_LOW16, _LOW32, _SINGLE = _U(0xFFFF), _U(0xFFFFFFFF), _U(65536)
+_LOW16, _LOW32, _LOW13, _SHORT, _U13 = _U(0xFFFF), _U(0xFFFFFFFF), _U(0x1FFF), _U(8192), _U(13)
 _ONES, _TOPS = _U(0x01010101), _U(0x80808080)
 
 
@@ -144,7 +145,9 @@ def parse(data: Any, state: Any, plan: Any, tables: Any, places: Any, ends: Any,
                 else:
                     p, acc, left, fed, clean = _fill(data, n, p, acc, left, fed, clean)
             dc, ac = _U(plan[18 + b]), _U(plan[28 + b])
-            entry = _U(tables[dc + ((acc >> (left - _U16)) & _LOW16)])
+            entry = _U(tables[dc + ((acc >> (left - _U13)) & _LOW13)])
+            if entry == _U0:
+                entry = _U(tables[dc + _SHORT + ((acc >> (left - _U16)) & _LOW16)])
             size = entry >> _U5
             left -= entry & _U31
             good = bool(entry != _U0)
@@ -173,8 +176,7 @@ def parse(data: Any, state: Any, plan: Any, tables: Any, places: Any, ends: Any,
                             p, acc, left, fed, clean = _fill(data, n, p, acc, left, fed, clean)
                     else:
                         p, acc, left, fed, clean = _fill(data, n, p, acc, left, fed, clean)
-                look = ac + ((acc >> (left - _U16)) & _LOW16)
-                entry = _U(tables[look])
+                entry = _U(tables[ac + ((acc >> (left - _U13)) & _LOW13)])
                 go = entry >> _U5
                 to = k + go
                 if to < _U64:
@@ -183,8 +185,8 @@ def parse(data: Any, state: Any, plan: Any, tables: Any, places: Any, ends: Any,
                 elif (go >= _U64 and to <= _U127) or (go < _U64 and to == _U64):  # the block ends with these
                     left -= entry & _U31
                     break
-                else:  # some of the symbols are of the next block
-                    entry = _U(tables[look + _SINGLE])
+                else:  # some of the symbols are of the next block, or the code is a long one
+                    entry = _U(tables[ac + _SHORT + ((acc >> (left - _U16)) & _LOW16)])
                     left -= entry & _U31
                     go = entry >> _U5
                     if go >= _U64:
@@ -323,7 +325,7 @@ def copy_runs(
         for b in range(blocks):
             p, acc, left, fed, clean = _filled(data, n, p, acc, left, fed, clean)
             dc, ac, component = _U(plan[18 + b]), _U(plan[28 + b]), plan[8 + b]
-            entry = _U(tables[dc + ((acc >> (left - _U16)) & _LOW16)])
+            entry = _U(tables[dc + _SHORT + ((acc >> (left - _U16)) & _LOW16)])
             size, length = entry >> _U5, entry & _U31
             if entry == _U0:
                 return -1
@@ -361,7 +363,7 @@ def copy_runs(
             k = _U1
             while k < _U64:
                 p, acc, left, fed, clean = _filled(data, n, p, acc, left, fed, clean)
-                entry = _U(tables[ac + _SINGLE + ((acc >> (left - _U16)) & _LOW16)])
+                entry = _U(tables[ac + _SHORT + ((acc >> (left - _U16)) & _LOW16)])
                 length = entry & _U31
                 if entry == _U0:
                     return -1
