@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 Codes = tuple[bytes, bytes]  # as in a DHT: how many codes of each length 1 to 16, and their symbols
 _ALL = 65536
-_SHORT_BITS = 13  # of stream in the tables that are looked up first: two of them fit a processor's nearest cache
+_SHORT_BITS = (
+    13  # of stream in the tables that are looked up first: two of them fit a processor's nearest cache
+)
 _SHORT = 1 << _SHORT_BITS
 _END = 64  # an end of block is told by this many places more
 _CATEGORIES = 12
