@@ -289,6 +289,49 @@ def test_tiles_join_the_blocks_of_a_tiff(tmp_path, quality, gray, workers):
         assert np.abs(got - want).max() <= 38  # the figure in docs/tiling.md
 
 
+@pytest.mark.parametrize(("subsampling", "color"), [((1, 1), "ycbcr"), ((2, 2), "ycbcr"), ((1, 1), "rgb")])
+def test_tiles_join_the_blocks_of_a_slide(tmp_path, subsampling, color):
+    import tifffile
+
+    path = tmp_path / "a.svs"
+    pixels = np.asarray(Image.open(io.BytesIO(jpeg(500, 410, "4:4:4", 95, 5))).convert("RGB"))
+    tifffile.imwrite(
+        path, pixels, tile=(64, 64), compression="jpeg", photometric="rgb", subsampling=subsampling, metadata=None,
+        compressionargs={"level": 90, "outcolorspace": color},
+        description="Aperio Image Library v1\n500x410 (64x64) JPEG|AppMag = 40|MPP = 0.25",
+    )  # fmt: skip
+    tiling = tk.Tiling(112, 32)
+    with tk.open_scan(path) as scan:
+        assert scan.info.kind == "slide"
+        plan, upsampled = tk.tiles.keep_plan(scan, tiling), scan.bits().header.upsampled
+        want = {tile.index: tile.pixels for tile in tk.read_tiles(scan, tiling)}
+        made = [list(tk.encode_tiles(scan, tiling, workers=workers)) for workers in (1, 3)]
+    assert made[0] == made[1]
+    assert (plan.reason, upsampled) == (None, subsampling == (2, 2))
+    assert plan.kept == sum(tile.kept for tile in made[0]) > len(plan.grid) // 2
+    for tile in made[0]:
+        got = decode_image(tile.data).astype(int)
+        if tile.kept:  # with 4:2:0 blocks a decoder of the tile smooths color over their borders
+            off = np.abs(got - want[tile.index])
+            assert off.mean() < 0.5 if upsampled else not off.any()
+
+
+def test_a_slide_that_is_no_jpeg_or_has_holes_is_read_the_ordinary_way(tmp_path):
+    import tifffile
+
+    options = {"tile": (64, 64), "photometric": "rgb", "metadata": None}
+    text = "Aperio Image Library v1\n128x128 (64x64) |MPP = 0.25"
+    plain = np.full((128, 128, 3), 200, np.uint8)
+    tifffile.imwrite(tmp_path / "a.svs", plain, compression="deflate", description=text, **options)
+    tifffile.imwrite(tmp_path / "b.svs", plain, compression="jpeg", description=text, **options)
+    with tifffile.TiffFile(tmp_path / "b.svs", mode="r+") as file:
+        file.pages[0].tags["TileByteCounts"].overwrite([*file.pages[0].databytecounts[:3], 0])
+    for name, why in (("a.svs", "not stored in JPEG"), ("b.svs", "not scanned")):
+        with tk.open_scan(tmp_path / name) as scan:
+            assert why in tk.tiles.keep_plan(scan, tk.Tiling(64)).reason
+            assert len(list(tk.encode_tiles(scan, tk.Tiling(64)))) == 4
+
+
 def test_a_damaged_block_is_the_error_it_was(tmp_path):
     import tifffile
 

@@ -152,7 +152,7 @@ def _check_end(tail: bytes, end: int) -> None:
 
 
 def _check_preds(preds: NDArray[np.int32]) -> None:
-    if preds.max(initial=0) > 32767 or preds.min(initial=0) < -32767:
+    if np.maximum.reduce(preds, None) > 32767 or np.minimum.reduce(preds, None) < -32767:
         raise CannotCut("its DC values make no sense")
 
 

@@ -152,6 +152,6 @@ def _several(table: Codes) -> NDArray[np.uint16]:
         bits[growing] += more_bits
         places[growing] += more_places
         growing = growing[(places[growing] < _END) & (bits[growing] < _SHORT_BITS)]
-    made = (bits + 32 * places).astype(np.uint16)
+    made: NDArray[np.uint16] = (bits + 32 * places).astype(np.uint16)
     made[unknown] = 32 * 127
     return made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tilekit.scans.scan import Scan
 
 _KEPT_BYTES = 1 << 25
+Read = Callable[[int, int, int, int], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,13 @@ class _Block:
 class BlockBits:
     """The bits of a page stored in JPEG blocks of one set of tables. Any thread may use it.
 
-    Blocks are parsed when a tile needs them and kept for the next ones: at most 32 MB of them.
+    Blocks are parsed when a tile needs them and kept for the next ones: at most 32 MB of them. `read` gives the
+    pixels of a rectangle, where another than the blocks' own decoder is to.
     """
 
-    def __init__(self, blocks: StoredBlocks, dpi: float | None) -> None:
+    def __init__(self, blocks: StoredBlocks, dpi: float | None, read: Read | None = None) -> None:
         layout = blocks.layout
+        self._read = read
         if layout.compression != JPEG or not layout.tiled or not blocks.decodes:
             raise CannotCut("it is not stored in JPEG blocks of gray, RGB or YCbCr")
         self._blocks, self._head = blocks, jpeg_head(layout)
@@ -104,6 +107,8 @@ class BlockBits:
 
     def pixels(self, x0: int, y0: int, x1: int, y1: int) -> NDArray[np.uint8]:
         """The rectangle, decoded; raises ScanCorrupt naming the block that is damaged."""
+        if self._read is not None:
+            return self._read(x0, y0, x1, y1)
         width, height = self._blocks.block
         out = np.empty((y1 - y0, x1 - x0, self._blocks.bands), np.uint8)
         for row in range(y0 // height, -(-y1 // height)):
@@ -165,3 +170,13 @@ def block_bits_of(scan: Scan) -> BlockBits:
     if (blocks.width, blocks.height) != (scan.width, scan.height):
         raise CannotCut("its header says another size than its reader")
     return BlockBits(blocks, scan.dpi)
+
+
+def slide_bits_of(scan: Scan) -> BlockBits:
+    """The bits of an open slide whose finest level is stored in JPEG blocks; raises CannotCut with the reason."""
+    blocks = scan.blocks()
+    if blocks is None or blocks.layout.compression != JPEG:
+        raise CannotCut("its finest level is not stored in JPEG blocks of a TIFF")
+    if not blocks.layout.counts.all():
+        raise CannotCut("some of its blocks were not scanned")
+    return BlockBits(blocks, scan.dpi, scan.read)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,13 @@ from tilekit.errors import MissingExtra, ScanCorrupt, ScanNotFound, ScanUnsuppor
 from tilekit.scans.faults import one_line
 from tilekit.scans.request import Request
 from tilekit.scans.resampling import box_reduced
-from tilekit.scans.scan import Scan, ScanInfo
+from tilekit.scans.scan import Scan, ScanInfo, check_open
 from tilekit.scans.source import Source
+from tilekit.scans.tiff.blocks import StoredBlocks
 from tilekit.scans.vips import check_size
+
+if TYPE_CHECKING:
+    from tilekit.scans.blockbits import BlockBits
 
 try:
     import openslide
@@ -37,6 +41,8 @@ class SlideScan(Scan):
         self._slide = slide
         self.on_close(slide.close)
         self.levels: tuple[tuple[int, int], ...] = tuple(slide.level_dimensions)
+        self.stored: StoredBlocks | None = None
+        self._bits: BlockBits | None = None
 
     def bands_of_rows(
         self, heights: list[int], *, scale: tuple[int, int] | None = None
@@ -67,6 +73,19 @@ class SlideScan(Scan):
             pixels = box_reduced(read, self.levels[level], size, (x0, y0, x1, y1))
         pixels.flags.writeable = False
         return pixels
+
+    def blocks(self) -> StoredBlocks | None:
+        """See Scan."""
+        return self.stored
+
+    def bits(self) -> BlockBits:
+        """See Scan."""
+        from tilekit.scans.blockbits import slide_bits_of
+
+        check_open(self)
+        if self._bits is None:
+            self._bits = slide_bits_of(self)
+        return self._bits
 
     def _level(self, level: int, x0: int, y0: int, x1: int, y1: int) -> NDArray[np.uint8]:
         """A rectangle in the pixels of a level; OpenSlide takes its place in those of level 0."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-import zlib
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Literal, TypeVar, get_args
+
+from isal import isal_zlib
 
 from tilekit.errors import InvalidArgument
 from tilekit.flow import DEFAULT_BUDGET, Gate, ordered_map
@@ -268,7 +269,7 @@ class TileRun:
         def store(tile: EncodedTile) -> tuple[TileRecord, bytes, bool]:
             name = None if tile.blank else tile_name(page.stem, tile.window, ext, page.page)
             size, data = len(tile.data), tile.data
-            crc = None if name is None else zlib.crc32(data)
+            crc = None if name is None else isal_zlib.crc32(data)
             if sink.concurrent and name is not None:
                 started.append(name)
                 sink.put(name, data)

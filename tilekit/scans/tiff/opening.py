@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import struct
 from collections.abc import Callable
@@ -56,8 +57,7 @@ def open_tiff(ask: Request, open_slide: Callable[[Request], Scan]) -> Scan:
 
             check_tiles(found, ask.source.name)
             if is_slide(ask.source):
-                reader.close()
-                return open_slide(ask)
+                return _with_blocks(open_slide(ask), found.pages[0], reader)
         if ask.page >= len(found.pages):
             raise ScanNotFound(f"{ask.key}: the file has {len(found.pages)} page(s)")
         scan = _open_page(ask, found.pages[ask.page], reader, len(found.pages))
@@ -65,6 +65,18 @@ def open_tiff(ask: Request, open_slide: Callable[[Request], Scan]) -> Scan:
         reader.close()
         raise
     scan.on_close(reader.close)
+    return scan
+
+
+def _with_blocks(scan: Scan, page: Directory, reader: ByteReader) -> Scan:
+    """A slide, and the blocks of its finest level where the file's first page is that."""
+    from tilekit.scans.slide import SlideScan
+
+    scan.on_close(reader.close)
+    with contextlib.suppress(*_FAULTS, ScanError):
+        layout = layout_of(page)
+        if isinstance(scan, SlideScan) and (layout.width, layout.height) == (scan.width, scan.height):
+            scan.stored = StoredBlocks(str(scan.key), layout, reader, scan.bands)
     return scan
 
 
