@@ -90,8 +90,7 @@ def parse(data: Any, state: Any, plan: Any, tables: Any, places: Any, ends: Any,
     WRONG (a code that is none) or ENDED (bytes, or a marker).
     """
     n = _U(len(data))
-    blocks, restart = plan[0], plan[2]
-    to_restart, number = state[4], state[5]
+    blocks, restart, to_restart, number = plan[0], plan[2], state[4], state[5]
     first, stop = state[7], _U(state[8])
     capacity = len(places) - 1
     p = _U(state[0]) >> _U(3)
@@ -120,8 +119,7 @@ def parse(data: Any, state: Any, plan: Any, tables: Any, places: Any, ends: Any,
                 p += _U(2)
                 acc, left, fed, clean = _U0, _U0, _U0, p
                 pred0, pred1, pred2 = 0, 0, 0
-                to_restart = restart
-                number = (number + 1) & 7
+                to_restart, number = restart, (number + 1) & 7
                 at = p << _U(3)
         places[count] = at
         if at >= stop:
