@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import click
 
+from tilekit.cli.grouping import grouped
 from tilekit.cli.output import json_option, next_step, print_json, print_table, progress_bar, say
 from tilekit.errors import InvalidArgument, MissingExtra, ScanError
 
@@ -47,6 +49,25 @@ def bench() -> None:
     """
 
 
+@dataclass(frozen=True)
+class TilingOptions:
+    """Options of `tilekit bench tiling`."""
+
+    tiles: tuple[int, ...]
+    overlaps: tuple[int, ...]
+    formats: tuple[str, ...]
+    workers: tuple[int, ...]
+    quality: int
+    size: float | None
+    rounds: int | None
+    peers_module: str | None
+    no_peers: bool
+    quick: bool
+    cache: str | None
+    html: str | None
+    old: str | None
+
+
 @bench.command("tiling")
 @click.argument("scans", nargs=-1, metavar="[SCAN...]")
 @click.option("--tile", "tiles", type=int, multiple=True, help="Tile side in px; may be repeated.")
@@ -69,35 +90,35 @@ def bench() -> None:
 @_html
 @_compare
 @json_option
+@grouped(TilingOptions)
 def tiling(
     scans: tuple[str, ...],
-    tiles: tuple[int, ...],
-    overlaps: tuple[int, ...],
-    formats: tuple[str, ...],
-    workers: tuple[int, ...],
-    quality: int,
-    size: float | None,
-    rounds: int | None,
-    peers_module: str | None,
-    no_peers: bool,
-    quick: bool,
-    cache: str | None,
-    html: str | None,
-    old: str | None,
     as_json: bool,
+    options: TilingOptions,
 ) -> None:
     """Tile with several settings and with every peer that is there."""
     from tilekit.bench.command import TilingPlan, bench_tiling
     from tilekit.bench.peers import NO_PEERS
 
-    _check_first(old, html)
-    peers = NO_PEERS if no_peers else named_peers(peers_module)
+    _check_first(options.old, options.html)
+    peers = NO_PEERS if options.no_peers else named_peers(options.peers_module)
     plan = TilingPlan(
-        scans, tiles, overlaps, formats, workers, quality, size, rounds, peers, no_peers, quick, cache
+        scans,
+        options.tiles,
+        options.overlaps,
+        options.formats,
+        options.workers,
+        options.quality,
+        options.size,
+        options.rounds,
+        peers,
+        options.no_peers,
+        options.quick,
+        options.cache,
     )
     with progress_bar("bench", quiet=as_json) as progress:
         document = bench_tiling(plan, say=_quiet if as_json else say, progress=progress)
-    _finish(document, old, html, as_json, _show_tiling)
+    _finish(document, options.old, options.html, as_json, _show_tiling)
     if document["failed"]:
         raise ScanError(f"{len(document['failed'])} scan(s) could not be benchmarked")
 
@@ -128,6 +149,25 @@ def boxes(
     _finish(document, old, html, as_json, _show_boxes)
 
 
+@dataclass(frozen=True)
+class DetectOptions:
+    """Options of `tilekit bench detect`."""
+
+    model: str | None
+    endpoint: str | None
+    region: str | None
+    profile: str | None
+    nap: float
+    tile: int
+    overlap: int
+    workers: tuple[int, ...]
+    size: float | None
+    quick: bool
+    cache: str | None
+    html: str | None
+    old: str | None
+
+
 @bench.command("detect")
 @click.argument("scan", required=False)
 @click.option("--model", metavar="M", help="What `tilekit detect --model` takes; else a detector that waits.")
@@ -149,22 +189,11 @@ def boxes(
 @_html
 @_compare
 @json_option
+@grouped(DetectOptions)
 def detect(
     scan: str | None,
-    model: str | None,
-    endpoint: str | None,
-    region: str | None,
-    profile: str | None,
-    nap: float,
-    tile: int,
-    overlap: int,
-    workers: tuple[int, ...],
-    size: float | None,
-    quick: bool,
-    cache: str | None,
-    html: str | None,
-    old: str | None,
     as_json: bool,
+    options: DetectOptions,
 ) -> None:
     """Detect on one scan with several numbers of workers: is the detector kept busy?
 
@@ -174,17 +203,30 @@ def detect(
     from tilekit.cli.detect import Cut, named_detector
     from tilekit.detectors.naming import ModelRef
 
-    if endpoint and not model:
+    if options.endpoint and not options.model:
         raise InvalidArgument("--endpoint needs --model: the model that runs there")
-    _check_first(old, html)
-    plan = DetectPlan(scan, tile, overlap, workers, size, nap / 1e3, quick, cache)
-    if model is None:
+    _check_first(options.old, options.html)
+    plan = DetectPlan(
+        scan,
+        options.tile,
+        options.overlap,
+        options.workers,
+        options.size,
+        options.nap / 1e3,
+        options.quick,
+        options.cache,
+    )
+    if options.model is None:
         document = bench_detect(plan)
     else:
-        cloud = (region, profile, endpoint)
-        with named_detector(ModelRef(model), cloud, 1, Cut(tile, overlap), True) as (detector, _, title):
+        cloud = (options.region, options.profile, options.endpoint)
+        with named_detector(ModelRef(options.model), cloud, 1, Cut(options.tile, options.overlap), True) as (
+            detector,
+            _,
+            title,
+        ):
             document = bench_detect(plan, detector, title)
-    _finish(document, old, html, as_json, _show_detect)
+    _finish(document, options.old, options.html, as_json, _show_detect)
 
 
 def named_peers(module: str | None) -> Any:

@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import click
 
+from tilekit.cli.grouping import grouped
 from tilekit.cli.output import json_option, next_step, print_json, print_table, progress_bar, quoted, say
+
+
+@dataclass(frozen=True)
+class CheckOptions:
+    """Options of `tilekit check`."""
+
+    test: str | None
+    images: str | None
+    uploaded: bool
+    pixels: bool
+    region: str | None
+    out: str | None
+    most: int
 
 
 @click.command()
@@ -23,16 +39,11 @@ from tilekit.cli.output import json_option, next_step, print_json, print_table, 
 @click.option("--fix", "out", metavar="OUT", help="Write a corrected copy of the one manifest given.")
 @click.option("--max", "most", default=50, show_default=True, help="Lines named for each kind of finding.")
 @json_option
+@grouped(CheckOptions)
 def check(
     manifests: tuple[str, ...],
-    test: str | None,
-    images: str | None,
-    uploaded: bool,
-    pixels: bool,
-    region: str | None,
-    out: str | None,
-    most: int,
     as_json: bool,
+    options: CheckOptions,
 ) -> None:
     """Check manifests by Rekognition's own rules, with its codes, lines and fixes.
 
@@ -41,17 +52,17 @@ def check(
     """
     from tilekit.labels.checking import check_manifest
 
-    if out is not None:
-        _fix(manifests, out, images, uploaded, as_json)
+    if options.out is not None:
+        _fix(manifests, options.out, options.images, options.uploaded, as_json)
         return
     with progress_bar("check", quiet=as_json) as progress:
         report = check_manifest(
             *manifests,
-            test=test,
-            images=images,
-            uploaded=uploaded,
-            pixels=pixels,
-            region=region,
+            test=options.test,
+            images=options.images,
+            uploaded=options.uploaded,
+            pixels=options.pixels,
+            region=options.region,
             progress=progress,
         )
     if as_json:
@@ -62,10 +73,10 @@ def check(
             for item in report.manifests
         ]
         print_table(["manifest", "role", "lines", "valid", "ignored", "invalid"], rows)
-        if text := report.text(most):
+        if text := report.text(options.most):
             say(text)
         for item in report.manifests if not report.clean else ():
-            if item.tally.invalid and (lost := _lost(item.file, images, uploaded)):
+            if item.tally.invalid and (lost := _lost(item.file, options.images, options.uploaded)):
                 say(lost)
         if not report.ok:
             next_step("fix what would end the training; --fix OUT writes a corrected manifest")

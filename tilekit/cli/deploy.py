@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 import click
 
 from tilekit.cli.cloud import all_models, cloud_options, make_service, unkept_words, warn_unkept
+from tilekit.cli.grouping import grouped
 from tilekit.cli.output import json_option, next_step, print_json, print_table, say
+
+
+@dataclass(frozen=True)
+class DeployOptions:
+    """Options of `tilekit deploy`."""
+
+    units: int
+    max_units: int | None
+    duration_text: str | None
+    idle_text: str | None
+    guard: bool
+    guard_role: str | None
+    yes: bool
+    dry_run: bool
+    region: str | None
+    profile: str | None
+    endpoint_url: str | None
 
 
 @click.command("deploy")
@@ -22,40 +41,34 @@ from tilekit.cli.output import json_option, next_step, print_json, print_table, 
 @click.option("--dry-run", is_flag=True, help="Show the calls and the estimated cost; start nothing.")
 @cloud_options
 @json_option
+@grouped(DeployOptions)
 def deploy_command(
     model: str,
-    units: int,
-    max_units: int | None,
-    duration_text: str | None,
-    idle_text: str | None,
-    guard: bool,
-    guard_role: str | None,
-    yes: bool,
-    dry_run: bool,
-    region: str | None,
-    profile: str | None,
-    endpoint_url: str | None,
     as_json: bool,
+    options: DeployOptions,
 ) -> None:
     """Start MODEL (project/version or ARN) and leave it running; it is billed until it stops.
 
     Without --for or --idle nothing stops it but `tilekit stop`, so it asks first. Both are kept by a process on
     this machine; --guard also works while this machine sleeps.
     """
+    # Long because a command reads from top to bottom: check, do, show.
     from tilekit.aws.deploying import deploy
     from tilekit.rekognition.pricing import PRICES, dollars, parse_duration
 
-    seconds = parse_duration(duration_text) if duration_text else None
-    idle = parse_duration(idle_text) if idle_text else None
-    service = make_service(region, profile, endpoint_url)
+    seconds = parse_duration(options.duration_text) if options.duration_text else None
+    idle = parse_duration(options.idle_text) if options.idle_text else None
+    service = make_service(options.region, options.profile, options.endpoint_url)
     from tilekit.aws.naming import find_model
 
     found = find_model(service, model)
     warn_unkept(found)
-    hourly = dollars(PRICES.unit_hour * (max_units or units))
-    if dry_run:
-        calls = [*(["scheduler:CreateSchedule"] if guard else []), "StartProjectVersion"]
-        cost = None if seconds is None else round(PRICES.running(seconds, max_units or units), 2)
+    hourly = dollars(PRICES.unit_hour * (options.max_units or options.units))
+    if options.dry_run:
+        calls = [*(["scheduler:CreateSchedule"] if options.guard else []), "StartProjectVersion"]
+        cost = (
+            None if seconds is None else round(PRICES.running(seconds, options.max_units or options.units), 2)
+        )
         if as_json:
             print_json({"arn": found.arn, "calls": calls, "cost": cost})
             return
@@ -63,18 +76,30 @@ def deploy_command(
             f"{found.project}/{found.version} would be started by {', '.join(calls)}, at about {hourly} an hour"
         )
         if cost is not None:
-            say(f"its units: {dollars(cost)} at most, stopped after {duration_text}")
+            say(f"its units: {dollars(cost)} at most, stopped after {options.duration_text}")
         else:
-            say("no deadline is set" if idle is None else f"it is stopped after {idle_text} without use")
+            say(
+                "no deadline is set"
+                if idle is None
+                else f"it is stopped after {options.idle_text} without use"
+            )
         next_step("run the same without --dry-run")
         return
-    if seconds is None and idle is None and not yes:
+    if seconds is None and idle is None and not options.yes:
         click.confirm(
             f"{found.project}/{found.version} will run, at about {hourly} an hour, until somebody stops it. Start it?",
             abort=True,
             err=True,
         )
-    made = deploy(found, units, max_units, seconds=seconds, idle=idle, guard=guard, guard_role=guard_role)
+    made = deploy(
+        found,
+        options.units,
+        options.max_units,
+        seconds=seconds,
+        idle=idle,
+        guard=options.guard,
+        guard_role=options.guard_role,
+    )
     if as_json:
         print_json(
             {
@@ -95,7 +120,7 @@ def deploy_command(
             f"it is stopped at {time.strftime('%Y-%m-%d %H:%M', time.localtime(made.until))} by process {made.watcher}"
         )
     if made.idle is not None:
-        say(f"it is stopped after {idle_text} without use, by process {made.watcher}")
+        say(f"it is stopped after {options.idle_text} without use, by process {made.watcher}")
     if made.guard is not None:
         say(f"and by the schedule {made.guard}, even if this machine sleeps")
     next_step(f"tilekit detect SCANS --model {found.project}/{found.version}; then tilekit stop")

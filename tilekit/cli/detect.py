@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tilekit.cli.cloud import cloud_options, deadline_of, deadline_options
+from tilekit.cli.grouping import grouped
 from tilekit.cli.output import json_option, next_step, print_json, print_table, progress_bar, quoted, say
 from tilekit.cli.parameters import (
     Overlap,
@@ -47,6 +48,38 @@ EXPORTS = {
 }
 _PICTURE_SIDE = 4000
 _BYTES_PER_PIXEL = 0.3  # of a JPEG of quality 90; a page of text has less, a photo more
+
+
+@dataclass(frozen=True)
+class DetectOptions:
+    """Options of `tilekit detect`."""
+
+    model: str
+    out: str
+    tile: int | None
+    overlap: float | None
+    scales: str | None
+    at: tuple[Tiling, ...]
+    whole: bool
+    whole_side: int
+    dpi: float | None
+    bands: Any
+    levels: Any
+    thresholds: str | None
+    decoy: tuple[str, ...]
+    workers: int | None
+    units: int
+    duration_text: str | None
+    guard_role: str | None
+    guard: bool
+    formats: tuple[str, ...]
+    pictures: str | None
+    force: bool
+    fresh: bool
+    dry_run: bool
+    region: str | None
+    profile: str | None
+    endpoint_url: str | None
 
 
 @click.command()
@@ -98,67 +131,52 @@ _BYTES_PER_PIXEL = 0.3  # of a JPEG of quality 90; a page of text has less, a ph
 @click.option("--dry-run", is_flag=True, help="Show calls, bytes and estimated cost; start and call nothing.")
 @cloud_options
 @json_option
+@grouped(DetectOptions)
 def detect(
     scans: tuple[str, ...],
-    model: str,
-    out: str,
-    tile: int | None,
-    overlap: float | None,
-    scales: str | None,
-    at: tuple[Tiling, ...],
-    whole: bool,
-    whole_side: int,
-    dpi: float | None,
-    bands: Any,
-    levels: Any,
-    thresholds: str | None,
-    decoy: tuple[str, ...],
-    workers: int | None,
-    units: int,
-    duration_text: str | None,
-    guard_role: str | None,
-    guard: bool,
-    formats: tuple[str, ...],
-    pictures: str | None,
-    force: bool,
-    fresh: bool,
-    dry_run: bool,
-    region: str | None,
-    profile: str | None,
-    endpoint_url: str | None,
     as_json: bool,
+    options: DetectOptions,
     **asking: Any,
 ) -> None:
     """Find objects on scans: files, folders, globs, PDFs, manifests, s3:// prefixes. Run again to go on."""
+    # Long because a command reads from top to bottom: check, do, show.
     from tilekit.detection.batch import anything_left, detect_scans, done_pages, page_options
     from tilekit.labels.thresholds import read_thresholds
 
-    ref = model_ref(model, asking)
-    limits = read_thresholds(thresholds) if thresholds else None
+    ref = model_ref(options.model, asking)
+    limits = read_thresholds(options.thresholds) if options.thresholds else None
     sources = list(dict.fromkeys(_sources(scans)))
-    shaping = page_options(thresholds=limits, decoy=decoy, dpi=dpi)
+    shaping = page_options(thresholds=limits, decoy=options.decoy, dpi=options.dpi)
     rows: list[list[Any]] = []
-    chosen = Cut(tile, overlap, whole_side if whole else None, scales, at, bands, levels)
+    chosen = Cut(
+        options.tile,
+        options.overlap,
+        options.whole_side if options.whole else None,
+        options.scales,
+        options.at,
+        options.bands,
+        options.levels,
+    )
 
     def seen(page: PageDetections, scan: Scan) -> None:
         rows.append([str(page.key), len(page), "yes" if page.complete else "NO", _counts(page)])
-        if pictures:
-            _draw(page, scan, Path(pictures))
+        if options.pictures:
+            _draw(page, scan, Path(options.pictures))
 
     def needed(tiling: AnyTiling, title: str) -> bool:
-        if fresh:
-            return not dry_run and anything_left(sources, ())
-        done = done_pages(out, tiling, model=title, options=shaping)
-        return not dry_run and anything_left(sources, done)
+        if options.fresh:
+            return not options.dry_run and anything_left(sources, ())
+        done = done_pages(options.out, tiling, model=title, options=shaping)
+        return not options.dry_run and anything_left(sources, done)
 
-    cloud = (region, profile, endpoint_url)
-    until = deadline_of(duration_text, guard, guard_role, ref)
-    if dry_run:
-        with named_detector(ref, cloud, units, chosen, force, needed) as (_, tiling, title):
-            _show_plan(sources, tiling, dpi, units, title, as_json)
+    cloud = (options.region, options.profile, options.endpoint_url)
+    until = deadline_of(options.duration_text, options.guard, options.guard_role, ref)
+    if options.dry_run:
+        with named_detector(ref, cloud, options.units, chosen, options.force, needed) as (_, tiling, title):
+            _show_plan(sources, tiling, options.dpi, options.units, title, as_json)
         return
     with (
-        named_detector(ref, cloud, units, chosen, force, needed, until) as (
+        named_detector(ref, cloud, options.units, chosen, options.force, needed, until) as (
             detector,
             tiling,
             title,
@@ -169,22 +187,22 @@ def detect(
             sources,
             detector,
             tiling,
-            out,
-            dpi=dpi,
+            options.out,
+            dpi=options.dpi,
             model=title,
-            fresh=fresh,
+            fresh=options.fresh,
             on_page=seen,
             progress=progress,
             thresholds=limits,
-            decoy=decoy,
-            workers=workers,
-            force=force,
+            decoy=options.decoy,
+            workers=options.workers,
+            force=options.force,
         )
-    written = _export(out, formats) if os.path.exists(out) else []
+    written = _export(options.out, options.formats) if os.path.exists(options.out) else []
     if as_json:
         print_json(
             {
-                "out": out,
+                "out": options.out,
                 "model": title,
                 "pages": result.done,
                 "skipped": result.skipped,
@@ -197,14 +215,14 @@ def detect(
     else:
         if rows:
             print_table(["page", "found", "complete", "labels"], rows)
-        say(f"{result.done} pages detected, {result.skipped} done before; {out}")
+        say(f"{result.done} pages detected, {result.skipped} done before; {options.out}")
         for page, reason in result.failed:
             say(f"failed: {page}: {reason}")
         for key in result.incomplete:
             say(f"incomplete: {key}: tiles failed; run the same command again to mend it")
         if limits is None and result.done:
             say("every score is kept, for `tilekit evaluate`; --thresholds FILE leaves the likely boxes")
-        next_step(f"tilekit evaluate TRUTH {quoted(out)}")
+        next_step(f"tilekit evaluate TRUTH {quoted(options.out)}")
     if result.failed or result.incomplete:
         raise click.exceptions.Exit(1)
 

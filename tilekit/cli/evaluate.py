@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from tilekit.cli.grouping import grouped
 from tilekit.cli.output import json_option, next_step, print_json, quoted, say
 
 if TYPE_CHECKING:
@@ -55,6 +57,23 @@ _shapes = click.option(
 )
 
 
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """Options of `tilekit evaluate`."""
+
+    iou: Any
+    fit: tuple[str, str] | None
+    thresholds: str | None
+    missing: Any
+    shapes: bool
+    labels: tuple[str, ...]
+    service_summary: str | None
+    service_snapshot: str | None
+    coco: bool
+    out: str | None
+    save_thresholds: str | None
+
+
 @click.command()
 @click.argument("truth")
 @click.argument("predictions")
@@ -72,55 +91,60 @@ _shapes = click.option(
 @click.option("--out", metavar="FILE", help="Save the evaluation as JSON, for compare and report.")
 @click.option("--save-thresholds", metavar="FILE", help="Save the best-F1 thresholds of these pages.")
 @json_option
+@grouped(EvaluateOptions)
 def evaluate(
     truth: str,
     predictions: str,
-    iou: Any,
-    fit: tuple[str, str] | None,
-    thresholds: str | None,
-    missing: Any,
-    shapes: bool,
-    labels: tuple[str, ...],
-    service_summary: str | None,
-    service_snapshot: str | None,
-    coco: bool,
-    out: str | None,
-    save_thresholds: str | None,
     as_json: bool,
+    options: EvaluateOptions,
 ) -> None:
     """Score PREDICTIONS (detections.jsonl) against TRUTH (labels in any format we read)."""
+    # Long because a command reads from top to bottom: check, do, show.
     from tilekit.labels.prediction_lines import read_predictions
     from tilekit.labels.reading import read_labels
     from tilekit.labels.thresholds import write_thresholds
 
-    if service_snapshot and not service_summary:
+    if options.service_snapshot and not options.service_summary:
         raise click.UsageError("--service-snapshot goes with --service-summary")
-    result = _evaluated(truth, predictions, iou, fit, thresholds, missing, labels or None, shapes)
+    result = _evaluated(
+        truth,
+        predictions,
+        options.iou,
+        options.fit,
+        options.thresholds,
+        options.missing,
+        options.labels or None,
+        options.shapes,
+    )
     value = result.to_json()
     extra: list[str] = []
-    if coco:
+    if options.coco:
         from tilekit.evaluation.coco_metrics import coco_metrics
         from tilekit.evaluation.result import text_of
 
         figures = coco_metrics(
-            read_labels(truth), read_predictions(predictions), labels=labels or None, missing=missing
+            read_labels(truth),
+            read_predictions(predictions),
+            labels=options.labels or None,
+            missing=options.missing,
         )
         value["coco"] = {"ap": figures.ap, "ap50": figures.ap50, "ap75": figures.ap75}
         extra.append(
             f"COCO AP {text_of(figures.ap)} (IoU 0.50 to 0.95), AP50 {text_of(figures.ap50)}, AP75 {text_of(figures.ap75)}, "
             f"up to {figures.max_boxes} boxes a page."
         )
-    if service_summary:
+    if options.service_summary:
         from tilekit.evaluation.service_tables import service_tables
 
-        tables = service_tables(service_summary, service_snapshot, result, iou=iou)
+        tables = service_tables(options.service_summary, options.service_snapshot, result, iou=options.iou)
         value["service"] = tables.to_json()
         extra.append(tables.table())
-    if out:
-        result.save(out)
-    if save_thresholds:
+    if options.out:
+        result.save(options.out)
+    if options.save_thresholds:
         write_thresholds(
-            {label: best for label, best in result.assumed.items() if best is not None}, save_thresholds
+            {label: best for label, best in result.assumed.items() if best is not None},
+            options.save_thresholds,
         )
     if as_json:
         print_json(value)
@@ -128,11 +152,27 @@ def evaluate(
     click.echo(result.table())
     for text in extra:
         click.echo(f"\n{text}")
-    if out:
-        say(f"wrote {out}")
-        next_step(f"tilekit compare BASELINE.json {quoted(out)}")
+    if options.out:
+        say(f"wrote {options.out}")
+        next_step(f"tilekit compare BASELINE.json {quoted(options.out)}")
     else:
         next_step("--out FILE.json saves this for tilekit compare")
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """Options of `tilekit compare`."""
+
+    iou: Any
+    fit: tuple[str, str] | None
+    thresholds: str | None
+    missing: Any
+    shapes: bool
+    also_baseline: tuple[str, ...]
+    also_tiled: tuple[str, ...]
+    seed: int
+    samples: int
+    out: str | None
 
 
 @click.command()
@@ -148,19 +188,11 @@ def evaluate(
 @click.option("--samples", type=int, default=2000, show_default=True, help="Of the bootstrap.")
 @click.option("--out", metavar="FILE", help="Save the comparison as JSON.")
 @json_option
+@grouped(CompareOptions)
 def compare(
     files: tuple[str, ...],
-    iou: Any,
-    fit: tuple[str, str] | None,
-    thresholds: str | None,
-    missing: Any,
-    shapes: bool,
-    also_baseline: tuple[str, ...],
-    also_tiled: tuple[str, ...],
-    seed: int,
-    samples: int,
-    out: str | None,
     as_json: bool,
+    options: CompareOptions,
 ) -> None:
     """Is TILED better than BASELINE? With 95 % intervals over pages.
 
@@ -173,22 +205,31 @@ def compare(
         raise click.UsageError("give BASELINE.json TILED.json, or TRUTH A.jsonl B.jsonl")
     sides: tuple[list[Any], list[Any]]
     if len(files) == 2:
-        if fit or thresholds:
+        if options.fit or options.thresholds:
             raise click.UsageError("--fit and --thresholds belong to TRUTH A.jsonl B.jsonl")
-        sides = ([files[0], *also_baseline], [files[1], *also_tiled])
+        sides = ([files[0], *options.also_baseline], [files[1], *options.also_tiled])
     else:
         truth = files[0]
         sides = tuple(  # type: ignore[assignment]
             [
-                _evaluated(truth, path, iou, fit, thresholds, missing, None, shapes)
+                _evaluated(
+                    truth,
+                    path,
+                    options.iou,
+                    options.fit,
+                    options.thresholds,
+                    options.missing,
+                    None,
+                    options.shapes,
+                )
                 for path in (first, *others)
             ]
-            for first, others in ((files[1], also_baseline), (files[2], also_tiled))
+            for first, others in ((files[1], options.also_baseline), (files[2], options.also_tiled))
         )
     names = _names(files[-2], files[-1])
-    result = compare_evaluations(*sides, seed=seed, samples=samples, names=names)
-    if out:
-        result.save(out)
+    result = compare_evaluations(*sides, seed=options.seed, samples=options.samples, names=names)
+    if options.out:
+        result.save(options.out)
     if as_json:
         print_json(result.to_json())
         return

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from tilekit.cli.grouping import grouped
 from tilekit.cli.output import json_option, next_step, print_json, print_table, progress_bar, quoted, say
 
 if TYPE_CHECKING:
@@ -238,6 +240,22 @@ def _range(quantiles: tuple[float, ...]) -> str:
     return f"{quantiles[3]:.4g} ({quantiles[1]:.4g} to {quantiles[5]:.4g})" if quantiles else "-"
 
 
+@dataclass(frozen=True)
+class JobOptions:
+    """Options of `tilekit labels job`."""
+
+    out: str
+    name: str
+    names: tuple[str, ...]
+    s3: str
+    role: str
+    workteam: str
+    region: str
+    dpi: float
+    instructions: str
+    adjust: str | None
+
+
 @labels.command()
 @click.argument("sources", nargs=-1, required=True, metavar="SCAN...")
 @click.option("--out", required=True, metavar="FOLDER", help="Folder for the job's files.")
@@ -256,19 +274,11 @@ def _range(quantiles: tuple[float, ...]) -> str:
 )
 @click.option("--adjust", metavar="LABELS", help="Labels of these scans for people to adjust, not draw anew.")
 @json_option
+@grouped(JobOptions)
 def job(
     sources: tuple[str, ...],
-    out: str,
-    name: str,
-    names: tuple[str, ...],
-    s3: str,
-    role: str,
-    workteam: str,
-    region: str,
-    dpi: float,
-    instructions: str,
-    adjust: str | None,
     as_json: bool,
+    options: JobOptions,
 ) -> None:
     """Write the files of a SageMaker Ground Truth box job over pages or tiles, and the request to start it."""
     from tilekit.labels.jobs import labeling_job
@@ -277,16 +287,16 @@ def job(
     with progress_bar("pages", quiet=as_json) as progress:
         made = labeling_job(
             sources,
-            out,
-            name=name,
-            labels=names,
-            s3=s3,
-            role=role,
-            workteam=workteam,
-            region=region,
-            dpi=dpi,
-            instructions=instructions,
-            adjust=None if adjust is None else read_labels(adjust),
+            options.out,
+            name=options.name,
+            labels=options.names,
+            s3=options.s3,
+            role=options.role,
+            workteam=options.workteam,
+            region=options.region,
+            dpi=options.dpi,
+            instructions=options.instructions,
+            adjust=None if options.adjust is None else read_labels(options.adjust),
             progress=progress,
         )
     if as_json:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
+from tilekit.cli.grouping import grouped
 from tilekit.cli.output import json_option, next_step, print_json, print_json_line, quoted, say
 from tilekit.cli.parameters import caps_options
 from tilekit.errors import MissingExtra
@@ -14,6 +16,30 @@ from tilekit.errors import MissingExtra
 @click.group()
 def local() -> None:
     """A local Rekognition Custom Labels that really trains."""
+
+
+@dataclass(frozen=True)
+class ServeOptions:
+    """Options of `tilekit local serve`."""
+
+    port: int
+    host: str
+    state: Path
+    limit: int
+    no_shrink_inference: bool
+    latency: float
+    tps_per_unit: float | None
+    control_tps: float | None
+    time_scale: float
+    faults: Path | None
+    keys: Path | None
+    hosts: tuple[str, ...]
+    bucket: str
+    canned: bool
+    seed: int
+    steps: int | None
+    minutes: float
+    threads: int
 
 
 @local.command()
@@ -69,26 +95,10 @@ def local() -> None:
 @caps_options
 @click.option("--threads", default=2, show_default=True, help="Threads of a training.")
 @json_option
+@grouped(ServeOptions)
 def serve(
-    port: int,
-    host: str,
-    state: Path,
-    limit: int,
-    no_shrink_inference: bool,
-    latency: float,
-    tps_per_unit: float | None,
-    control_tps: float | None,
-    time_scale: float,
-    faults: Path | None,
-    keys: Path | None,
-    hosts: tuple[str, ...],
-    bucket: str,
-    canned: bool,
-    seed: int,
-    steps: int | None,
-    minutes: float,
-    threads: int,
     as_json: bool,
+    options: ServeOptions,
 ) -> None:
     """Serve until interrupted. Any AWS SDK or the AWS CLI reaches it by AWS_ENDPOINT_URL."""
     from tilekit.local import ServerSettings
@@ -96,36 +106,44 @@ def serve(
     from tilekit.local.gate import is_loopback
 
     settings = ServerSettings(
-        limit=limit,
-        shrink_inference=not no_shrink_inference,
-        latency=latency,
-        tps_per_unit=tps_per_unit,
-        control_tps=control_tps,
-        time_scale=time_scale,
-        canned=canned,
-        seed=seed,
-        steps=steps,
-        minutes=minutes,
-        threads=threads,
-        bucket=bucket,
-        hosts=hosts,
+        limit=options.limit,
+        shrink_inference=not options.no_shrink_inference,
+        latency=options.latency,
+        tps_per_unit=options.tps_per_unit,
+        control_tps=options.control_tps,
+        time_scale=options.time_scale,
+        canned=options.canned,
+        seed=options.seed,
+        steps=options.steps,
+        minutes=options.minutes,
+        threads=options.threads,
+        bucket=options.bucket,
+        hosts=options.hosts,
     )
-    if keys is None and not is_loopback(host):
-        say(f"anyone who reaches {host} may call this server; --keys lets only holders of a key in")
+    if options.keys is None and not is_loopback(options.host):
+        say(f"anyone who reaches {options.host} may call this server; --keys lets only holders of a key in")
 
     def ready(url: str) -> None:
         if as_json:
-            print_json_line({"endpoint": url, "state": str(state), "bucket": bucket})
+            print_json_line({"endpoint": url, "state": str(options.state), "bucket": options.bucket})
             return
-        named = f", with a bucket {bucket}" if bucket else ""
-        say(f"serving Rekognition Custom Labels and S3 at {url}{named}, state in {state}; Ctrl-C ends it")
+        named = f", with a bucket {options.bucket}" if options.bucket else ""
+        say(
+            f"serving Rekognition Custom Labels and S3 at {url}{named}, state in {options.state}; Ctrl-C ends it"
+        )
         next_step(
             f"export AWS_ENDPOINT_URL={url} AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION=us-east-1"
         )
 
     try:
         serve_until_interrupted(
-            state, port, host=host, settings=settings, faults=faults, keys=keys, ready=ready
+            options.state,
+            options.port,
+            host=options.host,
+            settings=settings,
+            faults=options.faults,
+            keys=options.keys,
+            ready=ready,
         )
     except KeyboardInterrupt:
         say("stopped; the state is kept")

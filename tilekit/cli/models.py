@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import click
 
 from tilekit.cli.cloud import all_models, cloud_options, make_service, unkept_words, warn_all_unkept
+from tilekit.cli.grouping import grouped
 from tilekit.cli.output import json_option, next_step, print_json, print_table, say
 
 
@@ -78,6 +80,19 @@ def _row(model: Any, status: str, live: bool) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True)
+class CopyOptions:
+    """Options of `tilekit copy`."""
+
+    target: str
+    bucket: str
+    version: str | None
+    yes: bool
+    region: str | None
+    profile: str | None
+    endpoint_url: str | None
+
+
 @click.command("copy")
 @click.argument("model")
 @click.option("--to", "target", required=True, help="Project to copy into; made if there is none.")
@@ -86,34 +101,34 @@ def _row(model: Any, status: str, live: bool) -> dict[str, Any]:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @cloud_options
 @json_option
+@grouped(CopyOptions)
 def copy_command(
     model: str,
-    target: str,
-    bucket: str,
-    version: str | None,
-    yes: bool,
-    region: str | None,
-    profile: str | None,
-    endpoint_url: str | None,
     as_json: bool,
+    options: CopyOptions,
 ) -> None:
     """Copy MODEL (project/version or ARN) into another project of the same region."""
     from tilekit.aws.naming import find_model
     from tilekit.aws.project import RekognitionProject
 
-    service = make_service(region, profile, endpoint_url)
+    service = make_service(options.region, options.profile, options.endpoint_url)
     warn_all_unkept(service)
     found = find_model(service, model)
-    if not yes:
+    if not options.yes:
         click.confirm(
-            f"Copy {found.project}/{found.version} to {target}/{version or found.version}?",
+            f"Copy {found.project}/{found.version} to {options.target}/{options.version or found.version}?",
             abort=True,
             err=True,
         )
     project = RekognitionProject(
-        target, bucket, region=region, profile=profile, endpoint_url=endpoint_url, note=say
+        options.target,
+        options.bucket,
+        region=options.region,
+        profile=options.profile,
+        endpoint_url=options.endpoint_url,
+        note=say,
     )
-    copied = found.copy(project, version)
+    copied = found.copy(project, options.version)
     if as_json:
         print_json({"arn": copied.arn, "status": copied.description["Status"]})
         return

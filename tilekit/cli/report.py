@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
+from tilekit.cli.grouping import grouped
 from tilekit.cli.output import json_option, next_step, print_json, progress_bar, say
 
 _TRUTH = ("truth.manifest", "pages-test.manifest")
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """Options of `tilekit report`."""
+
+    truth: str | None
+    detections: str | None
+    baseline: str | None
+    images: str | None
+    iou: float
+    missing: Any
+    dpi: float | None
+    title: str
+    crops: int
+    workers: int
 
 
 @click.command()
@@ -37,19 +55,11 @@ _TRUTH = ("truth.manifest", "pages-test.manifest")
 @click.option("--crops", default=48, show_default=True, help="Pictures of errors per run and kind.")
 @click.option("--workers", default=2, show_default=True, help="Pages at once.")
 @json_option
+@grouped(ReportOptions)
 def report(
     folder: Path,
-    truth: str | None,
-    detections: str | None,
-    baseline: str | None,
-    images: str | None,
-    iou: float,
-    missing: Any,
-    dpi: float | None,
-    title: str,
-    crops: int,
-    workers: int,
     as_json: bool,
+    options: ReportOptions,
 ) -> None:
     """Write FOLDER/report: a page that opens from disk, with a viewer for every scan.
 
@@ -58,21 +68,21 @@ def report(
     from tilekit.labels.reading import read_labels
     from tilekit.report.building import write_report
 
-    labels = read_labels(truth or _default(folder, "--truth", _TRUTH), images=images)
-    tiled = detections or str(_default(folder, "--detections", ("detections.jsonl",)))
-    other = baseline or _existing(folder, "baseline.jsonl")
+    labels = read_labels(options.truth or _default(folder, "--truth", _TRUTH), images=options.images)
+    tiled = options.detections or str(_default(folder, "--detections", ("detections.jsonl",)))
+    other = options.baseline or _existing(folder, "baseline.jsonl")
     runs = {"whole pages": other, "tiles": tiled} if other else {"tiles": tiled}
     with progress_bar("pages", quiet=as_json) as progress:
         written = write_report(
             folder / "report",
             labels,
             runs,
-            iou=iou,
-            missing=missing,
-            dpi=dpi,
-            title=title,
-            crops=crops,
-            workers=workers,
+            iou=options.iou,
+            missing=options.missing,
+            dpi=options.dpi,
+            title=options.title,
+            crops=options.crops,
+            workers=options.workers,
             progress=progress,
         )
     if as_json:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from tilekit.cli.grouping import grouped
 from tilekit.cli.output import json_option, next_step, print_json, print_table, progress_bar, quoted, say
 from tilekit.cli.parameters import Dpi, Overlap, Quality, rendition_options, untrusted_option
 from tilekit.errors import InvalidArgument, ScanError, StorageNotFound, TilekitError
@@ -56,6 +57,19 @@ def _tiling(cut: dict[str, Any], dpi: Any) -> Tiling:
     return replace(made, bands=cut["bands"], levels=cut["levels"])
 
 
+@dataclass(frozen=True)
+class TileOptions:
+    """Options of `tilekit tile`."""
+
+    dpi: Any
+    format: Any
+    quality: Any
+    subsampling: Any
+    workers: int | None
+    skip_blank: bool
+    max_bytes: int | None
+
+
 @click.command("tile")
 @click.argument("inputs", nargs=-1, required=True)
 @click.argument("out")
@@ -84,17 +98,12 @@ def _tiling(cut: dict[str, Any], dpi: Any) -> Tiling:
 @click.option("--skip-blank", is_flag=True, help="Do not write tiles that hold only paper; they are counted.")
 @click.option("--max-bytes", type=int, help="Lower the JPEG quality of a tile until it fits.")
 @json_option
+@grouped(TileOptions)
 def tile_command(
     inputs: tuple[str, ...],
     out: str,
-    dpi: Any,
-    format: Any,
-    quality: Any,
-    subsampling: Any,
-    workers: int | None,
-    skip_blank: bool,
-    max_bytes: int | None,
     as_json: bool,
+    options: TileOptions,
     **cut: Any,
 ) -> None:
     """Cut scans into tiles: files, folders, globs, PDFs (all pages), into a folder, .zip, .tar or s3://.
@@ -104,19 +113,26 @@ def tile_command(
     from tilekit.tiles.sinks import sink_for
     from tilekit.tiles.writing import TileRun, make_recipe
 
-    recipe = make_recipe(_tiling(cut, dpi), format, quality, subsampling, skip_blank, max_bytes)
+    recipe = make_recipe(
+        _tiling(cut, options.dpi),
+        options.format,
+        options.quality,
+        options.subsampling,
+        options.skip_blank,
+        options.max_bytes,
+    )
     failures: list[dict[str, str]] = []
     total: dict[str, Any] = {"out": out} | dict.fromkeys(
         ("pages", "tiles", "kept", "blank", "lowered", "bytes"), 0
     )
     started, pixels = time.perf_counter(), 0
     with (
-        TileRun(sink_for(out), recipe, workers=workers) as run,
+        TileRun(sink_for(out), recipe, workers=options.workers) as run,
         progress_bar("tiling", quiet=as_json) as progress,
     ):
         for uri, stem in _inputs(inputs, failures):
             for made in _tile_file(
-                run, uri, stem, (dpi, recipe.tiling, cut["untrusted"]), progress, failures
+                run, uri, stem, (options.dpi, recipe.tiling, cut["untrusted"]), progress, failures
             ):
                 total["pages"] += 1
                 for count in ("tiles", "kept", "blank", "lowered", "bytes"):

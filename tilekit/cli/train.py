@@ -6,12 +6,14 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from tilekit.cli.cloud import cloud_options, make_service, warn_all_unkept
+from tilekit.cli.grouping import grouped
 from tilekit.cli.output import json_option, next_step, print_json, print_table, progress_bar, quoted, say
 from tilekit.cli.parameters import caps_options
 from tilekit.errors import InvalidArgument, TilekitError
@@ -20,6 +22,33 @@ if TYPE_CHECKING:
     from tilekit.aws.model import Model
     from tilekit.aws.project import RekognitionProject
     from tilekit.aws.training import TrainingPlan
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Options of `tilekit train`."""
+
+    project: str | None
+    bucket: str | None
+    prefix: str | None
+    version: str | None
+    tags: tuple[str, ...]
+    description: str | None
+    kms_key: str | None
+    no_check: bool
+    replace: bool
+    retry_failed: bool
+    workers: int
+    local: bool
+    state: Path
+    steps: int | None
+    minutes: float
+    warm_start: str | None
+    onnx: Path | None
+    dry_run: bool
+    region: str | None
+    profile: str | None
+    endpoint_url: str | None
 
 
 @click.command("train")
@@ -58,31 +87,12 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Show calls, bytes and estimated cost; call nothing.")
 @cloud_options
 @json_option
+@grouped(TrainOptions)
 def train_command(
     train: Path,
     test: Path,
-    project: str | None,
-    bucket: str | None,
-    prefix: str | None,
-    version: str | None,
-    tags: tuple[str, ...],
-    description: str | None,
-    kms_key: str | None,
-    no_check: bool,
-    replace: bool,
-    retry_failed: bool,
-    workers: int,
-    local: bool,
-    state: Path,
-    steps: int | None,
-    minutes: float,
-    warm_start: str | None,
-    onnx: Path | None,
-    dry_run: bool,
-    region: str | None,
-    profile: str | None,
-    endpoint_url: str | None,
     as_json: bool,
+    options: TrainOptions,
 ) -> None:
     """Train a model on TRAIN and TEST, two Ground Truth manifests.
 
@@ -94,42 +104,48 @@ def train_command(
     from tilekit.aws.project import RekognitionProject
     from tilekit.local.preparation import WARM_START
 
-    if onnx is not None and not local:
+    if options.onnx is not None and not options.local:
         raise click.UsageError("--export goes with --local: the service gives no model away")
-    marks = dict(_tag(text) for text in tags) | ({WARM_START: warm_start} if warm_start else {})
+    marks = dict(_tag(text) for text in options.tags) | (
+        {WARM_START: options.warm_start} if options.warm_start else {}
+    )
     with contextlib.ExitStack() as stack:
-        if local:
-            settings = {"steps": steps, "minutes": minutes}
-            target = stack.enter_context(_local_project(state, project or "local", prefix, settings))
-        elif project is None:
+        if options.local:
+            settings = {"steps": options.steps, "minutes": options.minutes}
+            target = stack.enter_context(
+                _local_project(options.state, options.project or "local", options.prefix, settings)
+            )
+        elif options.project is None:
             raise click.UsageError("give --project, or --local to train on this machine")
         else:
-            place = bucket or _local_bucket(endpoint_url)
-            service = make_service(region, profile, endpoint_url)
-            target = RekognitionProject(project, place, prefix=prefix, service=service, note=say)
-        if dry_run:
-            _show_plan(target.plan(train, test, version=version), as_json)
+            place = options.bucket or _local_bucket(options.endpoint_url)
+            service = make_service(options.region, options.profile, options.endpoint_url)
+            target = RekognitionProject(
+                options.project, place, prefix=options.prefix, service=service, note=say
+            )
+        if options.dry_run:
+            _show_plan(target.plan(train, test, version=options.version), as_json)
             return
-        if not local:
+        if not options.local:
             warn_all_unkept(target.service)
         with progress_bar("uploading", quiet=as_json) as progress:
             model = target.train(
                 train,
                 test,
-                version=version,
+                version=options.version,
                 tags=marks,
-                description=description,
-                kms_key=kms_key,
-                check=not no_check,
-                replace=replace or local,
-                retry_failed=retry_failed,
-                workers=workers,
+                description=options.description,
+                kms_key=options.kms_key,
+                check=not options.no_check,
+                replace=options.replace or options.local,
+                retry_failed=options.retry_failed,
+                workers=options.workers,
                 progress=progress,
-                state=state / "train" if local else None,
+                state=options.state / "train" if options.local else None,
             )
-        if onnx is not None:
-            _export(model, state, train, onnx)
-        _show_model(model, as_json, onnx)
+        if options.onnx is not None:
+            _export(model, options.state, train, options.onnx)
+        _show_model(model, as_json, options.onnx)
 
 
 @contextlib.contextmanager

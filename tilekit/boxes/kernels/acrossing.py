@@ -39,6 +39,7 @@ def between(
     budget: int,
 ) -> int:
     """Add the pairs of a box and one of a group of larger boxes to the `found` ones, as `listing.within` does."""
+    # Long because a kernel is one loop: what its steps share lives in locals, and a helper would have to carry them.
     room = len(pairs)
     least = threshold * 0.999999
     for g in range(1, GROUPS):

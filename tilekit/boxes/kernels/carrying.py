@@ -62,6 +62,7 @@ def lay(
     outputs begin, from 1 on. `number` (n,): outputs of each box. `tiles`: the tile of each output, box by box, while
     there is room, which is four less than its length.
     """
+    # Long because a kernel is one loop: what its steps share lives in locals, and a helper would have to carry them.
     cols, rows, room = len(left) - 2, len(top) - 2, len(tiles) - 4
     first_x, first_y = right[0], bottom[0]
     rate_x, rate_y = pace(right), pace(bottom)

@@ -56,6 +56,7 @@ def fuse(
     `total` (n,): summed weights; `members` (n,): their number; `target` (n,): cluster of each box, -1 for those
     not in `order`. Scratch: `heads` (a power of two), `links` (3, n): next in the cell, the cell's slot, the first member. Gives the number of clusters.
     """
+    # Long because a kernel is one loop: what its steps share lives in locals, and a helper would have to carry them.
     mask = len(heads) - 1
     heads[:] = -1
     target[:] = -1

@@ -127,6 +127,7 @@ def suppress(
     look for the best box that removes each (slower), not just any; `winner` of others is -1 - rank. Scratch: `heads`
     (a power of two), `links` (2, n), `seen` (2 g): survivors and last survivor of each group.
     """
+    # Long because a kernel is one loop: what its steps share lives in locals, and a helper would have to carry them.
     metric, best = int(rule[0]), int(rule[4])
     threshold, slack, grain = rule[1], rule[2], rule[3]
     mask = len(heads) - 1

@@ -35,6 +35,7 @@ def survey(boxes: Any, near: float, plan: Any, group: Any) -> int:
 
     `near`: (1 - t) / (1 + t). `plan` (33, 15); `group` (n,) is only filled where there are several groups.
     """
+    # Long because a kernel is one loop: what its steps share lives in locals, and a helper would have to carry them.
     n = len(boxes)
     for g in range(GROUPS + 1):
         for field in range(15):

@@ -22,6 +22,7 @@ def resolve(
 
     `first` (n + 2), `better` (found), `stack` (2, n: box, place reached): scratch. `kept`: 1 kept, 0 dropped.
     """
+    # Long because a kernel is one loop: what its steps share lives in locals, and a helper would have to carry them.
     n = len(scores)
     for i in range(n):
         if not (-1e300 <= scores[i] <= 1e300):

@@ -16,6 +16,7 @@ def rank(bits: Any, kept: Any, keys: Any, places: Any, counts: Any, out: Any) ->
     `bits`: the scores' own bits; -1 where they span too far or are too unevenly spread for this sort.
     Scratch: `keys`, `places` (2, n) and `counts` (2048): the sort goes to and fro between the two rows.
     """
+    # Long because a kernel is one loop: what its steps share lives in locals, and a helper would have to carry them.
     n: Any = np.int64(0)  # not a literal, for which everything would be compiled once more
     low, high = 9223372036854775807, -9223372036854775807
     for i in range(len(kept)):

@@ -44,6 +44,7 @@ def tally(
     and one a tile of the largest page, `seen` below zero. `whole`: per box, whether it is whole in a tile.
     `counts`: tiles that show each label, then tiles with a box, then tiles with more than `most`.
     """
+    # Long because a kernel is one loop: what its steps share lives in locals, and a helper would have to carry them.
     total = len(counts) - 2
     stride = tile - overlap
     run = 0

@@ -89,6 +89,7 @@ def parse(data: Any, state: Any, plan: Any, tables: Any, places: Any, ends: Any,
     written, the last one being where it stopped. Gives REACHED (the position to stop at), FULL (arrays),
     WRONG (a code that is none) or ENDED (bytes, or a marker).
     """
+    # Long because a kernel is one loop: what its steps share lives in locals, and a helper would have to carry them.
     n = _U(len(data))
     blocks, restart, to_restart, number = plan[0], plan[2], state[4], state[5]
     first, stop = state[7], _U(state[8])
@@ -305,6 +306,7 @@ def copy_runs(
     category]`: code + 65536 x length. Gives more than `len(out)` where that is too small, -1 where a
     run is no MCUs or a DC has no code.
     """
+    # Long because a kernel is one loop: what its steps share lives in locals, and a helper would have to carry them.
     n, room = _U(len(data)), _U(len(out))
     blocks = plan[0]
     o, held, waiting = _U(begin), _U0, _U0
