@@ -1,8 +1,10 @@
-"""What an archive costs beside its tiles: `python benchmarks/archive_costs.py finished | records | scaling`.
+"""What an archive costs beside its tiles: `python benchmarks/archive_costs.py finished | records | memory | scaling`.
 
 `finished`: a rerun and `verify` of 100,000 pages that are done, 12 tiles each, by stat only and `--deep` (`--pages`).
 `records`: a run of 1,000,000 pages whose tiling takes no time, its rerun and `status`: seconds, bytes of the ledger,
 peak memory, beside a tenth of it, since the peak must not grow (`--pages`).
+`memory`: the peak of a worker that tiles one page, beside what `Scan.cost` charges for it, by how the scan is stored
+(`--side`, in px).
 `scaling`: mixed scans on one core, on two, and what this machine gives two processes that share nothing
 (`--scans`, `--rounds`). Each step is a process of its own; prints JSON lines, CPU seconds first: they hold under load.
 """
@@ -31,8 +33,10 @@ if __name__ == "__main__":
 from tilekit import TileJob, Tiling, process_archive
 from tilekit.archive import archive_status, verify_archive
 from tilekit.archive.jobs import output_of, page_place, roll_of
-from tilekit.archive.sources import ScanFile
-from tilekit.archive.working import Outcome
+from tilekit.archive.sources import ScanFile, iter_sources
+from tilekit.archive.working import Outcome, Task, run_task
+from tilekit.bench.child import peak_mb
+from tilekit.scans.opening import open_scan
 from tilekit.storage.place import FolderPlace
 
 JOB = TileJob(Tiling(1024, 128))
@@ -125,8 +129,14 @@ def status(root: Path, count: int) -> None:
     assert archive_status(root / "out").done == count
 
 
+def page(path: Path, count: int) -> None:
+    """One page tiled, as a worker does it."""
+    outcome = run_task(JOB, Task(next(iter_sources(path))), str(path.parent / f"{path.name}.out"), None)
+    assert outcome.kind == "done", outcome.reason
+
+
 STEPS: dict[str, Callable[[Path, int], None]] = {
-    step.__name__: step for step in (build, rerun, verify, deep, first, status)
+    step.__name__: step for step in (build, rerun, verify, deep, first, status, page)
 }
 
 
@@ -144,7 +154,7 @@ def one_step(step: str, root: Path, count: int) -> dict[str, Any]:
     after = resource.getrusage(resource.RUSAGE_SELF)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     wall = time.perf_counter() - began
-    return {"cpu_s": round(cpu, 2), "wall_s": round(wall, 2), "peak_mb": after.ru_maxrss // 1024}
+    return {"cpu_s": round(cpu, 2), "wall_s": round(wall, 2), "peak_mb": round(peak_mb())}
 
 
 def finished(count: int) -> None:
@@ -165,6 +175,55 @@ def records(count: int) -> None:
                 path.name: path.stat().st_size // pages for path in (root / "out" / ".tilekit").iterdir()
             }
             print(json.dumps({"pages": pages, "bytes_a_page": state}), flush=True)
+
+
+def stored(folder: Path, side: int) -> Iterator[tuple[str, Path]]:
+    """The same page in every way that is read differently, as far as it can be written here."""
+    import imagecodecs
+    import pyvips
+
+    from benchmarks.targets.test_archive import write_masters
+    from tilekit.testing.scans import write_scan
+
+    height = side * 3 // 4
+    for kind in ("jpeg", "png", "webp", "tiled-jpeg", "deflate-strips"):
+        yield kind, write_scan(folder / kind / f"{kind}.{'tif' if '-' in kind else kind}", side, height, kind)
+    picture = pyvips.Image.new_from_file(str(folder / "png" / "png.png"))
+    savers = {
+        "progressive JPEG": ("a.jpg", {"interlace": True}),
+        "interlaced PNG": ("a.png", {"interlace": True, "compression": 1}),
+        "LZW strips": ("b.tif", {"compression": "lzw"}),
+        "tiled deflate": ("c.tif", {"compression": "deflate", "tile": True}),
+        "HEIF": ("a.heif", {"compression": "av1", "effort": 0}),
+    }
+    for kind, (name, options) in savers.items():
+        (folder / kind).mkdir()
+        try:
+            picture.write_to_file(str(folder / kind / name), **options)
+        except pyvips.Error as exc:
+            print(f"{kind}: cannot be written here ({exc})", file=sys.stderr)
+            continue
+        yield kind, folder / kind / name
+    (folder / "more").mkdir()
+    pixels = picture.numpy()
+    path = folder / "more" / "a.jp2"
+    path.write_bytes(imagecodecs.jpeg2k_encode(pixels, level=30))
+    yield "JPEG 2000", path
+    del pixels
+    for path in write_masters(folder / "more"):
+        if path.name in ("pdf-2200.pdf", "g4-2200.tif"):
+            yield path.name.partition("-")[0].upper() + ", 2200 x 1500", path
+
+
+def memory(side: int) -> None:
+    """See the top."""
+    with tempfile.TemporaryDirectory(prefix="tilekit-costs-") as folder:
+        for kind, path in stored(Path(folder), side):
+            with open_scan(path) as scan:
+                charged, access = JOB.cost(scan) / 2**20, scan.info.access
+            peak = measured("page", path, 1)["peak_mb"]
+            found = {"stored": kind, "access": access, "peak_mb": peak, "charged_mb": round(charged)}
+            print(json.dumps(found | {"peak_over_charged": round(peak / charged, 2)}), flush=True)
 
 
 ARCHIVED = """
@@ -233,8 +292,9 @@ def scaling(scans: int, rounds: int) -> None:
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    options.add_argument("what", choices=["finished", "records", "scaling", "step"])
+    options.add_argument("what", choices=["finished", "records", "memory", "scaling", "step"])
     options.add_argument("--pages", type=int, default=0)
+    options.add_argument("--side", type=int, default=6000)
     options.add_argument("--scans", type=int, default=500)
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--step", choices=list(STEPS), help=argparse.SUPPRESS)
@@ -242,6 +302,8 @@ def main() -> None:
     given = options.parse_args()
     if given.what == "step":
         print(json.dumps(one_step(given.step, given.root, given.pages)))
+    elif given.what == "memory":
+        memory(given.side)
     elif given.what == "scaling":
         scaling(given.scans, given.rounds)
     else:

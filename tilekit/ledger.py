@@ -127,6 +127,9 @@ class Ledger:
                 raise
             self._db.execute("COMMIT")
 
+    def announce(self, *records: Record) -> None:
+        """Tasks that will be begun soon. Here nothing is done: what is put is durable at once."""
+
     def remove(self, keys: Iterable[str]) -> None:
         """Forget tasks."""
         with self._lock, self._errors():

@@ -30,13 +30,14 @@ from tilekit.archive import (
 from tilekit.archive.joining import Part, PartLedger, load_part
 from tilekit.archive.sources import place_among
 from tilekit.errors import InvalidArgument, LedgerError, StorageLost, StorageNotFound
-from tilekit.ledger import Record
+from tilekit.ledger import Ledger, Record
 from tilekit.storage.leasing import Lease
 from tilekit.storage.place import FolderPlace
 from tilekit.storage.s3 import S3Store
 
 JOIN = ArchiveOptions(join=True, lease=3.0, parts=8)
 FEW = ArchiveOptions(parts=2)
+MANY = 24  # scans: some in each part, and in each machine's hands
 
 
 @pytest.fixture
@@ -49,12 +50,12 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Store]:
 
 
 def test_two_at_once_do_all_of_it_once(tmp_path: Path) -> None:
-    source = scans(tmp_path / "in", *(f"s{n}.jpg" for n in range(60)))
+    source = scans(tmp_path / "in", *(f"s{n}.jpg" for n in range(MANY)))
     out = tmp_path / "out"
     found: list[ArchiveSummary] = []
 
     def machine() -> None:
-        found.append(process_archive(source, out, NoteJob(seconds=0.01), ThreadPoolExecutor(1), options=JOIN))
+        found.append(process_archive(source, out, NoteJob(seconds=0.03), ThreadPoolExecutor(1), options=JOIN))
 
     threads = [threading.Thread(target=machine) for _ in range(2)]
     for thread in threads:
@@ -62,14 +63,14 @@ def test_two_at_once_do_all_of_it_once(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert [one.stopped for one in found] == ["", ""]
-    assert sum(one.done for one in found) == 60
+    assert sum(one.done for one in found) == MANY
     assert min(one.done for one in found) > 0
-    assert len(notes(out)) == 60
+    assert len(notes(out)) == MANY
     status = archive_status(out)
-    assert (status.done, status.failed, status.unfinished) == (60, 0, 0)
-    assert (out / "joined.txt").read_text().count("\n") == 60
+    assert (status.done, status.failed, status.unfinished) == (MANY, 0, 0)
+    assert (out / "joined.txt").read_text().count("\n") == MANY
     again = process_archive(source, out, NoteJob(), ThreadPoolExecutor(1), options=JOIN)
-    assert (again.done, again.skipped) == (0, 60)
+    assert (again.done, again.skipped) == (0, MANY)
 
 
 MACHINE = """
@@ -82,7 +83,7 @@ process_archive(sys.argv[1], sys.argv[2], NoteJob(seconds=0.05), ThreadPoolExecu
 
 
 def test_what_a_dead_machine_had_taken_is_done_by_another(tmp_path: Path) -> None:
-    source = scans(tmp_path / "in", *(f"s{n}.jpg" for n in range(60)))
+    source = scans(tmp_path / "in", *(f"s{n}.jpg" for n in range(MANY)))
     out = tmp_path / "out"
     with subprocess.Popen([sys.executable, "-c", MACHINE, str(source), str(out)]) as dying:
         deadline = time.monotonic() + 60
@@ -92,21 +93,50 @@ def test_what_a_dead_machine_had_taken_is_done_by_another(tmp_path: Path) -> Non
         dying.wait()
     summary = process_archive(source, out, NoteJob(), ThreadPoolExecutor(1), options=JOIN)
     assert summary.ok
-    assert summary.done + summary.skipped == 60
-    assert len(notes(out)) == archive_status(out).done == 60
+    assert summary.done > 0  # parts that the dead one had finished are not gone through again
+    assert len(notes(out)) == archive_status(out).done == MANY
+
+
+def test_what_a_dead_machine_had_done_and_not_told_goes_with_its_scan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its records had not been sent yet, and the scan is removed before anybody goes on."""
+
+    class Death(BaseException):
+        pass
+
+    def die(event: object) -> None:
+        raise Death
+
+    source = scans(tmp_path / "in", *(f"s{n}.jpg" for n in range(8)))
+    out = tmp_path / "out"
+    one = ThreadPoolExecutor(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(PartLedger, "close", Ledger.close)
+        with pytest.raises(Death):
+            process_archive(source, out, NoteJob(), one, options=JOIN, on_event=die)
+    one.shutdown()  # what was handed out is done by now, and nobody was told
+    left = set(notes(out))
+    assert left
+    for name in left:
+        (source / name.removesuffix(".note")).unlink()
+    summary = process_archive(source, out, NoteJob(), ThreadPoolExecutor(1), options=JOIN)
+    assert (summary.ok, summary.done) == (True, 8 - len(left))
+    assert not set(notes(out)) & left
+    assert (archive_status(out).done, archive_status(out).unfinished) == (8 - len(left), 0)
 
 
 def test_an_archive_on_s3_keeps_its_records_there(tmp_path: Path, store: S3Store) -> None:
-    source = scans(tmp_path / "in", *(f"s{n}.jpg" for n in range(6)))
-    job = TileJob(Tiling(32))
+    source = scans(tmp_path / "in", *(f"s{n}.jpg" for n in range(4)))
+    job = TileJob(Tiling(64))
     first = process_archive(source, "s3://archive/out", job, ThreadPoolExecutor(1), options=FEW)
-    assert (first.ok, first.done) == (True, 6)
-    assert archive_status("s3://archive/out").done == 6
+    assert (first.ok, first.done) == (True, 4)
+    assert archive_status("s3://archive/out").done == 4
     assert verify_archive("s3://archive/out") == {}
     assert verify_archive("s3://archive/out", deep=True) == {}
     (source / "s0.jpg").unlink()
     again = process_archive(source, "s3://archive/out", job, ThreadPoolExecutor(1), options=FEW)
-    assert (again.done, again.skipped, again.dropped) == (0, 5, 1)
+    assert (again.done, again.skipped, again.dropped) == (0, 3, 1)
     assert not list(store.list("s3://archive/out/s0.jpg.p0/"))
     store.put("s3://archive/out/s1.jpg.p0/tiles.jsonl", b"")
     assert set(verify_archive("s3://archive/out", forget=True)) == {"s1.jpg"}
@@ -116,18 +146,21 @@ def test_an_archive_on_s3_keeps_its_records_there(tmp_path: Path, store: S3Store
 
 
 @pytest.mark.parametrize("where", ["folder", "s3"])
-def test_shards_merge_in_one_command(tmp_path: Path, store: S3Store, where: str) -> None:
-    source = scans(tmp_path / "in", *(f"s{n}.jpg" for n in range(12)))
+def test_shards_merge_in_one_command(
+    tmp_path: Path, store: S3Store, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tilekit.archive.inspecting.parts_at", lambda _: 2)
+    source = scans(tmp_path / "in", *(f"s{n}.jpg" for n in range(6)))
     out = str(tmp_path / "out") if where == "folder" else "s3://archive/shards"
     job = TileJob(Tiling(64))
     done = [process_archive(source, out, job, ThreadPoolExecutor(1), shard=f"{n}/3").done for n in (1, 2, 3)]
-    assert sum(done) == 12
-    assert archive_status(out).done == 12
-    assert merge_ledgers(out) == 12
+    assert sum(done) == 6
+    assert archive_status(out).done == 6
+    assert merge_ledgers(out) == 6
     with pytest.raises(LedgerError, match="no shard ledgers"):
         merge_ledgers(out)
     whole = process_archive(source, out, job, ThreadPoolExecutor(1), options=FEW)
-    assert (whole.done, whole.skipped) == (0, 12)
+    assert (whole.done, whole.skipped) == (0, 6)
 
 
 def test_a_machine_taken_for_dead_writes_nothing_more(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from tilekit.labels.reading import read_labels, write_labels
 from tilekit.pages import PageKey
 from tilekit.scans.encoding import decode_image, encode_image
 from tilekit.scans.opening import open_scan
+from tilekit.scans.versions import pixel_versions
 from tilekit.testing.scenes import scene_pdf
 from tilekit.tiles.naming import parse_tile_name
 
@@ -104,7 +105,8 @@ def test_manifests_pass_the_service_check_and_pages_carry_the_whole_truth(labels
         found = again[Path(key.source)]
         assert found.boxes.tolist() == value.boxes.tolist()
         assert found.labels == value.labels
-    assert json.loads((out / "tiling.json").read_text())["tiling"] == TILING.to_json()
+    said = json.loads((out / "tiling.json").read_text())
+    assert (said["tiling"], said["pixels"]) == (TILING.to_json(), pixel_versions())
     assert json.loads((out / "summary.json").read_text()) == json.loads(json.dumps(summary.to_json()))
     assert decode_image((out / "contact-train.jpg").read_bytes()).shape[2] == 3
     columns, rows = summary.table()

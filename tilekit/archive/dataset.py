@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -19,6 +20,7 @@ from tilekit.archive.summary import ArchiveSummary
 from tilekit.archive.working import WholeJob
 from tilekit.datasets.building import tile_dataset
 from tilekit.datasets.options import DatasetOptions
+from tilekit.datasets.sources import open_page
 from tilekit.datasets.summary import DatasetSummary
 from tilekit.errors import TilekitError
 from tilekit.grid import Tiling
@@ -147,8 +149,18 @@ class Stubborn:
 
 
 def page_cost(task: Any) -> int:
-    """Bytes at most of a labeled page, by its size alone: three rows of tiles in color, and the process."""
-    grid = task.page.grid(task.tiling)
+    """Bytes at most of a labeled page: what `Scan.cost` says of one on this disk.
+
+    One that is elsewhere, or cannot be opened (which its worker will tell), by its size alone: three rows of tiles in color.
+    """
+    page, grid = task.page, task.page.grid(task.tiling)
+    if not is_s3(page.key.source):
+        size = page.width, page.height
+        with (
+            contextlib.suppress(TilekitError),
+            open_page(page.key, size, task.dpi, task.tiling) as scan,
+        ):
+            return PROCESS + scan.cost(grid)
     return PROCESS + 3 * int(grid.base_width * min(grid.base_height, 3 * grid.lines.tile))
 
 

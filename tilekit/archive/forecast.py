@@ -31,7 +31,8 @@ SAMPLE = 5
 @dataclass
 class Forecast:
     """Of a whole run: `pages` and `tiles` in all, `done` pages recorded before, `bytes` out and `seconds` scaled up from
-    `timed` pages done for the sake of it, `free` bytes where they go (None on S3), `memory` of the largest page timed,
+    `timed` pages done for the sake of it, `free` bytes where they go (None on S3), `memory` in bytes of the
+    page that takes most (see `Scan.cost`),
     `calls` and `dollars` of a Custom Labels model. `unreadable`: path -> reason.
     """
 
@@ -115,6 +116,7 @@ def _pages(source: ScanFile, scales: Scales, job: Job, found: Forecast) -> list[
                 count = scan.pages
                 places = scales.on(scan.width, scan.height, dpi=scan.dpi)
                 tiles = sum(len(scan.grid(scales[place])) for place in places)
+                found.memory = max(found.memory, job.cost(scan))
                 pages.append((number, tiles, scan.width * scan.height))
             number += 1
     except ScanError as exc:

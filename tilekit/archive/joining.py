@@ -203,7 +203,8 @@ def _give_back(lease: Lease) -> None:
 class PartLedger(Ledger):
     """The records of the parts a machine has, in a file of its own here, and in segments beside the output.
 
-    A segment of gzipped JSON lines goes out every 2,000 records or 15 seconds, so a machine that dies loses no
+    What will be begun is announced and sent before it is: whoever goes on after a death knows of every page that may
+    have been left half done, or done and not told. A segment of gzipped JSON lines goes out every 2,000 records or 15 seconds, so a machine that dies loses no
     result and at most that many records: those pages are made again, to the same bytes. A segment's name is its
     number and must be new: two that think a part is theirs cannot both write.
     """
@@ -226,8 +227,18 @@ class PartLedger(Ledger):
         super().put(*records)
         with self._turn:
             for record in records:
-                self._waiting[self._part(record.key)][record.key] = record
+                if record.state != "started":  # announced before
+                    self._waiting[self._part(record.key)][record.key] = record
         self._send_some()
+
+    def announce(self, *records: Record) -> None:
+        """See Ledger; sent on at once."""
+        super().put(*records)
+        with self._turn:
+            for record in records:
+                self._waiting[self._part(record.key)][record.key] = record
+            if records:
+                self._send()
 
     def remove(self, keys: Iterable[str]) -> None:
         """See Ledger."""
@@ -264,11 +275,18 @@ class PartLedger(Ledger):
 
     def _send(self) -> None:
         with self._turn:
-            for part, waiting in self._waiting.items():
-                if waiting:
-                    self._write(part, _lines(waiting.items()))
-                    waiting.clear()
+            some = {part: waiting for part, waiting in self._waiting.items() if waiting}
+            if len(some) < 2:
+                for part, waiting in some.items():
+                    self._send_part(part, waiting)
+            else:
+                with ThreadPoolExecutor(_AT_ONCE, "tilekit-records") as threads:
+                    list(threads.map(self._send_part, some.keys(), some.values()))
             self._sent = time.monotonic()
+
+    def _send_part(self, part: str, waiting: dict[str, Record | None]) -> None:
+        self._write(part, _lines(waiting.items()))
+        waiting.clear()
 
     def _write(self, part: str, lines: bytes, *, whole: bool = False) -> None:
         if self._leases[part].lost:

@@ -7,7 +7,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -32,6 +32,7 @@ from tilekit.storage.place import FolderPlace
 from tilekit.storage.s3 import is_s3
 
 _PAGES = 500  # of one file, looked up together
+_AT_ONCE = 8  # pages whose remains are removed side by side
 
 Inputs = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
@@ -206,10 +207,8 @@ class Run:
     def _discard_unfinished(self) -> None:
         """Remove what tasks left that a killed run had begun."""
         begun = list(self._ledger.records("started"))
-        for record in begun:
-            key = PageKey.parse(record.key)
-            source = ScanFile(record.info.get("uri", key.source), key.source, "")
-            self._job.discard(Task(source, key.page), self._out)
+        with ThreadPoolExecutor(_AT_ONCE, "tilekit-discard") as threads:
+            list(threads.map(lambda record: self._job.discard(_task_of(record), self._out), begun))
         self._ledger.remove(record.key for record in begun)
 
     def _drop(self) -> None:
@@ -229,6 +228,8 @@ class Run:
         known = self._ledger.look([source.relative for source in sources], "pages")
         self._ledger.mark(*(source.relative for source in sources if not source.problem))
         here: dict[str, str] = {}
+        begin: list[Task] = []
+        rest: list[tuple[ScanFile, int]] = []
         for source in sources:
             if source.problem:
                 self._unreadable.append(source.uri)
@@ -245,11 +246,22 @@ class Run:
                 and self._is_settled(source.relative, record.state)
             ):
                 if (pages := int(record.values[0] or 1)) > 1:
-                    yield from self._rest(source, pages)
+                    rest.append((source, pages))
                 continue
-            yield Task(
-                identified_now(source, self._options.identity)
-            )  # it may be a while since it was looked at
+            begin.append(Task(source))
+        yield from self._announced(begin)
+        for source, pages in rest:
+            yield from self._rest(source, pages)
+
+    def _announced(self, tasks: list[Task]) -> Iterator[Task]:
+        """The same, once it is known elsewhere that they are to be begun; page 0 with the identity of then."""
+        self._ledger.announce(*(self._record(task, "started", self._begun(task)) for task in tasks))
+        for task in tasks:
+            # it may be a while since it was looked at
+            yield task if task.page else Task(identified_now(task.source, self._options.identity))
+
+    def _begun(self, task: Task) -> dict[str, Any]:
+        return {"uri": task.source.uri, "run": self._token}
 
     def _mark(self, source: ScanFile) -> str:
         """Input identity and recipe in one string: what must be unchanged for a page to be skipped."""
@@ -280,19 +292,20 @@ class Run:
             tasks = [Task(source, page) for page in range(first, min(first + _PAGES, pages))]
             known = self._ledger.look([task.key for task in tasks])
             self._ledger.mark(*(task.key for task in tasks))
+            begin: list[Task] = []
             for task in tasks:
                 record = known.get(task.key)
                 settled = record is not None and record.fingerprint == self._mark(source)
                 if not (settled and record and self._is_settled(task.key, record.state)):
-                    yield task
+                    begin.append(task)
+            yield from self._announced(begin)
 
     def _fill(self, fresh: Iterator[Task]) -> None:
         while len(self._flying) < self._ahead:
             waiting = self._queue.next(fresh, self._flying.values())
             if waiting is None:
                 return
-            begun = {"uri": waiting.task.source.uri, "run": self._token}
-            self._ledger.put(self._record(waiting.task, "started", begun))
+            self._ledger.put(self._record(waiting.task, "started", self._begun(waiting.task)))
             allowance = self._queue.share if waiting.cost is None else None
             self._flying[self._submit(waiting, allowance)] = waiting
 
@@ -380,6 +393,12 @@ class Run:
 
     def _record(self, task: Task, state: Any, info: dict[str, Any]) -> Record:
         return Record(task.key, self._mark(task.source), state, info)
+
+
+def _task_of(record: Record) -> Task:
+    """What a record is of."""
+    key = PageKey.parse(record.key)
+    return Task(ScanFile(record.info.get("uri", key.source), key.source, ""), key.page)
 
 
 @dataclass(frozen=True)

@@ -272,6 +272,7 @@ def _forecast(
             ("megapixels", round(found.pixels / 1e6, 1)),
             ("megabytes out", round(found.bytes / 1e6, 1)),
             ("megabytes free", None if found.free is None else round(found.free / 1e6)),
+            ("megabytes of memory, largest page", round(found.memory / 1e6)),
             ("time", f"{duration(found.seconds)} on {found.workers} workers"),
             ("pages timed", found.timed),
         ]

@@ -28,6 +28,7 @@ from tilekit.labels.sources import relative
 from tilekit.pages import PageKey
 from tilekit.scales import Scales
 from tilekit.scans.encoding import encode_image
+from tilekit.scans.versions import pixel_versions
 
 SUMMARY, TILING, SPLIT = "summary.json", "tiling.json", "split.json"
 SHEET_TILES, SHEET_CELL = 16, 256  # px: a quarter of a usual tile, at which JPEG is decoded cheaply
@@ -123,6 +124,7 @@ def write_tiling(
     """Write `tiling.json`: the recipe that a model and its detections carry on; `scales` where it is several."""
     value = {
         "version": 1,
+        "pixels": pixel_versions(),
         "tiling": scales[0].to_json(),
         **({"scales": scales.to_json()} if len(scales) > 1 else {}),
         "format": encoding.format,
