@@ -176,7 +176,9 @@ def _tiff(of: Combination, samples: str, layout: str, compression: int | None = 
     if of.form != 1 or of.bits == 32:
         low = -(1 << (of.bits - 1)) if of.form == 2 else 0
         levels = (low, 1 if of.form == 3 else low + (1 << of.bits) - 1)
-    refused = of.form == 6 or of.meaning in ("ycbcr", "itulab", "logl", "bayer", "none3") or compression is not None
+    refused = (
+        of.form == 6 or of.meaning in ("ycbcr", "itulab", "logl", "bayer", "none3") or compression is not None
+    )
     want = None if refused else lossy if lossy is not None else seen(of, of.stored(), levels)
     return Case("TIFF", samples, layout, data, want, 1 if lossy is not None else 0, levels)
 

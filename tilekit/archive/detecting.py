@@ -28,7 +28,7 @@ from tilekit.storage.s3 import is_s3
 
 _LOOK_AHEAD = 64 * 1024 * 1024
 DETECTIONS_FILE = "detections.jsonl"
-_SHAPES_NOTHING = ("units", "force", "deadline", "guard_role")
+_SHAPES_NOTHING = ("units", "force", "untrusted", "deadline", "guard_role")
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class DetectJob:
     detector or callable that workers can import. `decoy`: labels dropped after merging. `thresholds`: least score, one number or label -> number, applied after
     merging. A page on which a tile failed is set aside, never passed off as complete. `deadline`: seconds after which
     a Custom Labels model is stopped in any case, which ends the run; `guard_role`: a role by which EventBridge
-    Scheduler stops it then, even if this machine is gone.
+    Scheduler stops it then, even if this machine is gone. `untrusted`: as of `open_scan`.
     """
 
     tiling: Tiling | Scales
@@ -53,6 +53,7 @@ class DetectJob:
     force: bool = False
     deadline: float | None = None
     guard_role: str | None = None
+    untrusted: bool = False
 
     def __post_init__(self) -> None:
         if self.thresholds is not None:

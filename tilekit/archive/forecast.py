@@ -17,7 +17,7 @@ from tilekit.archive.executors import available_cores
 from tilekit.archive.options import ArchiveOptions
 from tilekit.archive.sources import ScanFile, iter_sources
 from tilekit.archive.state import ledger_files, state_of
-from tilekit.archive.working import Job, Task, run_task
+from tilekit.archive.working import Job, Task, opening_of, run_task
 from tilekit.errors import ScanError, StorageError
 from tilekit.grid import Tiling
 from tilekit.ledger import Ledger
@@ -112,7 +112,7 @@ def _pages(source: ScanFile, scales: Scales, job: Job, found: Forecast) -> list[
     try:
         number, count = 0, 1
         while number < count:
-            with open_scan(source.uri, page=number, dpi=job.dpi) as scan:
+            with open_scan(source.uri, page=number, dpi=job.dpi, **opening_of(job)) as scan:
                 count = scan.pages
                 places = scales.on(scan.width, scan.height, dpi=scan.dpi)
                 tiles = sum(len(scan.grid(scales[place])) for place in places)

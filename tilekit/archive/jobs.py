@@ -47,6 +47,7 @@ class TileJob:
     container: Container = "folder"
     dpi: float | None = None
     threads: int = 1
+    untrusted: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.tiling, Tiling):
@@ -59,7 +60,7 @@ class TileJob:
 
     def recipe(self) -> str:
         """All settings that shape the tiles."""
-        return recipe_text("tile", self, leave_out=("threads",))
+        return recipe_text("tile", self, leave_out=("threads", "untrusted"))
 
     def cost(self, scan: Scan) -> int:
         """Bytes at most: see `Scan.cost`."""

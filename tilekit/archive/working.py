@@ -104,10 +104,10 @@ class WholeJob(ABC):
         """All of it, within the options; what failed is in the summary."""
 
 
-def _shown(job: Job) -> dict[str, Any]:
-    """The bands and levels a job's recipe says; a job of another kind may have none."""
+def opening_of(job: Job) -> dict[str, Any]:
+    """How a job's scans are opened: bands and levels as its recipe says, and whether any reader may be used."""
     recipe = getattr(job, "tiling", None)
-    return {} if recipe is None else shown(recipe)
+    return {} if recipe is None else {**shown(recipe), "untrusted": getattr(job, "untrusted", False)}
 
 
 def run_task(
@@ -138,7 +138,7 @@ def run_task(
             job.discard(task, out)
         with (
             _staged(task.source, near) as source,
-            open_scan(source, page=task.page, dpi=job.dpi, **_shown(job)) as scan,
+            open_scan(source, page=task.page, dpi=job.dpi, **opening_of(job)) as scan,
         ):
             pages = scan.pages
             cost = job.cost(scan)

@@ -12,7 +12,14 @@ import click
 
 from tilekit.cli.cloud import deadline_of, deadline_options
 from tilekit.cli.output import json_option, next_step, print_json, print_json_line, print_table, quoted, say
-from tilekit.cli.parameters import Overlap, Quality, model_options, model_ref, rendition_options
+from tilekit.cli.parameters import (
+    Overlap,
+    Quality,
+    model_options,
+    model_ref,
+    rendition_options,
+    untrusted_option,
+)
 
 if TYPE_CHECKING:
     from tilekit.archive.summary import ArchiveSummary
@@ -59,6 +66,7 @@ def archive() -> None:
 @click.option("--scale", default=1.0, show_default=True, help="Tile a reduced scan.")
 @click.option("--dpi", type=float, help="Tile at this physical resolution.")
 @rendition_options
+@untrusted_option
 @click.option(
     "--format",
     "format_",
@@ -309,7 +317,10 @@ def _job(options: dict[str, Any]) -> Any:
     )
     if options["job"] == "dataset":
         encoding = Encoding(options["format_"], options["quality"])
-        return DatasetJob(tiling, options=DatasetOptions(encoding=encoding, dpi=options["dpi"]))
+        return DatasetJob(
+            tiling,
+            options=DatasetOptions(encoding=encoding, dpi=options["dpi"], untrusted=options["untrusted"]),
+        )
     if options["job"] == "detect":
         if options["model"] is None:
             raise click.UsageError("--job detect needs --model")
@@ -321,6 +332,7 @@ def _job(options: dict[str, Any]) -> Any:
             thresholds=read_thresholds(file) if file else None,
             units=options["units"],
             **until,
+            untrusted=options["untrusted"],
         )
     return TileJob(
         tiling,
@@ -328,6 +340,7 @@ def _job(options: dict[str, Any]) -> Any:
         quality=options["quality"],
         skip_blank=options["skip_blank"],
         container=options["container"],
+        untrusted=options["untrusted"],
     )
 
 

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tilekit.cli.output import json_option, next_step, print_json, print_table, progress_bar, quoted, say
-from tilekit.cli.parameters import Overlap, Quality, chosen_scales, rendition_options, scale_options
+from tilekit.cli.parameters import (
+    Overlap,
+    Quality,
+    chosen_scales,
+    rendition_options,
+    scale_options,
+    untrusted_option,
+)
 
 if TYPE_CHECKING:
     from tilekit.datasets.options import DatasetOptions
@@ -92,6 +99,7 @@ def _shares(text: str) -> tuple[float, ...] | None:
 @click.option("--export", type=click.Choice(["coco", "yolo"]), multiple=True, help="Also for other trainers.")
 @click.option("--images", metavar="FOLDER", help="Where the scans are, if the labels do not say.")
 @rendition_options
+@untrusted_option
 @click.option("--dpi", type=float, help="Render PDF pages at this; by default the labeled size says.")
 @click.option("--workers", type=int, help="Threads; by default one a core.")
 @click.option("--skip-bad", is_flag=True, help="Set scans aside that cannot be read.")
@@ -135,7 +143,7 @@ def _options(given: dict[str, Any]) -> DatasetOptions:
     from tilekit.datasets import CarryingRules, DatasetOptions, Decoys, Encoding
 
     rules = ("min_visible", "slivers", "ignored", "keep_empty", "elsewhere")
-    same = ("split_by", "seed", "baseline", "export", "bucket", "dpi", "overwrite", "workers")
+    same = ("split_by", "seed", "baseline", "export", "bucket", "dpi", "untrusted", "overwrite", "workers")
     decoys = given["decoys"]
     return DatasetOptions(
         rules=CarryingRules(**{name: given[name] for name in rules}),

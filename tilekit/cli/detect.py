@@ -22,6 +22,7 @@ from tilekit.cli.parameters import (
     model_ref,
     rendition_options,
     scale_options,
+    untrusted_option,
 )
 from tilekit.errors import InvalidArgument
 
@@ -65,6 +66,7 @@ class DetectOptions:
     dpi: float | None
     bands: Any
     levels: Any
+    untrusted: bool
     thresholds: str | None
     decoy: tuple[str, ...]
     workers: int | None
@@ -106,6 +108,7 @@ class DetectOptions:
 )
 @click.option("--dpi", type=float, help="What PDF pages are rendered at.")
 @rendition_options
+@untrusted_option
 @click.option(
     "--thresholds", metavar="FILE", help="Least score per label: JSON label -> 0..1, or an evaluation."
 )
@@ -165,15 +168,15 @@ def detect(
 
     def needed(tiling: AnyTiling, title: str) -> bool:
         if options.fresh:
-            return not options.dry_run and anything_left(sources, ())
+            return not options.dry_run and anything_left(sources, (), options.untrusted)
         done = done_pages(options.out, tiling, model=title, options=shaping)
-        return not options.dry_run and anything_left(sources, done)
+        return not options.dry_run and anything_left(sources, done, options.untrusted)
 
     cloud = (options.region, options.profile, options.endpoint_url)
     until = deadline_of(options.duration_text, options.guard, options.guard_role, ref)
     if options.dry_run:
         with named_detector(ref, cloud, options.units, chosen, options.force, needed) as (_, tiling, title):
-            _show_plan(sources, tiling, options.dpi, options.units, title, as_json)
+            _show_plan(sources, tiling, options.dpi, options.units, title, options.untrusted, as_json)
         return
     with (
         named_detector(ref, cloud, options.units, chosen, options.force, needed, until) as (
@@ -189,6 +192,7 @@ def detect(
             tiling,
             options.out,
             dpi=options.dpi,
+            untrusted=options.untrusted,
             model=title,
             fresh=options.fresh,
             on_page=seen,
@@ -317,6 +321,7 @@ def _show_plan(
     dpi: float | None,
     units: int,
     title: str,
+    untrusted: bool,
     as_json: bool,
 ) -> None:
     """Calls, bytes, time and cost of detecting on these scans; only their headers are read."""
@@ -324,7 +329,7 @@ def _show_plan(
     from tilekit.detection.batch import count_tiles
     from tilekit.rekognition.pricing import dollars, duration
 
-    counted = count_tiles(sources, tiling, dpi=dpi)
+    counted = count_tiles(sources, tiling, dpi=dpi, untrusted=untrusted)
     each = round(counted.pixels / counted.tiles * _BYTES_PER_PIXEL) if counted.tiles else 0
     plan = plan_detection(counted.tiles, bytes_per_tile=each, units=units)
     if as_json:

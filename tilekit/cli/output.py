@@ -56,17 +56,17 @@ def run_guarded(command: click.Command) -> int:
 
 def say(text: str) -> None:
     """A line for people, on standard error."""
-    click.echo(text, err=True)
+    click.echo(_printable(text), err=True)
 
 
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))
+    click.echo(_printable(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)))
 
 
 def print_json_line(value: Any) -> None:
     """One JSON line on standard output, at once."""
-    click.echo(json.dumps(value, ensure_ascii=False, allow_nan=False))
+    click.echo(_printable(json.dumps(value, ensure_ascii=False, allow_nan=False)))
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None) -> None:
@@ -96,7 +96,12 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: st
 def _cell(value: Any) -> str:
     if value is None:
         return "-"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+    return f"{value:.3f}" if isinstance(value, float) else _printable(str(value))
+
+
+def _printable(text: str) -> str:
+    r"""The text, bytes of names that are not UTF-8 (Python's surrogate escapes) as \udcXX, which JSON reads back."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 @contextlib.contextmanager

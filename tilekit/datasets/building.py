@@ -194,6 +194,7 @@ class _Run:
             options.rules,
             seed=options.seed,
             dpi=options.dpi,
+            untrusted=options.untrusted,
             failed=None if options.strict else failed,
         )
         planned, sampled_out = within_test_limit(planned, options.max_test_images, options.seed)
@@ -380,7 +381,7 @@ def _split_of(
     rooms = {}
     for key in labels:
         try:
-            page = page_of(key, labels.sizes, build.scales, options.dpi)
+            page = page_of(key, labels.sizes, build.scales, options.dpi, options.untrusted)
         except (ScanError, StorageNotFound):
             if options.strict:
                 raise

@@ -42,7 +42,7 @@ class DatasetOptions:
     rest goes to the local folder. `images`: where the scans are, if the label file does not say. `dpi`: PDF
     pages are rendered at it (default: what gives the labeled size). `strict=False` sets scans aside that
     cannot be read. `overwrite` replaces a dataset made with other settings. `workers`: pages, or the tiles of
-    one large page, at once. `access`: to S3.
+    one large page, at once. `access`: to S3. `untrusted`: as of `open_scan`.
     """
 
     rules: CarryingRules = _RULES
@@ -56,6 +56,7 @@ class DatasetOptions:
     bucket: str | None = None
     images: str | os.PathLike[str] | None = None
     dpi: Dpi = None
+    untrusted: bool = False
     strict: bool = True
     overwrite: bool = False
     workers: int | None = None

@@ -52,6 +52,7 @@ def plan_pages(
     *,
     seed: int,
     dpi: Dpi = None,
+    untrusted: bool = False,
     failed: dict[PageKey, str] | None = None,
 ) -> list[PlannedPage]:
     """Plan every page at its scales, train first, each side in the order of its labels.
@@ -65,7 +66,7 @@ def plan_pages(
     for side in SIDES:
         for key in split.pages(side):
             try:
-                page = page_of(key, sizes, scales, dpi)
+                page = page_of(key, sizes, scales, dpi, untrusted)
             except (ScanError, StorageError) as exc:
                 if failed is None:
                     raise

@@ -29,6 +29,7 @@ class Page:
     width: int
     height: int
     dpi: float | None = None
+    untrusted: bool = False
 
     def grid(self, tiling: Tiling) -> TileGrid:
         """The tiling bound to this page."""
@@ -36,30 +37,39 @@ class Page:
 
 
 def page_of(
-    key: PageKey, sizes: Mapping[PageKey, tuple[int, int]], tiling: AnyTiling, dpi: Dpi = None
+    key: PageKey,
+    sizes: Mapping[PageKey, tuple[int, int]],
+    tiling: AnyTiling,
+    dpi: Dpi = None,
+    untrusted: bool = False,
 ) -> Page:
     """A page with its size from the labels, or from the scan where they do not say, or a dpi is needed."""
     if key in sizes and all(one.dpi is None for one in as_scales(tiling)):
-        return Page(key, *sizes[key])
-    with open_page(key, sizes.get(key), dpi, tiling) as scan:
-        return Page(key, scan.width, scan.height, scan.dpi)
+        return Page(key, *sizes[key], untrusted=untrusted)
+    with open_page(key, sizes.get(key), dpi, tiling, untrusted) as scan:
+        return Page(key, scan.width, scan.height, scan.dpi, untrusted)
 
 
 def open_page(
-    key: PageKey, size: tuple[int, int] | None, dpi: Dpi = None, tiling: AnyTiling = _PLAIN
+    key: PageKey,
+    size: tuple[int, int] | None,
+    dpi: Dpi = None,
+    tiling: AnyTiling = _PLAIN,
+    untrusted: bool = False,
 ) -> Scan:
     """Open a page at the size it was labeled at, with the tiling's bands and levels.
 
     A PDF page is rendered at the resolution that gives this size, unless `dpi` says otherwise.
     Raises LabelError naming both sizes where the scan has another one.
     """
-    scan = open_scan(key.source, page=key.page, dpi=dpi, **shown(tiling))
+    how = {**shown(tiling), "untrusted": untrusted}
+    scan = open_scan(key.source, page=key.page, dpi=dpi, **how)
     if size is None or (scan.width, scan.height) == size:
         return scan
     found = scan.info
     scan.close()
     if dpi is None and found.kind in _RENDERED and found.dpi:
-        scan = open_scan(key.source, page=key.page, dpi=_matching_dpi(found, size), **shown(tiling))
+        scan = open_scan(key.source, page=key.page, dpi=_matching_dpi(found, size), **how)
         if (scan.width, scan.height) == size:
             return scan
         scan.close()

@@ -132,7 +132,7 @@ def write_page(task: PageTask, output: Output, workers: int) -> int:
         return 0
     size = (task.page.width, task.page.height)
     gate = Gate(workers) if workers > 1 else None
-    with open_page(task.page.key, size, task.dpi, task.tiling) as scan:
+    with open_page(task.page.key, size, task.dpi, task.tiling, task.page.untrusted) as scan:
         block = scan.info.access == "block"
         recipe = task.encoding.recipe(task.tiling)
         encoder = TileEncoder(scan, scan.grid(task.tiling), recipe, max(1, workers))

@@ -58,6 +58,7 @@ def detect_scans(
     *,
     whole_side: int = WHOLE_SIDE,
     dpi: float | Literal["native"] | None = None,
+    untrusted: bool = False,
     model: str = "",
     fresh: bool = False,
     on_page: OnPage | None = None,
@@ -70,7 +71,7 @@ def detect_scans(
     scales a page is cut at those that suit its size (`Scales.on`). Pages that `out` holds complete
     are left alone, incomplete ones are done again; `fresh` starts over, beside
     `out`, which is replaced at the end: until then, and where no page could be read, the old results stay. A scan or page that fails is
-    listed and the rest goes on. `on_page(result, scan)` sees each page while its scan is open; other
+    listed and the rest goes on. `untrusted`: as of `open_scan`. `on_page(result, scan)` sees each page while its scan is open; other
     options are those of `detect_tiles`. `progress` counts the tiles of the page at hand.
     Raises InvalidArgument where `out` was made with other tiles, another model or other options
     (see `page_options`), and what ends `detect_tiles` at once. A run that wrote no page leaves no file. Memory: that of one page.
@@ -88,7 +89,7 @@ def detect_scans(
         writer.only_if_any = fresh
         for source in sources:
             try:
-                keys = _pages_of(source)
+                keys = _pages_of(source, untrusted)
             except ScanError as exc:
                 result.failed.append((str(source), str(exc)))
                 continue
@@ -97,7 +98,9 @@ def detect_scans(
                     result.skipped += 1
                     continue
                 try:
-                    with open_scan(key.source, page=key.page, dpi=dpi, **shown(scales)) as scan:
+                    with open_scan(
+                        key.source, page=key.page, dpi=dpi, untrusted=untrusted, **shown(scales)
+                    ) as scan:
                         some, who = on_page_of(scan, detector, scales)
                         page = detect_tiles(scan, who, some, model=model, progress=progress, **options)
                         page = replace(page, options=shaping)
@@ -172,22 +175,24 @@ def _no_empty_file(path: Path) -> Iterator[None]:
                     path.parent.rmdir()
 
 
-def anything_left(sources: Iterable[str | PageKey], done: Collection[PageKey]) -> bool:
+def anything_left(
+    sources: Iterable[str | PageKey], done: Collection[PageKey], untrusted: bool = False
+) -> bool:
     """Whether any page of the sources is not done yet; looks no further than the first such page.
 
     A scan that cannot be read has no pages to do. Reads headers only.
     """
     for source in sources:
         with contextlib.suppress(ScanError):
-            if any(key not in done for key in _pages_of(source)):
+            if any(key not in done for key in _pages_of(source, untrusted)):
                 return True
     return False
 
 
-def _pages_of(source: str | PageKey) -> list[PageKey]:
+def _pages_of(source: str | PageKey, untrusted: bool = False) -> list[PageKey]:
     if isinstance(source, PageKey):
         return [source]
-    return [PageKey(source, number) for number in range(scan_info(source).pages)]
+    return [PageKey(source, number) for number in range(scan_info(source, untrusted=untrusted).pages)]
 
 
 def done_pages(
@@ -242,14 +247,20 @@ class TileCount:
 
 
 def count_tiles(
-    sources: Iterable[str | PageKey], tiling: AnyTiling, *, dpi: float | Literal["native"] | None = None
+    sources: Iterable[str | PageKey],
+    tiling: AnyTiling,
+    *,
+    dpi: float | Literal["native"] | None = None,
+    untrusted: bool = False,
 ) -> TileCount:
     """Count pages, tiles and their pixels from the headers of scans."""
     count, scales = TileCount(), as_scales(tiling)
     for source in sources:
         try:
-            for key in _pages_of(source):
-                with open_scan(key.source, page=key.page, dpi=dpi, **shown(scales)) as scan:
+            for key in _pages_of(source, untrusted):
+                with open_scan(
+                    key.source, page=key.page, dpi=dpi, untrusted=untrusted, **shown(scales)
+                ) as scan:
                     places = scales.on(scan.width, scan.height, dpi=scan.dpi)
                     grids = [scan.grid(scales[place]) for place in places]
                 count.pages += 1

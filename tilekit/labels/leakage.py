@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from tilekit.errors import ScanError
+from tilekit.errors import ScanError, ScanUnsupported
 
 BITS = 4
 """Bits of 128 in which two encodings of the same pixels may differ."""
@@ -79,10 +79,14 @@ def _rows(
 
 
 def _decoded(path: str) -> NDArray[np.float64]:
-    """(h, w) gray levels of all pixels."""
+    """(h, w) gray levels of all pixels: compared with one another only, so samples of any range are spread."""
     from tilekit.scans.opening import open_scan
 
-    with open_scan(path) as scan:
+    try:
+        scan = open_scan(path)
+    except ScanUnsupported:
+        scan = open_scan(path, levels="minmax")
+    with scan:
         pixels = next(scan.bands_of_rows([scan.height]))
     gray: NDArray[np.float64] = pixels.mean(axis=2)
     return gray

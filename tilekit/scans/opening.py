@@ -11,7 +11,7 @@ from tilekit.rendition import Bands, Levels, Rendition
 from tilekit.scans.request import DEFAULT_BUDGET, Dpi, Request
 from tilekit.scans.scan import Scan, ScanInfo
 from tilekit.scans.sniffing import sniff
-from tilekit.scans.source import ScanSource, Source, on_disk, resolve_source
+from tilekit.scans.source import ScanSource, Source, in_utf8, on_disk, resolve_source
 
 DEFAULT_MAX_PIXELS = 20_000_000_000
 
@@ -79,13 +79,13 @@ def scan_pages(
             ask = replace(ask, page=ask.page + 1)
 
 
-def scan_info(source: ScanSource, page: int = 0, *, dpi: Dpi = None) -> ScanInfo:
+def scan_info(source: ScanSource, page: int = 0, *, dpi: Dpi = None, untrusted: bool = False) -> ScanInfo:
     """What is known of a page before its pixels are read, also of one that `open_scan` opens only with `levels`."""
     _check(page, dpi, DEFAULT_MAX_PIXELS, DEFAULT_BUDGET)
     with contextlib.ExitStack() as stack:
         found = resolve_source(source, stack)
         ask = Request(found, sniff(found), page, dpi, DEFAULT_MAX_PIXELS, None)
-        with _open(ask, untrusted=False) as scan:
+        with _open(ask, untrusted) as scan:
             return scan.info
 
 
@@ -93,7 +93,7 @@ def _open(ask: Request, untrusted: bool) -> Scan:
     if ask.form.untrusted and not untrusted:
         raise ScanUnsupported(
             f"{ask.source.name}: its reader ({ask.form.kind}) is not hardened against hostile files; "
-            "pass untrusted=True (--untrusted of tile and info) if you trust where it is from"
+            "pass untrusted=True (--untrusted) if you trust where it is from"
         )
     scan = _READERS.get(ask.form.kind, _open_vips)(ask)
     if ask.page >= scan.pages:
@@ -159,7 +159,7 @@ def _open_jp2(ask: Request) -> Scan:
     from tilekit.scans.jp2 import open_jp2
 
     with contextlib.ExitStack() as stack:
-        scan = open_jp2(replace(ask, source=on_disk(ask.source, stack)))
+        scan = open_jp2(replace(ask, source=in_utf8(on_disk(ask.source, stack), stack)))
         scan.on_close(stack.pop_all().close)
     return scan
 

@@ -188,3 +188,16 @@ def on_disk(source: Source, stack: contextlib.ExitStack) -> Source:
     except OSError as exc:
         raise ScanError(f"{source.name}: cannot be copied to a temporary file: {exc}") from exc
     return Source(source.name, path, None, source.head)
+
+
+def in_utf8(source: Source, stack: contextlib.ExitStack) -> Source:
+    """The same local file by a path in UTF-8, for readers that know no other; it lives until `stack` closes."""
+    path = source.path
+    try:
+        os.fspath(path or "").encode()
+        return source
+    except UnicodeEncodeError:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tilekit-"))
+        link = Path(folder) / "scan"
+        link.symlink_to(Path(path or "").absolute())
+        return Source(source.name, link, None, source.head, source.known)

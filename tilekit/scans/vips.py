@@ -48,6 +48,11 @@ _MOST_SHIFT = 1 / 8
 # Up to here a page is decoded whole, which spares small scans a thread and half their time.
 SMALL_BYTES = 1 << 24
 _TURNED_BY_XMP = {"jpeg", "png", "webp"}
+_STRIP_ROWS, _COPIES, _WIDE = (
+    200,
+    6,
+    16,
+)  # rows that libvips holds, times it holds them, bytes of a pixel that are many
 _PULLED = {"png", "tiff"}  # cheaper by regions than pushed; see pushing.py
 Loader = Callable[..., Any]
 
@@ -366,6 +371,8 @@ def scan_of(
     with vips_errors(key):
         image = load("sequential")
         check_size(key, image.width, image.height, ask.max_pixels)
+        wide = image.bands * np.dtype(NUMPY.get(image.format, np.complex128)).itemsize
+        _check_samples(ask, image, wide)
         plan = plan_of(image, lambda: load("sequential"), str(key), meaning, ask.rendition)
         look = look_at(image, meaning, plan)
         final = to_page(image, str(key), meaning, plan)
@@ -385,8 +392,18 @@ def scan_of(
         return to_page(image, str(key), meaning, plan)
 
     scan = VipsScan(info, load, make, source=ask.source, look=look, first=None if look.turned else final)
-    scan.wide = image.bands * np.dtype(NUMPY.get(image.format, np.complex128)).itemsize
+    scan.wide = wide
     return scan
+
+
+def _check_samples(ask: Request, image: Any, wide: int) -> None:
+    """Raises ScanTooLarge where so many samples a pixel are stored that libvips' strips go over the budget."""
+    wanted = _COPIES * min(image.height, _STRIP_ROWS) * image.width * wide
+    if wide > _WIDE and wanted > ask.budget:
+        raise ScanTooLarge(
+            f"{ask.key}: has {image.bands} samples a pixel, which take {wanted:,} bytes to decode, over the budget of "
+            f"{ask.budget:,}; pass a larger budget if you trust it"
+        )
 
 
 def _turned_by_xmp(load: Loader) -> Loader:

@@ -139,8 +139,8 @@ def write_bytes(path: str | os.PathLike[str], data: bytes | memoryview, *, durab
 
 
 def write_text(path: str | os.PathLike[str], text: str, *, durable: bool = False) -> None:
-    """Write UTF-8 text with `\\n` line ends to `path` atomically."""
-    write_bytes(path, text.encode("utf-8"), durable=durable)
+    """Write UTF-8 text with `\\n` line ends to `path` atomically; bytes of a name that is not UTF-8 as \\udcXX, as JSON has it."""
+    write_bytes(path, text.encode("utf-8", "backslashreplace"), durable=durable)
 
 
 def remove_parts(folder: str | os.PathLike[str]) -> int:

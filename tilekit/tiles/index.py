@@ -75,7 +75,7 @@ class TileRecord:
         }
         if self.kept:
             value["kept"] = True
-        return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogateescape") + b"\n"
+        return json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
 
     @classmethod
     def from_line(cls, line: bytes | str) -> TileRecord:
@@ -217,7 +217,7 @@ def tiling_json(recipe: TilesRecipe, pages: Iterable[PageRecord]) -> bytes:
     value |= {f.name: getattr(recipe, f.name) for f in fields(TilesRecipe) if f.name != "tiling"}
     value["pages"] = [asdict(page) for page in sorted(pages, key=lambda page: page.key)]
     text = json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False)
-    return text.encode("utf-8", "surrogateescape") + b"\n"
+    return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
 def merged_lines(old: Iterable[bytes], new: Mapping[PageKey, Iterable[bytes]]) -> Iterator[bytes]:

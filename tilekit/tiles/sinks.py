@@ -168,6 +168,13 @@ class ZipSink(Sink):
 
     def put(self, name: str, data: bytes) -> None:
         """See Sink."""
+        try:
+            name.encode()
+        except UnicodeEncodeError as exc:
+            raise InvalidArgument(
+                f"{self.path}: {name.encode('utf-8', 'backslashreplace').decode()} is not UTF-8 and cannot be named in a "
+                "ZIP; rename the scan, or write to a folder or .tar"
+            ) from exc
         with storage_errors(self.path):
             self._zip.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data)
 
