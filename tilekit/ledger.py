@@ -209,6 +209,10 @@ class Ledger:
             yield
         except sqlite3.Error as exc:
             raise self._error(exc) from exc
+        except UnicodeEncodeError as exc:
+            raise LedgerError(
+                f"{exc.object}: has a name that is not UTF-8, which an archive's records cannot hold; rename the scan"
+            ) from exc
 
     def _error(self, exc: Exception) -> LedgerError | StorageError:
         text = str(exc)

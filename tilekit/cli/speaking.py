@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from tilekit.errors import TilekitError
+from tilekit.errors import InvalidArgument, TilekitError
 
 _OTHER_NAMES = {
     "region_name": "--region", "endpoint_url": "--endpoint", "tile_size": "--tile", "whole_side": "--whole",
@@ -37,6 +37,11 @@ def speak_in_options(command: click.Command) -> None:
         except TilekitError as exc:
             exc.args = (in_options(str(exc), names), *exc.args[1:])
             raise
+        except UnicodeEncodeError as exc:
+            near = repr(exc.object[max(0, exc.start - 60) : exc.end + 20])
+            raise InvalidArgument(
+                f"{near} is a name that is not UTF-8, which this cannot write; rename it"
+            ) from exc
 
     command.invoke = invoke  # type: ignore[method-assign]
 
