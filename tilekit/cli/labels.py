@@ -10,7 +10,6 @@ import click
 
 from tilekit.cli.grouping import grouped
 from tilekit.cli.output import json_option, next_step, print_json, print_table, progress_bar, quoted, say
-from tilekit.cli.parameters import rendition_options
 
 if TYPE_CHECKING:
     from tilekit.labels.label_set import LabelSet
@@ -253,8 +252,6 @@ class JobOptions:
     workteam: str
     region: str
     dpi: float
-    bands: Any
-    levels: Any
     instructions: str
     adjust: str | None
 
@@ -269,7 +266,6 @@ class JobOptions:
 @click.option("--workteam", required=True, metavar="ARN", help="Who draws.")
 @click.option("--region", required=True, help="AWS region of the job.")
 @click.option("--dpi", default=150.0, show_default=True, help="Resolution PDF pages are rendered at.")
-@rendition_options
 @click.option(
     "--instructions",
     default="Draw a tight box around every symbol.",
@@ -299,8 +295,6 @@ def job(
             workteam=options.workteam,
             region=options.region,
             dpi=options.dpi,
-            bands=options.bands,
-            levels=options.levels,
             instructions=options.instructions,
             adjust=None if options.adjust is None else read_labels(options.adjust),
             progress=progress,

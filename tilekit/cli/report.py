@@ -10,7 +10,6 @@ import click
 
 from tilekit.cli.grouping import grouped
 from tilekit.cli.output import json_option, next_step, print_json, progress_bar, say
-from tilekit.cli.parameters import rendition_options
 
 _TRUTH = ("truth.manifest", "pages-test.manifest")
 
@@ -26,8 +25,6 @@ class ReportOptions:
     iou: float
     missing: Any
     dpi: float | None
-    bands: Any
-    levels: Any
     title: str
     crops: int
     workers: int
@@ -54,7 +51,6 @@ class ReportOptions:
     help="Pages of truth without predictions: refuse, or all missed.",
 )
 @click.option("--dpi", type=float, help="Resolution at which PDF pages were labeled.")
-@rendition_options
 @click.option("--title", default="Whole pages against tiles", show_default=True, help="Title of the page.")
 @click.option("--crops", default=48, show_default=True, help="Pictures of errors per run and kind.")
 @click.option("--workers", default=2, show_default=True, help="Pages at once.")
@@ -84,8 +80,6 @@ def report(
             iou=options.iou,
             missing=options.missing,
             dpi=options.dpi,
-            bands=options.bands,
-            levels=options.levels,
             title=options.title,
             crops=options.crops,
             workers=options.workers,

@@ -193,8 +193,7 @@ class _Run:
             build.scales,
             options.rules,
             seed=options.seed,
-            dpi=options.dpi,
-            untrusted=options.untrusted,
+            opened=(options.dpi, options.untrusted),
             failed=None if options.strict else failed,
         )
         planned, sampled_out = within_test_limit(planned, options.max_test_images, options.seed)

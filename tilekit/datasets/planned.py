@@ -51,11 +51,10 @@ def plan_pages(
     rules: CarryingRules,
     *,
     seed: int,
-    dpi: Dpi = None,
-    untrusted: bool = False,
+    opened: tuple[Dpi, bool] = (None, False),
     failed: dict[PageKey, str] | None = None,
 ) -> list[PlannedPage]:
-    """Plan every page at its scales, train first, each side in the order of its labels.
+    """Plan every page at its scales (`opened`: dpi and untrusted, as of `open_scan`), train first, each side in the order of its labels.
 
     Slivers are dealt with on the train side only: elsewhere pixels stay as they are. A page whose
     scan cannot be opened for its size raises, or goes into `failed` where that is given.
@@ -66,7 +65,7 @@ def plan_pages(
     for side in SIDES:
         for key in split.pages(side):
             try:
-                page = page_of(key, sizes, scales, dpi, untrusted)
+                page = page_of(key, sizes, scales, *opened)
             except (ScanError, StorageError) as exc:
                 if failed is None:
                     raise

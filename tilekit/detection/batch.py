@@ -58,7 +58,6 @@ def detect_scans(
     *,
     whole_side: int = WHOLE_SIDE,
     dpi: float | Literal["native"] | None = None,
-    untrusted: bool = False,
     model: str = "",
     fresh: bool = False,
     on_page: OnPage | None = None,
@@ -76,7 +75,7 @@ def detect_scans(
     Raises InvalidArgument where `out` was made with other tiles, another model or other options
     (see `page_options`), and what ends `detect_tiles` at once. A run that wrote no page leaves no file. Memory: that of one page.
     """
-    path = Path(out)
+    path, how = Path(out), dict[str, Any](dpi=dpi, untrusted=bool(options.pop("untrusted", False)))
     check_options(options)
     shaping = page_options(dpi=dpi, **options)
     detector = [named(one) for one in detector] if isinstance(detector, (list, tuple)) else named(detector)
@@ -89,7 +88,7 @@ def detect_scans(
         writer.only_if_any = fresh
         for source in sources:
             try:
-                keys = _pages_of(source, untrusted)
+                keys = _pages_of(source, how["untrusted"])
             except ScanError as exc:
                 result.failed.append((str(source), str(exc)))
                 continue
@@ -98,9 +97,7 @@ def detect_scans(
                     result.skipped += 1
                     continue
                 try:
-                    with open_scan(
-                        key.source, page=key.page, dpi=dpi, untrusted=untrusted, **shown(scales)
-                    ) as scan:
+                    with open_scan(key.source, page=key.page, **how, **shown(scales)) as scan:
                         some, who = on_page_of(scan, detector, scales)
                         page = detect_tiles(scan, who, some, model=model, progress=progress, **options)
                         page = replace(page, options=shaping)

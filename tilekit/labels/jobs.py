@@ -22,7 +22,6 @@ from tilekit.labels.ground_truth import ManifestWriter
 from tilekit.labels.label_set import LabelSet, Size
 from tilekit.labels.sources import PathLike, is_url
 from tilekit.pages import PageKey
-from tilekit.rendition import Bands, Levels, Rendition
 from tilekit.storage.local import write_bytes, write_text
 
 _ACCOUNTS = {
@@ -101,8 +100,6 @@ def labeling_job(
     instructions: str = "Draw a tight box around every symbol.",
     workers: int = 1,
     adjust: LabelSet | None = None,
-    bands: Bands | None = None,
-    levels: Levels | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> LabelingJob:
     """Write the input manifest, label category file, worker template and request of a bounding-box job.
@@ -112,7 +109,7 @@ def labeling_job(
 
     `sources`: page scans or tiles; a path of a file with several pages means all of them, a PageKey one. JPEG and
     PNG files go as they are; PDF pages (at `dpi`) and every other kind are rendered to JPEG first, since browsers
-    show neither; `bands`, `levels`: as of `open_scan`. `s3://` sources must be JPEG or PNG and stay where they are. `s3`: address everything goes to.
+    show neither. `s3://` sources must be JPEG or PNG and stay where they are. `s3`: address everything goes to.
     Labels then come back in pixels of those images: read the job's output manifest with `images=<out>/images`.
     Memory: one page.
     """
@@ -124,7 +121,7 @@ def labeling_job(
     manifest, used, given = folder / "input.manifest", set[str](), 0
     with ManifestWriter(manifest, attribute=ADJUSTED, job_name=f"{name}-input") as writer:
         for done, source in enumerate(listed := list(sources), 1):
-            for image in _images(source, folder / "images", base, (dpi, Rendition(bands, levels)), used):
+            for image in _images(source, folder / "images", base, dpi, used):
                 if image.file is not None:
                     uploads[image.file] = image.address
                 given += _write_line(writer, image, adjust)
@@ -205,7 +202,7 @@ def _labeled(key: PageKey, labels: LabelSet) -> PageKey | None:
 
 
 def _images(
-    source: PathLike | PageKey, folder: Path, base: str, how: tuple[float, Rendition], used: set[str]
+    source: PathLike | PageKey, folder: Path, base: str, dpi: float, used: set[str]
 ) -> Iterable[_Image]:
     from tilekit.scans.encoding import encode_image
     from tilekit.scans.opening import open_scan, scan_info
@@ -224,18 +221,11 @@ def _images(
     for key in keys:
         if kind is None:
             kind = None if is_url(key.source) else scan_info(key.source, key.page).kind
-        dpi, shown = how
-        if kind in _AS_IT_IS and shown == Rendition():
+        if kind in _AS_IT_IS:
             file = Path(key.source)
             yield _Image(key, file, f"{base}/images/{_fresh(file.name, used)}")
             continue
-        with open_scan(
-            key.source,
-            page=key.page,
-            dpi=dpi if kind == "pdf" else None,
-            bands=shown.bands,
-            levels=shown.levels,
-        ) as scan:
+        with open_scan(key.source, page=key.page, dpi=dpi if kind == "pdf" else None) as scan:
             pixels = next(scan.bands_of_rows([scan.height]))
             data = encode_image(pixels, "jpeg", quality=90).data
         file = folder / _fresh(f"{Path(key.source).stem}.p{key.page}.jpg", used)

@@ -23,7 +23,6 @@ from tilekit.grid import Tiling
 from tilekit.labels.prediction_lines import read_predictions
 from tilekit.labels.predictions import PredictionSet
 from tilekit.pages import PageKey
-from tilekit.rendition import Bands, Levels, Rendition
 from tilekit.report.files import copy_assets, templates
 from tilekit.report.matches import Matches, match_runs
 from tilekit.report.pages import Crop, page_number, write_page
@@ -53,8 +52,6 @@ def write_report(
     missing: Missing = "error",
     title: str = "Whole pages against tiles",
     dpi: float | None = None,
-    bands: Bands | None = None,
-    levels: Levels | None = None,
     open_page: Callable[[PageKey], Scan] | None = None,
     crops: int = 48,
     tile: int = 512,
@@ -71,7 +68,6 @@ def write_report(
     (all missed).
     `crops`: pictures of missed and false boxes, per run and kind at most this many. `dpi`: resolution
     PDF pages were labeled at; by default found from the labels' page size.
-    `bands`, `levels`: as of `open_scan`; by default those of the predictions' tiles.
     A rerun keeps finished pyramids. Memory: `workers` pages' bands (see `write_pyramid`), all boxes.
     Raises EvaluationError where there is no run or pages do not fit, ScanError naming the page that cannot be read.
     """
@@ -90,7 +86,7 @@ def write_report(
             judged[name] = evaluate(truth, run, iou, rules=EvaluationRules(missing=missing), name=name)
     matches = match_runs(truth, found, judged, iou, missing)
     sizes = {**_sizes(found), **getattr(truth, "sizes", {})}
-    opener = open_page or _opener(sizes, dpi, _shown(Rendition(bands, levels), found))
+    opener = open_page or _opener(sizes, dpi, _shown(found))
     chosen = _chosen_crops(matches, crops)
     pages_dir = templates()
     page_template = pages_dir.get_template("page.html")
@@ -153,10 +149,8 @@ def _tiling(run: Any) -> Tiling | None:
     return None
 
 
-def _shown(asked: Rendition, found: Mapping[str, Any]) -> dict[str, Any]:
-    """Bands and levels as asked for, else as the first run's tiles have them."""
-    if asked != Rendition():
-        return {"bands": asked.bands, "levels": asked.levels}
+def _shown(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Bands and levels as the first run's tiles have them."""
     tilings = (_tiling(run) for run in found.values())
     return next((one.shown for one in tilings if one is not None), {})
 
