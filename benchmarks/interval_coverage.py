@@ -2,18 +2,22 @@
 
 Pages differ in how much is on them (negative binomial) and in how hard they are (beta); the second detector finds part
 of what the first one misses. The truth is the difference over 200,000 pages. `python -m benchmarks.interval_coverage`
-takes about two minutes on one core.
+records the rows in results/interval-coverage.json.
 """
 
 from __future__ import annotations
 
+import json
 import sys
+from pathlib import Path
 
 import numpy as np
 
 from tilekit.evaluation import comparison
 from tilekit.evaluation.intervals import interval
 
+RECORD = Path(__file__).parent / "results" / "interval-coverage.json"
+PAGES = (4, 5, 10, 20)
 POPULATIONS = {
     "even pages": (5, 30, 4, 4),
     "uneven pages": (1, 30, 2, 2),
@@ -37,7 +41,7 @@ def pages(rng, count, population):
 
 
 def difference(tables):
-    one, two = (comparison._figures(table.sum(axis=1))[0] for table in tables)
+    one, two = (comparison._figures(table.sum(axis=1), 0)[0] for table in tables)
     return two - one
 
 
@@ -47,9 +51,9 @@ def covered(rng, population, count, repetitions, samples=400):
     ours = plain = width = 0.0
     for _ in range(repetitions):
         tables = list(pages(rng, count, population))
-        drawn = [comparison._figures(part) for part in comparison._drawn(tables, samples, rng)]
+        drawn = [comparison._figures(part, 0) for part in comparison._drawn(tables, samples, rng)]
         spread = drawn[1][:, :1] - drawn[0][:, :1]
-        left_out = comparison._left_out(tables[1]) - comparison._left_out(tables[0])
+        left_out = comparison._left_out(tables[1], 0) - comparison._left_out(tables[0], 0)
         low, high = interval(difference(tables)[:1], spread, left_out[:, :1], np.zeros(1))
         ours += low[0] <= true <= high[0]
         width += high[0] - low[0]
@@ -58,15 +62,20 @@ def covered(rng, population, count, repetitions, samples=400):
     return ours / repetitions, plain / repetitions, width / repetitions
 
 
-def main(repetitions=2000):
-    rng = np.random.default_rng(0)
+def main(repetitions=2000, seed=0):
+    """Print each row as it is done, and record all of them where this was the whole run."""
+    rows = []
     print("| pages of | pages | holds | plain percentiles | width |\n|---|---|---|---|---|")
-    for name, population in POPULATIONS.items():
-        for count in (4, 5, 10, 20):
+    for place, (name, population) in enumerate(POPULATIONS.items()):
+        for count in PAGES:
+            rng = np.random.default_rng([seed, place, count])
             ours, plain, width = covered(rng, population, count, repetitions)
             print(
                 f"| {name} | {count} | {100 * ours:.1f} % | {100 * plain:.1f} % | {width:.3f} |", flush=True
             )
+            rows.append([name, count, repetitions, round(ours, 4), round(plain, 4), round(width, 4)])
+    if repetitions >= 2000:
+        RECORD.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -131,7 +131,8 @@ def merge(boxes, scores, class_ids, tile_index, grid, policy):
             return False
         if not cut_b:
             near = all(abs(p - q) <= slack for p, q in zip(a, b, strict=True)) and intersection(a, b) > 0
-            return iou(a, b) > policy.threshold or (tile_a != tile_b and near)
+            least = policy.threshold * (0.8 if tile_a != tile_b else 1)
+            return iou(a, b) > least or (tile_a != tile_b and near)
         if cut_a and ios(a, b) > policy.threshold:
             return True
         return within(b, a, slack) > policy.threshold
@@ -148,11 +149,12 @@ def merge(boxes, scores, class_ids, tile_index, grid, policy):
         x0, y0, x1, y1 = window.x0, window.y0, min(window.x1, grid.width), min(window.y1, grid.height)
         x = [min(max(v + x0, x0), x1) for v in (box[0], box[2])]
         y = [min(max(v + y0, y0), y1) for v in (box[1], box[3])]
+        off_x, off_y = (max(policy.tolerance, policy.relative_tolerance * (v[1] - v[0])) for v in (x, y))
         cut = (
-            (x0 > 0 and x[0] <= x0 + policy.tolerance)
-            or (y0 > 0 and y[0] <= y0 + policy.tolerance)
-            or (x1 < grid.width and x[1] >= x1 - policy.tolerance)
-            or (y1 < grid.height and y[1] >= y1 - policy.tolerance)
+            (x0 > 0 and x[0] <= x0 + off_x)
+            or (y0 > 0 and y[0] <= y0 + off_y)
+            or (x1 < grid.width and x[1] >= x1 - off_x)
+            or (y1 < grid.height and y[1] >= y1 - off_y)
         )
         pieces.append((tile, tuple(box), label, -score, ([x[0], y[0], x[1], y[1]], score, label, tile, cut)))
     pieces = [piece[-1] for piece in sorted(pieces, key=lambda piece: piece[:4])]

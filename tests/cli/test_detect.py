@@ -7,10 +7,13 @@ import pytest
 from click.testing import CliRunner
 
 from tilekit.boxes.annotations import Annotations
+from tilekit.boxes.merging import merge
 from tilekit.cli.detect import EXPORTS, detect
 from tilekit.cli.evaluate import compare, evaluate
+from tilekit.cli.tune_merge import tune_merge
+from tilekit.detection.keeping import read_kept_tiles
 from tilekit.detectors.naming import ModelRef
-from tilekit.errors import InvalidArgument, RecipeMismatch
+from tilekit.errors import InvalidArgument, LabelError, RecipeMismatch
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.prediction_lines import read_predictions
 from tilekit.labels.reading import read_labels, write_labels
@@ -211,3 +214,40 @@ def test_a_dry_run_counts_and_calls_nothing(folder):
     assert not (folder / "detections.jsonl").exists()
     people = CliRunner().invoke(detect, arguments)
     assert "36 calls" in people.stderr
+
+
+def test_tiles_are_kept_and_a_policy_fitted_to_them_is_used(folder):
+    found(folder, "--keep-tiles", "tiles.jsonl")
+    pages = list(read_kept_tiles("tiles.jsonl"))
+    assert len(pages) == 3
+    merged = read_predictions("detections.jsonl")
+    for key, tiles, grid in pages:
+        assert merge(tiles, grid).boxes.tolist() == merged[key].boxes.tolist()
+    text = run(tune_merge, "truth.coco.json", "tiles.jsonl").output
+    assert "fitted" in text
+    said = json.loads(run(tune_merge, "truth.coco.json", "tiles.jsonl", "--json").stdout)
+    assert (said["pages"], said["fitted"]["fp"], said["fitted"]["fn"]) == (3, 0, 0)
+    policy = json.loads((folder / "merge.json").read_text())
+    (folder / "merge.json").write_text(json.dumps(policy | {"threshold": 0.6}))
+    found(folder, "--merge", "merge.json", "--out", "again.jsonl")
+    assert all(page.options["policy"]["threshold"] == 0.6 for page in read_predictions("again.jsonl").pages())
+    with pytest.raises(InvalidArgument, match="was detected with policy="):
+        found(folder, "--out", "again.jsonl")
+    (folder / "merge.json").write_text('{"treshold": 0.6}')
+    with pytest.raises(LabelError, match=r"merge.json: a merge policy has no field 'treshold'"):
+        found(folder, "--merge", "merge.json", "--out", "third.jsonl")
+    with pytest.raises(InvalidArgument, match="holds merged boxes"):
+        run(tune_merge, "truth.coco.json", "detections.jsonl")
+
+
+def test_tiles_kept_at_two_scales_come_back_with_their_grids(folder):
+    found(folder, "--keep-tiles", "tiles.jsonl", "--tile", 128)
+    args = ["scans", "--model", "finder:squares", "--names", "square", "--at", "128", "--at", "128@0.5"]
+    run(detect, *args, "--out", "two.jsonl", "--keep-tiles", "two-tiles.jsonl")
+    pages = list(read_kept_tiles("two-tiles.jsonl"))
+    assert {grid.is_scaled for _, _, grid in pages} == {True, False}
+    for _, tiles, grid in pages:
+        windows = grid.windows()[tiles.tile_index]
+        sides = np.concatenate([np.zeros((len(tiles), 2)), windows[:, 2:] - windows[:, :2]], axis=1)
+        assert (tiles.boxes[:, 2:] <= sides[:, 2:] + 1e-6).all()
+        assert (tiles.boxes >= -1e-6).all()

@@ -6,6 +6,7 @@ import pytest
 import tilekit as tk
 from tests.boxes.scenes import scene
 from tilekit.errors import EvaluationError
+from tilekit.evaluation.merge_fitting import merged_counts
 
 
 def blurred(sigma, miss=0.0, seed=0):
@@ -62,3 +63,39 @@ def test_a_piece_that_another_tile_should_have_seen_needs_a_better_score():
         [[30, 10, 100, 30]], [0.4], None, ("a",), [0]
     )  # begins where the other tile does not see
     assert len(tk.merge(long, grid, tk.MergePolicy(unconfirmed=0.5))) == 1
+
+
+def test_sizes_of_labels_come_from_the_truth_that_counts():
+    truth = tk.Annotations(
+        [[0, 0, 10 + k, 5] for k in range(6)] + [[0, 0, 900, 900], [0, 0, 3, 3]],
+        [0] * 7 + [1],
+        ("valve", "rare"),
+        [False] * 6 + [True, False],
+    )
+    (valve,) = tk.evaluation.measure_sizes([truth])
+    assert valve.name == "valve"
+    assert valve.heights == (5.0,) * 6
+    assert 10 <= min(valve.widths) < max(valve.widths) <= 15
+
+
+def test_pieces_of_missed_objects_are_completed_by_a_fitted_policy():
+    rng = np.random.default_rng(1)
+
+    def page():
+        """Squares of 40 px; one view in five is missed."""
+        x, y = (part.ravel() for part in np.meshgrid(np.arange(20, 900, 75.0), np.arange(20, 700, 75.0)))
+        truth = np.column_stack([x, y, x + 40, y + 40]) + rng.uniform(-15, 15, (len(x), 1))
+        grid = tk.Tiling(300, 60).grid(960, 760)
+        carried = tk.remap_to_tiles(truth, grid, 0.1)
+        seen = rng.random(len(carried)) < 0.8
+        found = tk.Detections(
+            carried.boxes[seen], rng.uniform(0.3, 1, int(seen.sum())), None, ("a",), carried.tile_index[seen]
+        )
+        return tk.evaluation.TunePage(found, grid, tk.Annotations(truth, None, ("a",)))
+
+    tune, test = page(), page()
+    policy = tk.evaluation.fit_merge([tune])
+    assert policy.sizes
+    plain, fitted = (merged_counts([test], one) for one in (tk.MergePolicy(), policy))
+    assert fitted.fp < plain.fp
+    assert fitted.fn < plain.fn

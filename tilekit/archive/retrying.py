@@ -83,7 +83,7 @@ def job_from_recipe(text: str) -> TileJob | DetectJob:
     if kind == "tile":
         return TileJob(**values)
     if kind == "detect":
-        values["policy"] = MergePolicy(**values["policy"])
+        values["policy"] = MergePolicy.from_json(values["policy"])
         values["model"], values["decoy"] = ModelRef(**values["model"]), tuple(values["decoy"])
         return DetectJob(**values)
     raise ValueError(f"no job is called {kind!r}")

@@ -1,5 +1,6 @@
 # What the room offers; loaded on first use.
 from .annotations import Annotations as Annotations
+from .completing import LabelSizes as LabelSizes
 from .detections import Detections as Detections
 from .fusion import Fused as Fused
 from .fusion import nmm as nmm

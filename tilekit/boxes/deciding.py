@@ -152,6 +152,8 @@ def _judged_by_shape(
     the better one lies in it. Whole ones of two tiles go by IoU, and where their boxes agree also by the share of the
     smaller one, since few pixels of jitter take much from a thin shape.
     """
+    from tilekit.boxes.kernels.greedy import ACROSS
+
     keys, ranks = _keys(pieces, policy), _ranks(pieces, marks)
     a, b = pairs[:, 0].astype(np.int64), pairs[:, 1].astype(np.int64)
     alike = keys[a, 0] == keys[b, 0]
@@ -168,10 +170,11 @@ def _judged_by_shape(
         return np.divide(both, whole, out=np.zeros_like(both), where=both > 0)
 
     smaller = part(np.minimum(one, other))
-    near = (np.abs(pieces.boxes[a] - pieces.boxes[b]) <= 2 * policy.tolerance).all(axis=1)
-    near &= pieces.tiles[a] != pieces.tiles[b]
+    apart = pieces.tiles[a] != pieces.tiles[b]
+    near = apart & (np.abs(pieces.boxes[a] - pieces.boxes[b]) <= 2 * policy.tolerance).all(axis=1)
     limit = policy.threshold
-    whole = (part(one + other - both) > limit) | (near & (smaller > limit))
+    whole = part(one + other - both) > np.where(apart, ACROSS * limit, limit)
+    whole |= near & (smaller > limit)
     removed = np.where(cut[b] == 0, whole, np.where(cut[a] == 0, part(other) > limit, smaller > limit))
     return np.ascontiguousarray(np.column_stack([a[removed], b[removed]]), dtype=np.int32)
 

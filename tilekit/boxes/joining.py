@@ -8,6 +8,7 @@ both span the strip and agree across it; objects shorter than the overlap can ne
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,17 @@ Links = list[
     tuple[NDArray[np.int64], NDArray[np.int64]]
 ]  # sequence of pieces before, and of what each became
 _AGREE = 0.5  # least 1-d IoU, along the seam, of two pieces of one object
+
+
+class Allowance(NamedTuple):
+    """By how much an edge may be off: `px`, or the `share` of the box's side where that is more."""
+
+    px: float
+    share: float
+
+    def of(self, boxes: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+        """px for each box (n, 4) along an axis, 0 across and 1 down."""
+        return np.maximum(self.px, self.share * (boxes[:, axis + 2] - boxes[:, axis]))
 
 
 @dataclass(slots=True)
@@ -62,33 +74,34 @@ class Pieces:
 _ARRAYS = tuple(field.name for field in fields(Pieces) if field.name != "shapes")
 
 
-def spans_below(pieces: Pieces, grid: TileGrid, tolerance: float) -> NDArray[np.bool_]:
+def spans_below(pieces: Pieces, grid: TileGrid, allowed: Allowance) -> NDArray[np.bool_]:
     """Pieces that may go on in the next row: cut at the bottom, across the whole shared strip."""
     starts = np.append(grid.lines.starts()[1:], grid.height)
     found: NDArray[np.bool_] = ((pieces.edges & BOTTOM) != 0) & (
-        pieces.tails[:, 1] < starts[pieces.rows] + tolerance
+        pieces.tails[:, 1] < starts[pieces.rows] + allowed.of(pieces.tails, 1)
     )
     return found
 
 
-def spans_above(pieces: Pieces, grid: TileGrid, tolerance: float) -> NDArray[np.bool_]:
+def spans_above(pieces: Pieces, grid: TileGrid, allowed: Allowance) -> NDArray[np.bool_]:
     """Pieces that may come from the row above: cut at the top, across the whole shared strip."""
     stops = np.append(0, grid.lines.stops()[:-1])
     found: NDArray[np.bool_] = ((pieces.edges & TOP) != 0) & (
-        pieces.tails[:, 3] > stops[pieces.rows] - tolerance
+        pieces.tails[:, 3] > stops[pieces.rows] - allowed.of(pieces.tails, 1)
     )
     return found
 
 
 def join_across(
-    pieces: Pieces, grid: TileGrid, tolerance: float, any_label: bool, links: Links | None = None
+    pieces: Pieces, grid: TileGrid, allowed: Allowance, any_label: bool, links: Links | None = None
 ) -> Pieces:
     """Join pieces over the seams between columns, within each row of tiles; `links` gets who went into whom."""
     cols = pieces.tiles % grid.cols
     starts = np.append(grid.columns.starts()[1:], grid.width)
     stops = np.append(0, grid.columns.stops()[:-1])
-    near = ((pieces.edges & RIGHT) != 0) & (pieces.boxes[:, 0] < starts[cols] + tolerance)
-    far = ((pieces.edges & LEFT) != 0) & (pieces.boxes[:, 2] > stops[cols] - tolerance)
+    slack = allowed.of(pieces.boxes, 0)
+    near = ((pieces.edges & RIGHT) != 0) & (pieces.boxes[:, 0] < starts[cols] + slack)
+    far = ((pieces.edges & LEFT) != 0) & (pieces.boxes[:, 2] > stops[cols] - slack)
     labels = np.zeros_like(pieces.labels) if any_label else pieces.labels
     return _join(pieces, labels, np.flatnonzero(near), np.flatnonzero(far), grid, (RIGHT, LEFT), links)
 
@@ -96,16 +109,16 @@ def join_across(
 def join_down(
     pieces: Pieces,
     grid: TileGrid,
-    tolerance: float,
+    allowed: Allowance,
     any_label: bool,
     row: int | None = None,
     links: Links | None = None,
 ) -> Pieces:
     """Join pieces over the seams between rows, within each column of tiles: all seams, or the one above `row`."""
-    far = spans_above(pieces, grid, tolerance)
+    far = spans_above(pieces, grid, allowed)
     if row is not None:
         far &= pieces.rows == row
-    near = np.flatnonzero(spans_below(pieces, grid, tolerance))
+    near = np.flatnonzero(spans_below(pieces, grid, allowed))
     labels = np.zeros_like(pieces.labels) if any_label else pieces.labels
     return _join(pieces, labels, near, np.flatnonzero(far), grid, (BOTTOM, TOP), links)
 

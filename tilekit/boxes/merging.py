@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tilekit.boxes import checks, deciding, engine, joining
+from tilekit.boxes.completing import LabelSizes, completed
 from tilekit.boxes.detections import Detections
-from tilekit.boxes.joining import Pieces
+from tilekit.boxes.joining import Allowance, Pieces
 from tilekit.boxes.remap import shapes_to_base, tile_places
 from tilekit.boxes.shapes import Shapes, ragged
 from tilekit.errors import InvalidArgument
@@ -22,29 +25,65 @@ _COARSE = 2**20  # steps of x0 in the first sort
 class MergePolicy:
     """How tiles' detections are merged.
 
-    `threshold`: share above which two boxes are the same object: IoU where both are whole, part of
-    the smaller one where one is cut. `score_floor`: what scores below takes no part. `tolerance`: px of the
-    reduced scan by which an edge may be off: a box this near to a tile edge inside the scan is cut.
-    `class_agnostic`: boxes of different labels are one object too, the best one stays. `join`: join pieces
-    of one object longer than the overlap. `unconfirmed`: least score of a cut box that another tile sees all of, and more
-    beyond the cut, and yet did not report: a piece of what that tile missed, or an alarm of the border.
+    `threshold`: share above which two boxes are the same object: IoU where both are whole (four fifths of it where two
+    tiles saw them, whose edges are off each by itself), part of the smaller one where one is cut. `score_floor`: what
+    scores below takes no part. `tolerance`: px of the reduced scan by which an edge may be off, and
+    `relative_tolerance`: the share of the box's side where that is more: a box this near to a tile edge inside the scan
+    is cut. `class_agnostic`: boxes of different labels are one object too, the best one stays. `join`: join pieces
+    of one object longer than the overlap. What a tile missed: `unconfirmed`: least score of a cut box that another tile
+    sees all of, and more beyond the cut, and yet did not report; `sizes` of labels, to which what stays cut is completed
+    (boxes only; with shapes the piece stays as seen). `fit_merge` finds tolerance, threshold, `unconfirmed` and `sizes`.
     """
 
     threshold: float = 0.5
     score_floor: float = 0.05
     tolerance: float = 2.0
+    relative_tolerance: float = 0.05
     class_agnostic: bool = False
     join: bool = True
     unconfirmed: float = 0.0
+    sizes: tuple[LabelSizes, ...] = ()
 
     def __post_init__(self) -> None:
         checks.ratio(self.threshold, "threshold")
         checks.ratio(self.score_floor, "score_floor")
         checks.ratio(self.unconfirmed, "unconfirmed")
         checks.length(self.tolerance, "tolerance")
+        checks.ratio(self.relative_tolerance, "relative_tolerance")
+        object.__setattr__(self, "sizes", tuple(self.sizes))
+        for known in self.sizes:
+            checks.instance(known, LabelSizes, "sizes")
         for name in ("class_agnostic", "join"):
             if not isinstance(getattr(self, name), bool):
                 raise InvalidArgument(f"{name}={getattr(self, name)!r} must be True or False")
+
+    @property
+    def allowance(self) -> Allowance:
+        """By how much an edge may be off."""
+        return Allowance(self.tolerance, self.relative_tolerance)
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as plain JSON values."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return plain
+
+    @classmethod
+    def from_json(cls, values: Any) -> MergePolicy:
+        """From what `to_json` gives; InvalidArgument names a field that is unknown or wrong."""
+        if not isinstance(values, dict):
+            raise InvalidArgument(f"a merge policy is an object of fields, not {type(values).__name__}")
+        known = {field.name for field in fields(cls)}
+        strange = [name for name in values if name not in known]
+        if strange:
+            raise InvalidArgument(
+                f"a merge policy has no field {strange[0]!r}; it has {', '.join(sorted(known))}"
+            )
+        given = dict(values)
+        try:
+            given["sizes"] = tuple(LabelSizes(**one) for one in given.get("sizes", ()))
+        except TypeError as exc:
+            raise InvalidArgument("sizes of a merge policy are objects of name, widths and heights") from exc
+        return cls(**given)
 
 
 def merge(detections: Detections, grid: TileGrid, policy: MergePolicy | None = None) -> Detections:
@@ -54,8 +93,9 @@ def merge(detections: Detections, grid: TileGrid, policy: MergePolicy | None = N
     Pieces of one label that are cut on the two sides of a seam, both span the strip the tiles share within
     the tolerance, and agree along the seam (each the other's best, 1-d IoU at least 0.5) are joined; two objects
     that meet on a seam look the same and are joined too. Then the best stay: whole boxes before cut ones, whole
-    ones by score, cut ones by area (the larger shows more of its object), then by tile, box, class; a whole box loses to one it overlaps (IoU), or of another tile with which
-    its edges agree within twice the tolerance; a cut box also to one that contains it. Exactly one box per object is left where
+    ones by score, cut ones by area (the larger shows more of its object), then by tile, box, class; a whole box loses to
+    one it overlaps (IoU), or of another tile with which its edges agree within twice the tolerance; a cut box also to one
+    that contains it. Exactly one box per object is left where
     the overlap is at least the largest object + 2 * (tolerance + jitter) and jitter <= tolerance.
 
     With shapes (all but keypoints) pairs are judged by the area that the shapes share, not their boxes, and the shapes
@@ -67,7 +107,8 @@ def merge(detections: Detections, grid: TileGrid, policy: MergePolicy | None = N
     policy = MergePolicy() if policy is None else policy
     pieces = _joined(_pieces(detections, grid, policy, 0), grid, policy)
     chosen = deciding.decide(pieces, policy) == deciding.KEPT
-    return _result(pieces, chosen & deciding.confirmed(pieces, grid, policy), grid, detections.names)
+    chosen &= deciding.confirmed(pieces, grid, policy)
+    return _result(pieces, chosen, grid, detections.names, policy)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,7 +176,7 @@ def merge_with_labels(
     places, starts = ragged.taken(starts, rows)
     order = order[places]
     return MergedLabels(
-        _result(pieces, chosen, grid, detections.names)[rows], starts, labels[order], scores[order]
+        _result(pieces, chosen, grid, detections.names, policy)[rows], starts, labels[order], scores[order]
     )
 
 
@@ -190,12 +231,12 @@ class StreamingMerge:
         pieces = _pieces(detections, self._grid, self._policy, self._count, mapping)
         self._count += len(pieces)
         self._row = int(row)
-        tolerance, any_label = self._policy.tolerance, self._policy.class_agnostic
+        allowed, any_label = self._policy.allowance, self._policy.class_agnostic
         if self._policy.join:
-            pieces = joining.join_across(pieces, self._grid, tolerance, any_label)
+            pieces = joining.join_across(pieces, self._grid, allowed, any_label)
         pool = pieces if self._pool is None else Pieces.concat(self._pool, pieces)
         if self._policy.join:
-            pool = joining.join_down(pool, self._grid, tolerance, any_label, self._row)
+            pool = joining.join_down(pool, self._grid, allowed, any_label, self._row)
         last = self._row + 1 >= self._grid.rows
         return self._settle(pool, np.inf if last else float(self._grid.lines.start(self._row + 1)))
 
@@ -208,7 +249,7 @@ class StreamingMerge:
     def _settle(self, pool: Pieces, horizon: float) -> Detections:
         slack = 2 * self._policy.tolerance
         if self._policy.join and np.isfinite(horizon) and len(pool):
-            growing = joining.spans_below(pool, self._grid, self._policy.tolerance) & (pool.rows == self._row)
+            growing = joining.spans_below(pool, self._grid, self._policy.allowance) & (pool.rows == self._row)
             horizon = float(pool.boxes[growing, 1].min(initial=horizon))
         state = deciding.decide(pool, self._policy, pool.boxes[:, 3] + slack > horizon)
         waiting = state == 2
@@ -219,7 +260,7 @@ class StreamingMerge:
         pending = (state == 1) & (pool.sequence > self._given)
         self._pool = pool.take(waiting | pending | ((state == 1) & (pool.boxes[:, 3] + slack > reach)))
         ready &= deciding.confirmed(pool, self._grid, self._policy)
-        return _result(pool, ready, self._grid, self._names)
+        return _result(pool, ready, self._grid, self._names, self._policy)
 
     def _unite(self, names: tuple[str, ...]) -> None:
         self._names += tuple(name for name in names if name not in self._names)
@@ -256,6 +297,7 @@ def _pieces(
         grid.lines.starts(),
         np.minimum(grid.lines.stops(), grid.height),
         policy.tolerance,
+        policy.relative_tolerance,
         boxes,
         edges,
     )
@@ -285,8 +327,8 @@ def _joined(
 ) -> Pieces:
     """The pieces, those that meet over seams joined where the policy says so."""
     if policy.join:
-        pieces = joining.join_across(pieces, grid, policy.tolerance, policy.class_agnostic, links)
-        pieces = joining.join_down(pieces, grid, policy.tolerance, policy.class_agnostic, links=links)
+        pieces = joining.join_across(pieces, grid, policy.allowance, policy.class_agnostic, links)
+        pieces = joining.join_down(pieces, grid, policy.allowance, policy.class_agnostic, links=links)
     return pieces
 
 
@@ -316,13 +358,20 @@ def _merge_order(
     return order
 
 
-def _result(pieces: Pieces, chosen: NDArray[np.bool_], grid: TileGrid, names: tuple[str, ...]) -> Detections:
+def _result(
+    pieces: Pieces, chosen: NDArray[np.bool_], grid: TileGrid, names: tuple[str, ...], policy: MergePolicy
+) -> Detections:
     rows = np.flatnonzero(chosen)
     boxes = np.take(pieces.boxes, rows, axis=0)
+    boxes, labels = grid.to_base(boxes) if grid.is_scaled else boxes, np.take(pieces.labels, rows)
+    if policy.sizes and pieces.shapes is None:
+        boxes = completed(
+            boxes, pieces.edges[rows], labels, names, policy.sizes, (grid.base_width, grid.base_height)
+        )
     return Detections(
-        grid.to_base(boxes) if grid.is_scaled else boxes,
+        boxes,
         np.take(pieces.scores, rows),
-        np.take(pieces.labels, rows),
+        labels,
         names,
         np.take(pieces.tiles, rows),
         np.take(pieces.edges, rows) != 0,

@@ -63,6 +63,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "detect": ("tilekit.cli.detect", "detect", "Find objects on scans; boxes on pages, resumable."),
     "evaluate": ("tilekit.cli.evaluate", "evaluate", "Score predictions against truth, at page level."),
     "compare": ("tilekit.cli.evaluate", "compare", "Is tiling better? Differences with 95 % intervals."),
+    "tune-merge": (
+        "tilekit.cli.tune_merge",
+        "tune_merge",
+        "Fit how tiles are merged to a detector, on labeled pages set aside.",
+    ),
     "report": (
         "tilekit.cli.report",
         "report",

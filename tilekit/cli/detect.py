@@ -27,6 +27,7 @@ from tilekit.cli.parameters import (
 from tilekit.errors import InvalidArgument
 
 if TYPE_CHECKING:
+    from tilekit.boxes.merging import MergePolicy
     from tilekit.detectors.naming import ModelRef
     from tilekit.grid import Tiling
     from tilekit.labels.predictions import PageDetections
@@ -69,6 +70,8 @@ class DetectOptions:
     untrusted: bool
     thresholds: str | None
     decoy: tuple[str, ...]
+    merge: str | None
+    keep_tiles: str | None
     workers: int | None
     units: int
     duration_text: str | None
@@ -115,6 +118,12 @@ class DetectOptions:
 @click.option(
     "--decoy", multiple=True, metavar="LABEL", help="A label to drop after merging; may be repeated."
 )
+@click.option(
+    "--merge", metavar="FILE", help="How tiles are merged: a policy, as `tilekit tune-merge` writes it."
+)
+@click.option(
+    "--keep-tiles", metavar="FILE", help="Also write what was found in each tile, for `tilekit tune-merge`."
+)
 @click.option("--workers", type=int, help="Concurrent calls, at most what the detector allows.")
 @click.option(
     "--units", type=int, default=1, show_default=True, help="Inference units, where the model is started."
@@ -149,7 +158,8 @@ def detect(
     ref = model_ref(options.model, asking)
     limits = read_thresholds(options.thresholds) if options.thresholds else None
     sources = list(dict.fromkeys(_sources(scans)))
-    shaping = page_options(thresholds=limits, decoy=options.decoy, dpi=options.dpi)
+    policy, kept = _policy(options.merge), list[Any]()
+    shaping = page_options(thresholds=limits, decoy=options.decoy, policy=policy, dpi=options.dpi)
     rows: list[list[Any]] = []
     chosen = Cut(
         options.tile,
@@ -165,6 +175,8 @@ def detect(
         rows.append([str(page.key), len(page), "yes" if page.complete else "NO", _counts(page)])
         if options.pictures:
             _draw(page, scan, Path(options.pictures))
+        for keeper in kept:
+            keeper.write(page, scan)
 
     def needed(tiling: AnyTiling, title: str) -> bool:
         if options.fresh:
@@ -185,10 +197,11 @@ def detect(
             title,
         ),
         progress_bar("detect", quiet=as_json) as progress,
+        _keeping(detector, options.keep_tiles, options.fresh, kept) as asked,
     ):
         result = detect_scans(
             sources,
-            detector,
+            asked,
             tiling,
             options.out,
             dpi=options.dpi,
@@ -199,6 +212,7 @@ def detect(
             progress=progress,
             thresholds=limits,
             decoy=options.decoy,
+            policy=policy,
             workers=options.workers,
             force=options.force,
         )
@@ -226,7 +240,11 @@ def detect(
             say(f"incomplete: {key}: tiles failed; run the same command again to mend it")
         if limits is None and result.done:
             say("every score is kept, for `tilekit evaluate`; --thresholds FILE leaves the likely boxes")
-        next_step(f"tilekit evaluate TRUTH {quoted(options.out)}")
+        next_step(
+            f"tilekit tune-merge TRUTH {quoted(options.keep_tiles)}"
+            if options.keep_tiles
+            else f"tilekit evaluate TRUTH {quoted(options.out)}"
+        )
     if result.failed or result.incomplete:
         raise click.exceptions.Exit(1)
 
@@ -276,6 +294,26 @@ class Cut:
             return replace(trained, overlap=self.overlap or 0)
         side = self.tile if self.tile is not None else 1024
         return Tiling(side, self.overlap if self.overlap is not None else side // 8)
+
+
+def _policy(file: str | None) -> MergePolicy | None:
+    from tilekit.labels.merge_policies import read_merge_policy
+
+    return read_merge_policy(file) if file else None
+
+
+@contextlib.contextmanager
+def _keeping(detector: Any, path: str | None, fresh: bool, kept: list[Any]) -> Iterator[Any]:
+    """The detector, or one that keeps what it said of tiles in `path`, which `kept` then has."""
+    if path is None:
+        yield detector
+        return
+    from tilekit.detection.keeping import KeepingDetector
+    from tilekit.detectors.callables import as_detector
+
+    with KeepingDetector(as_detector(detector), path, fresh=fresh) as keeper:
+        kept.append(keeper)
+        yield keeper
 
 
 @contextlib.contextmanager

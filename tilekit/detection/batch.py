@@ -8,7 +8,7 @@ import inspect
 import json
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -148,7 +148,7 @@ def page_options(
     if decoy:
         found["decoy"] = sorted(set(decoy))
     if policy is not None and policy != MergePolicy():
-        found["policy"] = asdict(policy)
+        found["policy"] = policy.to_json()
     if dpi is not None:
         found["dpi"] = dpi
     return found

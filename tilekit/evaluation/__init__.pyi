@@ -8,6 +8,7 @@ from .matching import match as match
 from .merge_fitting import TunePage as TunePage
 from .merge_fitting import fit_merge as fit_merge
 from .merge_fitting import measure_jitter as measure_jitter
+from .merge_fitting import measure_sizes as measure_sizes
 from .result import Evaluation as Evaluation
 from .result import read_evaluation as read_evaluation
 from .rules import EvaluationRules as EvaluationRules

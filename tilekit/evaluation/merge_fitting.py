@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tilekit.boxes import overlap
 from tilekit.boxes.annotations import Annotations
+from tilekit.boxes.completing import LabelSizes
 from tilekit.boxes.detections import Detections
 from tilekit.boxes.merging import MergePolicy, merge
 from tilekit.boxes.remap import remap_to_scan, tile_places
@@ -20,8 +23,10 @@ from tilekit.grid import TileGrid
 _CLEAR = 16.0  # px: this far from tile edges a box is surely whole
 _SPREAD = 1.4826  # of the median distance, to a standard deviation
 _REACH = 3.0  # standard deviations within which an edge lies
+_LEAST = 5  # boxes of a label, below which its sizes say nothing
 _FEWEST = 20  # pairs, below which nothing is said
-THRESHOLDS, UNCONFIRMED = (0.3, 0.5, 0.7), (0.0, 0.3, 0.5, 0.7)
+_MOST = 16  # sizes kept of a label
+THRESHOLDS, UNCONFIRMED, SHARES = (0.3, 0.5, 0.7), (0.0, 0.3, 0.5, 0.7), (0.0, 0.05, 0.1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,13 +63,34 @@ def measure_jitter(found: Detections, grid: TileGrid) -> float | None:
     return float(np.median(apart) * _SPREAD / np.sqrt(2))
 
 
+def measure_sizes(pages: Iterable[Annotations]) -> tuple[LabelSizes, ...]:
+    """What sizes each label's true boxes have: up to 16 widths and heights a label, for `MergePolicy.sizes`.
+
+    Labels with fewer than 5 boxes are left out, ignored boxes too.
+    """
+    found: dict[str, list[NDArray[np.float64]]] = {}
+    for page in pages:
+        for label, name in enumerate(page.names):
+            rows = page.boxes[(page.class_ids == label) & ~page.ignore]
+            found.setdefault(name, []).append(rows[:, 2:] - rows[:, :2])
+    out = []
+    for name, parts in sorted(found.items()):
+        sides = np.concatenate(parts)
+        if len(sides) >= _LEAST:
+            count = min(_MOST, len(sides))
+            kept = np.quantile(sides, (np.arange(count) + 0.5) / count, axis=0).round(1)
+            out.append(LabelSizes(name, tuple(kept[:, 0].tolist()), tuple(kept[:, 1].tolist())))
+    return tuple(out)
+
+
 def fit_merge(
     pages: Sequence[TunePage], *, iou: float = 0.5, policy: MergePolicy | None = None
 ) -> MergePolicy:
     """The policy whose merged boxes have the best F1 on these pages (the tune split), over all labels.
 
-    The tolerance is that of `policy` or three times the measured jitter, `threshold` and `unconfirmed` are tried one
-    after the other; of equals the first stays. Raises EvaluationError where there is no page.
+    The tolerance is that of `policy` or three times the measured jitter; its share of the side, `threshold`,
+    whether to complete pieces to the `sizes` of the truth, and `unconfirmed` are tried one after the other; of equals
+    the first stays. Raises EvaluationError where there is no page.
     """
     if not pages:
         raise EvaluationError("fit_merge needs at least one page with detections and truth")
@@ -73,20 +99,23 @@ def fit_merge(
     tolerances = [best.tolerance]
     if jitters:
         tolerances.append(round(max(best.tolerance, _REACH * float(np.median(jitters))), 2))
-    most = _f1(pages, best, iou)
-    steps: tuple[Callable[[MergePolicy], list[MergePolicy]], ...] = (
-        lambda given: [replace(given, tolerance=value) for value in tolerances],
-        lambda given: [replace(given, threshold=value) for value in THRESHOLDS],
-        lambda given: [replace(given, unconfirmed=value) for value in UNCONFIRMED],
-    )
-    for step in steps:
-        for tried in step(best):
-            if tried != best and (score := _f1(pages, tried, iou)) > most:
+    tries: dict[str, Sequence[Any]] = {
+        "tolerance": tolerances,
+        "relative_tolerance": SHARES,
+        "threshold": THRESHOLDS,
+        "sizes": (measure_sizes(page.truth for page in pages),),
+        "unconfirmed": UNCONFIRMED,
+    }
+    most = merged_counts(pages, best, iou).f1 or 0.0
+    for name, values in tries.items():
+        for tried in [replace(best, **{name: value}) for value in values]:
+            if tried != best and (score := merged_counts(pages, tried, iou).f1 or 0.0) > most:
                 best, most = tried, score
     return best
 
 
-def _f1(pages: Sequence[TunePage], policy: MergePolicy, iou: float) -> float:
+def merged_counts(pages: Sequence[TunePage], policy: MergePolicy, iou: float = 0.5) -> Counts:
+    """Hits, false alarms and misses of what the policy makes of these pages."""
     tp = fp = fn = 0
     for page in pages:
         merged = merge(page.found, page.grid, policy)
@@ -94,4 +123,4 @@ def _f1(pages: Sequence[TunePage], policy: MergePolicy, iou: float) -> float:
         hits = int((result.truth_of >= 0).sum())
         tp, fp = tp + hits, fp + len(merged) - hits - int(result.ignored.sum())
         fn += int((~page.truth.ignore).sum()) - hits
-    return Counts(tp, fp, fn).f1 or 0.0
+    return Counts(tp, fp, fn)

@@ -4,6 +4,8 @@ from .checking import check_manifest as check_manifest
 from .fixing import fix_manifest as fix_manifest
 from .jobs import labeling_job as labeling_job
 from .label_set import LabelSet as LabelSet
+from .merge_policies import read_merge_policy as read_merge_policy
+from .merge_policies import write_merge_policy as write_merge_policy
 from .merging import merge_labels as merge_labels
 from .prediction_lines import PredictionWriter as PredictionWriter
 from .prediction_lines import read_predictions as read_predictions

@@ -8,11 +8,11 @@ One JSON object a line, one line a page, UTF-8. Fields:
 | `page` | integer | zero-based page in it; absent means 0 |
 | `width`, `height` | integers | base pixels of the upright page |
 | `names` | list of strings | every label the detector knows, found or not |
-| `detections` | list of objects | `label` string, `score` 0..1, `box` [x0, y0, x1, y1] in base pixels (floats, half-open edges), `cut` boolean (absent: not known), `scale` integer, the place in `tiling` of the recipe whose tiles showed it (absent: the only one), `shape` object (absent: only a box): `polygon` with rings of points and `holes` naming those that are holes, `oriented` [cx, cy, w, h, degrees clockwise], `mask` with COCO's code and the `origin` of its box, or `keypoints` [[x, y, visibility], ...] |
+| `detections` | list of objects | `label` string, `score` 0..1, `box` [x0, y0, x1, y1] in base pixels (floats, half-open edges), `cut` boolean (absent: not known), `scale` integer, the place in `tiling` of the recipe whose tiles showed it (absent: the only one), `tile` integer, the place in the grid of the tile that showed it, where boxes are not merged, `shape` object (absent: only a box): `polygon` with rings of points and `holes` naming those that are holes, `oriented` [cx, cy, w, h, degrees clockwise], `mask` with COCO's code and the `origin` of its box, or `keypoints` [[x, y, visibility], ...] |
 | `complete` | boolean | false where a tile failed: the page may hold more than was found; absent means true |
 | `tiling` | list of objects | the recipes used, as in `tiling.json`; empty or absent: not known |
 | `model` | string | what found them; may be absent |
-| `options` | object | what else shaped the boxes, where it was not the default: `thresholds`, `decoy`, `policy`, `dpi` |
+| `options` | object | what else shaped the boxes, where it was not the default: `thresholds`, `decoy`, `policy`, `dpi`; `merged` false where boxes are those of single tiles, then `page_dpi` as well |
 | `training` | object | how the model's training ended, where the trainer says so: `converged` boolean, `sentence`, `ended_by` string, `steps`, `views`, `seconds` numbers; may be absent |
 | `failed` | list of objects | `index`, `window` [x0, y0, x1, y1] on the reduced scan, `reason`, `scale` where not the first; absent when complete |
 
@@ -113,6 +113,7 @@ class _Box(msgspec.Struct):
     cut: bool | None = None
     scale: int | None = None
     shape: dict[str, Any] | None = None
+    tile: int | None = None
 
 
 class _Failed(msgspec.Struct):
@@ -177,13 +178,14 @@ def _page(line: _Line) -> PageDetections:
     places = {name: place for place, name in enumerate(dict.fromkeys(line.names))}
     ids = [places.setdefault(row.label, len(places)) for row in line.detections]
     cuts = [row.cut for row in line.detections]
+    tiles = [row.tile for row in line.detections if row.tile is not None]
     places_of = [row.scale for row in line.detections if row.scale is not None]
     found = Detections(
         np.array([row.box for row in line.detections], dtype=np.float64).reshape(-1, 4),
         np.array([row.score for row in line.detections], dtype=np.float64),
         np.array(ids, dtype=np.int64),
         tuple(places),
-        None,
+        np.array(tiles, np.int64) if tiles and len(tiles) == len(ids) else None,
         np.array(cuts, dtype=np.bool_) if cuts and None not in cuts else None,
         from_json([row.shape for row in line.detections]),
     )

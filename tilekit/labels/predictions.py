@@ -111,6 +111,9 @@ class PageDetections:
         if self.scale is not None:
             for row, scale in zip(rows, self.scale.tolist(), strict=True):
                 row["scale"] = scale
+        if found.tile_index is not None and self.options.get("merged") is False:
+            for row, tile in zip(rows, found.tile_index.tolist(), strict=True):
+                row["tile"] = tile
         if found.shapes is not None:
             for row, shape in zip(rows, found.shapes.to_json(), strict=True):
                 if shape is not None:

@@ -14,6 +14,9 @@ from tilekit.compiled import inlined, kernel
 
 IOU, IOS, MERGE = 0, 1, 2
 DROPPED, KEPT, OPEN = 0, 1, 2
+ACROSS = (
+    0.8  # of the threshold is enough where two tiles saw the boxes: edges of both are off, each by itself
+)
 
 
 @inlined
@@ -97,9 +100,9 @@ def suppresses(
     if metric == IOS:
         return ios_of(boxes, i, boxes, k) > threshold
     if marks[i, 1] == 0:
-        if iou_of(boxes, i, boxes, k) > threshold:
-            return True
-        return keys[i, 1] != keys[k, 1] and coincide(boxes, i, k, slack)
+        if keys[i, 1] == keys[k, 1]:
+            return iou_of(boxes, i, boxes, k) > threshold
+        return iou_of(boxes, i, boxes, k) > ACROSS * threshold or coincide(boxes, i, k, slack)
     if marks[k, 1] == 0:
         return inside(boxes, i, k, slack) > threshold
     return ios_of(boxes, i, boxes, k) > threshold or inside(boxes, i, k, slack) > threshold
@@ -130,9 +133,9 @@ def suppress(
     # Long because a kernel is one loop: what its steps share lives in locals, and a helper would have to carry them.
     metric, best = int(rule[0]), int(rule[4])
     threshold, slack, grain = rule[1], rule[2], rule[3]
-    mask = len(heads) - 1
-    count = len(groups)
-    near = (1.0 - threshold) / (2.0 * (1.0 + threshold))
+    mask, count = len(heads) - 1, len(groups)
+    least = ACROSS * threshold if metric == MERGE else threshold
+    near = (1.0 - least) / (2.0 * (1.0 + least))
     for s in range(len(heads)):
         heads[s] = -1
     for g in range(count):
@@ -152,9 +155,9 @@ def suppress(
             part = near
             if metric == IOS or (metric == MERGE and (marks[i, 1] != 0 or (g & 1) != 0)):
                 part = 0.5
-            elif threshold > 0.0 and (
-                longest + 2.0 * slack < threshold * (groups[g, 3] - 2.0 * slack) * 0.999
-                or groups[g, 2] + 2.0 * slack < threshold * (longest - 2.0 * slack) * 0.999
+            elif least > 0.0 and (
+                longest + 2.0 * slack < least * (groups[g, 3] - 2.0 * slack) * 0.999
+                or groups[g, 2] + 2.0 * slack < least * (longest - 2.0 * slack) * 0.999
             ):
                 continue
             own = near if metric == IOU or (metric == MERGE and (g & 1) == 0) else 0.5
