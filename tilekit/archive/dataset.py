@@ -43,7 +43,7 @@ class DatasetJob(WholeJob):
     """
 
     tiling: Tiling | Scales
-    split: tuple[float, ...] | str = (0.7, 0.15, 0.15)
+    split: tuple[float, ...] | str | None = None
     options: DatasetOptions = _OPTIONS
 
     def build(

@@ -47,7 +47,9 @@ def _shares(text: str) -> tuple[float, ...] | None:
 )
 @click.option("--min-visible", type=float, default=0.5, show_default=True, help="Share of a box that counts.")
 @click.option(
-    "--split", default="0.7,0.15,0.15", show_default=True, metavar="SHARES|FILE", help="Train, tune, test."
+    "--split",
+    metavar="SHARES|FILE",
+    help="Train, tune, test; by default the sides that LABELS names, else 0.7,0.15,0.15.",
 )
 @click.option(
     "--split-by",
@@ -118,7 +120,7 @@ def dataset(labels: str, out: str, as_json: bool, **options: Any) -> None:
             truth,
             out,
             tiling,
-            split=_shares(options["split"]) or options["split"],
+            split=_shares(options["split"] or "") or options["split"],
             options=_options(options),
             progress=progress,
         )

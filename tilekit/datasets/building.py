@@ -20,7 +20,15 @@ from tilekit.datasets.output import FolderOutput, Output, Progress, S3Output, ou
 from tilekit.datasets.planned import PlannedPage, plan_pages, within_test_limit
 from tilekit.datasets.regions import part_of, room_of, split_regions
 from tilekit.datasets.sources import page_of, stems_of
-from tilekit.datasets.splitting import SIDES, Split, split_from_file, split_from_inputs, split_pages
+from tilekit.datasets.splitting import (
+    SHARES,
+    SIDES,
+    Split,
+    split_from_file,
+    split_from_inputs,
+    split_from_labels,
+    split_pages,
+)
 from tilekit.datasets.summary import BaselineSummary, DatasetSummary, SideSummary, side_notes, summarize_side
 from tilekit.datasets.writing import (
     COPIES,
@@ -54,7 +62,7 @@ def tile_dataset(
     tiling: AnyTiling,
     *,
     min_visible: float | None = None,
-    split: Sequence[float] | str | os.PathLike[str] | Split = (0.7, 0.15, 0.15),
+    split: Sequence[float] | str | os.PathLike[str] | Split | None = None,
     options: DatasetOptions = _OPTIONS,
     executor: Submits | None = None,
     progress: Callable[[int, int], object] | None = None,
@@ -70,7 +78,8 @@ def tile_dataset(
     `tiling` may be Scales: a page is then cut at each that suits its size, and an object is labeled where it
     belongs (see CarryingRules); one model learns them all. Tiles of scales after the first are below `scale-2/`
     and so on. A page is on one side at all scales. `min_visible`: short for that of `options.rules`: the share
-    of a box's area that makes it a positive. `split`: shares, a split file (see `split_from_file`) or a Split.
+    of a box's area that makes it a positive. `split`: shares, a split file (see `split_from_file`) or a Split; None:
+    the sides that the label file names (see `split_from_labels`), else shares of 0.7, 0.15, 0.15.
     `options`: see DatasetOptions. `executor`: writes pages on any concurrent.futures.Executor, each in one
     thread. `progress(done, total)` counts tiles.
 
@@ -365,7 +374,7 @@ def _united(parts: Mapping[str, LabelSet]) -> LabelSet:
 def _split_of(
     labels: LabelSet,
     parts: Mapping[str, LabelSet] | None,
-    split: Sequence[float] | str | os.PathLike[str] | Split,
+    split: Sequence[float] | str | os.PathLike[str] | Split | None,
     build: _Build,
 ) -> Split:
     if parts is not None:
@@ -375,6 +384,11 @@ def _split_of(
     if isinstance(split, (str, os.PathLike)):
         return split_from_file(labels, split)
     options = build.options
+    if split is None:
+        named = split_from_labels(labels) if options.split_by != "region" else None
+        if named is not None:
+            return named
+        split = SHARES
     if options.split_by != "region":
         return split_pages(labels, split, by=options.split_by, seed=options.seed)
     rooms = {}

@@ -79,7 +79,10 @@ def _yolo(
         names=names,
     )
     write_labels(together, root, "yolo")
+    with storage_errors(root):
+        written = yaml.safe_load((root / "data.yaml").read_text("utf-8"))
     document = {
+        **written,
         "path": ".",
         "train": "images/train",
         "val": "images/tune",

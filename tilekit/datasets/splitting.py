@@ -17,6 +17,7 @@ import msgspec
 
 from tilekit.boxes.annotations import Annotations
 from tilekit.errors import InvalidArgument, LabelError
+from tilekit.labels.label_set import LabelSet
 from tilekit.pages import PageKey
 from tilekit.storage.local import storage_errors
 
@@ -24,6 +25,18 @@ Side = Literal["train", "tune", "test"]
 Rectangle = tuple[int, int, int, int]
 Regions = Mapping[Side, Sequence[Rectangle]]
 SIDES: tuple[Side, ...] = ("train", "tune", "test")
+SHARES = (0.7, 0.15, 0.15)
+"""Of pages on each side, where nobody says."""
+_SIDES_NAMED: Mapping[str, Side] = {
+    "train": "train",
+    "training": "train",
+    "val": "tune",
+    "valid": "tune",
+    "validation": "tune",
+    "tune": "tune",
+    "test": "test",
+    "testing": "test",
+}
 OUT = "out"  # what a split file calls a page that no side gets
 REGIONS = "regions"  # what a split file calls the parts of pages that are split by region
 _FIRST_SERVED: tuple[Side, ...] = ("train", "test", "tune")  # where a label has fewer pages than sides
@@ -180,6 +193,22 @@ def split_from_inputs(inputs: Mapping[str, Mapping[PageKey, Annotations]]) -> Sp
                 )
             side_of[key], united[key] = side, value
     return _split_of(united, side_of)
+
+
+def split_from_labels(labels: LabelSet) -> Split | None:
+    """The split that a label file names: its train, val (or valid, tune) and test; val is the test where none is named.
+
+    None where it names no training side, just one, a side of another name, or has pages without one.
+    """
+    said = {key: _SIDES_NAMED.get(labels.reading.splits.get(key, "").lower()) for key in labels}
+    found = {side for side in said.values() if side is not None}
+    if None in said.values() or "train" not in found or len(found) < 2:
+        return None
+    other = {} if "test" in found else {"tune": "test"}
+    chosen = _split_of(labels, {key: other.get(side or "", side or "") for key, side in said.items()})
+    counts = ", ".join(f"{side} {len(chosen.pages(side))}" for side in SIDES)
+    note = f"the sides are those that the labels name ({counts}); split= (--split) shares the pages out anew"
+    return replace(chosen, notes=(note, *chosen.notes))
 
 
 def present(annotations: Annotations) -> set[str]:

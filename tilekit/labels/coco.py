@@ -141,7 +141,8 @@ def side_of(file: Path) -> str:
     """The side a file is of, by its name (instances_train2017.json) or, Roboflow's way, its folder's."""
     if file.name == _ROBOFLOW:
         return file.parent.name
-    return file.stem.removeprefix("instances_").removeprefix("annotations_").rstrip("0123456789") or file.stem
+    stem = file.stem.removesuffix(".coco").removeprefix("instances_").removeprefix("annotations_")
+    return stem.rstrip("0123456789") or file.stem
 
 
 def _file(collector: Collector, path: PathLike, options: ReadOptions, crowd: Crowd, side: str) -> None:
