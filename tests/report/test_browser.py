@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.report.pages import make_pages
 from tilekit.report.building import write_report
 from tilekit.scans.encoding import decode_image
+from tilekit.scans.opening import open_scan
 
 ARGS = [
     "--no-sandbox",
@@ -101,6 +103,74 @@ def test_phone_width_has_no_sideways_scroll(report: Path, browser: Browser) -> N
         page = watched.open(path)
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     watched.page.close()
+
+
+def test_the_first_screen_has_the_verdict_and_the_pair(
+    report: Path, browser: Browser, tmp_path: Path
+) -> None:
+    """At three widths, light and dark: both pictures lie on the first screen, with pixels in them."""
+    for width, height, scheme in ((1280, 900, "light"), (820, 1100, "dark"), (360, 740, "light")):
+        watched = Watched(browser, width=width, height=height, scheme=scheme)
+        page = watched.open(report)
+        boxes = page.eval_on_selector_all(
+            ".outcome, .pair img",
+            "all => all.map(e => { const r = e.getBoundingClientRect(); return [r.bottom, r.width]; })",
+        )
+        assert len(boxes) == 3
+        assert all(bottom < height and wide > width / 4 for bottom, wide in boxes)
+        shot = tmp_path / f"{width}.png"
+        page.screenshot(path=shot)
+        assert decode_image(shot.read_bytes()).std() > 10
+        assert watched.problems == []
+        page.close()
+
+
+def test_every_column_is_seen_on_a_phone(report: Path, browser: Browser) -> None:
+    page = Watched(browser, width=360, height=740).open(report)
+    seen = "all => all.map(e => { const r = e.getBoundingClientRect(); return r.left >= 0 && r.right <= innerWidth && r.width > 0; })"
+    cells = page.eval_on_selector_all(".scroll td[data-of]", seen)
+    assert len(cells) > 20
+    assert all(cells)
+    page.close()
+
+
+def test_nothing_serious_for_people_who_cannot_see_or_point(report: Path, browser: Browser) -> None:
+    axe = Axe()
+    for scheme in ("light", "dark"):
+        for path in (report, report.parent / "pages/00001.html"):
+            page = Watched(browser, scheme=scheme).open(path)
+            found = axe.run(page, options={"preload": False}).response["violations"]
+            assert [rule["id"] for rule in found if rule["impact"] in ("serious", "critical")] == []
+            page.close()
+
+
+def test_it_prints_on_a4_with_no_picture_cut(report: Path, browser: Browser, tmp_path: Path) -> None:
+    page = Watched(browser).open(report)
+    page.pdf(path=tmp_path / "report.pdf", format="A4")
+    page.emulate_media(media="print")
+    kept = "all => all.every(e => getComputedStyle(e).breakInside === 'avoid')"
+    assert page.eval_on_selector_all("figure, .gallery li, tr", kept)
+    page.close()
+    with open_scan(tmp_path / "report.pdf", dpi=72) as scan:
+        assert (scan.width, scan.height) in {(595, 842), (596, 842), (595, 841), (596, 843)}
+        assert scan.pages < 20
+
+
+def test_the_key_n_goes_on_to_the_next_page(report: Path, browser: Browser) -> None:
+    page = Watched(browser).open(report.parent / "pages/00001.html")
+    errors = page.evaluate("window.TILEKIT_VIEWER.state.errors.length")
+    for _ in range(errors):
+        page.keyboard.press("n")
+    assert "00001" in page.url
+    page.keyboard.press("n")
+    page.wait_for_url("**/00002.html*")
+    settle(page)
+    assert page.inner_text("#where").startswith("1 of ")
+    page.keyboard.press("p")
+    page.wait_for_url("**/00001.html*")
+    settle(page)
+    assert page.inner_text("#where").startswith(f"{errors} of ")
+    page.close()
 
 
 def counts(page: Page) -> str:

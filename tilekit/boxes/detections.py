@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -95,6 +96,26 @@ class Detections:
 
     def __repr__(self) -> str:
         return f"<Detections {len(self)} boxes, {len(self.names)} labels>"
+
+    def plot(
+        self,
+        picture: Any,
+        *,
+        window: Sequence[float] | None = None,
+        path: str | os.PathLike[str] | None = None,
+    ) -> Any:
+        """The boxes on `picture` (a scan, or the pixels they are of) as a matplotlib figure.
+
+        `window` (x0, y0, x1, y1): only this part, at full resolution. `path`: also write it there.
+        """
+        from tilekit.boxes.plotting import plot_boxes
+
+        return plot_boxes(self, picture, window, path)
+
+    def _repr_html_(self) -> str:
+        from tilekit.boxes.plotting import counts_html
+
+        return counts_html(self)
 
     @property
     def labels(self) -> list[str]:

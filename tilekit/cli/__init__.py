@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 import tilekit
+from tilekit.cli.hints import remember
 from tilekit.cli.output import run_guarded
 from tilekit.cli.speaking import speak_in_options
 
@@ -99,6 +100,11 @@ class LazyGroup(click.Group):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._prepared: set[str] = set()
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keep what was typed, for hints that say it again."""
+        remember(ctx, args)
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Command names in the order of the work."""

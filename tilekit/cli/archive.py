@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tilekit.cli.cloud import deadline_of, deadline_options
-from tilekit.cli.output import json_option, next_step, print_json, print_json_line, print_table, quoted, say
+from tilekit.cli.hints import next_again, next_command, passed
+from tilekit.cli.output import json_option, print_json, print_json_line, print_table, say
 from tilekit.cli.parameters import (
     Overlap,
     Quality,
@@ -153,7 +154,7 @@ def retry(
     with _Watch(as_json, None) as watch:
         options = ArchiveOptions(staging=room, state=state)
         summary = retry_archive(out, workers=workers, options=options, on_event=watch.event, **until)
-    _finish(summary, out, as_json)
+    _finish(summary, out, state, as_json)
 
 
 @archive.command()
@@ -181,7 +182,7 @@ def status(out: str, state: Path | None, as_json: bool) -> None:
     for reason in found.failures.values():
         say(f"failed: {reason}")
     if found.failed:
-        next_step(f"tilekit archive retry {quoted(out)}")
+        next_command("archive", "retry", out, *passed(state=state))
 
 
 @archive.command()
@@ -202,7 +203,10 @@ def verify(out: str, forget: bool, deep: bool, state: Path | None, as_json: bool
             say(problem)
         say(f"{len(wrong)} pages at fault" if wrong else "every recorded output is there")
         if wrong:
-            next_step("run the archive again" if forget else f"tilekit archive verify {quoted(out)} --forget")
+            if forget:
+                say("run the archive again; it redoes them")
+            else:
+                next_command("archive", "verify", out, "--forget", *passed(state=state))
     if wrong:
         raise click.exceptions.Exit(1)
 
@@ -220,7 +224,7 @@ def merge(out: str, state: Path | None, as_json: bool) -> None:
         print_json({"pages": count})
     else:
         say(f"joined the records of {count} pages")
-        next_step(f"tilekit archive status {quoted(out)}")
+        next_command("archive", "status", out, *passed(state=state))
 
 
 def _run(inputs: tuple[str, ...], out: str, *, as_json: bool, **options: Any) -> None:
@@ -257,7 +261,7 @@ def _run(inputs: tuple[str, ...], out: str, *, as_json: bool, **options: Any) ->
             **limits,
             on_event=watch.event,
         )
-    _finish(summary, out, as_json)
+    _finish(summary, out, options["state"], as_json)
 
 
 def _forecast(
@@ -291,7 +295,7 @@ def _forecast(
             say(f"would fail: {reason}")
         if not found.fits:
             say("the disk has not that much room")
-        next_step("run the same without --dry-run")
+        next_again(without=["--dry-run"])
     if not found.fits:
         raise click.exceptions.Exit(1)
 
@@ -447,7 +451,7 @@ class _Watch:
         self._bar.update(self._task, total=total)
 
 
-def _finish(summary: ArchiveSummary, out: str, as_json: bool) -> None:
+def _finish(summary: ArchiveSummary, out: str, state: Path | None, as_json: bool) -> None:
     if as_json:
         print_json_line({"event": "summary", **summary.to_json()})
     else:
@@ -461,8 +465,9 @@ def _finish(summary: ArchiveSummary, out: str, as_json: bool) -> None:
             say(f"{summary.dropped} pages dropped, whose scan or page is gone")
         if summary.stopped:
             say(f"stopped: {summary.stopped}")
-            next_step("mend that and run the same command again; what is done is recorded")
+            say("mend that first; what is done is recorded")
+            next_again()
             raise click.exceptions.Exit(1)
-        next_step(f"tilekit archive {'status' if summary.ok else 'retry'} {quoted(out)}")
+        next_command("archive", "status" if summary.ok else "retry", out, *passed(state=state))
     if not summary.ok:
         raise click.exceptions.Exit(1)

@@ -12,7 +12,8 @@ from typing import Any
 import click
 
 from tilekit.cli.grouping import grouped
-from tilekit.cli.output import json_option, next_step, print_json, print_table, progress_bar, say
+from tilekit.cli.hints import next_again, next_look
+from tilekit.cli.output import json_option, print_json, print_table, progress_bar, say
 from tilekit.errors import InvalidArgument, MissingExtra, ScanError
 
 
@@ -273,9 +274,9 @@ def _finish(document: dict[str, Any], old: str | None, html: str | None, as_json
     for note in document["notes"]:
         say(note)
     if html:
-        next_step(f"open {Path(html)}")
+        next_look(Path(html))
     else:
-        next_step("add --html FILE for plots, --json > run.json to --compare with later")
+        next_again(plus=["--html", "bench.html"], note="with plots")
 
 
 def _show_tiling(document: dict[str, Any]) -> None:

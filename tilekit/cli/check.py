@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tilekit.cli.grouping import grouped
-from tilekit.cli.output import json_option, next_step, print_json, print_table, progress_bar, quoted, say
+from tilekit.cli.hints import next_command, passed
+from tilekit.cli.output import json_option, print_json, print_table, progress_bar, say
+
+if TYPE_CHECKING:
+    from tilekit.labels.check_report import CheckReport
 
 
 @dataclass(frozen=True)
@@ -79,13 +86,10 @@ def check(
             if item.tally.invalid and (lost := _lost(item.file, options.images, options.uploaded)):
                 say(lost)
         if not report.ok:
-            next_step("fix what would end the training; --fix OUT writes a corrected manifest")
+            say("the training would end with an error")
         elif not report.clean:
-            next_step(
-                "--fix OUT writes a corrected manifest; lines with errors would be left out of the training"
-            )
-        else:
-            next_step(f"tilekit train {' '.join(map(quoted, manifests))} --project NAME --bucket BUCKET")
+            say("lines with errors would be left out of the training")
+        _hint(report, options.images, options.uploaded)
     if not report.clean:
         raise click.exceptions.Exit(1)
 
@@ -102,8 +106,23 @@ def _lost(manifest: str, images: str | None, uploaded: bool) -> str:
         return f"{words}."
     return (
         f"{words}, {fixed.pages_lost} of them for what tiles mend (too large, too many boxes, or boxes lost in the "
-        f"shrink): `tilekit dataset {quoted(manifest)} OUT` keeps them."
+        f"shrink): `tilekit dataset {shlex.quote(manifest)} OUT` keeps them."
     )
+
+
+def _hint(report: CheckReport, images: str | None, uploaded: bool) -> None:
+    """Mend the first manifest with lines at fault; train where nothing is."""
+    for item in report.manifests:
+        if item.tally.ignored or item.tally.invalid:
+            where = [*passed(images=images), *(["--uploaded"] if uploaded else [])]
+            fixed = Path(item.file).with_suffix(".fixed.manifest")
+            next_command("check", item.file, "--fix", fixed, *where, note="writes a corrected manifest")
+            return
+    if not report.clean:  # not of single lines, so nothing that a corrected copy would mend
+        return
+    roles = {item.role: item.file for item in report.manifests}
+    train, test = roles.get("train", "TRAIN.manifest"), roles.get("test", "TEST.manifest")
+    next_command("train", train, test, "--local", note="on AWS: --project NAME --bucket BUCKET")
 
 
 def _fix(manifests: tuple[str, ...], out: str, images: str | None, uploaded: bool, as_json: bool) -> None:
@@ -121,4 +140,4 @@ def _fix(manifests: tuple[str, ...], out: str, images: str | None, uploaded: boo
     for change in report.changes:
         click.echo(str(change))
     say(f"{report.read} lines read, {report.written} written, {len(report.changes)} changes")
-    next_step(f"tilekit check {quoted(out)}")
+    next_command("check", out, *passed(images=images), *(["--uploaded"] if uploaded else []))

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tilekit.cli.output import json_option, next_step, print_json, print_table, progress_bar, quoted, say
+from tilekit.cli.hints import next_command
+from tilekit.cli.output import json_option, print_json, print_table, progress_bar, say
 from tilekit.cli.parameters import (
     Overlap,
     Quality,
@@ -138,7 +139,7 @@ def dataset(labels: str, out: str, as_json: bool, **options: Any) -> None:
         say(_baseline_words(summary.baseline))
     place = out.rstrip("/")
     say(f"look at {place}/contact-train.jpg")
-    next_step(f"tilekit check {quoted(place + '/train.manifest')} {quoted(place + '/test.manifest')}")
+    next_command("check", f"{place}/train.manifest", f"{place}/test.manifest")
 
 
 def _options(given: dict[str, Any]) -> DatasetOptions:

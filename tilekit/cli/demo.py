@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tilekit.cli.output import json_option, next_step, print_json, print_table, say
+from tilekit.cli.hints import next_look
+from tilekit.cli.output import json_option, print_json, print_table, say
 from tilekit.cli.parameters import Overlap, caps_options, chosen_scales, scale_options
 from tilekit.errors import MissingExtra
 
@@ -82,7 +83,7 @@ def demo(out: Path, data: Path | None, as_json: bool, **options: Any) -> None:
     click.echo()
     for sentence in outcome.words:
         click.echo(sentence)
-    next_step(f"open {out / 'report' / 'index.html'}")
+    next_look(out / "report" / "index.html")
 
 
 def _scale(options: Mapping[str, Any]) -> DemoScale:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import click
 
 from tilekit.cli.cloud import all_models, cloud_options, make_service, unkept_words, warn_unkept
 from tilekit.cli.grouping import grouped
-from tilekit.cli.output import json_option, next_step, print_json, print_table, say
+from tilekit.cli.hints import detect_with, next_again, next_command, passed
+from tilekit.cli.output import json_option, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from tilekit.aws.model import Model
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,7 @@ def deploy_command(
                 if idle is None
                 else f"it is stopped after {options.idle_text} without use"
             )
-        next_step("run the same without --dry-run")
+        next_again(without=["--dry-run"])
         return
     if seconds is None and idle is None and not options.yes:
         click.confirm(
@@ -123,7 +128,13 @@ def deploy_command(
         say(f"it is stopped after {options.idle_text} without use, by process {made.watcher}")
     if made.guard is not None:
         say(f"and by the schedule {made.guard}, even if this machine sleeps")
-    next_step(f"tilekit detect SCANS --model {found.project}/{found.version}; then tilekit stop")
+    _hint(found, passed(**{name: getattr(options, name) for name in ("region", "profile", "endpoint_url")}))
+
+
+def _hint(found: Model, reach: list[str]) -> None:
+    name = f"{found.project}/{found.version}"
+    detect_with("SCANS", name, *reach)
+    next_command("stop", name, *reach, note="when done; it is billed until then")
 
 
 @click.command("stop")
@@ -186,4 +197,9 @@ def stop_command(
         print_table(
             ("project", "version", "state"), [(item.project, item.version, item.status) for item in found]
         )
-        next_step("tilekit models, to see that nothing runs")
+        next_command(
+            "models",
+            "--running",
+            *passed(region=region, profile=profile, endpoint_url=endpoint_url),
+            note="to see what else runs",
+        )

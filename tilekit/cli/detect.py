@@ -14,7 +14,8 @@ import click
 
 from tilekit.cli.cloud import cloud_options, deadline_of, deadline_options
 from tilekit.cli.grouping import grouped
-from tilekit.cli.output import json_option, next_step, print_json, print_table, progress_bar, quoted, say
+from tilekit.cli.hints import next_again, next_command
+from tilekit.cli.output import json_option, print_json, print_table, progress_bar, say
 from tilekit.cli.parameters import (
     Overlap,
     chosen_scales,
@@ -240,11 +241,7 @@ def detect(
             say(f"incomplete: {key}: tiles failed; run the same command again to mend it")
         if limits is None and result.done:
             say("every score is kept, for `tilekit evaluate`; --thresholds FILE leaves the likely boxes")
-        next_step(
-            f"tilekit tune-merge TRUTH {quoted(options.keep_tiles)}"
-            if options.keep_tiles
-            else f"tilekit evaluate TRUTH {quoted(options.out)}"
-        )
+        _hint(options.out, scans, options.keep_tiles, again=bool(result.failed or result.incomplete))
     if result.failed or result.incomplete:
         raise click.exceptions.Exit(1)
 
@@ -381,7 +378,7 @@ def _show_plan(
     )
     for page, reason in counted.failed:
         say(f"cannot be read: {page}: {reason}")
-    next_step("run the same without --dry-run")
+    next_again(without=["--dry-run"])
 
 
 def _sources(scans: Sequence[str]) -> Iterator[str | PageKey]:
@@ -393,7 +390,7 @@ def _sources(scans: Sequence[str]) -> Iterator[str | PageKey]:
     from tilekit.labels.reading import read_labels
 
     for scan in scans:
-        if scan.lower().endswith((".manifest", ".jsonl")) and os.path.isfile(scan):
+        if _is_labels(scan):
             labels = read_labels(scan)
             yield from (*labels, *labels.unlabeled)
             continue
@@ -401,6 +398,21 @@ def _sources(scans: Sequence[str]) -> Iterator[str | PageKey]:
         if not found:
             raise InvalidArgument(f"{scan}: no scan in it")
         yield from found
+
+
+def _hint(out: str, scans: Sequence[str], kept: str | None, *, again: bool) -> None:
+    truth = scans[0] if len(scans) == 1 and _is_labels(scans[0]) else "TRUTH"
+    if again:
+        next_again(note="does what is missing")
+    elif kept:
+        next_command("tune-merge", truth, kept)
+    elif os.path.exists(out):
+        next_command("evaluate", truth, out)
+
+
+def _is_labels(scan: str) -> bool:
+    """Whether a thing to detect on is a manifest, which holds the truth as well."""
+    return scan.lower().endswith((".manifest", ".jsonl")) and os.path.isfile(scan)
 
 
 def _counts(page: PageDetections) -> str:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tilekit.cli.grouping import grouped
-from tilekit.cli.output import json_option, next_step, print_json, quoted, say
+from tilekit.cli.hints import next_again, next_command
+from tilekit.cli.output import json_option, print_json, say
 
 if TYPE_CHECKING:
     from tilekit.evaluation.result import Evaluation
@@ -152,11 +153,16 @@ def evaluate(
     click.echo(result.table())
     for text in extra:
         click.echo(f"\n{text}")
-    if options.out:
-        say(f"wrote {options.out}")
-        next_step(f"tilekit compare BASELINE.json {quoted(options.out)}")
+    _hint(predictions, options.out)
+
+
+def _hint(predictions: str, out: str | None) -> None:
+    if out:
+        say(f"wrote {out}")
+        next_command("compare", "BASELINE.json", out)
     else:
-        next_step("--out FILE.json saves this for tilekit compare")
+        saved = Path(predictions).with_suffix(".evaluation.json")
+        next_again(plus=["--out", saved], note="saves this for tilekit compare")
 
 
 @dataclass(frozen=True)
@@ -234,7 +240,12 @@ def compare(
         print_json(result.to_json())
         return
     click.echo(result.table())
-    next_step("tilekit report DIR shows the pages behind these figures")
+    if len(files) == 3:
+        seen = (Path(files[2]).parent, "--truth", files[0], "--baseline", files[1], "--detections", files[2])
+        next_command("report", *seen)
+    else:
+        unknown = ("--truth", "TRUTH", "--baseline", "BASELINE.jsonl", "--detections", "DETECTIONS.jsonl")
+        next_command("report", Path(files[1]).parent, *unknown)
 
 
 def _names(baseline: str, tiled: str) -> tuple[str, str]:

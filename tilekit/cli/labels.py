@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tilekit.cli.grouping import grouped
-from tilekit.cli.output import json_option, next_step, print_json, print_table, progress_bar, quoted, say
+from tilekit.cli.hints import next_command, passed, unused
+from tilekit.cli.output import json_option, print_json, print_table, progress_bar, say
 
 if TYPE_CHECKING:
     from tilekit.labels.label_set import LabelSet
@@ -160,7 +161,7 @@ def convert(
     for part in lost:
         say(f"lost: {part}")
     say(f"{len(found)} pages, {found.boxes} boxes, {len(found.names)} labels: {found.format} to {target}")
-    next_step(f"tilekit labels stats {quoted(out)}")
+    next_command("labels", "stats", out)
 
 
 @labels.command()
@@ -201,7 +202,7 @@ def stats(source: str, plot: str | None, as_json: bool, **how: Any) -> None:
     )
     if drawn := ", ".join(f"{count} {kind}" for kind, count in sorted(numbers.shapes.items())):
         say(f"boxes around shapes: {drawn}")
-    next_step(f"tilekit plan {quoted(source)}")
+    next_command("plan", source, *passed(images=how["images"]))
 
 
 @labels.command()
@@ -233,7 +234,7 @@ def match(
     for part in lost:
         say(f"lost: {part}")
     say(f"{len(found)} pages of {document}, {found.boxes} boxes: {out}")
-    next_step(f"tilekit plan {quoted(out)}")
+    next_command("plan", out)
 
 
 def _range(quantiles: tuple[float, ...]) -> str:
@@ -306,7 +307,7 @@ def job(
     say(f"{made.images} images; files in {made.folder}")
     for command in made.commands()[-4:]:
         click.echo(command)
-    next_step("upload the images and the files above, then send the request")
+    say("the commands above upload the files and send the request")
 
 
 @labels.command()
@@ -339,4 +340,4 @@ def merge(base: str, reviewed: tuple[str, ...], out: str, target: str, as_json: 
         print_json(value)
         return
     print_table(list(value), [list(value.values())])
-    next_step(f"tilekit dataset {quoted(out)} OUT, then tilekit train")
+    next_command("dataset", out, unused("dataset/"))

@@ -8,9 +8,16 @@ from pathlib import Path
 import click
 
 from tilekit.cli.grouping import grouped
-from tilekit.cli.output import json_option, next_step, print_json, print_json_line, quoted, say
+from tilekit.cli.hints import detect_with, next_variables
+from tilekit.cli.output import json_option, print_json, print_json_line, say
 from tilekit.cli.parameters import caps_options
 from tilekit.errors import MissingExtra
+
+_ANY_CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "local",
+    "AWS_SECRET_ACCESS_KEY": "local",
+    "AWS_DEFAULT_REGION": "us-east-1",
+}
 
 
 @click.group()
@@ -131,9 +138,7 @@ def serve(
         say(
             f"serving Rekognition Custom Labels and S3 at {url}{named}, state in {options.state}; Ctrl-C ends it"
         )
-        next_step(
-            f"export AWS_ENDPOINT_URL={url} AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION=us-east-1"
-        )
+        next_variables({"AWS_ENDPOINT_URL": url, **_ANY_CREDENTIALS})
 
     try:
         serve_until_interrupted(
@@ -188,4 +193,4 @@ def export(
         print_json({"out": str(out), "names": list(names)})
         return
     say(f"wrote {out}, {len(names)} labels: {', '.join(names)}")
-    next_step(f"tilekit detect SCANS --model {quoted(out)}")
+    detect_with("SCANS", out)

@@ -9,7 +9,8 @@ import click
 
 from tilekit.cli.cloud import all_models, cloud_options, make_service, unkept_words, warn_all_unkept
 from tilekit.cli.grouping import grouped
-from tilekit.cli.output import json_option, next_step, print_json, print_table, say
+from tilekit.cli.hints import next_command, passed
+from tilekit.cli.output import json_option, print_json, print_table, say
 
 
 @click.command("models")
@@ -54,9 +55,20 @@ def models_command(
         say(
             "what runs is billed; where no cost is shown it was not started by tilekit, and AWS does not say when"
         )
-        next_step("tilekit stop --stale" if lonely else "tilekit stop --all")
+        next_command(
+            "stop",
+            "--stale" if lonely else "--all",
+            *passed(region=region, profile=profile, endpoint_url=endpoint_url),
+        )
     else:
-        next_step("tilekit train, or tilekit deploy PROJECT/VERSION --for 1h")
+        reach = passed(region=region, profile=profile, endpoint_url=endpoint_url)
+        trained = [row for row in rows if row["status"] in {"TRAINING_COMPLETED", "STOPPED"}]
+        if trained:
+            name = f"{trained[0]['project']}/{trained[0]['version']}"
+            next_command("deploy", name, "--for", "1h", *reach)
+        else:
+            train = ("train", "TRAIN.manifest", "TEST.manifest")
+            next_command(*train, "--local", note="on AWS: --project NAME --bucket BUCKET")
 
 
 def _row(model: Any, status: str, live: bool) -> dict[str, Any]:
@@ -133,7 +145,8 @@ def copy_command(
         print_json({"arn": copied.arn, "status": copied.description["Status"]})
         return
     say(f"copied to {copied.arn}")
-    next_step(f"tilekit deploy {copied.project}/{copied.version} --for 1h")
+    reach = passed(region=options.region, profile=options.profile, endpoint_url=options.endpoint_url)
+    next_command("deploy", f"{copied.project}/{copied.version}", "--for", "1h", *reach)
 
 
 @click.command("delete")
@@ -181,4 +194,4 @@ def delete_command(
         print_json({"deleted": deleted})
         return
     say(f"deleted {name}; what lies in buckets stays")
-    next_step("tilekit models")
+    next_command("models", *passed(region=region, profile=profile, endpoint_url=endpoint_url))

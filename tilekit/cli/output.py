@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -117,16 +116,6 @@ def progress_bar(label: str, *, quiet: bool = False) -> Iterator[Callable[[int, 
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total or None)
-
-
-def quoted(value: object) -> str:
-    """A file name as one writes it in a shell."""
-    return shlex.quote(str(value))
-
-
-def next_step(text: str) -> None:
-    """Say what a person would do next."""
-    say(f"next: {text}")
 
 
 def summary(values: Mapping[str, Any]) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
+
 import click
 
-from tilekit.cli.output import json_option, next_step, print_json, print_table, quoted, say
+from tilekit.cli.hints import next_command, passed, unused
+from tilekit.cli.output import json_option, print_json, print_table, say
 
 
 @click.command()
@@ -52,4 +55,4 @@ def plan(
         f"Costs: US$ {found.price:g} per unit-hour, {found.rate:g} tiles a second (--price, --rate; "
         f"defaults as of {found.prices_as_of}); starting and stopping the model not counted."
     )
-    next_step(f"tilekit dataset {quoted(labels)} OUT {found.how}")
+    next_command("dataset", labels, unused("dataset/"), *shlex.split(found.how), *passed(images=images))

@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from tilekit.cli.grouping import grouped
-from tilekit.cli.output import json_option, next_step, print_json, progress_bar, say
+from tilekit.cli.hints import next_look
+from tilekit.cli.output import json_option, print_json, progress_bar, say
 
 _TRUTH = ("truth.manifest", "pages-test.manifest")
 
@@ -92,7 +93,7 @@ def report(
         )
         return
     say(f"{written.pages} pages, {written.crops} pictures of errors")
-    next_step(f"open {written.index} in a browser")
+    next_look(written.index)
 
 
 def _default(folder: Path, option: str, names: tuple[str, ...]) -> Path:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tilekit.cli.grouping import grouped
-from tilekit.cli.output import json_option, next_step, print_json, print_table, progress_bar, quoted, say
+from tilekit.cli.hints import next_command, next_look, unused
+from tilekit.cli.output import json_option, print_json, print_table, progress_bar, say
 from tilekit.cli.parameters import Dpi, Overlap, Quality, rendition_options, untrusted_option
 from tilekit.errors import InvalidArgument, ScanError, StorageNotFound, TilekitError
 from tilekit.grid import Tiling
@@ -68,6 +69,7 @@ class TileOptions:
     workers: int | None
     skip_blank: bool
     max_bytes: int | None
+    preview: str | None
 
 
 @click.command("tile")
@@ -97,6 +99,12 @@ class TileOptions:
 @click.option("--workers", type=int, help="Threads that encode (default: one a core).")
 @click.option("--skip-blank", is_flag=True, help="Do not write tiles that hold only paper; they are counted.")
 @click.option("--max-bytes", type=int, help="Lower the JPEG quality of a tile until it fits.")
+@click.option(
+    "--preview",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Write one picture of the tiles on the first page, and no tiles.",
+)
 @json_option
 @grouped(TileOptions)
 def tile_command(
@@ -113,6 +121,9 @@ def tile_command(
     from tilekit.tiles.sinks import sink_for
     from tilekit.tiles.writing import TileRun, make_recipe
 
+    if options.preview is not None:
+        _preview(inputs, options.preview, (options.dpi, _tiling(cut, options.dpi), cut["untrusted"]), as_json)
+        return
     recipe = make_recipe(
         _tiling(cut, options.dpi),
         options.format,
@@ -148,9 +159,45 @@ def tile_command(
         extra += f", {total['blank']} blank left out" if total["blank"] else ""
         extra += f", {total['lowered']} at lower quality to fit" if total["lowered"] else ""
         say(f"{total['tiles']} tiles of {total['pages']} page(s) in {out}{extra} ({speed})")
-        next_step(f"tilekit join {quoted(out)} again.tif, or look into tiles.jsonl there")
+        if out.startswith("s3://") or out.endswith((".zip", ".tar")) or total["pages"] > 1:
+            say(f"what is where: tiles.jsonl in {out}")
+        else:
+            next_command("join", out, unused("again.tif"))
     if failures:
         raise click.exceptions.Exit(1)
+
+
+def _preview(inputs: tuple[str, ...], out: str, how: tuple[Any, Tiling, bool], as_json: bool) -> None:
+    """Draw the tiles on the first page of the inputs."""
+    from tilekit.scans.encoding import encode_image
+    from tilekit.scans.picture import grid_picture
+    from tilekit.storage.local import write_bytes
+
+    failures: list[dict[str, str]] = []
+    first = next((uri for uri, _ in _inputs(inputs, failures)), None)
+    form = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp"}.get(Path(out).suffix.lower())
+    if form is None:
+        raise click.UsageError(f"--preview {out}: name a .jpg, .png or .webp file")
+    if first is None:
+        raise click.exceptions.Exit(1)
+    with _opened(first, 0, *how) as scan:
+        grid = scan.grid(how[1])
+        write_bytes(out, encode_image(grid_picture(scan, how[1]), form).data)  # type: ignore[arg-type]
+        told = {
+            "out": out,
+            "source": str(scan.key),
+            "tiles": len(grid),
+            "columns": grid.cols,
+            "rows": grid.rows,
+        }
+    if as_json:
+        print_json(told)
+        return
+    say(
+        f"{told['tiles']} tiles, {told['columns']} across and {told['rows']} down: blue are borders, orange what "
+        "tiles share"
+    )
+    next_look(out)
 
 
 def _inputs(inputs: tuple[str, ...], failures: list[dict[str, str]]) -> Iterator[tuple[str, str]]:
@@ -246,7 +293,7 @@ def join_command(folder: str, out: str, source: str | None, page: int | None, as
     if as_json:
         print_json({"out": str(made), "bytes": made.stat().st_size})
     else:
-        next_step(f"tilekit info {quoted(made)}")
+        next_command("info", made)
 
 
 @click.command("info")
@@ -282,9 +329,33 @@ def info_command(
                 say(f"{PageKey(row['source'], row['page'])}: {_told(row)}")
             for words in row["warnings"]:
                 say(f"warning: {row['source']}: {words}")
-        next_step(f"tilekit tile {quoted(rows[0]['source'])} tiles/")
+        next_command("tile", rows[0]["source"], unused("tiles/"), *_cut_words(cut, dpi))
     if failures:
         raise click.exceptions.Exit(1)
+
+
+def _cut_words(cut: dict[str, Any], dpi: Any) -> list[str]:
+    """What was asked of the tiling beyond the defaults, as it was typed."""
+    ctx = click.get_current_context()
+    typed: list[str] = []
+    for part in ctx.command.params:
+        name = str(part.name)
+        if isinstance(part, click.Option) and (name in cut or name == "dpi"):
+            if ctx.get_parameter_source(name) is not click.core.ParameterSource.COMMANDLINE:
+                continue
+            typed.append(part.opts[0])
+            if not part.is_flag:
+                typed.append(_typed(dpi if name == "dpi" else cut[name]))
+    return typed
+
+
+def _typed(value: Any) -> str:
+    """An option's value as one writes it: bands 0,1,2 and levels 0:4095."""
+    if isinstance(value, tuple):
+        return (":" if any(isinstance(part, float) for part in value) else ",").join(
+            f"{part:g}" for part in value
+        )
+    return f"{value:g}" if isinstance(value, float) and value >= 1 else str(value)
 
 
 def _told(row: dict[str, Any]) -> str:

@@ -14,7 +14,8 @@ import click
 
 from tilekit.cli.cloud import cloud_options, make_service, warn_all_unkept
 from tilekit.cli.grouping import grouped
-from tilekit.cli.output import json_option, next_step, print_json, print_table, progress_bar, quoted, say
+from tilekit.cli.hints import detect_with, next_again, next_command, pages_beside, passed
+from tilekit.cli.output import json_option, print_json, print_table, progress_bar, say
 from tilekit.cli.parameters import caps_options
 from tilekit.errors import InvalidArgument, TilekitError
 
@@ -145,7 +146,7 @@ def train_command(
             )
         if options.onnx is not None:
             _export(model, options.state, train, options.onnx)
-        _show_model(model, as_json, options.onnx)
+        _told(model, as_json, train, options)
 
 
 @contextlib.contextmanager
@@ -223,54 +224,68 @@ def _show_plan(plan: TrainingPlan, as_json: bool) -> None:
     say(
         f"the training and its uploads: about {dollars(plan.cost)}, at some {plan.hours:.1f} h (a guess; AWS says 0.5 to 24 h)"
     )
-    next_step("run the same without --dry-run")
+    next_again(without=["--dry-run"])
 
 
-def _show_model(model: Model, as_json: bool, onnx: Path | None = None) -> None:
-    metrics = None
+def _figures(model: Model) -> tuple[list[Any], Any]:
+    """The service's figures, a row a label, and how the training ended; nothing where they cannot be read."""
     try:
         metrics = model.metrics
     except TilekitError as exc:  # the model is trained all the same
         say(f"the service's figures per label could not be read: {exc}")
-    training = metrics.training if metrics is not None else None
-    rows: list[Any] = []
-    if metrics is not None:
-        rows = [
-            (row.label, row.test_images, row.threshold, row.precision, row.recall, row.f1)
-            for row in metrics.rows
-        ]
-    names = ("label", "test images", "threshold", "precision", "recall", "F1")
-    if as_json:
-        print_json(
-            {
-                "project": model.project,
-                "version": model.version,
-                "arn": model.arn,
-                "f1": model.f1,
-                "converged": training.converged if training is not None else None,
-                "onnx": str(onnx) if onnx is not None else None,
-                "labels": [
-                    dict(
-                        zip(
-                            ("label", "test_images", "threshold", "precision", "recall", "f1"),
-                            row,
-                            strict=True,
-                        )
-                    )
-                    for row in rows
-                ],
-            }
-        )
-        return
-    if rows:
-        print_table(names, rows, title=f"{model.project}/{model.version}: the service's own figures")
-    say(
-        f"trained {model.arn}; F1 {model.f1 if model.f1 is not None else 'not given'} on the service's own test"
+        return [], None
+    if metrics is None:
+        return [], None
+    keys = ("label", "test_images", "threshold", "precision", "recall", "f1")
+    return [[getattr(row, key) for key in keys] for row in metrics.rows], metrics.training
+
+
+def _print_model(model: Model, onnx: Path | None) -> None:
+    rows, training = _figures(model)
+    keys = ("label", "test_images", "threshold", "precision", "recall", "f1")
+    print_json(
+        {
+            "project": model.project,
+            "version": model.version,
+            "arn": model.arn,
+            "f1": model.f1,
+            "converged": training.converged if training is not None else None,
+            "onnx": str(onnx) if onnx is not None else None,
+            "labels": [dict(zip(keys, row, strict=True)) for row in rows],
+        }
     )
+
+
+def _show_model(model: Model) -> None:
+    rows, training = _figures(model)
+    if rows:
+        names = ("label", "test images", "threshold", "precision", "recall", "F1")
+        print_table(names, rows, title=f"{model.project}/{model.version}: the service's own figures")
+    said = model.f1 if model.f1 is not None else "not given"
+    say(f"trained {model.arn}; F1 {said} on the service's own test")
     if training is not None:
         say(training.sentence)
+
+
+def _told(model: Model, as_json: bool, train: Path, options: TrainOptions) -> None:
+    if as_json:
+        _print_model(model, options.onnx)
+        return
+    _show_model(model)
+    reach = passed(region=options.region, profile=options.profile, endpoint_url=options.endpoint_url)
+    _hint(model, train, options.state if options.local else None, options.onnx, reach)
+
+
+def _hint(model: Model, train: Path, state: Path | None, onnx: Path | None, reach: list[str]) -> None:
+    """Detect with the file there is, write it where the model is local (`state`), else start the model."""
+    name = f"{model.project}/{model.version}"
     if onnx is not None:
         say(f"wrote {onnx}")
-        next_step(f"tilekit detect SCANS --model {quoted(onnx)}")
-        return
-    next_step(f"tilekit deploy {model.project}/{model.version} --for 1h, or Model.running() in Python")
+        detect_with(pages_beside(train), onnx)
+    elif state is not None:
+        recipe = train.parent / "tiling.json"
+        where = passed(state=None if state == Path("tilekit-local") else state)
+        where += passed(tiling=recipe if recipe.is_file() else None)
+        next_command("local", "export", name, f"{model.version}.onnx", *where)
+    else:
+        next_command("deploy", name, "--for", "1h", *reach)

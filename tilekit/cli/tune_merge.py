@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from tilekit.cli.output import json_option, next_step, print_json, print_table, quoted, say
+from tilekit.cli.hints import detect_with
+from tilekit.cli.output import json_option, print_json, print_table, say
 from tilekit.errors import InvalidArgument
 
 
@@ -50,4 +51,4 @@ def tune_merge(truth: str, tiles: str, out: str, iou: float, as_json: bool) -> N
         + ("an unknown amount: too few objects in two tiles" if jitter is None else f"{jitter:.2f} px")
     )
     say(f"{len(pages)} pages; wrote {out}")
-    next_step(f"tilekit detect SCANS --model M --merge {quoted(out)}")
+    detect_with("SCANS", "MODEL", "--merge", out)

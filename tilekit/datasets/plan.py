@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilekit.datasets.outliers import Outlier
-from tilekit.errors import MissingExtra
+from tilekit.figures import as_html, new_figure, saved
 from tilekit.grid import Tiling
-from tilekit.labels.stats import save_figure
 from tilekit.scales import Scales, words_of
 from tilekit.verdicts.outcomes import Reason
 from tilekit.verdicts.recall import Expected, words
@@ -283,20 +282,21 @@ class Plan:
             },
         }
 
-    def plot(self, path: str | os.PathLike[str]) -> None:
-        """Draw object sizes as trained on, and what each tile size costs; format by the file's ending.
+    def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
+        """Object sizes as trained on, on whole pages and in tiles, and what each tile size costs: a figure.
+
+        `path`: also write it there, format by the file's ending.
 
         Raises MissingExtra without matplotlib (the extra `report`), InvalidArgument for other endings.
         """
-        try:
-            from matplotlib.figure import Figure
-        except ImportError as exc:
-            raise MissingExtra("plots need matplotlib", "report") from exc
-        figure = Figure(figsize=(11, 4.2), layout="constrained")
+        figure = new_figure(11, 4.2)
         left, right = figure.subplots(1, 2)
         self._draw_sizes(left)
         self._draw_costs(right)
-        save_figure(figure, path)
+        return saved(figure, path)
+
+    def _repr_html_(self) -> str:
+        return as_html(self.plot, str(self))
 
     def _draw_sizes(self, axes: Any) -> None:
         top = max(40.0, float(np.quantile(self.in_tile, 0.98)))

@@ -21,6 +21,7 @@ from tilekit.errors import EvaluationError, InvalidArgument
 from tilekit.evaluation.intervals import LEAST_PAGES, interval
 from tilekit.evaluation.pages import Region
 from tilekit.evaluation.result import Evaluation, align_text, read_evaluation, text_of
+from tilekit.figures import BLUE, GRAY, ORANGE, as_html, new_figure, saved
 from tilekit.pages import PageKey
 from tilekit.rekognition.training_note import TrainingNote, least_trained
 from tilekit.storage.local import write_text
@@ -28,6 +29,7 @@ from tilekit.verdicts.outcomes import Gain, Outcome, outcome_of, unconverged
 from tilekit.verdicts.recall import Expected
 
 FEW_PAGES = 20
+_MOST_ROWS = 40  # of a plot
 Unit = tuple[PageKey, Region | None]
 
 
@@ -174,7 +176,32 @@ class Comparison:
     def _repr_html_(self) -> str:
         from html import escape
 
-        return f"<p><strong>{escape(self.sentence)}</strong></p><pre>{escape(self.table())}</pre>"
+        return as_html(self.plot, self.sentence) + f"<pre>{escape(self.table())}</pre>"
+
+    def plot(self, *, path: str | os.PathLike[str] | None = None) -> Any:
+        """Each difference with its 95 % interval as a matplotlib figure: right of the line tiles are better.
+
+        `path`: also write it there. Raises MissingExtra without matplotlib (the extra `report`).
+        """
+        rows = [row for row in self.differences if row.difference is not None][:_MOST_ROWS]
+        figure = new_figure(8, 1.2 + 0.32 * max(1, len(rows)))
+        axes = figure.add_subplot()
+        colors = {"better": BLUE, "worse": ORANGE}
+        for place, row in enumerate(rows):
+            color = colors.get(row.outcome, GRAY)
+            if row.low is not None and row.high is not None:
+                axes.plot([row.low, row.high], [place, place], color=color, linewidth=2)
+            axes.plot([row.difference], [place], "o", color=color)
+        axes.axvline(0, color="black", linewidth=0.8)
+        axes.set_yticks(range(len(rows)), [f"{row.name}: {row.figure}" for row in rows], fontsize=8)
+        axes.invert_yaxis()
+        one, two = self.names
+        axes.set_xlabel(
+            f"{two} minus {one}, 95 % interval; blue: {two} better, orange: worse, gray: not shown",
+            fontsize=8,
+        )
+        axes.set_title(self.sentence, fontsize=9, loc="left", wrap=True)
+        return saved(figure, path)
 
 
 Side = Evaluation | str | os.PathLike[str]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -178,6 +179,30 @@ class LabelSet(Mapping[PageKey, Annotations]):
 
     def __repr__(self) -> str:
         return f"<LabelSet {len(self)} pages, {self.boxes} boxes, {len(self.names)} labels>"
+
+    def plot(
+        self,
+        key: PageKey | None = None,
+        *,
+        window: Sequence[float] | None = None,
+        path: str | os.PathLike[str] | None = None,
+    ) -> Any:
+        """A matplotlib figure: the sizes of all boxes, or with `key` that page with its boxes.
+
+        `window` (x0, y0, x1, y1): only this part of the page. `path`: also write it there.
+        """
+        if key is None:
+            from tilekit.labels.stats import plot_stats
+
+            return plot_stats(self, path)
+        from tilekit.labels.showing import plot_page
+
+        return plot_page(key, self.sizes.get(key), self[key], window, path)
+
+    def _repr_html_(self) -> str:
+        from tilekit.figures import as_html
+
+        return as_html(self.plot, repr(self))
 
     @property
     def boxes(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -157,6 +158,17 @@ class PageDetections:
     def to_geojson(self) -> dict[str, Any]:
         """A GeoJSON FeatureCollection in image pixels, as QuPath takes it."""
         return PredictionSet([self]).to_geojson()
+
+    def plot(
+        self,
+        *,
+        window: tuple[float, float, float, float] | None = None,
+        path: str | os.PathLike[str] | None = None,
+    ) -> Any:
+        """The page with what was found on it, as a matplotlib figure; `window`: only this part of it."""
+        from tilekit.labels.showing import plot_page
+
+        return plot_page(self.key, (self.width, self.height), self.detections, window, path)
 
     def _repr_html_(self) -> str:
         from html import escape

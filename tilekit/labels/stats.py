@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tilekit.errors import InvalidArgument, MissingExtra
-from tilekit.labels.label_set import LabelSet
-from tilekit.labels.sources import PathLike
-from tilekit.labels.tally import Tally
-from tilekit.storage.local import atomic_path
+from tilekit.figures import new_figure, saved
+
+if TYPE_CHECKING:
+    from tilekit.labels.label_set import LabelSet
+    from tilekit.labels.sources import PathLike
+    from tilekit.labels.tally import Tally
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
@@ -94,17 +94,11 @@ def label_stats(labels: LabelSet) -> LabelStats:
     )
 
 
-def plot_stats(labels: LabelSet, path: PathLike) -> None:
-    """Draw sizes of the boxes of each label, and boxes per page, into an image file (PNG, SVG, PDF)."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as exc:
-        raise MissingExtra("plots need matplotlib", "report") from exc
+def plot_stats(labels: LabelSet, path: PathLike | None = None) -> Any:
+    """Draw sizes of the boxes of each label, and boxes per page, as a matplotlib figure, and into an image file (PNG, SVG, PDF) where one is named."""
     boxes, ids, ignore, _ = _columns(labels)
     longest = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0.0)
-    figure = Figure(figsize=(11, 4.5), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(11, 4.5)
     sizes, counts = figure.subplots(1, 2)
     shown = [number for number in range(len(labels.names)) if ((ids == number) & ~ignore).any()][:30]
     if shown:
@@ -123,19 +117,7 @@ def plot_stats(labels: LabelSet, path: PathLike) -> None:
     counts.set_xlabel("boxes on a page")
     counts.set_ylabel("pages")
     counts.legend()
-    save_figure(figure, path)
-
-
-def save_figure(figure: Any, path: PathLike) -> None:
-    """Save a matplotlib figure, format by the file's ending (PNG without one); InvalidArgument for others."""
-    form = os.path.splitext(os.fspath(path))[1].lstrip(".").lower() or "png"
-    known = figure.canvas.get_supported_filetypes()
-    if form not in known:
-        raise InvalidArgument(
-            f"{os.fspath(path)}: plots are written as {', '.join(sorted(known))}, by the ending"
-        )
-    with atomic_path(path) as part:
-        figure.savefig(part, format=form, dpi=120)
+    return saved(figure, path)
 
 
 def _columns(

@@ -24,8 +24,9 @@ from tilekit.labels.prediction_lines import read_predictions
 from tilekit.labels.predictions import PredictionSet
 from tilekit.pages import PageKey
 from tilekit.report.files import copy_assets, templates
-from tilekit.report.matches import Matches, match_runs
-from tilekit.report.pages import Crop, page_number, write_page
+from tilekit.report.matches import Matches, PageBoxes, RunBoxes, match_runs
+from tilekit.report.pages import Around, Crop, page_number, write_page
+from tilekit.report.pair import write_pair
 from tilekit.report.plots import precision_recall_plot, threshold_plot
 from tilekit.scans.opening import open_scan
 from tilekit.scans.scan import Scan
@@ -80,18 +81,17 @@ def write_report(
             raise InvalidArgument(f"{name}={value} must be at least {least}")
     root = Path(out)
     found = {name: _loaded(run) for name, run in runs.items()}
-    judged = dict(evaluations or {})
-    for name, run in found.items():
-        if name not in judged:
-            judged[name] = evaluate(truth, run, iou, rules=EvaluationRules(missing=missing), name=name)
+    rules, judged = EvaluationRules(missing=missing), dict(evaluations or {})
+    for name in found.keys() - judged.keys():
+        judged[name] = evaluate(truth, found[name], iou, rules=rules, name=name)
+    judged = {name: judged[name] for name in found}
     matches = match_runs(truth, found, judged, iou, missing)
     sizes = {**_sizes(found), **getattr(truth, "sizes", {})}
     opener = open_page or _opener(sizes, dpi, _shown(found))
     chosen = _chosen_crops(matches, crops)
-    pages_dir = templates()
-    page_template = pages_dir.get_template("page.html")
     copy_assets(root / "assets")
-    tilings = [_tiling(run) for run in found.values()]
+
+    errors = _with_errors(matches)
 
     def one(place: int) -> None:
         write_page(
@@ -101,10 +101,10 @@ def write_report(
             matches,
             list(found),
             opener,
-            page_template,
-            tilings=tilings,
+            templates().get_template("page.html"),
+            tilings=[_tiling(run) for run in found.values()],
             crops=[crop for crop in chosen if crop.page == place],
-            last=len(matches.pages) - 1,
+            around=Around.of(place, errors),
             tile=tile,
             quality=quality,
         )
@@ -112,22 +112,42 @@ def write_report(
     for done, _ in enumerate(ordered_map(one, range(len(matches.pages)), workers=workers), 1):
         if progress is not None:
             progress(done, len(matches.pages))
-    html = pages_dir.get_template("index.html").render(
-        title=title,
-        outcome=_outcome(judged),
-        version=tilekit.__version__,
-        runs=[
-            {"name": name, "sentences": judged[name].sentences(), "scales": judged[name].scale_rows()}
-            for name in found
-        ],
-        sizes=_size_rows([judged[name] for name in found]),
-        summary=_summary(found, judged),
-        plots=_plots(found, judged),
-        pages=_page_rows(matches, judged, list(found)),
-        galleries=_galleries(chosen, list(found), matches),
-    )
-    write_text(root / "index.html", html)
+    shown = {"title": title, "galleries": _galleries(chosen, list(found), matches)}
+    shown |= {"pair": write_pair(root, matches, list(found)), **_figures(judged, matches)}
+    write_text(root / "index.html", templates().get_template("index.html").render(shown))
     return Report(root / "index.html", len(matches.pages), len(chosen), judged)
+
+
+def _figures(judged: Mapping[str, Evaluation], matches: Matches) -> dict[str, Any]:
+    """What the summary page says in words, tables and curves."""
+    return {
+        "outcome": _outcome(judged),
+        "version": tilekit.__version__,
+        "runs": [
+            {"name": name, "sentences": result.sentences(), "scales": result.scale_rows()}
+            for name, result in judged.items()
+        ],
+        "sizes": _size_rows(list(judged.values())),
+        "summary": _summary(judged),
+        "plots": _plots(judged),
+        "pages": _page_rows(matches, judged, list(judged)),
+    }
+
+
+def _with_errors(matches: Matches) -> list[bool]:
+    """Of each page: whether any run misses a box of it, or has a false alarm, at its thresholds."""
+    return [
+        any(
+            _has_errors(page, found, floors)
+            for found, floors in zip(page.runs, matches.thresholds, strict=True)
+        )
+        for page in matches.pages
+    ]
+
+
+def _has_errors(page: PageBoxes, found: RunBoxes, floors: Sequence[float]) -> bool:
+    kept = found.match[found.scores >= np.array([*floors, 0.0])[found.labels]]
+    return bool((kept == -1).any()) or len(set(kept[kept >= 0].tolist())) < len(page.truth)
 
 
 def _loaded(run: Predictions) -> Any:
@@ -186,8 +206,8 @@ def _outcome(judged: Mapping[str, Evaluation]) -> str:
     return " ".join(result.words)
 
 
-def _summary(found: Mapping[str, Any], judged: Mapping[str, Evaluation]) -> list[dict[str, Any]]:
-    tables = [{row["label"]: row for row in judged[name].rows()} for name in found]
+def _summary(judged: Mapping[str, Evaluation]) -> list[dict[str, Any]]:
+    tables = [{row["label"]: row for row in judged[name].rows()} for name in judged]
     labels = list(dict.fromkeys(label for table in tables for label in table))
     totals = [label for label in labels if label in ("mean of labels", "all boxes")]
     rows = []
@@ -224,12 +244,11 @@ def _ratio(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
 
 
-def _plots(found: Mapping[str, Any], judged: Mapping[str, Evaluation]) -> list[dict[str, Any]]:
+def _plots(judged: Mapping[str, Evaluation]) -> list[dict[str, Any]]:
     from markupsafe import Markup
 
     plots = []
-    for name in found:
-        result = judged[name]
+    for name, result in judged.items():
         curve = Markup(precision_recall_plot(result.curves))
         plots.append({"svg": curve, "caption": f"{name}: precision against recall"})
         curve = Markup(threshold_plot(result.curves, result.thresholds))

@@ -43,6 +43,32 @@ class Crop:
     file: str
 
 
+@dataclass(frozen=True)
+class Around:
+    """File names of the pages before and after, and of the next ones there with an error; None at the ends."""
+
+    before: str | None
+    after: str | None
+    error_before: str | None
+    error_after: str | None
+
+    @classmethod
+    def of(cls, place: int, errors: Sequence[bool]) -> Around:
+        """The neighbors of a page; `errors`: whether any run has one, a page each."""
+        earlier = [at for at in range(place) if errors[at]]
+        later = [at for at in range(place + 1, len(errors)) if errors[at]]
+        return cls(
+            _file(place - 1) if place else None,
+            _file(place + 1) if place + 1 < len(errors) else None,
+            _file(earlier[-1]) if earlier else None,
+            _file(later[0]) if later else None,
+        )
+
+
+def _file(place: int) -> str:
+    return f"{page_number(place)}.html"
+
+
 def page_number(place: int) -> str:
     """The page's file name stem."""
     return f"{place + 1:05d}"
@@ -59,7 +85,7 @@ def write_page(
     *,
     tilings: Sequence[Tiling | None],
     crops: Sequence[Crop],
-    last: int,
+    around: Around,
     tile: int,
     quality: int,
 ) -> None:
@@ -92,12 +118,11 @@ def write_page(
         labels=list(matches.names),
         layers=LAYERS,
         data=f"../data/{number}.js",
-        before=f"{page_number(place - 1)}.html" if place else None,
-        after=f"{page_number(place + 1)}.html" if place < last else None,
+        around=around,
     )
     write_text(root / "pages" / f"{number}.html", html)
     for crop in crops:
-        pixels = _cut(tiles, pyramid, crop.box)
+        pixels = _cut(tiles, crop.box)
         data_of_crop = encode_image(pixels, "jpeg", quality=88, subsampling="444").data
         write_bytes(root / "crops" / crop.file, data_of_crop)
 
@@ -132,18 +157,25 @@ def _grid(scan: Scan, tilings: Sequence[Tiling | None]) -> list[list[float]]:
     return []
 
 
-def _cut(tiles: Path, pyramid: Pyramid, box: tuple[float, float, float, float]) -> NDArray[np.uint8]:
-    """The box with as much around it, from the full level's tiles."""
+def _cut(tiles: Path, box: tuple[float, float, float, float]) -> NDArray[np.uint8]:
+    """The box with as much around it."""
     side = max(box[2] - box[0], box[3] - box[1], 12.0) * 1.5
     x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
     left, top = max(0, int(x - side)), max(0, int(y - side))
-    right, bottom = min(pyramid.width, int(x + side) + 1), min(pyramid.height, int(y + side) + 1)
-    step = max(1, max(right - left, bottom - top) // 512)  # a huge object's crop needs no more
+    return cut_window(tiles, (left, top, int(x + side) + 1, int(y + side) + 1))
+
+
+def cut_window(tiles: Path, window: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+    """A window of the page (cut off at its right and bottom), from the full level of its pyramid."""
+    mark = json.loads((tiles / "pyramid.json").read_text(encoding="utf-8"))
+    left, top, right, bottom = window
+    right, bottom = min(mark["width"], right), min(mark["height"], bottom)
+    step = max(1, max(right - left, bottom - top) // 1024)  # a huge object's crop needs no more
     out: NDArray[np.uint8] | None = None
-    size = pyramid.tile
+    size = mark["tile"]
     for row in range(top // size, (bottom - 1) // size + 1):
         for col in range(left // size, (right - 1) // size + 1):
-            path = tiles / str(pyramid.top) / f"{col}_{row}.jpg"
+            path = tiles / str(mark["top"]) / f"{col}_{row}.jpg"
             pixels = decode_image(path.read_bytes())
             if out is None:
                 out = np.full((bottom - top, right - left, pixels.shape[2]), 255, np.uint8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -177,6 +178,26 @@ class Scan(ABC):
     def bits(self) -> JpegBits | BlockBits:
         """The page's bits, where it is stored as JPEG and given as that says; raises CannotCut."""
         raise CannotCut("it is not a JPEG")
+
+    def thumbnail(self, side: int = 1000) -> NDArray[np.uint8]:
+        """The whole page with its longer side reduced to `side` px at most: fresh (h, w, 1 or 3) pixels."""
+        from tilekit.scans.picture import thumbnail
+
+        return thumbnail(self, side)
+
+    def plot(self, tiling: Tiling | None = None, *, path: str | os.PathLike[str] | None = None) -> Any:
+        """The page as a matplotlib figure, axes in its own px; with a tiling its tiles, and in orange what they share.
+
+        `path`: also write it there. Raises MissingExtra without matplotlib (the extra `report`).
+        """
+        from tilekit.scans.picture import plot_scan
+
+        return plot_scan(self, tiling, path=path)
+
+    def _repr_html_(self) -> str:
+        from tilekit.scans.picture import scan_html
+
+        return repr(self) if self._closed else scan_html(self)
 
     def on_close(self, closer: Callable[[], None]) -> None:
         """Call `closer` when the scan is closed, last added first."""

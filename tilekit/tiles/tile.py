@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tilekit.figures import picture_axes, pixels_html, saved
 from tilekit.grid import Window
 
 
@@ -64,3 +66,17 @@ class Tile(_Lazy):
     def nbytes(self) -> int:
         """Bytes it holds: of its JPEG where it has one, else of its pixels."""
         return self.pixels.nbytes if self.jpeg is None else len(self.jpeg)
+
+    def plot(self, *, path: str | os.PathLike[str] | None = None) -> Any:
+        """The pixels as a matplotlib figure, axes in px of the (reduced) page; `path`: also write it there."""
+        figure, axes = picture_axes(self.pixels, self._words())
+        x0, y0, x1, y1 = self.window
+        axes.images[0].set_extent((x0, x1, y1, y0))
+        return saved(figure, path)
+
+    def _repr_html_(self) -> str:
+        return pixels_html(self.pixels, self._words())
+
+    def _words(self) -> str:
+        x0, y0, x1, y1 = self.window
+        return f"tile {self.index} (row {self.row}, column {self.col}): x {x0} to {x1}, y {y0} to {y1}"

@@ -86,6 +86,7 @@
     state.at = -1;
     const misses = errors.filter((e) => e[0] === "miss").length;
     byId("counts").textContent = `${hits} hits, ${misses} missed, ${errors.length - misses} false alarms`;
+    fade();
   }
 
   function drawGrid() {
@@ -94,6 +95,8 @@
 
   function go(step) {
     const count = state.errors.length;
+    const beyond = state.at + step >= count || (step < 0 && state.at + step < (state.at < 0 ? -1 : 0));
+    if ((!count || beyond) && onward(step)) return;
     if (!count) { byId("where").textContent = "no errors here"; return; }
     state.at = (state.at + step + (step < 0 && state.at < 0 ? 1 : 0) + count) % count;
     const [kind, box] = state.errors[state.at];
@@ -103,6 +106,26 @@
     const what = kind === "miss" ? "missed" : "false alarm";
     byId("where").textContent = `${state.at + 1} of ${count}: ${what}, ${page.names[box[4]]}`;
   }
+
+  // From the last error of a page to the first of the next page that has one.
+  function onward(step) {
+    const next = step > 0 ? document.body.dataset.errorAfter : document.body.dataset.errorBefore;
+    if (!next) return false;
+    location.href = `${next}#error=${step > 0 ? "first" : "last"}&run=${state.run}`;
+    return true;
+  }
+
+  // Seen from afar many lines would run into one blot: they get thinner and lighter with the boxes.
+  const sides = page.truth.map((t) => Math.max(t[2] - t[0], t[3] - t[1])).sort((a, b) => a - b);
+  function fade() {
+    const side = (sides[sides.length >> 1] || 32) * map.getZoomScale(map.getZoom(), top);
+    const share = Math.min(1, Math.max(0.25, side / 20));
+    for (const kind of ["truth", "hit", "miss", "false"]) {
+      const style = { weight: styles[kind].weight * share, opacity: Math.max(0.6, share) };
+      layers[kind].eachLayer((layer) => { if (layer.setStyle) layer.setStyle(style); });
+    }
+  }
+  map.on("zoomend", fade);
 
   function toggle(kind, on) {
     if (on) layers[kind].addTo(map); else layers[kind].remove();
@@ -143,5 +166,6 @@
     map.fitBounds(bounds([x - r, y - r, x + r, y + r]), { animate: false, maxZoom: top + 2 });
   }
   if (wanted.has("run")) { byId("run").value = wanted.get("run"); byId("run").dispatchEvent(new Event("change")); }
+  if (wanted.has("error")) go(wanted.get("error") === "last" ? -1 : 1);
   window.TILEKIT_VIEWER = { map, layers, state, point, go };
 })();
