@@ -112,7 +112,7 @@ def write_report(
     for done, _ in enumerate(ordered_map(one, range(len(matches.pages)), workers=workers), 1):
         if progress is not None:
             progress(done, len(matches.pages))
-    shown = {"title": title, "galleries": _galleries(chosen, list(found), matches)}
+    shown: dict[str, Any] = {"title": title, "galleries": _galleries(chosen, list(found), matches)}
     shown |= {"pair": write_pair(root, matches, list(found)), **_figures(judged, matches)}
     write_text(root / "index.html", templates().get_template("index.html").render(shown))
     return Report(root / "index.html", len(matches.pages), len(chosen), judged)
