@@ -1,0 +1,102 @@
+"""Boxes in map coordinates: the georeference as rasterio reads it, and the GeoJSON made with it."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import rasterio
+from hypothesis import given
+from hypothesis import strategies as st
+from rasterio.transform import Affine
+
+from tilekit.boxes.annotations import Annotations
+from tilekit.errors import InvalidArgument, ScanError
+from tilekit.labels.label_set import LabelSet
+from tilekit.labels.maps import map_geojson, write_map_geojson
+from tilekit.pages import PageKey
+from tilekit.scans.encoding import encode_image
+from tilekit.scans.georeference import read_georeference
+
+PLACE = Affine(0.5, 0, 500_000, 0, -0.5, 5_800_000)
+
+
+def write(path: Path, place: Affine | None, epsg: int | None, **tags: str) -> Path:
+    shape = {"width": 40, "height": 30, "count": 1, "dtype": "uint8"}
+    crs = None if epsg is None else f"EPSG:{epsg}"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        extra = {} if place is None else {"transform": place}
+        with rasterio.open(path, "w", driver="GTiff", crs=crs, **shape, **extra) as out:
+            out.update_tags(**tags)
+            out.write(np.zeros((1, 30, 40), np.uint8))
+    return path
+
+
+sizes = st.floats(0.01, 1000)
+shifts = st.floats(-1e7, 1e7)
+
+
+@given(
+    sizes, sizes, shifts, shifts, st.floats(-0.5, 0.5), st.sampled_from([4326, 32633, 3857]), st.booleans()
+)
+def test_the_georeference_is_what_rasterio_reads(tmp_path_factory, a, e, c, f, turn, epsg, point):
+    place = Affine(a, turn * a, c, turn * e, -e, f)
+    tags = {"AREA_OR_POINT": "Point"} if point else {}
+    path = write(tmp_path_factory.mktemp("geo") / "sheet.tif", place, epsg, **tags)
+    found = read_georeference(path)
+    assert found is not None
+    assert found.epsg == epsg
+    with rasterio.open(path) as other:
+        corners = [(0, 0), (40, 30), (12.5, 7.25)]
+        wanted = [other.transform @ corner for corner in corners]
+    assert np.allclose(found.to_map(corners), wanted, rtol=1e-9, atol=1e-6)
+    assert np.allclose(found.to_page(wanted), corners, atol=1e-2)
+
+
+def labels(*paths: Path) -> LabelSet:
+    page = Annotations([[10, 10, 20, 14]], [0], ("house",))
+    return LabelSet(
+        {PageKey(str(path)): page for path in paths}, sizes={PageKey(str(path)): (40, 30) for path in paths}
+    )
+
+
+def test_boxes_lie_on_the_map_and_the_file_says_in_which_system(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyproj", None)
+    found = labels(write(tmp_path / "sheet.tif", PLACE, 32633))
+    document = map_geojson(found)
+    ring = document["features"][0]["geometry"]["coordinates"][0]
+    assert ring[0] == [500_005, 5_799_995]
+    assert ring[2] == [500_010, 5_799_993]
+    assert document["crs"]["properties"]["name"] == "urn:ogc:def:crs:EPSG::32633"
+    assert "pyproj" in write_map_geojson(found, tmp_path / "out.geojson")
+    with pytest.raises(InvalidArgument, match="needs pyproj"):
+        map_geojson(found, wgs84=True)
+
+
+def test_longitude_and_latitude_where_pyproj_is_there(tmp_path, monkeypatch):
+    steps = SimpleNamespace(transform=lambda x, y: (x / 1e6, y / 1e6))
+    made = SimpleNamespace(from_crs=lambda one, two, always_xy: steps)
+    monkeypatch.setitem(sys.modules, "pyproj", SimpleNamespace(Transformer=made))
+    document = map_geojson(labels(write(tmp_path / "sheet.tif", PLACE, 32633)))
+    assert "crs" not in document
+    assert "note" not in document
+    assert document["features"][0]["geometry"]["coordinates"][0][0] == pytest.approx([0.500005, 5.799995])
+
+
+def test_what_has_no_place_is_refused(tmp_path):
+    with pytest.raises(InvalidArgument, match="does not say where it lies"):
+        map_geojson(labels(write(tmp_path / "plain.tif", None, None)))
+    png = tmp_path / "page.png"
+    png.write_bytes(encode_image(np.zeros((30, 40, 1), np.uint8), "png").data)
+    assert read_georeference(png) is None
+    two = labels(write(tmp_path / "a.tif", PLACE, 32633), write(tmp_path / "b.tif", PLACE, 32632))
+    with pytest.raises(InvalidArgument, match="several systems"):
+        map_geojson(two)
+    flat = write(tmp_path / "flat.tif", Affine(1, 1, 0, 1, 1, 0), 32633)
+    with pytest.raises(ScanError, match="on one line"):
+        read_georeference(flat)

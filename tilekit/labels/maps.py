@@ -1,0 +1,117 @@
+"""Boxes and shapes of georeferenced pages in map coordinates, as GeoJSON that a map program opens."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from tilekit.errors import InvalidArgument
+from tilekit.pages import PageKey
+from tilekit.scans.georeference import GeoReference, read_georeference
+from tilekit.storage.local import write_bytes
+
+if TYPE_CHECKING:
+    from tilekit.labels.label_set import LabelSet
+    from tilekit.labels.predictions import PageDetections, PredictionSet
+
+_WGS84 = 4326
+
+
+def map_geojson(
+    found: PageDetections | PredictionSet | LabelSet, *, wgs84: bool | None = None
+) -> dict[str, Any]:
+    """A FeatureCollection in map coordinates of pages that are georeferenced TIFFs.
+
+    `wgs84`: in longitude and latitude, as GeoJSON (RFC 7946) wants it; needs pyproj and an EPSG code in the file.
+    None: where both are there. Otherwise coordinates stay those of the map; `crs` names its system, as GDAL and QGIS
+    read it, and `note` says why. Pages must share one system. Raises InvalidArgument for a page without a place on a
+    map, for pages of several systems, and where `wgs84=True` cannot be.
+    """
+    pages = _pages(found)
+    places = {key: _place(key) for key, _ in pages}
+    systems = {place.epsg for place in places.values()}
+    if len(systems) > 1:
+        raise InvalidArgument(
+            f"pages lie on maps of several systems (EPSG {sorted(map(str, systems))}); write them apart"
+        )
+    epsg = next(iter(systems), None)
+    further, note = _to_wgs84(epsg, wgs84)
+    features = []
+    for key, document in pages:
+        for feature in document["features"]:
+            moved = _moved(feature["geometry"]["coordinates"], places[key], further)
+            properties = {**feature["properties"], "source": key.source, "page": key.page}
+            features.append(
+                {
+                    **feature,
+                    "geometry": {**feature["geometry"], "coordinates": moved},
+                    "properties": properties,
+                }
+            )
+    out: dict[str, Any] = {"type": "FeatureCollection", "features": features}
+    if further is None and epsg is not None:
+        out["crs"] = {"type": "name", "properties": {"name": f"urn:ogc:def:crs:EPSG::{epsg}"}}
+    if note:
+        out["note"] = note
+    return out
+
+
+def write_map_geojson(
+    found: PageDetections | PredictionSet | LabelSet,
+    path: str | os.PathLike[str],
+    *,
+    wgs84: bool | None = None,
+) -> str:
+    """Write `map_geojson(found)`; gives the note on its coordinates, empty where they are longitude and latitude."""
+    document = map_geojson(found, wgs84=wgs84)
+    write_bytes(path, msgspec.json.encode(document))
+    return str(document.get("note", ""))
+
+
+def _pages(found: Any) -> list[tuple[PageKey, dict[str, Any]]]:
+    if hasattr(found, "key"):
+        return [(found.key, found.to_geojson())]
+    if isinstance(found, Mapping) and hasattr(found, "page"):
+        return [(page.key, page.to_geojson()) for page in found.pages()]
+    return [(key, found.subset([key]).to_geojson()) for key in found]
+
+
+def _place(key: PageKey) -> GeoReference:
+    found = read_georeference(key.source, key.page)
+    if found is None:
+        raise InvalidArgument(f"{key}: does not say where it lies on a map; only georeferenced TIFFs do")
+    return found
+
+
+def _to_wgs84(epsg: int | None, asked: bool | None) -> tuple[Callable[[Any], Any] | None, str]:
+    """What takes map coordinates on to longitude and latitude, or None and why not."""
+    if asked is False:
+        return None, f"coordinates of EPSG {epsg}" if epsg else "coordinates of the map's own system"
+    if epsg is None:
+        if asked:
+            raise InvalidArgument(
+                "wgs84=True: the pages name no EPSG code, so nothing leads to longitude and latitude"
+            )
+        return None, "coordinates of the map's own system: the pages name no EPSG code"
+    try:
+        from pyproj import Transformer
+    except ImportError as exc:
+        if asked:
+            raise InvalidArgument("wgs84=True needs pyproj, which is not installed") from exc
+        return (
+            None,
+            f"coordinates of EPSG {epsg}: pyproj, which would give longitude and latitude, is not installed",
+        )
+    steps = Transformer.from_crs(epsg, _WGS84, always_xy=True)
+    return lambda points: list(zip(*steps.transform(*points.T), strict=True)), ""
+
+
+def _moved(coordinates: Any, place: GeoReference, further: Callable[[Any], Any] | None) -> Any:
+    """Rings of any depth with every point moved."""
+    if coordinates and not isinstance(coordinates[0][0], (int, float)):
+        return [_moved(part, place, further) for part in coordinates]
+    points = place.to_map(coordinates)
+    return [[float(x), float(y)] for x, y in (points if further is None else further(points))]
