@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from tilekit.errors import InvalidArgument
+from tilekit.labels.predictions import PageDetections, PredictionSet
 from tilekit.pages import PageKey
 from tilekit.scans.georeference import GeoReference, read_georeference
 from tilekit.storage.local import write_bytes
 
 if TYPE_CHECKING:
     from tilekit.labels.label_set import LabelSet
-    from tilekit.labels.predictions import PageDetections, PredictionSet
 
 _WGS84 = 4326
 
@@ -71,10 +71,10 @@ def write_map_geojson(
     return str(document.get("note", ""))
 
 
-def _pages(found: Any) -> list[tuple[PageKey, dict[str, Any]]]:
-    if hasattr(found, "key"):
+def _pages(found: PageDetections | PredictionSet | LabelSet) -> list[tuple[PageKey, dict[str, Any]]]:
+    if isinstance(found, PageDetections):
         return [(found.key, found.to_geojson())]
-    if isinstance(found, Mapping) and hasattr(found, "page"):
+    if isinstance(found, PredictionSet):
         return [(page.key, page.to_geojson()) for page in found.pages()]
     return [(key, found.subset([key]).to_geojson()) for key in found]
 
