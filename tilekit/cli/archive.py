@@ -16,14 +16,18 @@ from tilekit.cli.output import json_option, print_json, print_json_line, print_t
 from tilekit.cli.parameters import (
     Overlap,
     Quality,
+    chosen_scales,
     model_options,
     model_ref,
     rendition_options,
+    scale_options,
     untrusted_option,
 )
 
 if TYPE_CHECKING:
     from tilekit.archive.summary import ArchiveSummary
+    from tilekit.grid import Tiling
+    from tilekit.scales import Scales
 
 _state_option = click.option(
     "--state",
@@ -47,14 +51,13 @@ def archive() -> None:
     show_default=True,
     help="What is done with each page.",
 )
-@click.option("--tile", default=1024, show_default=True, help="Tile size in px.")
+@click.option("--tile", type=int, help="Tile size in px. [default: 1024]")
 @click.option(
     "--overlap",
     type=Overlap(),
-    default="128",
-    show_default=True,
-    help="px (128) or a ratio of the tile (0.125).",
+    help="px (128) or a ratio of the tile (0.125). [default: 128]",
 )
+@scale_options
 @click.option(
     "--edge",
     type=click.Choice(["shift", "clip", "pad"]),
@@ -309,9 +312,9 @@ def _job(options: dict[str, Any]) -> Any:
     until = deadline_of(options["duration_text"], options["guard"], options["guard_role"])
     if until and options["job"] != "detect":
         raise click.UsageError("--for is for --job detect: nothing else here starts a model")
-    tiling = Tiling(
-        tile=options["tile"],
-        overlap=options["overlap"],
+    tiling = _scales(options) or Tiling(
+        tile=1024 if options["tile"] is None else options["tile"],
+        overlap=128 if options["overlap"] is None else options["overlap"],
         edge=options["edge"],
         align=options["align"],
         scale=options["scale"],
@@ -346,6 +349,20 @@ def _job(options: dict[str, Any]) -> Any:
         container=options["container"],
         untrusted=options["untrusted"],
     )
+
+
+def _scales(options: dict[str, Any]) -> Tiling | Scales | None:
+    """What --scales or --at say; None where neither is given."""
+    others = {"--tile": options["tile"], "--overlap": options["overlap"], "--dpi": options["dpi"]}
+    others["--scale"] = None if options["scale"] == 1 else options["scale"]
+
+    def auto() -> Scales:
+        raise click.UsageError(
+            "--scales auto is for `tilekit dataset` and `tilekit detect`; give the JSON of `tilekit plan --json`, or --at"
+        )
+
+    found = chosen_scales(options["scales"], options["at"], others, auto)
+    return found[0] if found is not None and len(found) == 1 else found
 
 
 def _bytes(text: str | None, option: str = "--memory") -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Iterator
@@ -14,13 +15,23 @@ import click
 from tilekit.cli.grouping import grouped
 from tilekit.cli.hints import next_command, next_look, unused
 from tilekit.cli.output import json_option, print_json, print_table, progress_bar, say
-from tilekit.cli.parameters import Dpi, Overlap, Quality, rendition_options, untrusted_option
+from tilekit.cli.parameters import (
+    Dpi,
+    Overlap,
+    Quality,
+    chosen_scales,
+    rendition_options,
+    scale_options,
+    untrusted_option,
+)
 from tilekit.errors import InvalidArgument, ScanError, StorageNotFound, TilekitError
 from tilekit.grid import Tiling
 from tilekit.pages import PageKey
 
 if TYPE_CHECKING:
+    from tilekit.scales import Scales
     from tilekit.scans.scan import Scan
+    from tilekit.tiles.index import TilesRecipe
     from tilekit.tiles.writing import TileRun, TileSet
 
 
@@ -39,9 +50,8 @@ def _tiling_options(command: Any) -> Any:
         click.option("--parts", type=int, help="Cut into this many equal parts instead."),
         click.option("--edge", type=click.Choice(["shift", "clip", "pad"]), default="shift", show_default=True,
                      help="Right and bottom: move the last tile inward, let it be smaller, or fill it up."),
-        click.option("--overlap", type=Overlap(), default="0", show_default=True,
-                     help="px (128) or a ratio of the tile (0.125)."),
-        click.option("--tile", type=int, default=1024, show_default=True, help="Tile size in px."),
+        click.option("--overlap", type=Overlap(), help="px (128) or a ratio of the tile (0.125). [default: 0]"),
+        click.option("--tile", type=int, help="Tile size in px. [default: 1024]"),
     ):  # fmt: skip
         command = option(command)
     return rendition_options(untrusted_option(command))
@@ -50,11 +60,11 @@ def _tiling_options(command: Any) -> Any:
 def _tiling(cut: dict[str, Any], dpi: Any) -> Tiling:
     """The recipe that `_tiling_options` say."""
     target = None if isinstance(dpi, str) else dpi
-    shared = {"overlap": cut["overlap"], "scale": cut["scale"], "dpi": target, "align": cut["align"]}
+    shared = {"overlap": cut["overlap"] or 0, "scale": cut["scale"], "dpi": target, "align": cut["align"]}
     if cut["parts"] is not None:
         made = Tiling.parts(cut["parts"], **shared)
     else:
-        made = Tiling(cut["tile"], edge=cut["edge"], **shared)
+        made = Tiling(1024 if cut["tile"] is None else cut["tile"], edge=cut["edge"], **shared)
     return replace(made, bands=cut["bands"], levels=cut["levels"])
 
 
@@ -76,6 +86,7 @@ class TileOptions:
 @click.argument("inputs", nargs=-1, required=True)
 @click.argument("out")
 @_tiling_options
+@scale_options
 @click.option("--dpi", type=Dpi(), help=_DPI_HELP)
 @click.option(
     "--format",
@@ -118,34 +129,36 @@ def tile_command(
 
     One bad input is reported and the others go on; the exit code is then 1.
     """
-    from tilekit.tiles.sinks import sink_for
-    from tilekit.tiles.writing import TileRun, make_recipe
+    from tilekit.tiles.writing import make_recipe
 
     if options.preview is not None:
-        _preview(inputs, options.preview, (options.dpi, _tiling(cut, options.dpi), cut["untrusted"]), as_json)
+        _preview(
+            inputs, options.preview, (options.dpi, _scales(cut, options.dpi)[0], cut["untrusted"]), as_json
+        )
         return
-    recipe = make_recipe(
-        _tiling(cut, options.dpi),
-        options.format,
-        options.quality,
-        options.subsampling,
-        options.skip_blank,
-        options.max_bytes,
-    )
+    recipes = [
+        make_recipe(
+            one,
+            options.format,
+            options.quality,
+            options.subsampling,
+            options.skip_blank,
+            options.max_bytes,
+        )
+        for one in _scales(cut, options.dpi)
+    ]
     failures: list[dict[str, str]] = []
     total: dict[str, Any] = {"out": out} | dict.fromkeys(
         ("pages", "tiles", "kept", "blank", "lowered", "bytes"), 0
     )
     started, pixels = time.perf_counter(), 0
     with (
-        TileRun(sink_for(out), recipe, workers=options.workers) as run,
+        _runs(out, recipes, options.workers) as runs,
         progress_bar("tiling", quiet=as_json) as progress,
     ):
         for uri, stem in _inputs(inputs, failures):
-            for made in _tile_file(
-                run, uri, stem, (options.dpi, recipe.tiling, cut["untrusted"]), progress, failures
-            ):
-                total["pages"] += 1
+            for made in _tile_file(runs, uri, stem, (options.dpi, cut["untrusted"]), progress, failures):
+                total["pages"] += made.recipe.tiling == recipes[0].tiling
                 for count in ("tiles", "kept", "blank", "lowered", "bytes"):
                     total[count] += getattr(made, count)
                 pixels += made.grid.width * made.grid.height
@@ -200,6 +213,46 @@ def _preview(inputs: tuple[str, ...], out: str, how: tuple[Any, Tiling, bool], a
     next_look(out)
 
 
+def _scales(cut: dict[str, Any], dpi: Any) -> Scales:
+    """The recipe or recipes that were asked for."""
+    from tilekit.scales import Scales
+
+    others = {
+        "--tile": cut["tile"],
+        "--overlap": cut["overlap"],
+        "--scale": None if cut["scale"] == 1 else cut["scale"],
+        "--parts": cut["parts"],
+        "--dpi": None if isinstance(dpi, str) else dpi,
+    }
+    found = chosen_scales(cut["scales"], cut["at"], others, _nothing_planned)
+    if found is None:
+        return Scales(_tiling(cut, dpi))
+    return Scales(replace(one, bands=cut["bands"], levels=cut["levels"]) for one in found)
+
+
+def _nothing_planned() -> Scales:
+    raise InvalidArgument(
+        "--scales auto plans from labels, which `tilekit tile` has none of; give the JSON of `tilekit plan --json`, or --at"
+    )
+
+
+@contextlib.contextmanager
+def _runs(out: str, recipes: list[TilesRecipe], workers: int | None) -> Iterator[list[TileRun]]:
+    """A run for each scale: the first into OUT, the second into OUT/scale-2 and so on."""
+    from tilekit.tiles.sinks import sink_for
+    from tilekit.tiles.writing import TileRun, place_of_scale
+
+    with contextlib.ExitStack() as stack:
+        yield [
+            stack.enter_context(
+                TileRun(
+                    sink_for(place_of_scale(out, place) if len(recipes) > 1 else out), recipe, workers=workers
+                )
+            )
+            for place, recipe in enumerate(recipes)
+        ]
+
+
 def _inputs(inputs: tuple[str, ...], failures: list[dict[str, str]]) -> Iterator[tuple[str, str]]:
     """(file, stem with relative folder), as the inputs are walked; only the stems taken are remembered."""
     from tilekit.archive.sources import iter_sources
@@ -236,20 +289,25 @@ def _stem(uri: str, relative: str) -> str:
 
 
 def _tile_file(
-    run: TileRun,
+    runs: list[TileRun],
     uri: str,
     stem: str,
-    how: tuple[Any, Tiling, bool],
+    how: tuple[Any, bool],
     progress: Any,
     failures: list[dict[str, str]],
 ) -> Iterator[TileSet]:
+    """What each scale made of each page; a page that fails at one scale is left out at the coarser ones too."""
+    from tilekit.scales import Scales
+
+    scales, (dpi, untrusted) = Scales(run.tiling for run in runs), how
     page, pages = 0, 1
     while page < pages:
         try:
-            with _opened(uri, page, *how) as scan:
+            with _opened(uri, page, dpi, scales[0], untrusted) as scan:
                 pages = scan.pages
-                made = run.add(scan, stem=stem, progress=progress)
-            yield made
+                scales.grids(scan.width, scan.height, dpi=scan.dpi)
+                for place in scales.on(scan.width, scan.height, dpi=scan.dpi):
+                    yield runs[place].add(scan, stem=stem, progress=progress)
         except (ScanError, InvalidArgument) as exc:
             _failed(f"{uri}#page={page + 1}" if page else uri, exc, failures)
         page += 1

@@ -176,7 +176,9 @@ def tile_scan(
         if len(scales) > 1:
             scales.grids(opened.width, opened.height, dpi=opened.dpi)
         for place in scales.on(opened.width, opened.height, dpi=opened.dpi):
-            target = sink if sink is not None else sink_for(_place_of(out, place) if len(scales) > 1 else out)
+            target = (
+                sink if sink is not None else sink_for(place_of_scale(out, place) if len(scales) > 1 else out)
+            )
             with TileRun(target, _as_opened(recipes[place], opened), workers=workers) as run:
                 found.append(run.add(opened, stem=stem, progress=progress))
         return replace(found[0], coarser=tuple(found[1:]))
@@ -187,8 +189,8 @@ def _as_opened(recipe: TilesRecipe, scan: Scan) -> TilesRecipe:
     return replace(recipe, tiling=scan.grid(recipe.tiling).tiling)
 
 
-def _place_of(out: object, scale: int) -> str:
-    """Where the tiles of one of several scales go."""
+def place_of_scale(out: object, scale: int) -> str:
+    """Where the tiles of one of several scales go: the first to `out`, the second to `out/scale-2`."""
     if not isinstance(out, (str, os.PathLike)) or str(out).lower().endswith((".zip", ".tar")):
         raise InvalidArgument(f"out={out!r}: several scales go to a folder or an s3:// prefix")
     return f"{os.fspath(out).rstrip('/')}/scale-{scale + 1}" if scale else os.fspath(out)
@@ -209,6 +211,11 @@ class TileRun:
         self._lines: IO[bytes] = self._stack.enter_context(_spool())
         self._spans: dict[PageKey, tuple[int, int]] = {}
         self._pages: list[PageRecord] = []
+
+    @property
+    def tiling(self) -> Tiling:
+        """How pages are cut."""
+        return self._recipe.tiling
 
     def __enter__(self) -> TileRun:
         return self
