@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,11 +24,13 @@ from tilekit.grid import Tiling
 from tilekit.labels.prediction_lines import read_predictions
 from tilekit.labels.predictions import PredictionSet
 from tilekit.pages import PageKey
+from tilekit.report import alike
 from tilekit.report.files import copy_assets, templates
 from tilekit.report.matches import Matches, PageBoxes, RunBoxes, match_runs
-from tilekit.report.pages import Around, Crop, page_number, write_page
+from tilekit.report.pages import Around, Crop, inner, page_number, write_page
 from tilekit.report.pair import write_pair
 from tilekit.report.plots import precision_recall_plot, threshold_plot
+from tilekit.scans.encoding import decode_image
 from tilekit.scans.opening import open_scan
 from tilekit.scans.scan import Scan
 from tilekit.storage.local import write_text
@@ -112,7 +115,7 @@ def write_report(
     for done, _ in enumerate(ordered_map(one, range(len(matches.pages)), workers=workers), 1):
         if progress is not None:
             progress(done, len(matches.pages))
-    shown: dict[str, Any] = {"title": title, "galleries": _galleries(chosen, list(found), matches)}
+    shown: dict[str, Any] = {"title": title, "galleries": _galleries(root, chosen, list(found), matches)}
     shown |= {"pair": write_pair(root, matches, list(found)), **_figures(judged, matches)}
     write_text(root / "index.html", templates().get_template("index.html").render(shown))
     return Report(root / "index.html", len(matches.pages), len(chosen), judged)
@@ -331,14 +334,19 @@ def _crop(run: int, kind: str, page: int, box: Any, label: str, score: float | N
     return Crop(run, kind, (x0, y0, x1, y1), label, score, page, "")
 
 
-def _galleries(chosen: Sequence[Crop], names: Sequence[str], matches: Matches) -> list[dict[str, Any]]:
+def _galleries(
+    root: Path, chosen: Sequence[Crop], names: Sequence[str], matches: Matches
+) -> list[dict[str, Any]]:
     galleries = []
     for run, name in reversed(list(enumerate(names))):
         for kind, words in (("miss", "missed"), ("false", "false alarms")):
             items = [crop for crop in chosen if crop.run == run and crop.kind == kind]
             if not items:
                 continue
-            note = "Those with the highest scores first." if kind == "false" else "A sample over all pages."
+            note = "A sample over all pages."
+            if kind == "false":
+                items, alike = _alike(root, items)
+                note = alike or "Those with the highest scores first."
             galleries.append(
                 {
                     "title": f"{name}: {words}",
@@ -347,6 +355,21 @@ def _galleries(chosen: Sequence[Crop], names: Sequence[str], matches: Matches) -
                 }
             )
     return galleries
+
+
+def _alike(root: Path, crops: Sequence[Crop]) -> tuple[list[Crop], str]:
+    """False alarms with those together that look alike, and what is said of them."""
+    looks = []
+    for crop in crops:
+        pixels = decode_image((root / "crops" / crop.file).read_bytes())
+        looks.append(alike.look_of(inner(pixels, crop.box)))
+    found = alike.groups(looks)
+    told = []
+    for group in found:
+        labels = Counter(crops[place].label for place in group)
+        pages = len({crops[place].page for place in group})
+        told.append((len(group), pages, labels.most_common(1)[0][0]))
+    return [crops[place] for group in found for place in group], alike.sentence(told, len(crops))
 
 
 def _gallery_item(crop: Crop, run: int, words: str, matches: Matches) -> dict[str, str]:

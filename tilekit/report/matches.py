@@ -22,13 +22,15 @@ class RunBoxes:
     """One page's predictions of one run.
 
     `boxes` (n, 4) float64, `labels` (n,) places in the report's names, `scores` (n,); `match` (n,):
-    place of the true box among the page's that count, -1 false alarm, -2 in an ignore region.
+    place of the true box among the page's that count, -1 false alarm, -2 in an ignore region; `scale` (n,): which of the
+    run's scales found it, where there are several.
     """
 
     boxes: NDArray[np.float64]
     labels: NDArray[np.int64]
     scores: NDArray[np.float64]
     match: NDArray[np.int64]
+    scale: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,13 +47,15 @@ class PageBoxes:
 class Matches:
     """All pages in the truth's order; `names`: labels united; `thresholds`: run -> one a name.
 
-    `titles`: what each page is called for people, without the folder that all pages share.
+    `titles`: what each page is called for people, without the folder that all pages share. `scales`: run -> the
+    scales it was cut at in words, finest first; none for one.
     """
 
     names: tuple[str, ...]
     pages: tuple[PageBoxes, ...]
     thresholds: tuple[tuple[float, ...], ...]
     titles: tuple[str, ...]
+    scales: tuple[tuple[str, ...], ...]
 
 
 def match_runs(
@@ -80,7 +84,10 @@ def match_runs(
             rows = slice(first_found[place], first_found[place + 1])
             local = np.where(matched[rows] >= 0, matched[rows] - first_truth[place], matched[rows])
             labels = to_names[flat.label[rows]] if len(flat.label[rows]) else flat.label[rows]
-            pages[key] = RunBoxes(flat.boxes[rows], labels, flat.scores[rows], local)
+            scale = None if flat.seen_at is None else flat.seen_at.found_scale
+            pages[key] = RunBoxes(
+                flat.boxes[rows], labels, flat.scores[rows], local, None if scale is None else scale[rows]
+            )
         parts.append(pages)
     keys = flats[0].pages if flats else tuple(truth)
     pages_out = tuple(
@@ -93,7 +100,8 @@ def match_runs(
         for key in keys
     )
     thresholds = tuple(tuple(evaluations[run].thresholds.get(name, 0.5) for name in names) for run in runs)
-    return Matches(names, pages_out, thresholds, _titles(keys))
+    scales = tuple(() if flat.seen_at is None else flat.seen_at.scales for flat in flats)
+    return Matches(names, pages_out, thresholds, _titles(keys), scales)
 
 
 def _titles(keys: Sequence[PageKey]) -> tuple[str, ...]:
@@ -121,6 +129,13 @@ def page_json(page: PageBoxes, names: tuple[str, ...]) -> dict[str, Any]:
         [
             [*(round(float(v), 2) for v in box), int(label), float(score), int(match)]
             for box, label, score, match in zip(run.boxes, run.labels, run.scores, run.match, strict=True)
+        ]
+        if run.scale is None
+        else [
+            [*(round(float(v), 2) for v in box), int(label), float(score), int(match), int(scale)]
+            for box, label, score, match, scale in zip(
+                run.boxes, run.labels, run.scores, run.match, run.scale, strict=True
+            )
         ]
         for run in page.runs
     ]

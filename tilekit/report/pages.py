@@ -106,8 +106,10 @@ def write_page(
         "truth": boxes["truth"],
         "grid": windows,
         "runs": [
-            {"name": name, "thresholds": list(floors), "boxes": found}
-            for name, floors, found in zip(run_names, matches.thresholds, boxes["runs"], strict=True)
+            {"name": name, "thresholds": list(floors), "boxes": found, "scales": list(scales)}
+            for name, floors, found, scales in zip(
+                run_names, matches.thresholds, boxes["runs"], matches.scales, strict=True
+            )
         ],
     }
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
@@ -155,6 +157,20 @@ def _grid(scan: Scan, tilings: Sequence[Tiling | None]) -> list[list[float]]:
             boxes = grid.to_base(grid.windows().astype(np.float64))
             return [[round(float(v), 1) for v in box] for box in boxes]
     return []
+
+
+def inner(pixels: NDArray[np.uint8], box: tuple[float, float, float, float]) -> NDArray[np.uint8]:
+    """The box itself and a little around it, out of its crop as `write_page` writes it."""
+    side = max(box[2] - box[0], box[3] - box[1], 12.0) * 1.5
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    left, top = max(0, int(x - side)), max(0, int(y - side))
+    step = 1.0 if 2 * side < 1024 else max(1.0, 2 * side / max(pixels.shape[:2]))  # see _cut
+    reach = max(box[2] - box[0], box[3] - box[1], 4.0) * 0.58 / step
+    across, down = (x - left) / step, (y - top) / step
+    x0, x1 = max(0, round(across - reach)), max(1, round(across + reach))
+    y0, y1 = max(0, round(down - reach)), max(1, round(down + reach))
+    part = pixels[y0:y1, x0:x1]
+    return part if part.size else pixels
 
 
 def _cut(tiles: Path, box: tuple[float, float, float, float]) -> NDArray[np.uint8]:

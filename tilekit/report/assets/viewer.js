@@ -1,6 +1,6 @@
 "use strict";
 // The page viewer: Leaflet shows the pyramid, boxes are drawn on one canvas.
-// A prediction is [x0, y0, x1, y1, label, score, match]: match >= 0 is the true box it hits,
+// A prediction is [x0, y0, x1, y1, label, score, match, scale]: scale only where there are several; match >= 0 is the true box it hits,
 // -1 a false alarm, -2 neither (in an ignore region). Matching is greedy by score, so hiding
 // predictions below a score never changes the matches of those that stay.
 (function () {
@@ -53,6 +53,7 @@
   const state = { run: Number(byId("run").value), label: -1, score: 0, errors: [], at: -1 };
   const shown = (label) => state.label < 0 || state.label === label;
   const percent = (score) => score.toFixed(2);
+  const by = (run, p) => p.length > 7 && run.scales[p[7]] ? `, found at ${run.scales[p[7]]}` : "";
 
   function add(kind, box, text) {
     const shape = L.rectangle(bounds(box), { ...styles[kind], renderer });
@@ -71,8 +72,8 @@
       const label = page.names[p[4]];
       if (p[6] >= 0) found.add(p[6]);
       if (!shown(p[4])) continue;
-      if (p[6] >= 0) { hits += 1; add("hit", p, `hit: ${label} ${percent(p[5])}`); }
-      else if (p[6] === -1) { errors.push(["false", p]); add("false", p, `false alarm: ${label} ${percent(p[5])}`); }
+      if (p[6] >= 0) { hits += 1; add("hit", p, `hit: ${label} ${percent(p[5])}${by(run, p)}`); }
+      else if (p[6] === -1) { errors.push(["false", p]); add("false", p, `false alarm: ${label} ${percent(p[5])}${by(run, p)}`); }
     }
     page.truth.forEach((t, place) => {
       if (!shown(t[4])) return;
