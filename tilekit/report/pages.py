@@ -164,7 +164,7 @@ def inner(pixels: NDArray[np.uint8], box: tuple[float, float, float, float]) -> 
     side = max(box[2] - box[0], box[3] - box[1], 12.0) * 1.5
     x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
     left, top = max(0, int(x - side)), max(0, int(y - side))
-    step = 1.0 if 2 * side < 1024 else max(1.0, 2 * side / max(pixels.shape[:2]))  # see _cut
+    step = 1.0 if 2 * side < 2048 else max(1.0, 2 * side / max(pixels.shape[:2]))  # see _cut
     reach = max(box[2] - box[0], box[3] - box[1], 4.0) * 0.58 / step
     across, down = (x - left) / step, (y - top) / step
     x0, x1 = max(0, round(across - reach)), max(1, round(across + reach))
