@@ -308,6 +308,7 @@ def _job(options: dict[str, Any]) -> Any:
     from tilekit.archive import DatasetJob, DetectJob, TileJob
     from tilekit.datasets import DatasetOptions, Encoding
     from tilekit.labels.thresholds import read_thresholds
+    from tilekit.scales import Scales
 
     until = deadline_of(options["duration_text"], options["guard"], options["guard_role"])
     if until and options["job"] != "detect":
@@ -341,6 +342,8 @@ def _job(options: dict[str, Any]) -> Any:
             **until,
             untrusted=options["untrusted"],
         )
+    if isinstance(tiling, Scales):
+        raise click.UsageError("--job tile cuts at one scale; run one job for each, or use `tilekit tile`")
     return TileJob(
         tiling,
         format=options["format_"],

@@ -296,7 +296,7 @@ class _Work:
         if several is not None and (len(several) > 1 or several[0].is_whole):
             several = generous(self.objects, several, self.rule, search.calls)
             calls = sum(map(search.calls, several))
-            dear = one is None or calls < _MUCH_CHEAPER * one.tiles_a_page
+            dear = one is None or calls < _MUCH_CHEAPER * one.tiles_a_page or self._undone(one)
             if dear and not (one is not None and several[0].is_whole):
                 return self._several(several, tiles, search, options, notes)
         if one is None:
@@ -305,6 +305,11 @@ class _Work:
             one = self.option(Tiling(side, min(rounded(longest), side // 2)))
             options = (one,)
         return (one.tiling,), options
+
+    def _undone(self, one: TileOption) -> bool:
+        """Whether the shrink undoes what a tile gains: it is larger than 1280 px, and its small objects suffer."""
+        least = min(self.rule.enough, 0.99 * self._smallest(self.objects.size))
+        return self.prices.budget is None and one.tile > LIMITS.shrink_side and one.small_object < least
 
     def _several(
         self,
