@@ -142,7 +142,7 @@ def mutated(document: Any, data: st.DataObject) -> Any:
 def held(path: Path, name: str) -> LabelSet | None:
     """What comes out leniently; None where the file as a whole is refused in a sentence."""
     try:
-        found = read_labels(path, name, strict=False, units="px")
+        found = read_labels(path, name, strict=False, units="px", shapes=True)
     except LabelError:
         return None
     tally = found.tally

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from tilekit.boxes.shapes import Keypoints, Masks, OrientedBoxes, Polygons
@@ -226,3 +227,15 @@ def test_sides_of_a_file_are_the_split(tmp_path: Path) -> None:
     assert split_from_labels(labels.subset(list(split.train))) is None
     write_labels(labels, tmp_path / "x.xml", "cvat")
     assert read_labels(tmp_path / "x.xml").reading.splits == labels.reading.splits
+
+
+@pytest.mark.parametrize(
+    "geometry",
+    [{"coordinates": [[[1, 2], [9, 2], [5, 9]]]}, {"type": "Polygon", "coordinates": [[1, 2], [9, 9]]}],
+)
+def test_geometries_that_are_none(tmp_path: Path, geometry: Any) -> None:
+    feature = {"type": "Feature", "geometry": geometry, "properties": {"label": "tap", "source": "a.png"}}
+    path = put(tmp_path, "x.geojson", {"type": "FeatureCollection", "features": [feature]})
+    found = read_labels(path, strict=False, shapes=True)
+    assert found.boxes + len(found.problems) == 1
+    assert all(page.shapes is None for page in found.values())

@@ -124,14 +124,18 @@ def _drawn(geometry: Any, properties: dict[str, Any]) -> Any:
     for kind in ("oriented", "keypoints"):
         if kind in properties:
             return {kind: properties[kind]}
-    if properties.get("shape") == "box" or geometry["type"] not in ("Polygon", "MultiPolygon"):
+    kind = geometry.get("type")
+    if properties.get("shape") == "box" or kind not in ("Polygon", "MultiPolygon"):
         return None
-    parts = geometry["coordinates"] if geometry["type"] == "MultiPolygon" else [geometry["coordinates"]]
+    parts = geometry["coordinates"] if kind == "MultiPolygon" else [geometry["coordinates"]]
     rings: list[Any] = []
     holes: list[int] = []
-    for part in parts:
-        holes += range(len(rings) + 1, len(rings) + len(part))
-        rings += [[point[:2] for point in ring] for ring in part]
+    try:
+        for part in parts:
+            holes += range(len(rings) + 1, len(rings) + len(part))
+            rings += [[point[:2] for point in ring] for ring in part]
+    except TypeError as exc:
+        raise Wrong(f"has no coordinates of a {kind}", "geometry") from exc
     return {"polygon": rings, "holes": holes}
 
 
