@@ -230,10 +230,10 @@ ARCHIVED = """
 import json, os, resource, sys, time
 began = time.perf_counter()
 cores, workers, source, out = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]
-if cores == 1:
-    os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[int(sys.argv[5])]})
-from tilekit import TileJob, Tiling, process_archive
 if __name__ == "__main__":
+    if cores == 1:  # workers inherit it
+        os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[int(sys.argv[5])]})
+    from tilekit import TileJob, Tiling, process_archive
     done = process_archive(source, out, TileJob(Tiling(1024, 128, edge="clip")), workers=workers, shard=sys.argv[6] or None)
     own, theirs = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     print(json.dumps({"tiles": done.tiles, "parent": own.ru_utime + own.ru_stime,
