@@ -3,7 +3,8 @@
 `python benchmarks/worlds.py RESULTS.jsonl [--only 3] [--shard 0/2]` makes worlds whose objects have 3 to 60 px on
 whole pages, 5 to 200 boxes a page, with and without look-alikes; for each it plans, trains the local trainer (on one
 core, until its plateau) on whole pages and on the plan's tiles, and judges both on the same test pages. One JSON line
-a world; worlds that have their line are left out, so a run goes on where it was stopped. `--table` prints the table.
+a world; worlds that have their line are left out, so a run goes on where it was stopped. `--table` prints the table,
+`--runs` the lines that `tilekit.verdicts.recall.RUNS` takes.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -194,6 +196,83 @@ def run_world(world: World, caps: Caps) -> dict[str, Any]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def read_results(path: Path) -> list[dict[str, Any]]:
+    """The worlds that have been run."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def summary(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """How often the plan's verdict has the measured sign, and how far recall is from what was expected.
+
+    `clear`: worlds whose interval is clear of 0, both sides converged; `agree` of them: better where the plan has
+    a reason, worse where it has none. `by_size_worse`: worlds called by size where tiles are measured worse.
+    `off`: mean absolute difference of expected and measured recall, a label and side each, of `recalls` of them.
+    """
+    clear = [one for one in results if one["outcome"] in ("better", "worse")]
+    agree = [one for one in clear if (one["outcome"] == "better") == bool(one["plan"]["reasons"])]
+    off = []
+    for one in results:
+        for side, key in (("whole", "whole"), ("tiles", "tiled")):
+            if not one[side]["note"]["converged"]:
+                continue
+            for label, expected in one["plan"]["expected"].items():
+                measured = one[side]["labels"].get(label, [None, None])[1]
+                if measured is not None:
+                    off.append(abs(measured - expected[key]["recall"]))
+    return {
+        "worlds": len(results),
+        "clear": len(clear),
+        "agree": len(agree),
+        "by_size_worse": sum(
+            one["outcome"] == "worse" and "size" in one["plan"]["reasons"] for one in results
+        ),
+        "not_converged": sum(one["outcome"] == "not converged" for one in results),
+        "recalls": len(off),
+        "off": float(np.mean(off)) if off else None,
+    }
+
+
+def table(results: Sequence[dict[str, Any]]) -> str:
+    """Markdown: one row a world, then what they come to."""
+    lines = [
+        "| world | plan | F1 whole | F1 tiles | difference | recall whole (expected) | recall tiles (expected) |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for one in sorted(results, key=lambda found: (found["world"]["px"], found["world"]["boxes"])):
+        cells = [one["world"]["name"], ", ".join(one["plan"]["reasons"]) or "not needed"]
+        cells += [_figure(one[side]["f1"]) for side in ("whole", "tiles")]
+        difference, low, high = one["difference"]
+        span = "" if low is None else f" ({low:+.2f} to {high:+.2f})"
+        cells.append("-" if difference is None else f"{difference:+.3f}{span}, {one['outcome']}")
+        for side, key in (("whole", "whole"), ("tiles", "tiled")):
+            expected = [found[key]["recall"] for found in one["plan"]["expected"].values()]
+            cells.append(f"{_figure(one[side]['recall'])} ({np.mean(expected):.2f})")
+        lines.append(f"| {' | '.join(cells)} |")
+    said = summary(results)
+    off = "-" if said["off"] is None else f"{said['off']:.3f}"
+    lines += [
+        "",
+        f"{said['worlds']} worlds: the interval is clear of 0 in {said['clear']}, where the plan's verdict has the measured "
+        f"sign in {said['agree']}; called by size and measured worse: {said['by_size_worse']}; not converged: "
+        f"{said['not_converged']}. Expected recall is {off} from the measured, mean of {said['recalls']} labels and sides.",
+    ]
+    return "\n".join(lines)
+
+
+def runs(results: Sequence[dict[str, Any]]) -> list[str]:
+    """Lines for `tilekit.verdicts.recall.RUNS`: each converged side at the px of its median object."""
+    return [
+        f'    RecordedRun("world of {one["world"]["name"]}", "{side}", {one[side]["px"]:.1f}, {one[side]["recall"]:.3f}),'
+        for one in results
+        for side in ("whole", "tiles")
+        if one[side]["note"]["converged"] and one[side]["recall"] is not None
+    ]
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -201,13 +280,18 @@ def main() -> None:
     parser.add_argument("--only", type=int, default=32, help="the first so many worlds")
     parser.add_argument("--shard", default="0/1", help="which worlds of these, i/n")
     parser.add_argument("--steps", type=int, default=None, help="cap of a training")
+    parser.add_argument("--table", action="store_true", help="print the table of what is there, run nothing")
+    parser.add_argument(
+        "--runs", action="store_true", help="print the lines that the recorded recall is made of"
+    )
     options = parser.parse_args()
+    if options.table or options.runs:
+        found = read_results(options.results)
+        print(table(found) if options.table else "\n".join(runs(found)))
+        return
     place, count = map(int, options.shard.split("/"))
     for number, world in enumerate(worlds()[: options.only]):
-        done = {
-            json.loads(line)["world"]["seed"]
-            for line in (options.results.read_text().splitlines() if options.results.exists() else [])
-        }
+        done = {one["world"]["seed"] for one in read_results(options.results)}
         if number % count != place or world.seed in done:
             continue
         result = run_world(world, Caps(steps=options.steps))
