@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import copy
 import json
 import os
 import random
@@ -17,7 +18,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+import traceback
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -62,6 +63,7 @@ _COMPARED = {
     ast.NotEq: ast.Eq,
 }
 _ELSEWHERE = 77
+_KINDS = (ast.Compare, ast.BinOp, ast.BoolOp, ast.IfExp, ast.Constant, ast.UnaryOp)
 _COUNTED = {
     ast.Add: ast.Sub,
     ast.Sub: ast.Add,
@@ -81,17 +83,21 @@ class Mutant:
     source: str
 
 
-def mutants(file: Path) -> Iterator[Mutant]:
-    """All mutants of a file: comparisons, arithmetic, and/or, conditions turned round, numbers moved by one."""
-    text = file.read_text()
-    count = sum(1 for _ in ast.walk(ast.parse(text)))
-    for place in range(count):
-        tree = ast.parse(text)
-        node = list(ast.walk(tree))[place]
-        was = ast.unparse(node) if isinstance(node, ast.expr) else ""
-        if not _change(node):
-            continue
-        yield Mutant(file, node.lineno, f"{was}  ->  {ast.unparse(node)}", ast.unparse(tree))
+def places(file: Path) -> list[tuple[Path, int]]:
+    """All nodes of a file that can be changed: comparisons, arithmetic, and/or, conditions, numbers."""
+    nodes = enumerate(ast.walk(ast.parse(file.read_text())))
+    return [
+        (file, place) for place, node in nodes if isinstance(node, _KINDS) and _change(copy.deepcopy(node))
+    ]
+
+
+def mutant(file: Path, place: int) -> Mutant:
+    """The file with that node changed."""
+    tree = ast.parse(file.read_text())
+    node = list(ast.walk(tree))[place]
+    was = ast.unparse(node)
+    _change(node)
+    return Mutant(file, node.lineno, f"{was}  ->  {ast.unparse(node)}", ast.unparse(tree))
 
 
 def _change(node: ast.AST) -> bool:
@@ -128,16 +134,23 @@ PRELOADED = (
 IGNORED = ("test_ten_million_windows_at_once",)  # minutes that tell no mutant apart
 
 
-def passes(tests: list[str], copy: Path, limit: float | None) -> bool:
-    """Whether all tests pass on the copy; one that hangs does not. Ends the run where another package was imported."""
-    said = copy / "said.txt"
+def passes(tests: list[str], tree: Path, limit: float | None) -> bool:
+    """Whether all tests pass on the tree; one that hangs does not. Ends the run where another package was imported."""
+    said = tree / "said.txt"
     child = os.fork()
     if child == 0:
         os.setsid()
         with said.open("w") as file:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
-        os._exit(_run(tests, copy))
+            try:
+                code = _run(tests, tree)
+            except BaseException:  # noqa: BLE001 - the parent's folder must not be unwound here
+                traceback.print_exc()
+                code = 1
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
     until = time.monotonic() + (limit or 1e9)
     while True:
         ended, status = os.waitpid(child, os.WNOHANG)
@@ -151,35 +164,45 @@ def passes(tests: list[str], copy: Path, limit: float | None) -> bool:
     code = os.waitstatus_to_exitcode(status)
     if code == _ELSEWHERE:
         sys.exit(
-            f"the tests imported another package than the copy: nothing can be told\n{said.read_text()[-500:]}"
+            f"the tests imported another package than the tree: nothing can be told\n{said.read_text()[-500:]}"
         )
     if limit is None and code:
         sys.exit(f"the tests fail without a mutant: nothing can be told\n{said.read_text()[-2000:]}")
     return code == 0
 
 
-def _run(tests: list[str], copy: Path) -> int:
-    """In a process of its own: pytest's exit code, or that the copy was not what was tested."""
-    os.environ |= {"PYTHONPATH": str(copy), "HYPOTHESIS_PROFILE": "quick", "PYTHONDONTWRITEBYTECODE": "1"}
+def _run(tests: list[str], tree: Path) -> int:
+    """In a process of its own: pytest's exit code, or that the tree was not what was tested."""
+    os.environ |= {"PYTHONPATH": str(tree), "HYPOTHESIS_PROFILE": "quick", "PYTHONDONTWRITEBYTECODE": "1"}
     sys.dont_write_bytecode = True
-    sys.path[:] = [str(copy), *(path for path in sys.path if path not in ("", str(TOP)))]
-    os.chdir(copy)
+    sys.path[:] = [str(tree), *(path for path in sys.path if path not in ("", str(TOP)))]
+    os.chdir(tree)
     left_out = " and ".join(f"not {name}" for name in IGNORED)
-    options = ["-q", "-x", "-n0", "--hypothesis-seed=0", "-k", left_out, "--rootdir", str(copy)]
+    options = [
+        "-q",
+        "-x",
+        "-n0",
+        "-Wignore::pytest.PytestAssertRewriteWarning",
+        "--hypothesis-seed=0",
+        "-k",
+        left_out,
+        "--rootdir",
+        str(tree),
+    ]
     code = int(pytest.main([*options, *tests]))
     imported = sys.modules.get("tilekit")
-    right = imported is None or Path(str(imported.__file__)) == copy / "tilekit" / "__init__.py"
+    right = imported is None or Path(str(imported.__file__)) == tree / "tilekit" / "__init__.py"
     return code if right else _ELSEWHERE
 
 
-def survives(mutant: Mutant, tests: list[str], copy: Path, limit: float) -> bool:
+def survives(mutant: Mutant, tests: list[str], tree: Path, limit: float) -> bool:
     """Whether all tests pass with the mutant in place."""
-    place = copy / "tilekit" / mutant.file.relative_to(TOP / "tilekit")
+    place = tree / "tilekit" / mutant.file.relative_to(TOP / "tilekit")
     before = place.read_text()
     place.write_text(mutant.source)
     own = f"test_{mutant.file.stem}.py"
     try:
-        return passes(sorted(tests, key=lambda test: not test.endswith(own)), copy, limit)
+        return passes(sorted(tests, key=lambda test: not test.endswith(own)), tree, limit)
     finally:
         place.write_text(before)
 
@@ -200,25 +223,27 @@ def main() -> None:
         import_module(name)
     patterns, tests = ROOMS[given.room]
     files = [file for pattern in patterns for file in sorted((TOP / "tilekit").glob(pattern))]
-    every = [mutant for file in files for mutant in mutants(file)]
-    drawn = random.Random(given.seed).sample(every, min(given.count, len(every)))
+    every = [place for file in files for place in places(file)]
+    drawn = [
+        mutant(*place) for place in random.Random(given.seed).sample(every, min(given.count, len(every)))
+    ]
     alive = []
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder).resolve()
-        shutil.copytree(TOP / "tilekit", copy / "tilekit")
+        tree = Path(folder).resolve()
+        shutil.copytree(TOP / "tilekit", tree / "tilekit")
         # Copied, not linked: pytest puts the folder above `tests` first on the path, which has to be the copy.
         for name in ("tests", "benchmarks", "docs", "examples"):
-            shutil.copytree(TOP / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", "results"))
+            shutil.copytree(TOP / name, tree / name, ignore=shutil.ignore_patterns("__pycache__", "results"))
         for name in ("pyproject.toml", "README.md", "CHANGELOG.md"):
-            shutil.copy(TOP / name, copy / name)
+            shutil.copy(TOP / name, tree / name)
         began = time.monotonic()
-        passes(tests, copy, None)
+        passes(tests, tree, None)
         limit = given.limit or 30 + 4 * (time.monotonic() - began)
-        for mutant in drawn:
-            if survives(mutant, tests, copy, limit):
-                alive.append(mutant)
-                where = mutant.file.relative_to(TOP)
-                sys.stdout.write(f"survived: {where}:{mutant.line}: {mutant.what}\n")
+        for one in drawn:
+            if survives(one, tests, tree, limit):
+                alive.append(one)
+                where = one.file.relative_to(TOP)
+                sys.stdout.write(f"survived: {where}:{one.line}: {one.what}\n")
                 sys.stdout.flush()
     figures = {"room": given.room, "of": len(every), "drawn": len(drawn), "killed": len(drawn) - len(alive)}
     sys.stdout.write(json.dumps(figures) + "\n")
