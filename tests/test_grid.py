@@ -177,3 +177,18 @@ def test_dpi_makes_scale():
     assert (grid.width, grid.height) == (1200, 600)
     with pytest.raises(InvalidArgument, match="150 dpi"):
         Tiling(100, dpi=150).grid(2400, 1200)
+
+
+def test_equal_parts_of_a_long_page_lie_one_above_the_other():
+    grid = Tiling.parts(4).grid(100, 10_000)
+    assert (grid.cols, grid.rows) == (1, 4)
+    assert (Tiling.parts(4).grid(10_000, 100).cols, Tiling.parts(4).grid(10_000, 100).rows) == (4, 1)
+
+
+def test_two_parts_may_be_aligned_by_half_the_page():
+    grid = Tiling.parts(2, align=64).grid(1000, 100)
+    assert (grid.cols, [window.x0 % 64 for window in grid]) == (2, [0, 0])
+
+
+def test_a_scan_may_have_less_than_one_pixel_per_inch():
+    assert Tiling(64, dpi=0.25).grid(1000, 1000, dpi=0.5).width == 500

@@ -22,7 +22,7 @@ from tilekit.datasets.splitting import SIDES
 from tilekit.errors import InvalidArgument, LabelError
 from tilekit.evaluation.comparison import compare
 from tilekit.evaluation.evaluating import evaluate
-from tilekit.evaluation.result import read_evaluation
+from tilekit.evaluation.saved import read_evaluation
 from tilekit.grid import Tiling
 from tilekit.labels.checking import check_manifest
 from tilekit.labels.label_set import LabelSet

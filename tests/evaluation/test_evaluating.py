@@ -15,8 +15,8 @@ from tilekit.evaluation.evaluating import evaluate
 from tilekit.evaluation.matching import FREE, IGNORED, find_overlaps, match, match_pages
 from tilekit.evaluation.metrics import curve
 from tilekit.evaluation.pages import flatten
-from tilekit.evaluation.result import read_evaluation
 from tilekit.evaluation.rules import EvaluationRules
+from tilekit.evaluation.saved import read_evaluation
 from tilekit.evaluation.thresholds import fit_thresholds
 from tilekit.labels.predictions import PageDetections, PredictionSet
 from tilekit.pages import PageKey

@@ -11,8 +11,8 @@ import tilekit as tk
 from tilekit.errors import LabelError
 from tilekit.evaluation.comparison import compare
 from tilekit.evaluation.evaluating import evaluate
-from tilekit.evaluation.result import read_evaluation
 from tilekit.evaluation.rules import EvaluationRules
+from tilekit.evaluation.saved import read_evaluation
 from tilekit.rekognition.belonging import SizeRule, belonging
 from tilekit.scales import Scales, words_of
 from tilekit.scans.encoding import encode_image

@@ -10,7 +10,7 @@ from .merge_fitting import fit_merge as fit_merge
 from .merge_fitting import measure_jitter as measure_jitter
 from .merge_fitting import measure_sizes as measure_sizes
 from .result import Evaluation as Evaluation
-from .result import read_evaluation as read_evaluation
 from .rules import EvaluationRules as EvaluationRules
+from .saved import read_evaluation as read_evaluation
 from .service_tables import service_tables as service_tables
 from .thresholds import fit_thresholds as fit_thresholds

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from tilekit.errors import EvaluationError, InvalidArgument
 from tilekit.evaluation.intervals import LEAST_PAGES, interval
 from tilekit.evaluation.pages import Region
-from tilekit.evaluation.result import Evaluation, align_text, read_evaluation, text_of
+from tilekit.evaluation.result import Evaluation, align_text, text_of
+from tilekit.evaluation.saved import read_evaluation
 from tilekit.figures import BLUE, GRAY, ORANGE, as_html, new_figure, saved
 from tilekit.pages import PageKey
 from tilekit.rekognition.training_note import TrainingNote, least_trained
