@@ -3,8 +3,12 @@
 Both run interleaved, as whole processes that write files to disk, first with nothing else running, then with every
 core kept at work beside them; "within a process" is the second of two tilings in one process, without what starting
 costs. Ratios are medians of rounds: wall dzsave / tilekit, CPU seconds tilekit / dzsave. Peak, bytes and PSNR against
-the decoded scan (of nine tiles) are told for both. The record is `benchmarks/results/cut-tiles.json`; it takes about
-three minutes, and stops adding rounds at `minutes` (3.3).
+the decoded scan (of nine tiles) are told for both. "What a service is sent" is the CPU of `detect_tiles` with a
+RekognitionDetector whose answers are empty, tiles cut against tiles decoded and encoded. The record is
+`benchmarks/results/cut-tiles.json`; it takes about three minutes, and stops adding rounds at `minutes` (3.3).
+
+`python benchmarks/cut_tiles.py memory [Gpx ...]` tells the peak of processes that cut 1, 4 and 10 Gpx (a JPEG ends at
+4.29), of scans that repeat a strip or a block and whose tiles are counted, not kept: `results/cut-memory.json`.
 """
 
 from __future__ import annotations
@@ -64,6 +68,82 @@ with tk.open_scan(sys.argv[1]) as scan:
         mean = float(np.mean(errors))
         found.append(None if mean == 0 else 10 * float(np.log10(255 ** 2 / mean)))
 print(json.dumps(found))
+"""
+SENT = """
+import json, sys, time
+import tilekit as tk
+from tilekit.aws.detector import RekognitionDetector
+from tilekit.aws.rate import RateLimiter
+class Client:
+    def detect_custom_labels(self, **request):
+        return {"CustomLabels": []}
+def cpu(quality):
+    detector = RekognitionDetector(
+        "arn:aws:rekognition:us-east-1:123456789012:project/p/version/v/1700000000000",
+        client=Client(), quality=quality, limiter=RateLimiter(1e6, highest=1e6),
+    )
+    start = time.process_time()
+    with tk.open_scan(sys.argv[1]) as scan:
+        tk.detect_tiles(scan, detector, tk.Tiling(1024, 128))
+    return time.process_time() - start
+cpu("keep"), cpu(90)
+print(json.dumps([[cpu("keep"), cpu(90)] for _ in range(3)]))
+"""
+LARGE = """
+import io, struct, sys
+import numpy as np
+from PIL import Image
+from tilekit.testing.scans import write_scan
+place, pixels = sys.argv[1], int(float(sys.argv[2]) * 1e9)
+write_scan(place + "/part.jpg", 4096, 128)
+part = Image.open(place + "/part.jpg").convert("RGB")
+side = int(pixels ** 0.5) // 16 * 16
+
+def jpeg(path):
+    width = min(side, 65_520)
+    height = min(pixels // width // 16 * 16, 65_520)
+    strip = Image.fromarray(np.tile(np.asarray(part), (1, -(-width // 4096), 1))[:, :width])
+    out = io.BytesIO()
+    strip.save(out, "JPEG", quality=75, subsampling="4:2:0", restart_marker_rows=1)
+    data = out.getvalue()
+    frame, begin = data.index(bytes([255, 192])), data.index(bytes([255, 218]))
+    begin += 2 + int.from_bytes(data[begin + 2 : begin + 4], "big")
+    array = np.frombuffer(data, np.uint8)[begin:-2]
+    marks = np.flatnonzero((array[:-1] == 255) & (array[1:] >= 208) & (array[1:] <= 215))
+    rows = [array[a:b].tobytes() for a, b in zip([0, *(marks + 2)], [*marks, len(array)])]
+    with open(path, "wb") as file:
+        file.write(data[: frame + 5] + height.to_bytes(2, "big") + data[frame + 7 : begin])
+        for row in range(height // 16):
+            file.write(rows[row % len(rows)])
+            file.write(bytes([255, 208 + row % 8]) if row < height // 16 - 1 else bytes([255, 217]))
+
+def tiff(path):
+    out = io.BytesIO()
+    Image.fromarray(np.tile(np.asarray(part)[:, :512], (4, 1, 1))).save(out, "JPEG", quality=75, subsampling="4:2:0")
+    block, count = out.getvalue(), (-(-side // 512)) ** 2
+    fields = {
+        256: (4, [side]), 257: (4, [side]), 258: (3, [8, 8, 8]), 259: (3, [7]), 262: (3, [6]), 277: (3, [3]),
+        322: (3, [512]), 323: (3, [512]), 324: (4, [8] * count), 325: (4, [len(block)] * count), 530: (3, [2, 2]),
+    }
+    at = 8 + len(block) + len(block) % 2
+    entries, rest = b"", b""
+    for tag, (kind, values) in fields.items():
+        body = struct.pack("<%d%s" % (len(values), "HI"[kind == 4]), *values)
+        if len(body) > 4:
+            body, rest = struct.pack("<I", at + 6 + 12 * len(fields) + len(rest)), rest + body + bytes(len(body) % 2)
+        entries += struct.pack("<HHI", tag, kind, len(values)) + body.ljust(4, bytes(1))
+    with open(path, "wb") as file:
+        file.write(struct.pack("<2sHI", b"II", 42, at) + block + bytes(len(block) % 2))
+        file.write(struct.pack("<H", len(fields)) + entries + bytes(4) + rest)
+
+(jpeg if sys.argv[3] == "jpeg" else tiff)(place + "/large." + sys.argv[3])
+"""
+COUNTED = """
+import json, sys
+import tilekit as tk
+with tk.open_scan(sys.argv[1], max_pixels=2**62) as scan:
+    made = tk.tile_scan(scan, lambda name, data: None, tk.Tiling(1024, 128, align=16))
+    print(json.dumps({"mpx": scan.width * scan.height / 1e6, "tiles": made.tiles, "cut": made.kept}))
 """
 INPUTS = {
     "JPEG 4:4:4": "page.jpg",
@@ -163,6 +243,26 @@ def line(name: str, how: str, row: dict) -> str:
     )
 
 
+def memory(sizes: list[float]) -> None:
+    """Peak and time of cutting large scans, as processes of their own; writes a record."""
+    record = []
+    with tempfile.TemporaryDirectory() as place:
+        runner = Runner(Path(place))
+        for size in sizes:
+            for kind in ("jpeg", "tif") if size <= 4.29 else ("tif",):
+                runner.run(LARGE, place, str(size), kind)
+                used = runner.run(COUNTED, f"{place}/large.{kind}")
+                told = used.pop("told")
+                record.append({"kind": kind, "gpx": round(told["mpx"] / 1000, 2), **used, **told})
+                print(
+                    f"{kind:5} {told['mpx'] / 1000:5.2f} Gpx: peak {used['peak_mb']:4.0f} MB, {used['wall']:6.1f} s, "
+                    f"CPU {used['cpu']:6.1f} s, {told['cut']} of {told['tiles']} tiles cut",
+                    flush=True,
+                )
+                Path(place, f"large.{kind}").unlink()
+    RECORD.with_name("cut-memory.json").write_text(json.dumps(record, indent=1) + "\n")
+
+
 def main(side: int, minutes: float) -> None:
     """Measure, print the table, write the record."""
     end = time.monotonic() + 60 * minutes
@@ -175,6 +275,11 @@ def main(side: int, minutes: float) -> None:
         runner.run(SCANS, place, str(side))
         for name, file in INPUTS.items():
             rows[name]["psnr"] = runner.psnr(file)  # the first run of each, which also writes the bytecode
+        sent = runner.run(SENT, str(runner.folder / INPUTS["JPEG 4:4:4"]))["told"]
+        share = statistics.median(cut / encoded for cut, encoded in sent)
+        print(
+            f"what a service is sent: CPU of cut tiles / of decoded and encoded ones {share:.2f}", flush=True
+        )
         for how, rounds, warm in (("idle", 4, True), ("busy", 2, False)):
             loads = [
                 subprocess.Popen([sys.executable, "-c", "while True: pass"])
@@ -194,8 +299,13 @@ def main(side: int, minutes: float) -> None:
                     load.kill()
     for found in rows.values():
         found.pop("psnr")
-    RECORD.write_text(json.dumps({"side": side, "cores": os.cpu_count(), "rows": rows}, indent=1) + "\n")
+    RECORD.write_text(
+        json.dumps({"side": side, "cores": os.cpu_count(), "sent_cpu_ratio": share, "rows": rows}, indent=1)
+        + "\n"
+    )
 
 
-if __name__ == "__main__":
+if __name__ == "__main__" and sys.argv[1:2] == ["memory"]:
+    memory([float(size) for size in sys.argv[2:]] or [1, 4, 10])
+elif __name__ == "__main__":
     main(int(sys.argv[1]) if len(sys.argv) > 1 else 12_000, float(sys.argv[2]) if len(sys.argv) > 2 else 3.3)
