@@ -3,11 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import pyvips
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tilekit as tk
+from tests.jpeg.files import SAMPLINGS, jpeg, jpegs
+from tests.jpeg.naive import coefficients
 from tilekit.errors import InvalidArgument, ScanCorrupt, StorageError, StorageNotFound
+from tilekit.scans import vips
 from tilekit.testing.scans import paper_scan
 
 
@@ -82,3 +85,55 @@ def test_faults_are_named(tmp_path):
         tk.join_tiles(tmp_path, tmp_path / "x.tif")
     assert not (tmp_path / "x.tif").exists()
     assert not [p for p in tmp_path.iterdir() if "part" in p.name]
+
+
+def cut(folder, file, tiling, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(vips, "SMALL_BYTES", 0)
+        return tk.tile_scan(file, folder, tiling)
+
+
+def same_coefficients(one, other):
+    return all(
+        np.array_equal(a, b) for a, b in zip(coefficients(one)[0], coefficients(other)[0], strict=True)
+    )
+
+
+@given(jpegs(), st.sampled_from([32, 48]), st.sampled_from([0, 16]), st.sampled_from(["shift", "clip"]))
+@settings(max_examples=25, deadline=None)
+def test_tiles_that_were_cut_join_to_the_scans_coefficients(tmp_path_factory, file, tile, overlap, edge):
+    folder = tmp_path_factory.mktemp("bits")
+    with pytest.MonkeyPatch.context() as patch:
+        made = cut(folder / "tiles", file, tk.Tiling(tile, overlap, edge=edge, align=16), patch)
+    again = tk.join_tiles(folder / "tiles", folder / "again.jpg").read_bytes()
+    with tk.open_scan(again) as scan, tk.open_scan(file) as first:
+        assert (scan.width, scan.height) == (first.width, first.height)
+        if made.kept == made.tiles:
+            assert same_coefficients(again, file)
+            assert np.array_equal(
+                scan.read(0, 0, scan.width, scan.height), first.read(0, 0, scan.width, scan.height)
+            )
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+def test_several_rows_of_tiles_join_by_their_bits(tmp_path, monkeypatch, sampling):
+    file = jpeg(500, 410, sampling)
+    made = cut(tmp_path / "tiles", file, tk.Tiling(112, 32, align=16), monkeypatch)
+    assert made.kept == made.tiles
+    assert same_coefficients(tk.join_tiles(tmp_path / "tiles", tmp_path / "a.jpg").read_bytes(), file)
+    tk.join_tiles(tmp_path / "tiles", tmp_path / "b.jpg", Q=50)  # options are the saver's: encoded
+    assert not same_coefficients((tmp_path / "b.jpg").read_bytes(), file)
+
+
+def test_a_damaged_or_changed_tile_does_not_join_by_bits(tmp_path, monkeypatch):
+    file = jpeg(500, 410, "4:4:4")
+    made = cut(tmp_path / "tiles", file, tk.Tiling(112, 32, align=16), monkeypatch)
+    path = list(made.paths())[7]
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ScanCorrupt, match=path.name):
+        tk.join_tiles(tmp_path / "tiles", tmp_path / "a.jpg")
+    assert not list(tmp_path.glob("*a.jpg*"))
+    path.write_bytes(jpeg(112, 112, "4:4:4", 50))  # somebody painted on it
+    tk.join_tiles(tmp_path / "tiles", tmp_path / "a.jpg")
+    assert not same_coefficients((tmp_path / "a.jpg").read_bytes(), file)

@@ -58,9 +58,14 @@ def cut_runs(stretch: Stretch, runs: Runs, header: Header, look: Lookups, width:
     Its coefficients are those of the file the bits are from. Raises CannotCut where a DC difference
     between two runs has no code in the file's tables, and where the bytes are not the ones parsed.
     """
+    head = header_bytes(header.sized(width, height), look.written)
+    return coded(stretch, runs, look, head, _EOI)
+
+
+def coded(stretch: Stretch, runs: Runs, look: Lookups, head: bytes, tail: bytes) -> bytes:
+    """The runs' MCUs as one stream, filled up to a whole byte, behind `head`, which is not empty; raises as `cut_runs`."""
     from tilekit.jpeg.kernels.streams import copy_runs
 
-    head = header_bytes(header.sized(width, height), look.written)
     shift = 8 * stretch.base
     starts, ends = runs.starts - shift, runs.ends - shift
     before = np.ascontiguousarray(runs.before).reshape(-1)
@@ -76,8 +81,8 @@ def cut_runs(stretch: Stretch, runs: Runs, header: Header, look: Lookups, width:
         if stop + 8 <= len(out):
             view = out.data
             view[: len(head)] = head
-            view[stop : stop + 2] = _EOI
-            return bytes(view[: stop + 2])
+            view[stop : stop + len(tail)] = tail
+            return bytes(view[: stop + len(tail)])
         needed = int(stop) + 64
     raise CannotCut("its bits changed while they were copied")
 

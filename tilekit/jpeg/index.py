@@ -24,7 +24,7 @@ Ints = NDArray[np.int64]
 _PART = 1 << 18
 _AHEAD = 1 << 16  # bytes of the next part a parse may need to end its last MCU
 _STEP = 2048  # bytes in which a parse from anywhere falls into step (measured: 221 at most)
-_MOST_MCUS = 160_000  # of a part, at the least bits an MCU has in practice
+MOST_MCUS = 160_000  # of a part, at the least bits an MCU has in practice
 _NEVER = 1 << 62
 _REACHED, _WRONG, _ENDED = 0, 2, 3  # what the kernel gives; it is imported when it is first run
 MOST_INDEX_BYTES = 1 << 26
@@ -124,7 +124,7 @@ def every_mcu(data: NDArray[np.uint8], header: Header, begin: int) -> EveryMcu:
 
     look = lookups(header.sampling, header.dc, header.ac, header.restart)
     total = header.across * header.down
-    if total > _MOST_MCUS:
+    if total > MOST_MCUS:
         raise CannotCut("its blocks are too large")
     starts, preds = np.empty(total + 1, np.int64), np.empty((total + 1, 3), np.int32)
     ends = np.empty(total + 1, np.int64) if header.restart else starts
@@ -342,7 +342,7 @@ class _Stitch:
         return np.array([position, 0, 0, 0, self._restart or -1, 0, 0, phase, stop], np.int64)
 
     def _parse(
-        self, data: NDArray[np.uint8], base: int, state: Ints, most: int = _MOST_MCUS
+        self, data: NDArray[np.uint8], base: int, state: Ints, most: int = MOST_MCUS
     ) -> tuple[_Piece, int]:
         from tilekit.jpeg.kernels.streams import parse
 

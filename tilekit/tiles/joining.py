@@ -16,9 +16,10 @@ from tilekit.flow import ordered_map
 from tilekit.grid import TileGrid
 from tilekit.pages import PageKey
 from tilekit.scans.encoding import decode_image
-from tilekit.storage.local import storage_errors
+from tilekit.storage.local import atomic_path, storage_errors
 from tilekit.tiles.assembling import save_rows
 from tilekit.tiles.index import PageRecord, TileIndex, TileRecord, read_index
+from tilekit.tiles.joinbits import joined, joins_by_bits
 from tilekit.tiles.reading import worker_count
 
 Pixels = NDArray[np.uint8]
@@ -39,6 +40,8 @@ def join_tiles(
     (`compression="jpeg", Q=90, tile=True` for TIFF). `key`: which page, needed where the folder
     holds several. `fill`: the level of tiles that were left out as blank. Each row of pixels
     comes from the first row of tiles that has it, each column from the first column; padding is cropped.
+    A .jpg without `options`, of tiles that all have a JPEG scan's own bits, is joined by those: it has the
+    scan's coefficients, nothing is decoded or encoded.
 
     Memory: (tile height + stride) x width x bands bytes. Raises StorageError where the folder is no
     folder of tiles or a tile is missing, ScanCorrupt for a tile that is damaged.
@@ -46,6 +49,12 @@ def join_tiles(
     index = read_index(Path(folder))
     page = index.page(key)
     grid = page.grid(index.tiling)
+    if Path(out).suffix.lower() in (".jpg", ".jpeg") and not options and page.kept == len(grid):
+        records = list(_checked(index, page, grid))
+        if (header := joins_by_bits(index.folder, grid, records)) is not None:
+            with atomic_path(out) as part, part.open("wb") as file:
+                file.writelines(joined(index.folder, grid, records, header))
+            return Path(out)
     save_rows(
         out,
         _rows(index, page, grid, fill, worker_count(workers)),
