@@ -259,3 +259,27 @@ def test_boxes_far_beyond_the_scan_are_clipped():
     merged = merge(Detections(far, [0.9] * 3, None, ("a",), [0, 1, 2]), grid)
     assert np.all(merged.boxes >= 0)
     assert np.all(merged.boxes[:, 2:] <= [300, 200])
+
+
+@given(seed=st.integers(0, 2**32), least=st.sampled_from([0.3, 0.7]), tile=st.integers(60, 200))
+def test_what_is_confirmed_equals_its_slow_twin(seed, least, tile):
+    truth, labels = scene(400, 300, seed=seed, sizes=(5, 120), layout="mess")
+    grid = Tiling(tile, 0.4).grid(400, 300)
+    policy = MergePolicy(unconfirmed=least)
+    pieces = merging._pieces(found(grid, truth, labels, seed), grid, policy, 0)
+    expected = []
+    for box, score, tile_at, edges in zip(
+        pieces.boxes.tolist(), pieces.scores, pieces.tiles, pieces.edges, strict=True
+    ):
+        col, row, doubted = tile_at % grid.cols, tile_at // grid.cols, False
+        for side, (across, down) in ((1, (-1, 0)), (2, (0, -1)), (4, (1, 0)), (8, (0, 1))):
+            if edges & side and 0 <= col + across < grid.cols and 0 <= row + down < grid.rows:
+                window = grid[(row + down) * grid.cols + col + across]
+                doubted |= (
+                    box[0] >= window.x0 - 2
+                    and box[1] >= window.y0 - 2
+                    and box[2] <= window.x1 + 2
+                    and box[3] <= window.y1 + 2
+                )
+        expected.append(not (doubted and score < least))
+    assert deciding.confirmed(pieces, grid, policy).tolist() == expected

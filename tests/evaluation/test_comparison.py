@@ -169,3 +169,12 @@ def test_a_side_that_was_not_trained_to_its_end_gives_no_verdict(ended: str, tmp
     done = replace(note, converged=True)
     assert compare(worse, better).outcome == "better"
     assert compare(replace(worse, training=done), replace(better, training=done)).outcome == "better"
+
+
+def test_the_simulation_of_coverage_runs_as_shipped():
+    from benchmarks.interval_coverage import POPULATIONS, covered
+
+    held, plain, width = covered(np.random.default_rng(0), POPULATIONS["even pages"], 5, 30, samples=100)
+    assert held >= 0.8
+    assert held >= plain
+    assert width > 0

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilekit.boxes.annotations import Annotations
+from tilekit.boxes.shapes import Shapes
 from tilekit.evaluation.matching import Criterion, find_overlaps, match_pages
 from tilekit.evaluation.pages import Missing, Predictions, Truth, flatten
 from tilekit.evaluation.result import Evaluation
@@ -23,7 +24,7 @@ class RunBoxes:
 
     `boxes` (n, 4) float64, `labels` (n,) places in the report's names, `scores` (n,); `match` (n,):
     place of the true box among the page's that count, -1 false alarm, -2 in an ignore region; `scale` (n,): which of the
-    run's scales found it, where there are several.
+    run's scales found it, where there are several; `shapes`: beside the boxes.
     """
 
     boxes: NDArray[np.float64]
@@ -31,6 +32,7 @@ class RunBoxes:
     scores: NDArray[np.float64]
     match: NDArray[np.int64]
     scale: NDArray[np.int64] | None = None
+    shapes: Shapes | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +88,12 @@ def match_runs(
             labels = to_names[flat.label[rows]] if len(flat.label[rows]) else flat.label[rows]
             scale = None if flat.seen_at is None else flat.seen_at.found_scale
             pages[key] = RunBoxes(
-                flat.boxes[rows], labels, flat.scores[rows], local, None if scale is None else scale[rows]
+                flat.boxes[rows],
+                labels,
+                flat.scores[rows],
+                local,
+                None if scale is None else scale[rows],
+                None if flat.shapes is None else flat.shapes[rows],
             )
         parts.append(pages)
     keys = flats[0].pages if flats else tuple(truth)
@@ -122,21 +129,24 @@ def _named(page: Annotations, names: tuple[str, ...]) -> Annotations:
 
 
 def page_json(page: PageBoxes, names: tuple[str, ...]) -> dict[str, Any]:
-    """The boxes as the viewer reads them: truth [x0, y0, x1, y1, label, ignore], runs with match."""
-    truth = [[*box, int(label), 0] for box, label in _rounded(page.truth)]
-    ignored = [[*box, min(int(label), len(names) - 1), 1] for box, label in _rounded(page.ignored)]
+    """The boxes as the viewer reads them: truth [x0, y0, x1, y1, label, ignore], runs with match; where a row has a
+    shape its outline comes last: rings of x, y, x, y (keypoints: rings of one point).
+    """
+    truth = _with([[*box, int(label), 0] for box, label in _rounded(page.truth)], page.truth.shapes)
+    ignored = _with(
+        [[*box, min(int(label), len(names) - 1), 1] for box, label in _rounded(page.ignored)],
+        page.ignored.shapes,
+    )
     runs = [
-        [
-            [*(round(float(v), 2) for v in box), int(label), float(score), int(match)]
-            for box, label, score, match in zip(run.boxes, run.labels, run.scores, run.match, strict=True)
-        ]
-        if run.scale is None
-        else [
-            [*(round(float(v), 2) for v in box), int(label), float(score), int(match), int(scale)]
-            for box, label, score, match, scale in zip(
-                run.boxes, run.labels, run.scores, run.match, run.scale, strict=True
-            )
-        ]
+        _with(
+            [
+                [*(round(float(v), 2) for v in box), int(label), float(score), int(match), *scale]
+                for box, label, score, match, scale in zip(
+                    run.boxes, run.labels, run.scores, run.match, _scales(run), strict=True
+                )
+            ],
+            run.shapes,
+        )
         for run in page.runs
     ]
     return {"truth": truth + ignored, "runs": runs}
@@ -147,3 +157,28 @@ def _rounded(page: Annotations) -> list[tuple[list[float], int]]:
         ([round(float(v), 2) for v in box], int(label))
         for box, label in zip(page.boxes, page.class_ids, strict=True)
     ]
+
+
+def _with(rows: list[list[Any]], shapes: Shapes | None) -> list[list[Any]]:
+    """The rows, each with the outline of its shape at the end where it has one."""
+    if shapes is None or not len(rows):
+        return rows
+    if shapes.kind == "keypoints":
+        outlines = [
+            [] if row is None else [point[:2] for point in row["keypoints"] if point[2]]
+            for row in shapes.to_json()
+        ]
+    else:
+        outlines = [
+            [] if row is None else [[value for point in ring for value in point] for ring in row["polygon"]]
+            for row in shapes.to_polygons().to_json()
+        ]
+    return [
+        [*row, [[round(value, 1) for value in ring] for ring in rings]] if rings else row
+        for row, rings in zip(rows, outlines, strict=True)
+    ]
+
+
+def _scales(run: RunBoxes) -> list[list[int]]:
+    """What stands after the match: the scale of each box, or nothing."""
+    return [[]] * len(run.boxes) if run.scale is None else [[scale] for scale in run.scale.tolist()]

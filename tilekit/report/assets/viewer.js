@@ -1,7 +1,7 @@
 "use strict";
 // The page viewer: Leaflet shows the pyramid, boxes are drawn on one canvas.
 // A prediction is [x0, y0, x1, y1, label, score, match, scale]: scale only where there are several; match >= 0 is the true box it hits,
-// -1 a false alarm, -2 neither (in an ignore region). Matching is greedy by score, so hiding
+// -1 a false alarm, -2 neither (in an ignore region); a shape's rings of x, y, x, y come last. Matching is greedy by score, so hiding
 // predictions below a score never changes the matches of those that stay.
 (function () {
   const page = window.TILEKIT_PAGE;
@@ -53,10 +53,18 @@
   const state = { run: Number(byId("run").value), label: -1, score: 0, errors: [], at: -1 };
   const shown = (label) => state.label < 0 || state.label === label;
   const percent = (score) => score.toFixed(2);
-  const by = (run, p) => p.length > 7 && run.scales[p[7]] ? `, found at ${run.scales[p[7]]}` : "";
+  const by = (run, p) => Number.isInteger(p[7]) && run.scales[p[7]] ? `, found at ${run.scales[p[7]]}` : "";
+
+  // Rings of one point are keypoints; inner rings are left open by the even-odd rule.
+  function outline(rings, style) {
+    const points = (ring) => Array.from({ length: ring.length / 2 }, (_, k) => point(ring[2 * k], ring[2 * k + 1]));
+    if (rings.every((ring) => ring.length > 2)) return L.polygon(rings.map(points), style);
+    return L.featureGroup(rings.map((ring) => L.circleMarker(points(ring)[0], { ...style, radius: 4 })));
+  }
 
   function add(kind, box, text) {
-    const shape = L.rectangle(bounds(box), { ...styles[kind], renderer });
+    const style = { ...styles[kind], renderer }, rings = box[box.length - 1];
+    const shape = Array.isArray(rings) ? outline(rings, style) : L.rectangle(bounds(box), style);
     if (text) shape.bindTooltip(text);
     layers[kind].addLayer(shape);
   }
