@@ -19,7 +19,7 @@ import tifffile
 from moto import mock_aws
 
 import tilekit as tk
-from tests.scans.test_fuzzing import mutate, seeds
+from benchmarks.mutated_scans import mutate, seeds
 from tilekit.errors import ScanCorrupt
 from tilekit.scans.encoding import decode_image, encode_image
 
