@@ -42,6 +42,7 @@ lint: $(STAMP)
 
 types: $(STAMP)
 	$(BIN)/mypy
+	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32
 
 $(STAMP): pyproject.toml .ci/setup
 	PYTHON=$(PYTHON) ./.ci/setup

@@ -217,7 +217,8 @@ def _legend(pen: Any, legend: Mapping[str, Color], left: int, top: int, width: i
     from PIL import ImageFont
 
     font = ImageFont.load_default(size=13)
-    for name, color in legend.items():
+    for label, color in legend.items():
+        name = _one_line(label)
         wide = pen.textlength(name, font=font)
         if left + 18 + wide > width:
             pen.text((left, top), "…", fill=(0, 0, 0), font=font)
@@ -227,8 +228,14 @@ def _legend(pen: Any, legend: Mapping[str, Color], left: int, top: int, width: i
         left += round(wide) + 34
 
 
+def _one_line(text: str) -> str:
+    """Line breaks, which a name may have, as spaces: Pillow measures single lines only."""
+    return " ".join(text.splitlines())
+
+
 def _fitting(pen: Any, text: str, font: Any, width: int) -> str:
-    """The text, its beginning cut off where it is too long: the end of a tile's name tells most."""
+    """The text in one line, its beginning cut off where it is too long: the end of a tile's name tells most."""
+    text = _one_line(text)
     if pen.textlength(text, font=font) <= width:
         return text
     while text and pen.textlength("…" + text, font=font) > width:

@@ -2,7 +2,8 @@
 
 One SQLite file in WAL mode. A record is a row: key, fingerprint of what went in (input identity
 and recipe), state, and a JSON object of whatever the task wants to remember. A row is there
-whole or not at all, also after kill -9; `durable` waits for the disk as well.
+whole or not at all, also after kill -9; `durable` waits for the disk as well. Names of files that
+are not UTF-8 (surrogate escapes in Python) are stored as the bytes they are.
 """
 
 from __future__ import annotations
@@ -61,10 +62,11 @@ class Ledger:
     def __init__(self, path: str | Path, *, durable: bool = False) -> None:
         self.path = Path(path)
         self._lock = threading.Lock()
-        self._marks: list[tuple[str]] = []
+        self._marks: list[tuple[bytes | str]] = []
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None, timeout=60)
+            self._db.text_factory = _text
             (mark,) = self._db.execute("PRAGMA application_id").fetchone()
             if mark not in (0, _MARK):
                 raise LedgerError(f"{self.path}: is another program's database, not a tilekit ledger")
@@ -90,7 +92,9 @@ class Ledger:
     def get(self, key: str) -> Record | None:
         """The record of `key`, or None."""
         with self._lock, self._errors():
-            row = self._db.execute("SELECT * FROM task WHERE key = ?", (key,)).fetchone()
+            row = self._db.execute(
+                "SELECT * FROM task WHERE key = CAST(? AS TEXT)", (_stored(key),)
+            ).fetchone()
         return None if row is None else Record(row[0], row[1], row[2], json.loads(row[3]))
 
     def look(self, keys: Sequence[str], *fields: str) -> dict[str, Known]:
@@ -100,11 +104,11 @@ class Ledger:
         found: dict[str, Known] = {}
         for first in range(0, len(keys), _BATCH // 2):
             some = keys[first : first + _BATCH // 2]
-            marks = ",".join("?" * len(some))
+            marks = ",".join(["CAST(? AS TEXT)"] * len(some))
             with self._lock, self._errors():
                 rows = self._db.execute(
                     f"SELECT key, fingerprint, state, key IN (SELECT key FROM seen){chosen} FROM task WHERE key IN ({marks})",
-                    some,
+                    [_stored(key) for key in some],
                 ).fetchall()
             found |= {row[0]: Known(row[1], row[2], bool(row[3]), row[4:]) for row in rows}
         return found
@@ -112,16 +116,23 @@ class Ledger:
     def is_done(self, key: str, fingerprint: str) -> bool:
         """Whether `key` finished with exactly this fingerprint."""
         with self._lock, self._errors():
-            row = self._db.execute("SELECT fingerprint, state FROM task WHERE key = ?", (key,)).fetchone()
+            row = self._db.execute(
+                "SELECT fingerprint, state FROM task WHERE key = CAST(? AS TEXT)", (_stored(key),)
+            ).fetchone()
         return row is not None and row[0] == fingerprint and row[1] == "done"
 
     def put(self, *records: Record) -> None:
         """Write records in one transaction; a record of the same key is replaced."""
-        rows = [(r.key, r.fingerprint, r.state, json.dumps(r.info, ensure_ascii=False)) for r in records]
+        rows = [
+            (_stored(r.key), r.fingerprint, r.state, _stored(json.dumps(r.info, ensure_ascii=False)))
+            for r in records
+        ]
         with self._lock, self._errors():
             self._db.execute("BEGIN IMMEDIATE")
             try:
-                self._db.executemany("INSERT OR REPLACE INTO task VALUES (?, ?, ?, ?)", rows)
+                self._db.executemany(
+                    "INSERT OR REPLACE INTO task VALUES (CAST(? AS TEXT), ?, ?, CAST(? AS TEXT))", rows
+                )
             except BaseException:
                 self._db.execute("ROLLBACK")
                 raise
@@ -134,12 +145,14 @@ class Ledger:
         """Forget tasks."""
         with self._lock, self._errors():
             self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany("DELETE FROM task WHERE key = ?", ((key,) for key in keys))
+            self._db.executemany(
+                "DELETE FROM task WHERE key = CAST(? AS TEXT)", ((_stored(key),) for key in keys)
+            )
             self._db.execute("COMMIT")
 
     def mark(self, *keys: str) -> None:
         """Remember, until this ledger is closed, that keys were come across; on disk, so memory does not grow."""
-        self._marks.extend((key,) for key in keys)
+        self._marks.extend((_stored(key),) for key in keys)
         if len(self._marks) >= _BATCH:
             self._write_marks()
 
@@ -147,7 +160,10 @@ class Ledger:
         """Whether `key` was marked."""
         self._write_marks()
         with self._lock, self._errors():
-            return self._db.execute("SELECT 1 FROM seen WHERE key = ?", (key,)).fetchone() is not None
+            return (
+                self._db.execute("SELECT 1 FROM seen WHERE key = CAST(? AS TEXT)", (_stored(key),)).fetchone()
+                is not None
+            )
 
     def unseen(self) -> Iterator[Record]:
         """Records that were not marked, in key order, a bounded page at a time."""
@@ -156,8 +172,8 @@ class Ledger:
         while True:
             with self._lock, self._errors():
                 rows = self._db.execute(
-                    "SELECT * FROM task WHERE key > ? AND key NOT IN (SELECT key FROM seen) ORDER BY key LIMIT 1000",
-                    (last,),
+                    "SELECT * FROM task WHERE key > CAST(? AS TEXT) AND key NOT IN (SELECT key FROM seen) ORDER BY key LIMIT 1000",
+                    (_stored(last),),
                 ).fetchall()
             if not rows:
                 return
@@ -170,7 +186,7 @@ class Ledger:
         with self._lock, self._errors():
             marks, self._marks = self._marks, []
             self._db.execute("BEGIN")
-            self._db.executemany("INSERT OR IGNORE INTO seen VALUES (?)", marks)
+            self._db.executemany("INSERT OR IGNORE INTO seen VALUES (CAST(? AS TEXT))", marks)
             self._db.execute("COMMIT")
 
     def records(self, state: State | None = None) -> Iterator[Record]:
@@ -179,8 +195,8 @@ class Ledger:
         while True:
             with self._lock, self._errors():
                 rows = self._db.execute(
-                    "SELECT * FROM task WHERE key > ? AND (? IS NULL OR state = ?) ORDER BY key LIMIT 1000",
-                    (last, state, state),
+                    "SELECT * FROM task WHERE key > CAST(? AS TEXT) AND (? IS NULL OR state = ?) ORDER BY key LIMIT 1000",
+                    (_stored(last), state, state),
                 ).fetchall()
             if not rows:
                 return
@@ -209,10 +225,6 @@ class Ledger:
             yield
         except sqlite3.Error as exc:
             raise self._error(exc) from exc
-        except UnicodeEncodeError as exc:
-            raise LedgerError(
-                f"{exc.object}: has a name that is not UTF-8, which an archive's records cannot hold; rename the scan"
-            ) from exc
 
     def _error(self, exc: Exception) -> LedgerError | StorageError:
         text = str(exc)
@@ -232,3 +244,12 @@ class Ledger:
         if "not a database" in text or "malformed" in text:
             return LedgerError(f"{self.path}: is not a ledger, or is damaged; move it away to start afresh")
         return StorageError(f"{self.path}: the ledger cannot be read or written: {text}")
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def _stored(text: str) -> bytes | str:
+    """The text, or where it names a file that is not UTF-8 the name's bytes, which SQLite keeps as text too."""
+    return text if text.isascii() else text.encode("utf-8", "surrogateescape")

@@ -57,6 +57,15 @@ def files() -> dict[str, bytes]:
 
 
 FILES = files()
+SMALL = ("--tile", "16", "--overlap", "0", "--workers", "1", "--json")
+CONVERTED = {
+    "coco": "coco.json",
+    "ground-truth": "out.manifest",
+    "csv": "out.csv",
+    "voc": "voc",
+    "via": "via.json",
+    "createml": "out.json",
+}
 
 
 def run(*words: str) -> object:
@@ -67,6 +76,15 @@ def run(*words: str) -> object:
     assert done.exit_code == 0, done.output[-2000:]
     done.stdout.encode()  # as UTF-8, whatever the names
     return json.loads(done.stdout.splitlines()[-1] if words[:2] == ("archive", "run") else done.stdout)
+
+
+def said(*words: str) -> str:
+    """What a command says that may fail, in words."""
+    done = CliRunner().invoke(cli, list(words))
+    if not isinstance(done.exception, SystemExit | TilekitError | type(None)):
+        raise done.exception
+    done.output.encode()
+    return f"{done.output}{done.exception or ''}"
 
 
 @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names are text there")
@@ -104,25 +122,8 @@ def test_commands(tmp_path, stem, monkeypatch):
     run("join", out, str(tmp_path / "again.png"), "--json")
     with tk.open_scan(tmp_path / "again.png") as scan:
         assert (scan.width, scan.height) == (30, 40)
-    if stem == b"caf\xe9":  # these two keep names in UTF-8, and say so
-        for words in (
-            ("archive", "run", str(scans), archive, "--workers", "1"),
-            (
-                "detect",
-                path,
-                "--model",
-                "finder:finds",
-                "--no-strict",
-                "--out",
-                str(tmp_path / "found.jsonl"),
-            ),
-        ):
-            done = CliRunner().invoke(cli, list(words))
-            assert isinstance(done.exception, (TilekitError, SystemExit)), done.exception
-            assert "not UTF-8" in str(done.exception) + done.output
-        return
-    run("archive", "run", str(scans), archive, "--tile", "16", "--overlap", "0", "--workers", "1", "--json")
-    run("archive", "status", archive, "--json")
+    run("archive", "run", str(scans), archive, *SMALL)
+    assert run("archive", "status", archive, "--json")["failed"] == 0
     run("archive", "verify", archive, "--json")
     found = str(tmp_path / "found.jsonl")
     made = run(
@@ -148,3 +149,52 @@ def test_commands(tmp_path, stem, monkeypatch):
     assert next(iter(tk.read_labels(truth))).source == path
     run("labels", "stats", truth, "--json")
     run("evaluate", truth, found, "--json")
+    kept = run(
+        "archive",
+        "run",
+        str(scans),
+        str(tmp_path / "found"),
+        "--job",
+        "detect",
+        "--model",
+        "finder:finds",
+        "--no-strict",
+        *SMALL,
+    )
+    assert kept["failed"] == 0
+    assert [key.source for key in tk.read_predictions(tmp_path / "found" / "detections.jsonl")] == [path]
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names are text there")
+@pytest.mark.parametrize("stem", STEMS, ids=["latin-1", "line-break", "page", "long", "format"])
+def test_labels_and_datasets(tmp_path, stem):
+    path = os.fsdecode(os.path.join(os.fsencode(tmp_path), stem + b".png"))
+    Image.fromarray(np.tile(PIXELS, (4, 4, 1))).save(path)  # 120 x 160 px
+    truth, dataset = str(tmp_path / "truth.manifest"), str(tmp_path / "dataset")
+    box = tk.Annotations(np.array([[1.0, 1.0, 9.0, 9.0]]), np.array([0]), ("mark",))
+    key = tk.PageKey(path)
+    tk.write_labels(tk.LabelSet({key: box}, sizes={key: (120, 160)}), truth)
+    run("plan", truth, "--json")
+    run("dataset", truth, dataset, "--tile", "64", "--overlap", "0", "--split", "1,0,0", "--json")
+    assert len(tk.read_labels(os.path.join(dataset, "train.manifest"))) > 0
+    said("check", truth, "--json")
+    found = [
+        tk.PageDetections(key, 120, 160, tk.Detections(box.boxes, np.array([0.9]), np.array([0]), ("mark",)))
+    ]
+    tk.write_predictions(found, tmp_path / "found.jsonl")
+    report = run(
+        "report", str(tmp_path), "--truth", truth, "--detections", str(tmp_path / "found.jsonl"), "--json"
+    )
+    assert report["pages"] == 1
+    for form, name in CONVERTED.items():
+        if stem == b"caf\xe9" and form in ("csv", "voc"):  # no JSON: nothing there says such bytes
+            assert "not UTF-8" in said("labels", "convert", truth, str(tmp_path / form / name), "--to", form)
+            continue
+        run("labels", "convert", truth, str(tmp_path / form / name), "--to", form, "--json")
+        again = tk.read_labels(tmp_path / form / name, images=tmp_path)
+        assert [os.path.basename(one.source) for one in again] == [os.path.basename(path)], form
+    job = ("--name", "job", "--label", "mark", "--s3", "s3://bucket/x", "--region", "eu-west-1")
+    arns = ("--role", "arn:aws:iam::1:role/x", "--workteam", "arn:aws:sagemaker:eu-west-1:1:workteam/x")
+    made = run("labels", "job", path, "--out", str(tmp_path / "job"), *job, *arns, "--json")
+    assert made["images"] == 1
+    said("train", truth, truth, "--local", "--dry-run", "--state", str(tmp_path / "state"), "--json")

@@ -63,10 +63,15 @@ class Admission:
 
 def usable_memory() -> int:
     """Half of the memory this machine (or its control group) has, in bytes."""
-    try:
-        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # not on Windows
-        return 4 * 2**30
+    return machine_memory() // 2
+
+
+def machine_memory() -> int:
+    """Bytes of memory of this machine or its control group; assumed to be 8 GiB where the system has no way to ask (Windows)."""
+    total = 8 * 2**30
+    with contextlib.suppress(ValueError, OSError):
+        if hasattr(os, "sysconf"):
+            total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     with contextlib.suppress(OSError, ValueError):
         total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text()))
-    return total // 2
+    return total

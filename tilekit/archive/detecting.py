@@ -132,7 +132,7 @@ class DetectJob:
             raise DetectorError(f"{scan.key}: {len(found.failed)} tiles failed, the first with: {reason}")
         name = f"{page_place(task)}.jsonl"
         text = json.dumps(found.to_json(), ensure_ascii=False) + "\n"
-        data = text.encode("utf-8")
+        data = text.encode("utf-8", "backslashreplace")
         place_of(out).put(name, data)
         return {
             "tiles": sum(map(len, self._grids(scan))),

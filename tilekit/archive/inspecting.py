@@ -169,7 +169,9 @@ def _merge_into_parts(where: Place) -> int:
             count += len(kept) if name in names else 0
         with contextlib.ExitStack() as stack:
             files = [
-                stack.enter_context((Path(folder) / str(index)).open("w+", encoding="utf-8"))
+                stack.enter_context(
+                    (Path(folder) / str(index)).open("w+", encoding="utf-8", errors="surrogateescape")
+                )
                 for index in range(parts)
             ]
             for record in joined.records():

@@ -30,7 +30,9 @@ def remember_run(
     """Keep inputs and recipe beside the ledger, so that `retry_archive` needs only the output."""
     many = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
     value = {"inputs": [os.fspath(item) for item in many], "folder": os.getcwd(), "recipe": job.recipe()}
-    state_of(out, state).put(_FILE, (json.dumps(value, ensure_ascii=False) + "\n").encode())
+    state_of(out, state).put(
+        _FILE, (json.dumps(value, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+    )
 
 
 def retry_archive(

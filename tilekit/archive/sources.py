@@ -236,7 +236,7 @@ def _listed(origin: str, lines: Iterable[tuple[int, str]]) -> Iterator[ScanFile]
 
 
 def _list_lines(path: str) -> Iterator[tuple[int, str]]:
-    with storage_errors(path), Path(path).open(encoding="utf-8") as file:
+    with storage_errors(path), Path(path).open(encoding="utf-8", errors="surrogateescape") as file:
         for number, line in enumerate(file, 1):
             text = line.strip()
             if text and not text.startswith("#"):

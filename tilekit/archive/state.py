@@ -39,7 +39,7 @@ def event_log(
 ) -> Iterator[Callable[[Event], None]]:
     """Append events to the log, stamped, and pass them on."""
     path = state / ("log.jsonl" if shard is None else f"log-{shard}.jsonl")
-    with storage_errors(path), path.open("a", encoding="utf-8") as file:
+    with storage_errors(path), path.open("a", encoding="utf-8", errors="backslashreplace") as file:
 
         def log(event: Event) -> None:
             stamped = {"time": round(time.time(), 3), **event}

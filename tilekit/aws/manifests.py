@@ -95,7 +95,12 @@ def prepare_manifest(
                     images[file] = place
                 entry["source-ref"] = str(place)
             labels.update(dict.fromkeys(_labels(entry)))
-            line = json.dumps(entry, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+            line = (
+                json.dumps(entry, ensure_ascii=False, separators=(",", ":")).encode(
+                    "utf-8", "backslashreplace"
+                )
+                + b"\n"
+            )
             digest.update(line)
             size += len(line)
             outgoing.write(line)

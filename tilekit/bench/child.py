@@ -24,21 +24,23 @@ def peak_mb() -> float:
                 return int(line.split()[1]) / 1024
     except OSError:
         pass
-    if sys.platform == "win32":
-        return 0.0
-    import resource
+    peak = 0.0
+    if sys.platform != "win32":
+        import resource
 
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return peak
 
 
 def cpu_seconds() -> float:
     """CPU seconds of this process and of those it has waited for."""
-    if sys.platform == "win32":
-        return time.process_time()
-    import resource
+    spent = time.process_time()
+    if sys.platform != "win32":
+        import resource
 
-    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.process_time() + ended.ru_utime + ended.ru_stime
+        ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent += ended.ru_utime + ended.ru_stime
+    return spent
 
 
 def main(text: str) -> str:

@@ -39,7 +39,7 @@ def machine() -> dict[str, Any]:
         "memory_gb": round(total_memory() / 2**30, 1),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
-        "load_before": [round(value, 2) for value in os.getloadavg()],
+        "load_before": [round(value, 2) for value in os.getloadavg()] if hasattr(os, "getloadavg") else [],
     }
 
 
@@ -62,10 +62,9 @@ def machine_slug() -> str:
 
 def total_memory() -> int:
     """Bytes of memory of this machine or its control group."""
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    with contextlib.suppress(OSError, ValueError):
-        total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text()))
-    return total
+    from tilekit.archive.admitting import machine_memory
+
+    return machine_memory()
 
 
 def free_memory() -> int:

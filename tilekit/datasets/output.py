@@ -234,7 +234,7 @@ class S3Progress:
         """See Progress."""
 
     def _name(self, key: str, fingerprint: str) -> str:
-        digest = hashlib.sha256(f"{key}\n{fingerprint}".encode()).hexdigest()
+        digest = hashlib.sha256(f"{key}\n{fingerprint}".encode("utf-8", "surrogateescape")).hexdigest()
         return f"{STATE}/pages/{digest}"
 
 

@@ -115,7 +115,7 @@ def page_reference(papers: Output, key: PageKey) -> str:
 def write_json(papers: Output, name: str, value: Any) -> None:
     """Write a JSON paper, readable by people."""
     text = json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False)
-    papers.put(name, text.encode("utf-8") + b"\n")
+    papers.put(name, text.encode("utf-8", "backslashreplace") + b"\n")
 
 
 def write_tiling(

@@ -44,6 +44,7 @@ from tilekit.labels.shapes import oriented, sound, turned
 from tilekit.labels.sources import PathLike, is_there, is_url, relative, resolve
 from tilekit.pages import PageKey
 from tilekit.rekognition.lines import decode_plain
+from tilekit.storage import json_names
 from tilekit.storage.local import atomic_file
 
 Crowd = Literal["ignore", "box"]
@@ -76,7 +77,6 @@ _T = TypeVar("_T")
 _EMPTY = msgspec.Raw(b"[]")
 _IMAGES = msgspec.json.Decoder(list[_Image])
 _FAST = msgspec.json.Decoder(list[_Annotation])
-_TOP = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 @dataclass
@@ -131,7 +131,7 @@ def _is_coco(file: Path) -> bool:
     if b'"images"' not in head and b'"annotations"' not in head and b'"categories"' not in head:
         return False
     try:
-        keys = _TOP.decode(file.read_bytes()).keys()
+        keys = json_names.fields(file.read_bytes()).keys()
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return b'"images"' in head
     return "images" in keys and "annotations" in keys and "categories" in keys
@@ -148,7 +148,7 @@ def side_of(file: Path) -> str:
 def _file(collector: Collector, path: PathLike, options: ReadOptions, crowd: Crowd, side: str) -> None:
     raw = read_bytes(path)
     try:
-        top = _TOP.decode(raw)
+        top = json_names.fields(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise LabelError(f"{os.fspath(path)}: not a COCO file: {exc}") from exc
     file = _File(collector, Where(file=os.fspath(path)), crowd)
@@ -181,7 +181,7 @@ def _listed(path: PathLike, top: Mapping[str, msgspec.Raw], name: str) -> list[A
 def _decoded(decoder: msgspec.json.Decoder[list[_T]], raw: msgspec.Raw) -> list[_T] | None:
     """A list as structs; None where that does not fit."""
     try:
-        return decoder.decode(raw)
+        return json_names.decoded(decoder, raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
@@ -506,7 +506,7 @@ def write_coco(labels: LabelSet, path: PathLike) -> None:
     Memory: the text of a part of the boxes at a time.
     """
     folder = folder_of(path)
-    encode = msgspec.json.Encoder().encode
+    encode = json_names.encoded
     images = coco_images(labels, lambda key: relative(key, folder))
     with atomic_file(path) as file:
         file.write(b'{"images":' + encode(images) + b',"annotations":[')

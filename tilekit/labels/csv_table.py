@@ -180,7 +180,7 @@ def write_csv(labels: LabelSet, path: PathLike) -> None:
         rows = zip(page.boxes.tolist(), page.labels, page.ignore.tolist(), scores, strict=True)
         for box, label, ignored, score in rows:
             writer.writerow([*start, label, *map(number_text, box), int(ignored), *score])
-    write_text(path, text.getvalue())
+    write_text(path, text.getvalue(), escape=False)
 
 
 OPEN_IMAGES = ("ImageID", "LabelName", "XMin", "XMax", "YMin", "YMax")
@@ -234,4 +234,4 @@ def write_open_images(labels: LabelSet, path: PathLike) -> None:
         ):
             sides = [repr(side) for side in (x0 / width, x1 / width, y0 / height, y1 / height)]
             writer.writerow([name, "tilekit", label, 1, *sides, -1, -1, int(ignored), -1, -1])
-    write_text(path, text.getvalue())
+    write_text(path, text.getvalue(), escape=False)

@@ -277,7 +277,7 @@ def write_cvat(labels: LabelSet, path: PathLike) -> None:
                 ET.SubElement(shape, "attribute", {"name": "ignore"}).text = "true"
             if score is not None:
                 ET.SubElement(shape, "attribute", {"name": "score"}).text = repr(score)
-    write_text(path, write_xml(root))
+    write_text(path, write_xml(root), escape=False)
 
 
 def _written(image: ET.Element, label: str, box: list[float], drawn: Any) -> ET.Element:

@@ -157,7 +157,7 @@ def _fixed(
     if raw[:3] == b"\xef\xbb\xbf":
         mending.done.append("took out the byte order mark")
     mending.line(line)
-    text = json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode()
+    text = json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
     again = check_line(text, limits=limits, image=look, allow_local=not uploaded)
     errors = [finding for finding in again.findings if finding.about.error]
     if len(text.decode()) > limits.max_line_chars:

@@ -14,7 +14,6 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any, Self
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,12 +36,12 @@ from tilekit.rekognition.lines import (
     decode_plain,
     iter_lines,
 )
+from tilekit.storage import json_names
 from tilekit.storage.local import atomic_file, storage_errors
 
 CREATED = "2000-01-01T00:00:00"
 """Creation date written unless one is given: fixed, so that the same labels give the same bytes."""
 
-_ENCODER = msgspec.json.Encoder()
 _SURE = LineObject(1.0)
 MAX_LINE = 64 * 1024 * 1024
 """Bytes of a line beyond which it is not read."""
@@ -276,7 +275,7 @@ class ManifestWriter:
         """Write a line as it is; numbers that JSON does not have (NaN) become null."""
         if self._file is None:
             raise LabelError("a ManifestWriter is written to inside its `with` block")
-        self._file.write(_ENCODER.encode(line) + b"\n")
+        self._file.write(json_names.encoded(line) + b"\n")
         self.lines += 1
 
     def _box_part(

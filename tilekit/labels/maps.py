@@ -6,12 +6,11 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from tilekit.errors import InvalidArgument
 from tilekit.labels.predictions import PageDetections, PredictionSet
 from tilekit.pages import PageKey
 from tilekit.scans.georeference import GeoReference, read_georeference
+from tilekit.storage import json_names
 from tilekit.storage.local import write_bytes
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ def write_map_geojson(
 ) -> str:
     """Write `map_geojson(found)`; gives the note on its coordinates, empty where they are longitude and latitude."""
     document = map_geojson(found, wgs84=wgs84)
-    write_bytes(path, msgspec.json.encode(document))
+    write_bytes(path, json_names.encoded(document))
     return str(document.get("note", ""))
 
 

@@ -1,6 +1,6 @@
 """`detections.jsonl`: predictions written and read line by line.
 
-One JSON object a line, one line a page, UTF-8. Fields:
+One JSON object a line, one line a page, UTF-8 (bytes of a name that are not: `\\udcXX`, see docs/formats.md). Fields:
 
 | field | type | meaning |
 | --- | --- | --- |
@@ -38,6 +38,7 @@ from tilekit.grid import Tiling, Window
 from tilekit.labels.predictions import FailedTile, PageDetections, PredictionSet
 from tilekit.pages import PageKey
 from tilekit.rekognition.training_note import TrainingNote
+from tilekit.storage import json_names
 from tilekit.storage.local import part_path, storage_errors
 
 
@@ -71,7 +72,7 @@ class PredictionWriter:
         """Add a page."""
         if self._file is None:
             raise InvalidArgument("PredictionWriter must be used in a with block")
-        data = msgspec.json.encode(page.to_json()) + b"\n"
+        data = json_names.encoded(page.to_json()) + b"\n"
         with storage_errors(self.path):
             done = 0
             while done < len(data):
@@ -149,7 +150,7 @@ def iter_predictions(path: str | os.PathLike[str]) -> Iterator[PageDetections]:
             if raw.isspace():
                 continue
             try:
-                yield _page(decoder.decode(raw))
+                yield _page(json_names.decoded(decoder, raw))
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
                 what = "is not a line of detections.jsonl"
                 if not raw.endswith(b"\n"):
@@ -217,7 +218,7 @@ def _check_ours(file: IO[bytes], path: Path) -> None:
     if _START.startswith(start):
         return
     try:
-        msgspec.json.decode(start + file.readline(), type=_Line)
+        json_names.decoded(msgspec.json.Decoder(_Line), start + file.readline())
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise LabelError(f"{path}: is there and is no detections.jsonl; give another file to write") from exc
 

@@ -55,6 +55,7 @@ from tilekit.labels.via import read_via, write_via
 from tilekit.labels.voc import read_voc, write_voc
 from tilekit.labels.vott import read_vott
 from tilekit.labels.yolo import find_config, is_darknet, read_yolo, write_yolo
+from tilekit.storage import json_names
 from tilekit.storage.local import storage_errors
 
 _READERS: dict[str, Callable[..., LabelSet]] = {
@@ -253,7 +254,7 @@ def _json_format(path: PathLike, text: bytes) -> str | None:
     if _SOURCE_REF.search(lines[0]) or (_SOURCE_REF.search(text) and _is_json(lines[0])):
         return "ground-truth"
     try:
-        document = msgspec.json.decode(read_bytes(path), type=dict[str, msgspec.Raw] | list[msgspec.Raw])
+        document = json_names.parts(read_bytes(path))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         if _SOURCE_REF.search(text):
             return "ground-truth"
@@ -309,7 +310,7 @@ def _list_format(document: list[msgspec.Raw]) -> str:
     if b'"Labeled Data"' in first or b'"External ID"' in first or b'"data_row"' in first:
         return "labelbox"
     try:
-        entry = msgspec.json.decode(first, type=dict[str, msgspec.Raw]) if document else {}
+        entry = json_names.fields(first) if document else {}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return "label-studio"
     named = any(bytes(entry.get(name, b""))[:1] == b'"' for name in ("image", "imagefilename", "filename"))
@@ -321,7 +322,7 @@ def _list_format(document: list[msgspec.Raw]) -> str:
 
 def _is_json(line: bytes) -> bool:
     try:
-        msgspec.json.decode(line)
+        json_names.decoded(msgspec.json.Decoder(Any), line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return True

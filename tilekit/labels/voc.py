@@ -197,7 +197,7 @@ def write_voc(labels: LabelSet, path: PathLike, *, first_pixel: int = 0) -> None
             for tag, side in zip(("xmin", "ymin", "xmax", "ymax"), shifted, strict=True):
                 _text(corners, tag, number_text(side))
             _draw(item, drawn)
-        write_text(file, write_xml(root))
+        write_text(file, write_xml(root), escape=False)
 
 
 def _draw(item: ET.Element, drawn: Any) -> None:

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
-from tilekit.errors import StorageError
+from tilekit.errors import LedgerError, StorageError
 from tilekit.storage.local import storage_errors
+from tilekit.storage.locking import FolderLock
 
 _VERSION = 2
 _SCHEMA = """
@@ -115,17 +114,9 @@ class State:
             self._held.close()
 
 
-def _hold(folder: Path) -> IO[bytes]:
+def _hold(folder: Path) -> FolderLock:
     """Hold the folder for this process; the system lets go of it when the process ends, however it ends."""
-    with storage_errors(folder):
-        file = (folder / "in-use").open("wb")
-    if sys.platform == "win32":
-        return file
-    import fcntl
-
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as exc:
-        file.close()
+        return FolderLock(folder / "in-use", f"{folder}")
+    except LedgerError as exc:
         raise StorageError(f"{folder}: another local server uses this state; give another --state") from exc
-    return file

@@ -14,6 +14,8 @@ from typing import IO, Annotated, Any, NamedTuple
 
 import msgspec
 
+from tilekit.storage import json_names
+
 NotNegative = Annotated[int, msgspec.Meta(ge=0)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -92,7 +94,7 @@ _PLAIN: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 def decode_typed(raw: bytes) -> Decoded | None:
     """The line as structs, or None where it is anything but plain and well formed."""
     try:
-        return _TYPED.decode(raw)
+        return json_names.decoded(_TYPED, raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
@@ -137,7 +139,7 @@ _cached_confidences = functools.lru_cache(maxsize=512)(_confidences)
 def decode_plain(raw: bytes) -> Any:
     """The line as Python values; ValueError with a sentence saying where the JSON breaks."""
     try:
-        return _PLAIN.decode(raw)
+        return json_names.decoded(_PLAIN, raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         raise ValueError(_broken(raw, exc)) from exc
     except RecursionError as exc:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
@@ -135,16 +134,10 @@ def bits_of(scan: Scan) -> JpegBits | BlockBits:
         raise CannotCut("it is not a JPEG")
     if not scan.as_stored:
         raise CannotCut("its pixels are turned or converted when it is opened (orientation, color profile)")
-    data = source.data
-    if data is not None:
-        return _checked(JpegBits(str(scan.key), lambda at, count: data[at : at + count], len(data)), scan)
-    file = source.open()
-    scan.on_close(file.close)
+    reader = source.reader()
+    scan.on_close(reader.close)
     try:
-        size = os.fstat(file.fileno()).st_size
-        return _checked(
-            JpegBits(str(scan.key), lambda at, count: os.pread(file.fileno(), count, at), size), scan
-        )
+        return _checked(JpegBits(str(scan.key), reader.at, reader.size), scan)
     except OSError as exc:
         raise CannotCut(f"it cannot be read ({exc})") from exc
 

@@ -24,8 +24,9 @@ _DECODERS = {
     "bmp": BmpImagePlugin.BmpImageFile, "ppm": PpmImagePlugin.PpmImageFile, "pcx": PcxImagePlugin.PcxImageFile,
     "tga": TgaImagePlugin.TgaImageFile, "psd": PsdImagePlugin.PsdImageFile,
 }  # fmt: skip
-# Modes of a PSD of 8 bits (1 of a bitmap), and the channels that are color: Pillow takes a fourth for opacity, but the
-# flattened picture is laid over white already, and other channels are selections.
+# Modes of a PSD of 8 bits (1 of a bitmap), and the channels that are color. Pillow takes a fourth for opacity; by Adobe's
+# specification it is that only where the layer count is below zero, otherwise a selection, and Photoshop's flattened
+# picture is blended with white then (ImageMagick undoes that: psd:alpha-unblend). The colors are right as they stand.
 _PSD_COLORS = {(0, 1): 1, (1, 8): 1, (2, 8): 3, (3, 8): 3, (4, 8): 4, (8, 8): 1, (9, 8): 3}
 # The most pixels a byte of the file can stand for: eight in plain bits, a run of 64 or 128 px in two bytes.
 _DENSITY = {"bmp": 128, "ppm": 8, "pcx": 8 * 63, "tga": 128, "psd": 8 * 128}

@@ -114,7 +114,8 @@ def _sample(descriptor: int, size: int) -> str:
 
 def _piece(descriptor: int, place: int, count: int) -> bytes:
     if hasattr(os, "pread"):
-        return os.pread(descriptor, count, place)
+        found: bytes = os.pread(descriptor, count, place)
+        return found
     os.lseek(descriptor, place, os.SEEK_SET)
     return os.read(descriptor, count)
 

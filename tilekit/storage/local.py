@@ -138,9 +138,22 @@ def write_bytes(path: str | os.PathLike[str], data: bytes | memoryview, *, durab
         file.write(data)
 
 
-def write_text(path: str | os.PathLike[str], text: str, *, durable: bool = False) -> None:
-    """Write UTF-8 text with `\\n` line ends to `path` atomically; bytes of a name that is not UTF-8 as \\udcXX, as JSON has it."""
-    write_bytes(path, text.encode("utf-8", "backslashreplace"), durable=durable)
+def write_text(
+    path: str | os.PathLike[str], text: str, *, durable: bool = False, escape: bool = True
+) -> None:
+    """Write UTF-8 text with `\\n` line ends to `path` atomically.
+
+    Bytes of a name that is not UTF-8 become \\udcXX, as JSON has it; with `escape=False`, for what is not JSON and
+    would read back as another name, they raise StorageError.
+    """
+    try:
+        data = text.encode("utf-8", "backslashreplace" if escape else "strict")
+    except UnicodeEncodeError as exc:
+        near = repr(exc.object[max(0, exc.start - 60) : exc.end + 20])
+        raise StorageError(
+            f"{os.fspath(path)}: {near} is a name that is not UTF-8, which this format cannot hold; rename it"
+        ) from exc
+    write_bytes(path, data, durable=durable)
 
 
 def remove_parts(folder: str | os.PathLike[str]) -> int:

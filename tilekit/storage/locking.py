@@ -33,12 +33,12 @@ class FolderLock:
         with storage_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         self._owner = path.with_name(f"{path.name}.owner")
-        self._lock: Any = filelock.FileLock(str(path))
+        self._lock: Any = filelock.FileLock(str(path), thread_local=False)
         with storage_errors(path):
             try:
                 self._take(wait)
             except NotImplementedError:  # a file system without locks
-                self._lock = filelock.SoftFileLock(str(path))
+                self._lock = filelock.SoftFileLock(str(path), thread_local=False)
                 self._take(wait)
             except filelock.Timeout:
                 pass
