@@ -12,7 +12,7 @@ from tests.jpeg.files import SAMPLINGS, jpeg, jpegs
 from tests.jpeg.naive import coefficients
 from tilekit.jpeg import index as index_module
 from tilekit.jpeg.cutting import Stretch, cut_runs, reason_against, window_runs
-from tilekit.jpeg.index import build_index, spaced_columns
+from tilekit.jpeg.index import build_index, every_mcu, spaced_columns
 from tilekit.jpeg.markers import CannotCut, read_header
 from tilekit.jpeg.tables import widened
 
@@ -143,6 +143,51 @@ def test_damage_is_never_a_whole_index_of_something_else(file, data):
     header = index.header
     got = coefficients(cut(broken, index, (0, 0, header.width, header.height)))[0]
     assert all(np.array_equal(a, b) for a, b in zip(planes, got, strict=True))
+
+
+def parsed_at_once(files):
+    header, begin = read_header(reader(files[0]))
+    stops = np.cumsum([len(file) for file in files])
+    begins = stops - [len(file) for file in files] + begin
+    return every_mcu(np.frombuffer(b"".join(files), np.uint8), header, begins, stops)
+
+
+@given(st.sampled_from(SAMPLINGS), st.integers(0, 5), st.integers(1, 4), st.integers(0, 7))
+def test_many_files_parsed_at_once_are_where_a_slow_parse_finds_them(sampling, restart, count, seed):
+    files = [jpeg(48, 40, sampling, 70, seed + more, restart_blocks=restart) for more in range(count)]
+    found, before = parsed_at_once(files), 0
+    for which, file in enumerate(files):
+        inside = slice(which * found.each, (which + 1) * found.each)
+        alone = indexed(file)
+        assert (found.starts[inside] - before).tolist() == coefficients(file)[1]
+        assert (found.ends[inside] - before).tolist() == alone.ends.tolist()
+        assert np.array_equal(found.after[inside], alone.preds)
+        first = alone.marks % restart == 0 if restart else alone.marks == 0
+        assert np.array_equal(found.before[inside], np.where(first[:, None], 0, alone.preds))
+        before += 8 * len(file)
+
+
+@given(st.data())
+def test_damage_in_one_of_many_files_is_found_as_in_it_alone(data):
+    """Never does a file borrow the bytes of the next one, nor is one refused for another's sake."""
+    files = [jpeg(48, 40, "4:2:0", 70, seed) for seed in range(3)]
+    _, begin = read_header(reader(files[0]))
+    which = data.draw(st.integers(0, 2))
+    file = bytearray(files[which])
+    at = data.draw(st.integers(begin, len(file) - 1))
+    if data.draw(st.booleans()):
+        file[at] ^= data.draw(st.integers(1, 255))
+    else:
+        del file[at:]
+    files[which] = bytes(file)
+    reasons = []
+    for chosen in ([files[which]], files):
+        try:
+            parsed_at_once(chosen)
+            reasons.append(None)
+        except CannotCut as exc:
+            reasons.append(str(exc))
+    assert reasons[0] == reasons[1]
 
 
 @given(st.binary(max_size=600), st.sampled_from(SAMPLINGS), st.booleans(), st.integers(0, 200))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from PIL import Image
 import tilekit as tk
 from tests.jpeg.files import SAMPLINGS, jpeg, jpegs
 from tilekit.errors import ScanCorrupt
-from tilekit.scans import vips
+from tilekit.jpeg.markers import CannotCut
+from tilekit.scans import blockbits, vips
 from tilekit.scans.encoding import decode_image
 from tilekit.tiles.keeping import own_tables
 
@@ -343,6 +345,40 @@ def test_a_damaged_block_is_the_error_it_was(tmp_path):
     path.write_bytes(data)
     with pytest.raises(ScanCorrupt, match=r"a\.tif"):
         tiles(path, tk.Tiling(112, 32, align=16))
+
+
+@pytest.mark.parametrize("most", [0, 40_000])
+def test_threads_that_want_the_same_blocks_cut_the_same_tiles(tmp_path, monkeypatch, most):
+    """Also where blocks are let go at once, and with one damaged: only the tiles on it are refused."""
+    import tifffile
+
+    monkeypatch.setattr(blockbits, "_KEPT_BYTES", most)
+    path = blocks_tiff(tmp_path / "a.tif", 75)
+    grid = tk.Tiling(112, 64, align=16).grid(300, 260)
+    with tk.open_scan(path) as scan:
+        alone = [scan.bits().tile(window, None) for window in grid]
+    with tk.open_scan(path) as scan, ThreadPoolExecutor(6) as pool:
+        bits = scan.bits()
+        for _ in range(3):
+            assert list(pool.map(lambda window: bits.tile(window, None), grid)) == alone
+        assert bits._kept == sum(batch.parsed.nbytes for batch in bits._batches)
+    with tifffile.TiffFile(path) as file:
+        start, size = file.pages[0].dataoffsets[6], file.pages[0].databytecounts[6]
+    data = bytearray(path.read_bytes())
+    data[start + size // 2 : start + size] = bytes(size - size // 2)
+    path.write_bytes(data)  # block 6 of 5 in a row: column 1, row 1
+
+    def made(window):
+        try:
+            return bits.tile(window, None)
+        except CannotCut:
+            return None
+
+    hit = [w.x0 < 128 and w.x1 > 64 and w.y0 < 128 and w.y1 > 64 for w in grid]
+    with tk.open_scan(path) as scan, ThreadPoolExecutor(6) as pool:
+        bits = scan.bits()
+        found = list(pool.map(made, grid))
+    assert found == [None if bad else tile for bad, tile in zip(hit, alone, strict=True)]
 
 
 def test_a_new_process_cuts_without_numba(tmp_path):

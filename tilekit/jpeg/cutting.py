@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tilekit.jpeg.index import McuIndex, Runs
 from tilekit.jpeg.markers import CannotCut, Header, header_bytes
-from tilekit.jpeg.tables import Lookups
+from tilekit.jpeg.tables import Codes, Lookups
 
 Bytes = NDArray[np.uint8]
 _EOI = b"\xff\xd9"
@@ -58,7 +59,7 @@ def cut_runs(stretch: Stretch, runs: Runs, header: Header, look: Lookups, width:
     Its coefficients are those of the file the bits are from. Raises CannotCut where a DC difference
     between two runs has no code in the file's tables, and where the bytes are not the ones parsed.
     """
-    head = header_bytes(header.sized(width, height), look.written)
+    head = _head(header.sized(width, height), look.written)
     return coded(stretch, runs, look, head, _EOI)
 
 
@@ -72,7 +73,7 @@ def coded(stretch: Stretch, runs: Runs, look: Lookups, head: bytes, tail: bytes)
     after = np.ascontiguousarray(runs.after).reshape(-1)
     needed = len(head) + runs.bytes * 9 // 8 + 16 * len(starts) + 64
     for _ in range(2):
-        out = _scratch(needed)
+        out = scratch(needed)
         stop = copy_runs(
             stretch.data, starts, ends, before, after, look.plan, look.tables, look.codes, out, len(head)
         )
@@ -90,10 +91,18 @@ def coded(stretch: Stretch, runs: Runs, look: Lookups, head: bytes, tail: bytes)
 _room = threading.local()
 
 
-def _scratch(size: int) -> Bytes:
-    """An array of at least `size` bytes, this thread's own; up to 4 MB it is the same one again."""
-    known: Bytes | None = getattr(_room, "array", None)
+def scratch(size: int, name: str = "out") -> Bytes:
+    """An array of at least `size` bytes, this thread's own of that name; up to 4 MB it is the same one again.
+
+    Memory that is new costs more than what is done in it here.
+    """
+    known: Bytes | None = getattr(_room, name, None)
     if known is None or len(known) < size:
         known = np.empty(size * 5 // 4, np.uint8)
-        _room.array = known if len(known) <= 1 << 22 else None
+        setattr(_room, name, known if len(known) <= 1 << 22 else None)
     return known
+
+
+@lru_cache(64)
+def _head(header: Header, written: tuple[Codes, ...]) -> bytes:
+    return header_bytes(header, written)

@@ -26,6 +26,7 @@ _AHEAD = 1 << 16  # bytes of the next part a parse may need to end its last MCU
 _STEP = 2048  # bytes in which a parse from anywhere falls into step (measured: 221 at most)
 MOST_MCUS = 160_000  # of a part, at the least bits an MCU has in practice
 _NEVER = 1 << 62
+_GOES_ON = "its data goes on behind the last MCU"
 _REACHED, _WRONG, _ENDED = 0, 2, 3  # what the kernel gives; it is imported when it is first run
 MOST_INDEX_BYTES = 1 << 26
 _MARK_BYTES = 36
@@ -101,12 +102,13 @@ class McuIndex:
 
 @dataclass(frozen=True)
 class EveryMcu:
-    """Of each MCU of a small JPEG, and behind the last: where it begins, where the one before ends, and DC predictors.
+    """Of each MCU of small JPEGs, and behind the last: where it begins, where the one before ends, and DC predictors.
 
     `before` are those it is coded with, `after` those left behind by the MCU before it: the two differ at restart
-    markers. Memory: 20 bytes an MCU, 40 with restart markers.
+    markers. JPEG after JPEG, `each` entries of them. Memory: 20 bytes an MCU, 40 with restart markers.
     """
 
+    each: int
     starts: Ints
     ends: Ints
     before: NDArray[np.int32]
@@ -118,29 +120,33 @@ class EveryMcu:
         return (self.starts.nbytes + self.before.nbytes) * (1 if self.ends is self.starts else 2)
 
 
-def every_mcu(data: NDArray[np.uint8], header: Header, begin: int) -> EveryMcu:
-    """Parse a whole JPEG in memory from byte `begin`, by one call; raises CannotCut as `build_index` does."""
-    from tilekit.jpeg.kernels.streams import parse
+def every_mcu(data: NDArray[np.uint8], header: Header, begins: Ints, stops: Ints) -> EveryMcu:
+    """Parse whole JPEGs in memory, of one header, by one call; raises CannotCut as `build_index` does.
+
+    The data of each is in the bytes `begins` to `stops`.
+    """
+    from tilekit.jpeg.kernels.streams import parse_whole
 
     look = lookups(header.sampling, header.dc, header.ac, header.restart)
-    total = header.across * header.down
+    total, count = header.across * header.down, len(begins)
     if total > MOST_MCUS:
         raise CannotCut("its blocks are too large")
-    starts, preds = np.empty(total + 1, np.int64), np.empty((total + 1, 3), np.int32)
-    ends = np.empty(total + 1, np.int64) if header.restart else starts
-    state = np.array([8 * begin, 0, 0, 0, header.restart or -1, 0, 0, 0, _NEVER], np.int64)
-    status = parse(data, state, look.plan, look.tables, starts, ends, preds.reshape(-1))
-    if state[6] < total:
-        what = "is cut short" if status == _ENDED else "is damaged"
-        raise CannotCut(f"its data {what} at byte {int(state[0]) >> 3}")
-    end = int(ends[-1]) >> 3
-    _check_end(data[end : end + 4].tobytes(), int(ends[-1]))
+    starts, preds = np.empty(count * (total + 1), np.int64), np.empty((count * (total + 1), 3), np.int32)
+    ends = np.empty(len(starts), np.int64) if header.restart else starts
+    state = np.zeros(9, np.int64)
+    flat = preds.reshape(-1)
+    good = parse_whole(data, begins, stops, state, look.plan, look.tables, starts, ends, flat)
+    if good < count:
+        if state[6] < total:
+            what = "is cut short" if state[8] == _ENDED else "is damaged"
+            raise CannotCut(f"its data {what} at byte {(int(state[0]) >> 3) - int(begins[good])}")
+        raise CannotCut(_GOES_ON)
     _check_preds(preds)
     if not header.restart:
-        return EveryMcu(starts, starts, preds, preds)
+        return EveryMcu(total + 1, starts, starts, preds, preds)
     before = preds.copy()
-    before[:: header.restart] = 0
-    return EveryMcu(starts, ends, before, preds)
+    before.reshape(count, total + 1, 3)[:, :: header.restart] = 0
+    return EveryMcu(total + 1, starts, ends, before, preds)
 
 
 def _check_end(tail: bytes, end: int) -> None:
@@ -148,7 +154,7 @@ def _check_end(tail: bytes, end: int) -> None:
     if end & 7:
         tail = tail[2:] if tail[:2] == b"\xff\x00" else tail[1:]
     if tail[:2] != b"\xff\xd9":
-        raise CannotCut("its data goes on behind the last MCU")
+        raise CannotCut(_GOES_ON)
 
 
 def _check_preds(preds: NDArray[np.int32]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tilekit.jpeg.cutting import Stretch, cut_runs
+from tilekit.jpeg.cutting import Stretch, cut_runs, scratch
 from tilekit.jpeg.index import EveryMcu, Runs, every_mcu
 from tilekit.jpeg.markers import CannotCut, Header, read_header
 from tilekit.jpeg.tables import lookups
@@ -24,11 +23,12 @@ if TYPE_CHECKING:
 
 _KEPT_BYTES = 1 << 25
 Read = Callable[[int, int, int, int], NDArray[np.uint8]]
+Cell = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class _Parsed:
-    """A block's bytes, and where its MCUs begin."""
+    """The bytes of some blocks one behind the other, and where their MCUs begin."""
 
     data: NDArray[np.uint8]
     mcus: EveryMcu
@@ -39,18 +39,20 @@ class _Parsed:
         return len(self.data) + self.mcus.nbytes
 
 
-@dataclass
-class _Block:
-    """A block, parsed once somebody has asked for it."""
+@dataclass(eq=False)
+class _Batch:
+    """Blocks (row, column) that one thread parses by one call; `ready` is set when `parsed` is, or cannot be."""
 
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    cells: list[Cell]
+    ready: threading.Event = field(default_factory=threading.Event)
     parsed: _Parsed | None = None
 
 
 class BlockBits:
     """The bits of a page stored in JPEG blocks of one set of tables. Any thread may use it.
 
-    Blocks are parsed when a tile needs them and kept for the next ones: at most 32 MB of them. `read` gives the
+    The blocks that a tile needs and that are not there are parsed by one call, and kept for the next ones: at most
+    32 MB of them. `read` gives the
     pixels of a rectangle, where another than the blocks' own decoder is to.
     """
 
@@ -61,13 +63,16 @@ class BlockBits:
             raise CannotCut("it is not stored in JPEG blocks of gray, RGB or YCbCr")
         self._blocks, self._head = blocks, jpeg_head(layout)
         self._lock = threading.Lock()
-        self._known: OrderedDict[tuple[int, int], _Block] = OrderedDict()
+        self._known: dict[Cell, tuple[_Batch, int]] = {}
+        self._batches: dict[_Batch, None] = {}
         self._kept = 0
         data = blocks.data(0, 0)
         self._first, begin = self._header(data)
         self._start = data[:begin]
         self._look = lookups(self._first.sampling, self._first.dc, self._first.ac, self._first.restart)
         width, height = layout.block
+        if self._first.restart % self._first.across:
+            raise CannotCut("its blocks have restart markers inside rows")
         if width % self._first.mcu[0] or height % self._first.mcu[1]:
             raise CannotCut(f"its blocks of {width} x {height} px are not whole MCUs")
         density = (1, round(dpi), round(dpi)) if dpi and dpi < 65535 and layout.photometric == YCBCR else None
@@ -84,25 +89,17 @@ class BlockBits:
         """The JPEG of a window that begins on the grid of MCUs; raises CannotCut."""
         (across, down), (width, height) = self.header.mcu, self._blocks.block
         rows = range(window.y0 // height, -(-window.y1 // height))
-        cols = np.arange(window.x0 // width, -(-window.x1 // width))
-        parts = [self._parsed(row, col) for row in rows for col in cols.tolist()]
+        cols = range(window.x0 // width, -(-window.x1 // width))
+        parts, which = self._parsed([(row, col) for row in rows for col in cols])
         # Row by row of MCUs, block by block in it: the MCUs `first` to `last` of all blocks' one behind the other.
         lines = np.arange(window.y0 // down, -(-window.y1 // down))[:, None]
-        block, line = (
-            (lines * down // height - rows.start) * len(cols) + cols - cols[0],
-            lines % (height // down),
-        )
-        left = np.maximum(window.x0 - cols * width, 0) // across
-        right = -(-np.minimum(window.x1 - cols * width, width) // across)
-        begin = (block * len(parts[0].mcus.starts) + line * (width // across)).astype(np.int64)
+        edges = np.arange(cols.start, cols.stop) * width
+        left = np.maximum(window.x0 - edges, 0) // across
+        right = -(-np.minimum(window.x1 - edges, width) // across)
+        place = which.reshape(len(rows), len(cols))[lines[:, 0] * down // height - rows.start]
+        begin = place * parts[0].mcus.each + lines % (height // down) * (width // across)
         first, last = (begin + left).reshape(-1), (begin + right).reshape(-1)
-        place = np.cumsum([0] + [8 * len(part.data) for part in parts])[block].reshape(-1)
-        before = np.concatenate([part.mcus.before for part in parts])[first]
-        after = np.concatenate([part.mcus.after for part in parts])[last]
-        starts = np.concatenate([part.mcus.starts for part in parts])[first] + place
-        ends = np.concatenate([part.mcus.ends for part in parts])[last] + place
-        stretch = Stretch(np.concatenate([part.data for part in parts]), 0)
-        runs = Runs(starts, ends, before, after)
+        stretch, runs = _joined(parts, first, last)
         return cut_runs(stretch, runs, self.header, self._look, window.width, window.height)
 
     def pixels(self, x0: int, y0: int, x1: int, y1: int) -> NDArray[np.uint8]:
@@ -133,31 +130,91 @@ class BlockBits:
             raise CannotCut("a block says JFIF, which is YCbCr, and RGB at once")
         return header, begin - len(self._head) + 2
 
-    def _parsed(self, row: int, col: int) -> _Parsed:
-        with self._lock:
-            block = self._known.setdefault((row, col), _Block())
-            self._known.move_to_end((row, col))
-        with block.lock:
-            if block.parsed is None:
-                block.parsed = self._parse(self._blocks.data(row, col))
-                with self._lock:
-                    self._kept += block.parsed.nbytes if self._known.get((row, col)) is block else 0
-                    while self._kept > _KEPT_BYTES and len(self._known) > 1:
-                        parsed = self._known.popitem(last=False)[1].parsed
-                        self._kept -= 0 if parsed is None else parsed.nbytes
-            return block.parsed
+    def _parsed(self, cells: list[Cell]) -> tuple[list[_Parsed], NDArray[np.int64]]:
+        """Parsed batches that have these blocks, and which of all their blocks, batch after batch, each one is."""
+        while True:
+            with self._lock:
+                missing = [cell for cell in cells if cell not in self._known]
+                mine = _Batch(missing)
+                for place, cell in enumerate(missing):
+                    self._known[cell] = mine, place
+                found = [self._known[cell] for cell in cells]
+                batches = dict.fromkeys(batch for batch, _ in found)
+                for batch in batches:  # the ones used last are the last
+                    self._batches.pop(batch, None)
+                    self._batches[batch] = None
+            if missing:
+                self._fill(mine)
+            parts, begins, count = [], {}, 0
+            for batch in batches:
+                batch.ready.wait()
+                if batch.parsed is None:
+                    break
+                parts.append(batch.parsed)
+                begins[batch] = count
+                count += len(batch.cells)
+            else:
+                return parts, np.array([begins[batch] + place for batch, place in found], np.int64)
+            # another thread's blocks are damaged, these need not be: it has taken them back
 
-    def _parse(self, data: bytes) -> _Parsed:
-        if data.startswith(self._start):
-            header, begin = self._first, len(self._start)
-        else:
-            header, begin = self._header(data)
-        if header is not self._first and header.coding != self._first.coding:
-            raise CannotCut("its blocks have tables of their own")
-        if header.restart % header.across:
-            raise CannotCut("its blocks have restart markers inside rows")
-        array = np.frombuffer(data, np.uint8)
-        return _Parsed(array, every_mcu(array, header, begin))
+    def _fill(self, batch: _Batch) -> None:
+        try:
+            batch.parsed = self._parse(batch.cells)
+            with self._lock:
+                self._kept += batch.parsed.nbytes
+                oldest = [other for other in self._batches if other is not batch and other.parsed is not None]
+                for other in oldest:
+                    if self._kept <= _KEPT_BYTES:
+                        break
+                    self._drop(other)
+        except BaseException:
+            with self._lock:
+                self._drop(batch)
+            raise
+        finally:
+            batch.ready.set()
+
+    def _drop(self, batch: _Batch) -> None:
+        self._batches.pop(batch, None)
+        for cell in batch.cells:
+            if self._known.get(cell, (None, 0))[0] is batch:
+                del self._known[cell]
+        self._kept -= 0 if batch.parsed is None else batch.parsed.nbytes
+
+    def _parse(self, cells: list[Cell]) -> _Parsed:
+        parts, begins, stops, end = self._blocks.several(cells), [], [], 0
+        for data in parts:
+            if data.startswith(self._start):
+                begin = len(self._start)
+            else:
+                header, begin = self._header(data)
+                if header.coding != self._first.coding:
+                    raise CannotCut("its blocks have tables of their own")
+                if header.restart != self._first.restart:
+                    raise CannotCut("its blocks have restart markers at different places")
+            begins.append(end + begin)
+            end += len(data)
+            stops.append(end)
+        array = np.frombuffer(b"".join(parts), np.uint8)
+        return _Parsed(array, every_mcu(array, self._first, np.array(begins), np.array(stops)))
+
+
+def _joined(parts: list[_Parsed], first: NDArray[np.int64], last: NDArray[np.int64]) -> tuple[Stretch, Runs]:
+    """The bytes of all parts, and runs of their MCUs, which are counted part after part."""
+    sizes = [len(part.data) for part in parts]
+    data = np.concatenate([part.data for part in parts], out=scratch(sum(sizes), "in")[: sum(sizes)])
+    starts, ends = np.empty(len(first), np.int64), np.empty(len(first), np.int64)
+    before, after = np.empty((len(first), 3), np.int32), np.empty((len(first), 3), np.int32)
+    count = place = 0
+    for part, size in zip(parts, sizes, strict=True):
+        mcus = part.mcus
+        here = np.flatnonzero((first >= count) & (first < count + len(mcus.starts)))
+        begin, end = first[here] - count, last[here] - count
+        starts[here], ends[here] = mcus.starts[begin] + place, mcus.ends[end] + place
+        before[here], after[here] = mcus.before[begin], mcus.after[end]
+        count += len(mcus.starts)
+        place += 8 * size
+    return Stretch(data, 0), Runs(starts, ends, before, after)
 
 
 def block_bits_of(scan: Scan) -> BlockBits:

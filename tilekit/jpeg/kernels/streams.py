@@ -79,21 +79,15 @@ def _place(data: Any, p: Any, real: Any, clean: Any) -> Any:
     return (p << _U(3)) + ((_U8 - (real & _U7)) & _U7)
 
 
-@kernel("i(RB,I,RI,RH,I,I,S)")
-def parse(data: Any, state: Any, plan: Any, tables: Any, places: Any, ends: Any, preds: Any) -> int:
-    """Parse MCU after MCU from `state` on; `places[i]` is where MCU i begins, `preds` the DC before it.
-
-    `state`: position, three predictors, MCUs to the next restart (-1: none come), number of its
-    marker, MCUs parsed (out), block the first MCU begins with, position at which to stop. `ends[i]`: where MCU
-    i - 1 ends, before a restart marker; not written unless plan has restarts. One entry more than MCUs is
-    written, the last one being where it stopped. Gives REACHED (the position to stop at), FULL (arrays),
-    WRONG (a code that is none) or ENDED (bytes, or a marker).
-    """
+@inlined
+def _parsed(
+    data: Any, n: Any, state: Any, plan: Any, tables: Any, places: Any, ends: Any, preds: Any, origin: Any,
+    capacity: Any,
+) -> Any:  # fmt: skip
+    """As `parse`, of the first `n` bytes, into the `capacity` + 1 entries from `origin` on."""
     # Long because a kernel is one loop: what its steps share lives in locals, and a helper would have to carry them.
-    n = _U(len(data))
     blocks, restart, to_restart, number = plan[0], plan[2], state[4], state[5]
     first, stop = state[7], _U(state[8])
-    capacity = len(places) - 1
     p = _U(state[0]) >> _U(3)
     acc, left, fed, clean = _U0, _U0, _U0, _U0
     skip = _U(state[0]) & _U7
@@ -107,22 +101,22 @@ def parse(data: Any, state: Any, plan: Any, tables: Any, places: Any, ends: Any,
     while True:
         real = left - fed
         at = _place(data, p, real, clean)
-        preds[3 * count] = pred0
-        preds[3 * count + 1] = pred1
-        preds[3 * count + 2] = pred2
+        preds[3 * (origin + count)] = pred0
+        preds[3 * (origin + count) + 1] = pred1
+        preds[3 * (origin + count) + 2] = pred2
         if restart > 0:
-            ends[count] = at
+            ends[origin + count] = at
             if to_restart == 0:
                 if real > _U7 or p + _U1 >= n or data[p] != 255 or data[p + _U1] != 208 + number:
                     status = ENDED if p + _U1 >= n else WRONG
-                    places[count] = at
+                    places[origin + count] = at
                     break
                 p += _U(2)
                 acc, left, fed, clean = _U0, _U0, _U0, p
                 pred0, pred1, pred2 = 0, 0, 0
                 to_restart, number = restart, (number + 1) & 7
                 at = p << _U(3)
-        places[count] = at
+        places[origin + count] = at
         if at >= stop:
             status = REACHED
             break
@@ -210,6 +204,52 @@ def parse(data: Any, state: Any, plan: Any, tables: Any, places: Any, ends: Any,
     state[1], state[2], state[3] = pred0, pred1, pred2
     state[4], state[5], state[6], state[7] = to_restart, number, count, first
     return status
+
+
+@kernel("i(RB,I,RI,RH,I,I,S)")
+def parse(data: Any, state: Any, plan: Any, tables: Any, places: Any, ends: Any, preds: Any) -> int:
+    """Parse MCU after MCU from `state` on; `places[i]` is where MCU i begins, `preds` the DC before it.
+
+    `state`: position, three predictors, MCUs to the next restart (-1: none come), number of its
+    marker, MCUs parsed (out), block the first MCU begins with, position at which to stop. `ends[i]`: where MCU
+    i - 1 ends, before a restart marker; not written unless plan has restarts. One entry more than MCUs is
+    written, the last one being where it stopped. Gives REACHED (the position to stop at), FULL (arrays),
+    WRONG (a code that is none) or ENDED (bytes, or a marker).
+    """
+    return int(_parsed(data, _U(len(data)), state, plan, tables, places, ends, preds, 0, len(places) - 1))
+
+
+@kernel("i(RB,RI,RI,I,RI,RH,I,I,S)")
+def parse_whole(
+    data: Any, begins: Any, stops: Any, state: Any, plan: Any, tables: Any, places: Any, ends: Any, preds: Any
+) -> int:
+    """Parse whole JPEGs of one size that stand one behind the other; gives how many are whole before one that is not.
+
+    JPEG i has its MCUs from byte `begins[i]` on, and ends before byte `stops[i]`. `places`, `ends`, `preds`: as for
+    `parse`, equally many entries for each JPEG, one more than it has MCUs. `state` is left as the last parse
+    leaves it, but with its status at the end: FULL for one that goes on behind its last MCU.
+    """
+    room = len(places) // len(begins)
+    restart = plan[2] if plan[2] > 0 else -1
+    for which in range(len(begins)):
+        n = _U(stops[which])
+        if stops[which] > len(data) or begins[which] < 0:
+            return which
+        state[0], state[1], state[2], state[3] = begins[which] << 3, 0, 0, 0
+        state[4], state[5], state[6], state[7], state[8] = restart, 0, 0, 0, 1 << 62
+        origin = room * which
+        state[8] = _parsed(data, n, state, plan, tables, places, ends, preds, origin, room - 1)
+        if state[6] < room - 1:
+            return which
+        p = _U(ends[origin + room - 1] if restart > 0 else places[origin + room - 1])
+        few = p & _U7
+        p >>= _U(3)
+        if few > _U0:
+            stuffed = p + _U1 < n and data[p] == 255 and data[p + _U1] == 0
+            p += _U(2) if stuffed else _U1
+        if p + _U1 >= n or data[p] != 255 or data[p + _U1] != 217:
+            return which
+    return len(begins)
 
 
 @inlined

@@ -8,7 +8,7 @@ Note 2 (JPEG).
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ Pixels = NDArray[np.uint8]
 Shape = tuple[int, int, int]
 _GRAY, _RGB = 1, 2
 _LARGEST_SIDE = 65_500
+_GAP, _READ = 64, 1 << 22  # bytes between blocks that are read with them, and in one read
 
 
 class StoredBlocks:
@@ -63,6 +64,27 @@ class StoredBlocks:
         found = self._reader.at(int(layout.offsets[place]), count)
         if len(found) != count or count == 0:
             raise self._damaged(row, col, "its bytes are missing")
+        return found
+
+    def several(self, cells: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Blocks (row, column) of the first plane as `data` gives them, those that lie together by one read."""
+        layout, found = self.layout, [b""] * len(cells)
+        places = [row * layout.across + col for row, col in cells]
+        offsets, counts = layout.offsets[places].tolist(), layout.counts[places].tolist()
+        order = sorted(range(len(cells)), key=offsets.__getitem__)  # some writers store the last block first
+        first = 0
+        while first < len(order):
+            begin = end = offsets[order[first]]
+            last = first
+            while last < len(order) and end <= offsets[order[last]] <= end + _GAP and end - begin < _READ:
+                end = offsets[order[last]] + counts[order[last]]
+                last += 1
+            read = self._reader.at(begin, end - begin)
+            for at in order[first:last]:
+                found[at] = read[offsets[at] - begin : offsets[at] - begin + counts[at]]
+                if len(found[at]) != counts[at] or not found[at]:
+                    raise self._damaged(*cells[at], "its bytes are missing")
+            first = last
         return found
 
     def decode(self, row: int, col: int) -> Pixels:
