@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO_STAMP := $(VENV)/.demo-installed
 
-.PHONY: demo test slow quick nightly mutants check lint types docs soak clean
+.PHONY: site demo test slow quick nightly mutants check lint types docs soak clean
 
 demo: $(DEMO_STAMP)
 	$(BIN)/tilekit demo --out demo-out
@@ -56,10 +56,14 @@ $(DEMO_STAMP): pyproject.toml .ci/setup
 docs: $(STAMP)
 	$(BIN)/python docs/make_reference.py
 
+# The docs site, into site/; needs no network. A link that leads nowhere fails it.
+site: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
 # Nightly: an archive through kills, full disks and changed inputs; minutes by SOAK=5.
 SOAK ?= 30
 soak: $(STAMP)
 	$(BIN)/python benchmarks/soak.py --minutes $(SOAK)
 
 clean:
-	rm -rf $(VENV) build dist demo-out .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist site demo-out .mypy_cache .ruff_cache .hypothesis

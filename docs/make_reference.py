@@ -14,6 +14,8 @@ import click
 
 import tilekit
 from tilekit.cli import cli
+from tilekit.cli.settings import config_option
+from tilekit.cli.voice import COMMON, common_options
 
 PAGE = Path(__file__).with_name("reference.md")
 GROUPS = {
@@ -45,7 +47,9 @@ def reference() -> str:
         "before them `tilekit.<room>.<name>`; `help(tilekit.<name>)` says more: shapes, units, errors, memory.",
         *_names(),
         "## Command line",
-        "Every command ends with 0 (done), 1 (failed) or 2 (wrong usage); `--json` prints JSON for machines.",
+        "Every command ends with 0 (done), 1 (failed) or 2 (wrong usage); `--json` prints JSON for machines, whose fields "
+        "are in [JSON](json.md). Before or after its name every command also takes:",
+        "\n".join(_option(one) for one in (*common_options(), config_option())),
         *_commands(),
         "## Files",
         *_files(),
@@ -129,7 +133,9 @@ def _commands(command: click.Command = cli, name: str = "tilekit") -> Iterator[s
         return
     words = [word for one in command.params if isinstance(one, click.Argument) for word in [_argument(one)]]
     lines = [f"### {name}", f"`{' '.join([name, '[OPTIONS]', *words])}`", _help(command)]
-    options = [one for one in command.params if isinstance(one, click.Option) and not one.hidden]
+    options = [
+        one for one in command.params if isinstance(one, click.Option) and one.name not in (*COMMON, "config")
+    ]
     if options:
         lines.append("\n".join(_option(one) for one in options))
     yield "\n\n".join(lines)

@@ -60,7 +60,7 @@ def test_a_model_is_named_in_three_ways(chain: Chain, tmp_path: Path) -> None:
     assert found[0] == found[1] == found[2]
     page = next(iter_predictions(out))
     assert page.tilings[0].tile_size == (256, 256)
-    assert {row["status"] for row in asked("models", "symbols")} == {"STOPPED"}
+    assert {row["status"] for row in asked("models", "symbols")["models"]} == {"STOPPED"}
     assert "symbols/v1: starting" not in run("detect", scan, "--model", "symbols", "--out", out).stderr
     with pytest.raises(InvalidArgument, match="tilekit models"):
         run("detect", chain.folder / "scans", "--model", "nothing", "--out", tmp_path / "none.jsonl")
@@ -145,7 +145,7 @@ def test_a_killed_run_goes_on_and_its_model_is_stopped(tmp_path: Path) -> None:
         killed.wait()
         kept = out.read_bytes()
         assert kept.count(b"\n") < 8
-        wait_for(lambda: {row["status"] for row in asked("models", "symbols")} == {"STOPPED"})
+        wait_for(lambda: {row["status"] for row in asked("models", "symbols")["models"]} == {"STOPPED"})
         told = asked(*command)
         assert told["pages"] + told["skipped"] == 8
         assert told["skipped"] >= 2

@@ -65,7 +65,7 @@ def test_the_whole_chain_on_the_command_line(run: Run, dataset: tuple[Path, Path
     deployed = json.loads(run("deploy", name, "--for", "1h", "--idle", "30m", "--json").stdout)
     assert deployed["started"]
     assert deployed["until"] > time.time() + 3000
-    shown = json.loads(run("models", "cli-chain", "--running", "--json").stdout)
+    shown = json.loads(run("models", "cli-chain", "--running", "--json").stdout)["models"]
     assert [row["status"] for row in shown] == ["RUNNING"]
     assert shown[0]["cost"].startswith("US$ 0.0")
     assert "cli-chain" in run("models").stdout
@@ -88,13 +88,13 @@ def test_the_whole_chain_on_the_command_line(run: Run, dataset: tuple[Path, Path
     assert len(json.loads(run("delete", "cli-copy", "--yes", "--json").stdout)["deleted"]) == 2
     run("delete", name, "--yes")
     run("delete", "cli-chain", "--yes")
-    assert json.loads(run("models", "cli-chain", "--json").stdout) == []
+    assert json.loads(run("models", "cli-chain", "--json").stdout) == {"models": []}
 
 
 def test_a_deploy_without_an_end_asks(run: Run, dataset: tuple[Path, Path]) -> None:
     run("train", *dataset, "--project", "cli-asks", "--bucket", "aws-tests", "--json")
     assert "until somebody stops it" in run("deploy", "cli-asks", code=1, answer="n\n").stderr
-    assert json.loads(run("models", "cli-asks", "--json").stdout)[0]["status"] == "TRAINING_COMPLETED"
+    assert json.loads(run("models", "cli-asks", "--json").stdout)["models"][0]["status"] == "TRAINING_COMPLETED"
     run("deploy", "cli-asks", "--yes")
     run("stop", "cli-asks")
 

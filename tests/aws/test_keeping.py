@@ -81,7 +81,7 @@ def test_later_commands_tell_of_it_and_end_it(
     assert "running without a keeper since" in shown.output
     assert "tilekit stop --stale" in shown.output
     told = json.loads(CliRunner().invoke(cli, ["models", "--json", *where]).stdout)
-    assert sum(row["unkept_since"] is not None for row in told) == 1
+    assert sum(row["unkept_since"] is not None for row in told["models"]) == 1
     stopped = CliRunner().invoke(cli, ["stop", "--stale", *where])
     assert stopped.exit_code == 0, stopped.output
     assert model.status in {"STOPPING", "STOPPED"}

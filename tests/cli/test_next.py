@@ -112,6 +112,7 @@ def test_tiles(follower: Follower) -> None:
     assert "next: tilekit tile scans/p0.png tiles-2/ --tile 256 --edge clip --scale 0.5" in made
 
 
+@pytest.mark.slow
 def test_from_labels_to_a_report_of_a_local_model(follower: Follower) -> None:
     pages = "dataset/pages-test.manifest"  # where the hints of `plan` and `dataset` lead
     follower.fill |= {

@@ -8,15 +8,19 @@ user's.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 import tilekit
 from tilekit.cli.hints import remember
 from tilekit.cli.output import run_guarded
+from tilekit.cli.settings import config_option, use_settings
 from tilekit.cli.speaking import speak_in_options
+from tilekit.cli.voice import common_options, log_errors
 
 # name -> (module, attribute, one-line help). The help stands here so that `--help` loads no command.
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -119,8 +123,20 @@ class LazyGroup(click.Group):
         if cmd_name not in self._prepared:
             self._prepared.add(cmd_name)
             _refuse_empty(command)
+            _say_as_asked(command)
+            use_settings(command, cmd_name)
             speak_in_options(command)
+            log_errors(command)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Names of commands without importing any; click completes the rest."""
+        named = [
+            CompletionItem(name, help=text)
+            for name, (_, _, text) in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return [*named, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List commands with the help that stands in the table."""
@@ -128,6 +144,17 @@ class LazyGroup(click.Group):
         if rows:
             with formatter.section("Commands"):
                 formatter.write_dl(rows)
+
+
+def all_commands() -> Iterator[tuple[str, click.Command]]:
+    """Every command that does something, by its words: `labels convert`. Imports all of them."""
+    context = click.Context(cli)
+    for name in COMMANDS:
+        command = cli.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from ((f"{name} {inner}", command.commands[inner]) for inner in command.commands)
+        elif command is not None:
+            yield name, command
 
 
 def _refuse_empty(command: click.Command) -> None:
@@ -140,6 +167,15 @@ def _refuse_empty(command: click.Command) -> None:
             part.callback = _not_empty
 
 
+def _say_as_asked(command: click.Command) -> None:
+    """`-q`, `-v`, `--log-file` and `--config` after the command's name, as before it."""
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            _say_as_asked(inner)
+        return
+    command.params += [*common_options(), config_option()]
+
+
 def _not_empty(ctx: click.Context, part: click.Parameter, value: Any) -> Any:
     if "" in (value if isinstance(value, tuple) else (str(value),)):
         raise click.BadParameter("is empty; was a shell variable not set?", ctx, part)
@@ -150,6 +186,9 @@ def _not_empty(ctx: click.Context, part: click.Parameter, value: Any) -> Any:
 @click.version_option(tilekit.__version__, prog_name="tilekit")
 def cli() -> None:
     """Tile very large scans, carry labels to tiles, detect, merge back, prove the gain."""
+
+
+cli.params += [*common_options(), config_option()]
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ import click
 
 from tilekit.cli.cloud import deadline_of, deadline_options
 from tilekit.cli.hints import next_again, next_command, passed
-from tilekit.cli.output import json_option, print_json, print_json_line, print_table, say
+from tilekit.cli.output import complain, json_option, print_json, print_json_line, print_table, say
 from tilekit.cli.parameters import (
     Overlap,
     Quality,
@@ -183,7 +183,7 @@ def status(out: str, state: Path | None, as_json: bool) -> None:
     ]
     print_table(("what", "count"), rows)
     for reason in found.failures.values():
-        say(f"failed: {reason}")
+        complain(f"failed: {reason}")
     if found.failed:
         next_command("archive", "retry", out, *passed(state=state))
 
@@ -203,7 +203,7 @@ def verify(out: str, forget: bool, deep: bool, state: Path | None, as_json: bool
         print_json({"wrong": wrong})
     else:
         for problem in wrong.values():
-            say(problem)
+            complain(problem)
         say(f"{len(wrong)} pages at fault" if wrong else "every recorded output is there")
         if wrong:
             if forget:
@@ -295,9 +295,9 @@ def _forecast(
             rows += [("calls of the model", found.calls), ("cost", dollars(found.dollars))]
         print_table(("what", "about"), rows)
         for reason in found.unreadable.values():
-            say(f"would fail: {reason}")
+            complain(f"would fail: {reason}")
         if not found.fits:
-            say("the disk has not that much room")
+            complain("the disk has not that much room")
         next_again(without=["--dry-run"])
     if not found.fits:
         raise click.exceptions.Exit(1)
@@ -442,12 +442,12 @@ class _Watch:
             print_json_line(event)
         if event["event"] == "dropped":
             if not self._as_json:
-                say(f"dropped: {event['reason']}")
+                complain(f"dropped: {event['reason']}")
             return
         if event["event"] == "failed":
             self._failed += 1
             if not self._as_json:
-                say(f"failed: {event['reason']}")
+                complain(f"failed: {event['reason']}")
         self._pages += 1
         self._tiles += int(event.get("tiles", 0))
         self._pixels += int(event.get("pixels", 0))
@@ -484,7 +484,7 @@ def _finish(summary: ArchiveSummary, out: str, state: Path | None, as_json: bool
         if summary.dropped:
             say(f"{summary.dropped} pages dropped, whose scan or page is gone")
         if summary.stopped:
-            say(f"stopped: {summary.stopped}")
+            complain(f"stopped: {summary.stopped}")
             say("mend that first; what is done is recorded")
             next_again()
             raise click.exceptions.Exit(1)

@@ -117,7 +117,7 @@ def tiling(
         options.quick,
         options.cache,
     )
-    with progress_bar("bench", quiet=as_json) as progress:
+    with progress_bar("bench", hidden=as_json) as progress:
         document = bench_tiling(plan, say=_quiet if as_json else say, progress=progress)
     _finish(document, options.old, options.html, as_json, _show_tiling)
     if document["failed"]:

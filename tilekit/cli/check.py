@@ -62,7 +62,7 @@ def check(
     if options.out is not None:
         _fix(manifests, options.out, options.images, options.uploaded, as_json)
         return
-    with progress_bar("check", quiet=as_json) as progress:
+    with progress_bar("check", hidden=as_json) as progress:
         report = check_manifest(
             *manifests,
             test=options.test,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tilekit.cli.hints import next_command
-from tilekit.cli.output import json_option, print_json, print_table, progress_bar, say
+from tilekit.cli.output import complain, json_option, print_json, print_table, progress_bar, say
 from tilekit.cli.parameters import (
     Overlap,
     Quality,
@@ -116,7 +116,7 @@ def dataset(labels: str, out: str, as_json: bool, **options: Any) -> None:
 
     truth = read_labels(labels, images=options["images"])
     tiling = as_shown(_cut(truth, options), options["bands"], options["levels"])
-    with progress_bar("tiles", quiet=as_json) as progress:
+    with progress_bar("tiles", hidden=as_json) as progress:
         summary = tile_dataset(
             truth,
             out,
@@ -134,7 +134,7 @@ def dataset(labels: str, out: str, as_json: bool, **options: Any) -> None:
     for note in summary.notes:
         say(f"note: {note}")
     for key, reason in summary.failed.items():
-        say(f"left out: {key}: {reason}")
+        complain(f"left out: {key}: {reason}")
     if summary.baseline is not None:
         say(_baseline_words(summary.baseline))
     place = out.rstrip("/")

@@ -15,7 +15,7 @@ import click
 from tilekit.cli.cloud import cloud_options, deadline_of, deadline_options
 from tilekit.cli.grouping import grouped
 from tilekit.cli.hints import next_again, next_command
-from tilekit.cli.output import json_option, print_json, print_table, progress_bar, say
+from tilekit.cli.output import complain, json_option, print_json, print_table, progress_bar, say
 from tilekit.cli.parameters import (
     Overlap,
     chosen_scales,
@@ -197,7 +197,7 @@ def detect(
             tiling,
             title,
         ),
-        progress_bar("detect", quiet=as_json) as progress,
+        progress_bar("detect", hidden=as_json) as progress,
         _keeping(detector, options.keep_tiles, options.fresh, kept) as asked,
     ):
         result = detect_scans(
@@ -236,9 +236,9 @@ def detect(
             print_table(["page", "found", "complete", "labels"], rows)
         say(f"{result.done} pages detected, {result.skipped} done before; {options.out}")
         for page, reason in result.failed:
-            say(f"failed: {page}: {reason}")
+            complain(f"failed: {page}: {reason}")
         for key in result.incomplete:
-            say(f"incomplete: {key}: tiles failed; run the same command again to mend it")
+            complain(f"incomplete: {key}: tiles failed; run the same command again to mend it")
         if limits is None and result.done:
             say("every score is kept, for `tilekit evaluate`; --thresholds FILE leaves the likely boxes")
         _hint(options.out, scans, options.keep_tiles, again=bool(result.failed or result.incomplete))
@@ -377,7 +377,7 @@ def _show_plan(
         f"at the planned rate; {dollars(plan.cost)} where the model is one of Custom Labels"
     )
     for page, reason in counted.failed:
-        say(f"cannot be read: {page}: {reason}")
+        complain(f"cannot be read: {page}: {reason}")
     next_again(without=["--dry-run"])
 
 

@@ -33,8 +33,13 @@ _CORE = ("numpy", "pyvips", "numba", "boto3", "imagecodecs", "isal", "click", "r
 @click.command("doctor")
 @click.option("--region", help="Region to check instead of the configured one.")
 @json_option
-def doctor(region: str | None, as_json: bool) -> None:
-    """Say what is installed, which formats can be read, and what this machine and account have. Asks no network."""
+@click.argument("data", required=False)
+def doctor(region: str | None, as_json: bool, data: str | None) -> None:
+    """Say what is installed, which formats can be read, and what this machine and account have. Asks no network.
+
+    With DATA, a scan or a folder, say which tilekit.toml a command on it takes its defaults from; else, which one a
+    command in this folder takes them from. A wrong table or option in that file is an error.
+    """
     from tilekit.aws.account import configured
     from tilekit.scans.readable import readable
 
@@ -44,6 +49,7 @@ def doctor(region: str | None, as_json: bool) -> None:
         "formats": readable(),
         "machine": _machine(),
         "aws": configured(region),
+        "settings": _settings(data),
     }
     if as_json:
         print_json(found)
@@ -59,6 +65,32 @@ def doctor(region: str | None, as_json: bool) -> None:
     print_table(
         ["Amazon Web Services", ""], [[name, value or "none"] for name, value in found["aws"].items()]
     )
+    print_table(
+        ["settings", found["settings"]["file"] or "no tilekit.toml"],
+        [
+            [name, " ".join(f"--{key} {value}" for key, value in table.items())]
+            for name, table in found["settings"]["commands"].items()
+        ],
+    )
+
+
+def _settings(data: str | None) -> dict[str, Any]:
+    from tilekit.cli import all_commands
+    from tilekit.cli.settings import NAME, check_tables, find_settings
+
+    found = find_settings(data, click.get_current_context().find_root().meta.get(NAME))
+    if found is None:
+        return {"file": None, "commands": {}}
+    commands = dict(all_commands())
+    check_tables(found, commands)
+    tables = {}
+    for name in commands:
+        table: Any = found.tables
+        for part in name.split():
+            table = table.get(part, {})
+        if table:
+            tables[name] = dict(table)
+    return {"file": str(found.path), "commands": tables}
 
 
 def _versions() -> dict[str, str | None]:

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from tilekit.cli.output import say
+from tilekit.cli.voice import GIVEN
 
 # word in a hint -> what to put there
 PLACEHOLDERS = {
@@ -26,7 +27,6 @@ PLACEHOLDERS = {
     "TRAIN.manifest": "a training manifest that `tilekit dataset` wrote",
     "TEST.manifest": "its test manifest",
 }
-_GIVEN = "tilekit.arguments"
 
 
 def next_command(*words: object, note: str = "") -> None:
@@ -46,7 +46,7 @@ def next_variables(values: dict[str, str]) -> None:
 
 def next_again(without: Iterable[str] = (), plus: Sequence[object] = (), note: str = "") -> None:
     """Say the same command once more, without some flags, or with more options."""
-    given = click.get_current_context().find_root().meta.get(_GIVEN)
+    given = click.get_current_context().find_root().meta.get(GIVEN)
     if given is None:  # a command of the package called by itself, not from a command line
         change = [
             *(f"without {name}" for name in without),
@@ -60,7 +60,7 @@ def next_again(without: Iterable[str] = (), plus: Sequence[object] = (), note: s
 
 def remember(ctx: click.Context, arguments: Sequence[str]) -> None:
     """Keep what was typed, for `next_again`."""
-    ctx.meta[_GIVEN] = list(arguments)
+    ctx.meta[GIVEN] = list(arguments)
 
 
 def passed(**values: Any) -> list[str]:

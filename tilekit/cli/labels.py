@@ -10,7 +10,7 @@ import click
 
 from tilekit.cli.grouping import grouped
 from tilekit.cli.hints import next_command, passed, unused
-from tilekit.cli.output import json_option, print_json, print_table, progress_bar, say
+from tilekit.cli.output import complain, json_option, print_json, print_table, progress_bar, say
 
 if TYPE_CHECKING:
     from tilekit.labels.label_set import LabelSet
@@ -97,7 +97,7 @@ def _tell(found: LabelSet) -> None:
     for note in found.notes:
         say(note)
     for problem in found.problems:
-        say(str(problem))
+        complain(str(problem))
     if found.tally is not None:
         say(str(found.tally))
 
@@ -136,7 +136,7 @@ def convert(
             raise click.BadParameter(f"{given!r}: use one of {', '.join(known)}")
     found = _read(source, how, ignore_names, shapes=True)
     if scans is not None:
-        with progress_bar("scans", quiet=as_json) as progress:
+        with progress_bar("scans", hidden=as_json) as progress:
             found = resolve_scans(
                 found, scans, scale_to_scan=scale_to_scan, strict=not how["lenient"], progress=progress
             )
@@ -159,7 +159,7 @@ def convert(
         return
     _tell(found)
     for part in lost:
-        say(f"lost: {part}")
+        complain(f"lost: {part}")
     say(f"{len(found)} pages, {found.boxes} boxes, {len(found.names)} labels: {found.format} to {target}")
     next_command("labels", "stats", out)
 
@@ -232,7 +232,7 @@ def match(
         return
     _tell(found)
     for part in lost:
-        say(f"lost: {part}")
+        complain(f"lost: {part}")
     say(f"{len(found)} pages of {document}, {found.boxes} boxes: {out}")
     next_command("plan", out)
 
@@ -285,7 +285,7 @@ def job(
     from tilekit.labels.jobs import labeling_job
     from tilekit.labels.reading import read_labels
 
-    with progress_bar("pages", quiet=as_json) as progress:
+    with progress_bar("pages", hidden=as_json) as progress:
         made = labeling_job(
             sources,
             options.out,

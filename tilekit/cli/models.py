@@ -44,7 +44,7 @@ def models_command(
         if found is not None:
             lonely.append(unkept_words(found))
     if as_json:
-        print_json(rows)
+        print_json({"models": rows})
         return
     columns = ("project", "version", "state", "F1", "units", "running for", "cost so far", "stops at")
     keys = ("project", "version", "status", "f1", "units", "running", "cost", "until")

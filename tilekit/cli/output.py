@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
+from tilekit.cli.voice import SAID, quiet
 from tilekit.errors import TilekitError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -25,10 +26,10 @@ def run_guarded(command: click.Command) -> int:
     """Run a click command; any of our errors is one sentence on standard error and exit code 1."""
     try:
         # A command that ends by click's Exit comes back as its exit code here.
-        result = command.main(standalone_mode=False)
+        result = command.main(prog_name="tilekit", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except (click.Abort, KeyboardInterrupt):
-        say("interrupted; run the same command again to go on")
+        complain("interrupted; run the same command again to go on")
         return 128 + signal.SIGINT
     except click.UsageError as exc:
         exc.show()
@@ -42,19 +43,27 @@ def run_guarded(command: click.Command) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except TilekitError as exc:
-        say(f"error: {exc}")
+        complain(f"error: {exc}")
         return 1
     except MemoryError:
-        say("error: out of memory; use fewer --workers or smaller tiles")
+        complain("error: out of memory; use fewer --workers or smaller tiles")
         return 1
     except OSError as exc:
         where = f"{exc.filename}: " if exc.filename else ""
-        say(f"error: {where}{exc.strerror or exc}")
+        complain(f"error: {where}{exc.strerror or exc}")
         return 1
 
 
 def say(text: str) -> None:
-    """A line for people, on standard error."""
+    """A line for people, on standard error; not with `-q`."""
+    SAID.info("%s", _printable(text))
+    if not quiet():
+        click.echo(_printable(text), err=True)
+
+
+def complain(text: str) -> None:
+    """A line of what went wrong, on standard error, with `-q` too."""
+    SAID.warning("%s", _printable(text))
     click.echo(_printable(text), err=True)
 
 
@@ -104,9 +113,9 @@ def _printable(text: str) -> str:
 
 
 @contextlib.contextmanager
-def progress_bar(label: str, *, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
+def progress_bar(label: str, *, hidden: bool = False) -> Iterator[Callable[[int, int], None]]:
     """A `progress(done, total)` callback that draws a bar on a terminal and nothing elsewhere."""
-    if quiet or not sys.stderr.isatty():
+    if hidden or quiet() or not sys.stderr.isatty():
         yield lambda done, total: None
         return
     from rich.console import Console

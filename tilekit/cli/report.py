@@ -73,7 +73,7 @@ def report(
     tiled = options.detections or str(_default(folder, "--detections", ("detections.jsonl",)))
     other = options.baseline or _existing(folder, "baseline.jsonl")
     runs = {"whole pages": other, "tiles": tiled} if other else {"tiles": tiled}
-    with progress_bar("pages", quiet=as_json) as progress:
+    with progress_bar("pages", hidden=as_json) as progress:
         written = write_report(
             folder / "report",
             labels,

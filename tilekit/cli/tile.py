@@ -14,7 +14,7 @@ import click
 
 from tilekit.cli.grouping import grouped
 from tilekit.cli.hints import next_command, next_look, unused
-from tilekit.cli.output import json_option, print_json, print_table, progress_bar, say
+from tilekit.cli.output import complain, json_option, print_json, print_table, progress_bar, say
 from tilekit.cli.parameters import (
     Dpi,
     Overlap,
@@ -154,7 +154,7 @@ def tile_command(
     started, pixels = time.perf_counter(), 0
     with (
         _runs(out, recipes, options.workers) as runs,
-        progress_bar("tiling", quiet=as_json) as progress,
+        progress_bar("tiling", hidden=as_json) as progress,
     ):
         for uri, stem in _inputs(inputs, failures):
             for made in _tile_file(runs, uri, stem, (options.dpi, cut["untrusted"]), progress, failures):
@@ -327,7 +327,7 @@ def _opened(uri: str, page: int, dpi: Any, tiling: Tiling, untrusted: bool) -> S
 
 def _failed(item: str, exc: Exception, failures: list[dict[str, str]]) -> None:
     failures.append({"input": item, "error": str(exc)})
-    say(f"error: {exc}")
+    complain(f"error: {exc}")
 
 
 @click.command("join")
@@ -386,7 +386,7 @@ def info_command(
             if row["kind"] in ("jpeg", "tiff", "slide") and row["decoded_because"]:
                 say(f"{PageKey(row['source'], row['page'])}: {_told(row)}")
             for words in row["warnings"]:
-                say(f"warning: {row['source']}: {words}")
+                complain(f"warning: {row['source']}: {words}")
         next_command("tile", rows[0]["source"], unused("tiles/"), *_cut_words(cut, dpi))
     if failures:
         raise click.exceptions.Exit(1)

@@ -129,7 +129,7 @@ def train_command(
             return
         if not options.local:
             warn_all_unkept(target.service)
-        with progress_bar("uploading", quiet=as_json) as progress:
+        with progress_bar("uploading", hidden=as_json) as progress:
             model = target.train(
                 train,
                 test,
