@@ -94,7 +94,9 @@ def test_the_whole_chain_on_the_command_line(run: Run, dataset: tuple[Path, Path
 def test_a_deploy_without_an_end_asks(run: Run, dataset: tuple[Path, Path]) -> None:
     run("train", *dataset, "--project", "cli-asks", "--bucket", "aws-tests", "--json")
     assert "until somebody stops it" in run("deploy", "cli-asks", code=1, answer="n\n").stderr
-    assert json.loads(run("models", "cli-asks", "--json").stdout)["models"][0]["status"] == "TRAINING_COMPLETED"
+    assert (
+        json.loads(run("models", "cli-asks", "--json").stdout)["models"][0]["status"] == "TRAINING_COMPLETED"
+    )
     run("deploy", "cli-asks", "--yes")
     run("stop", "cli-asks")
 
