@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import html
 from dataclasses import replace
 from pathlib import Path
 
@@ -130,7 +131,9 @@ def test_from_files_and_to_json(tmp_path):
     comparison.save(tmp_path / "c.json")
     assert comparison.to_json()["outcome"] == "better"
     assert "tiles, against pages: better" in comparison.table()
-    assert "<strong>" in comparison._repr_html_()
+    shown = comparison._repr_html_()
+    assert f"<p>{html.escape(comparison.sentence)}</p>" in shown
+    assert "data:image/" in shown
 
 
 def test_nothing_found_anywhere_is_none():

@@ -70,7 +70,7 @@ def detect_scans(
     scales a page is cut at those that suit its size (`Scales.on`). Pages that `out` holds complete
     are left alone, incomplete ones are done again; `fresh` starts over, beside
     `out`, which is replaced at the end: until then, and where no page could be read, the old results stay. A scan or page that fails is
-    listed and the rest goes on. `untrusted`: as of `open_scan`. `on_page(result, scan)` sees each page while its scan is open; other
+    listed and the rest goes on. `untrusted` is that of `open_scan`. `on_page(result, scan)` sees each page while its scan is open; other
     options are those of `detect_tiles`. `progress` counts the tiles of the page at hand.
     Raises InvalidArgument where `out` was made with other tiles, another model or other options
     (see `page_options`), and what ends `detect_tiles` at once. A run that wrote no page leaves no file. Memory: that of one page.
