@@ -82,7 +82,7 @@ def read_supervision(found: Any, names: Sequence[str] | None = None) -> dict[str
         "scores": scores,
         "class_ids": ids,
         "names": names,
-        "shapes": _shapes_of(found, count),
+        "shapes": shapes_of(found, count),
     }
 
 
@@ -294,8 +294,10 @@ def _pictures(shapes: Masks | Polygons, size: tuple[int, int]) -> Any:
     return CompactMask(runs, sides[:, ::-1].astype(np.int32), hulls[:, :2].astype(np.int32), (height, width))
 
 
-def _shapes_of(found: Any, count: int) -> Shapes | None:
-    exact, corners, mask = found.data.get(_EXACT), found.data.get(_TURNED), getattr(found, "mask", None)
+def shapes_of(found: Any, count: int) -> Shapes | None:
+    """The shapes of a `supervision.Detections`, or of what looks like one, of `count` rows; None where it has none."""
+    data = getattr(found, "data", None) or {}
+    exact, corners, mask = data.get(_EXACT), data.get(_TURNED), getattr(found, "mask", None)
     if exact is not None and len(exact) == count:
         return from_json([row if isinstance(row, dict) else None for row in exact])
     if corners is not None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tilekit.boxes import interop
 from tilekit.boxes.detections import Detections
 from tilekit.detectors.contract import check_answer, check_boxes, check_rows
 from tilekit.detectors.protocol import Detector
@@ -20,7 +21,7 @@ class CallableDetector:
 
     `function` takes the pixels of one tile, (h, w, 1 or 3) uint8, read-only; with `batch` over 1 a
     list of them, and gives a sequence. What it returns per tile may be Detections, an object with
-    `xyxy`, `confidence`, `class_id` (supervision's Detections), a tuple (boxes, scores[, class_ids]),
+    `xyxy`, `confidence`, `class_id` (supervision's Detections; its masks and oriented boxes are kept), a tuple (boxes, scores[, class_ids]),
     an array (n, 5 or 6) of x0, y0, x1, y1, score[, class id]; an empty list for nothing.
     `names`: labels, a class id is the place in it. `strict`: what looks like a mistake is one (None, shares
     instead of px, boxes far outside the tile, class ids without a name), with False it is taken as it is:
@@ -133,6 +134,15 @@ _WHAT = (
 
 
 def _from_supervision(result: Any, names: Sequence[str], strict: bool) -> Detections:
+    found = _boxes_of_supervision(result, names, strict)
+    try:
+        shapes = interop.shapes_of(result, len(found))
+        return found if shapes is None else found.replaced(shapes=shapes)
+    except (InvalidArgument, ValueError, IndexError, TypeError) as exc:
+        raise DetectorError(f"the detector returned boxes whose shapes cannot be read: {exc}") from exc
+
+
+def _boxes_of_supervision(result: Any, names: Sequence[str], strict: bool) -> Detections:
     boxes = np.asarray(result.xyxy, dtype=np.float64).reshape(-1, 4)
     given = getattr(result, "confidence", None)
     scores = np.ones(len(boxes)) if given is None else np.asarray(given, dtype=np.float64)
