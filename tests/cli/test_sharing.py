@@ -9,8 +9,10 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
+from tests.chain import write_pages
 from tilekit.cli import all_commands, cli
 from tilekit.cli.settings import NAME
+from tilekit.cli.words import WORDS, explained
 from tilekit.errors import InvalidArgument
 
 
@@ -128,6 +130,18 @@ def test_doctor_shows_the_file_and_checks_all_of_it(scans: Path):
     (scans / NAME).write_text("[labels.convrt]\nclip = true\n")
     with pytest.raises(InvalidArgument, match="the nearest is convert"):
         run("doctor", "scans")
+
+
+def test_our_own_words_are_explained_where_they_are_met():
+    glossary = (Path(__file__).parents[2] / "docs" / "glossary.md").read_text(encoding="utf-8")
+    assert all(f"**{word}**" in glossary for word in WORDS)
+    assert explained("3 pages are crowded", "slivers") == (
+        f"words: crowded: {WORDS['crowded']}; sliver: {WORDS['sliver']} (docs/glossary.md)"
+    )
+    assert explained("executed", "cutter") is None
+    write_pages(Path("made"), 4, 320, 224, each=4)
+    told = run("plan", "made/truth.manifest").stderr
+    assert f"cut: {WORDS['cut']}; crowded: {WORDS['crowded']}" in told
 
 
 def test_every_command_takes_what_is_shared():

@@ -11,7 +11,7 @@ import click
 
 from tilekit.cli.grouping import grouped
 from tilekit.cli.hints import next_command, passed
-from tilekit.cli.output import json_option, print_json, print_table, progress_bar, say
+from tilekit.cli.output import explain, json_option, print_json, print_table, progress_bar, say
 
 if TYPE_CHECKING:
     from tilekit.labels.check_report import CheckReport
@@ -82,6 +82,7 @@ def check(
         print_table(["manifest", "role", "lines", "valid", "ignored", "invalid"], rows)
         if text := report.text(options.most):
             say(text)
+            explain(text)
         for item in report.manifests if not report.clean else ():
             if item.tally.invalid and (lost := _lost(item.file, options.images, options.uploaded)):
                 say(lost)

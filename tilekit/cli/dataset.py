@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tilekit.cli.hints import next_command
-from tilekit.cli.output import complain, json_option, print_json, print_table, progress_bar, say
+from tilekit.cli.output import complain, explain, json_option, print_json, print_table, progress_bar, say
 from tilekit.cli.parameters import (
     Overlap,
     Quality,
@@ -69,7 +69,7 @@ def _shares(text: str) -> tuple[float, ...] | None:
     type=click.Choice(["mask", "leave", "keep"]),
     default="mask",
     show_default=True,
-    help="Boxes cut below --min-visible: paint over, leave the tile out, or keep it.",
+    help="What a tile shows of an object below --min-visible: paint over, leave the tile out, or keep it.",
 )
 @click.option(
     "--ignored",
@@ -79,7 +79,9 @@ def _shares(text: str) -> tuple[float, ...] | None:
     help="Tiles that touch an ignore region: leave out, paint over, or keep.",
 )
 @click.option(
-    "--decoys", metavar="DETECTIONS", help="Teach false alarms on training pages as a class to drop."
+    "--decoys",
+    metavar="DETECTIONS",
+    help="Teach false alarms on training pages as decoys: a label of their own, dropped after merging.",
 )
 @click.option("--decoy-name", default="decoy", show_default=True, help="Label of the decoys.")
 @click.option("--decoy-score", type=float, default=0.3, show_default=True, help="Lowest score of a decoy.")
@@ -135,6 +137,7 @@ def dataset(labels: str, out: str, as_json: bool, **options: Any) -> None:
         say(f"note: {note}")
     for key, reason in summary.failed.items():
         complain(f"left out: {key}: {reason}")
+    explain(*summary.notes, *summary.failed.values())
     if summary.baseline is not None:
         say(_baseline_words(summary.baseline))
     place = out.rstrip("/")

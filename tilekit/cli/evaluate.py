@@ -10,7 +10,7 @@ import click
 
 from tilekit.cli.grouping import grouped
 from tilekit.cli.hints import next_again, next_command
-from tilekit.cli.output import json_option, print_json, say
+from tilekit.cli.output import explain, json_option, print_json, say
 
 if TYPE_CHECKING:
     from tilekit.evaluation.result import Evaluation
@@ -153,6 +153,7 @@ def evaluate(
     click.echo(result.table())
     for text in extra:
         click.echo(f"\n{text}")
+    explain(str(result.table()))
     _hint(predictions, options.out)
 
 

@@ -61,6 +61,14 @@ def say(text: str) -> None:
         click.echo(_printable(text), err=True)
 
 
+def explain(*texts: str) -> None:
+    """Say what those of our own words mean that stand in texts just shown."""
+    from tilekit.cli.words import explained
+
+    if words := explained(*texts):
+        say(words)
+
+
 def complain(text: str) -> None:
     """A line of what went wrong, on standard error, with `-q` too."""
     SAID.warning("%s", _printable(text))

@@ -7,7 +7,7 @@ import shlex
 import click
 
 from tilekit.cli.hints import next_command, passed, unused
-from tilekit.cli.output import json_option, print_json, print_table, say
+from tilekit.cli.output import explain, json_option, print_json, print_table, say
 
 
 @click.command()
@@ -51,6 +51,7 @@ def plan(
     if found.needed:
         print_table(*found.overlap_table(), title=f"Overlaps at {found.chosen.tile} px tiles")
     say(str(found))
+    explain(*found.table()[0], str(found))
     say(
         f"Costs: US$ {found.price:g} per unit-hour, {found.rate:g} tiles a second (--price, --rate; "
         f"defaults as of {found.prices_as_of}); starting and stopping the model not counted."
