@@ -24,7 +24,8 @@ LIBRARIES = {
     "pyvips": {"scans", "tiles", "bench"},
     "numba": {"compiled"},
     "boto3": {"storage", "aws", "local"},
-    "torch": {"local"},
+    "torch": {"local", "torch"},
+    "moto": {"local"},
 }
 
 

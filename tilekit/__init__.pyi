@@ -18,6 +18,7 @@ from . import scans as scans
 from . import storage as storage
 from . import testing as testing
 from . import tiles as tiles
+from . import torch as torch
 from .archive.dataset import DatasetJob as DatasetJob
 from .archive.detecting import DetectJob as DetectJob
 from .archive.jobs import TileJob as TileJob

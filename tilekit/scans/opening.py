@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from tilekit.errors import InvalidArgument, ScanNotFound, ScanUnsupported
 from tilekit.rendition import Bands, Levels, Rendition
@@ -50,7 +53,24 @@ def open_scan(
         found = resolve_source(source, stack)
         scan = _open(Request(found, sniff(found), page, dpi, max_pixels, rendition, budget), untrusted)
         scan.on_close(stack.pop_all().close)
+    scan.reopen = _again(
+        source,
+        page,
+        dpi=dpi,
+        bands=bands,
+        levels=levels,
+        max_pixels=max_pixels,
+        budget=budget,
+        untrusted=untrusted,
+    )
     return scan
+
+
+def _again(source: ScanSource, page: int, **options: Any) -> Callable[[], Scan] | None:
+    """What opens a page as it was opened, in any process; None for a file object, which only this one has."""
+    if not isinstance(source, (str, bytes, os.PathLike)):
+        return None
+    return partial(open_scan, source, page=page, **options)
 
 
 def scan_pages(
@@ -75,6 +95,16 @@ def scan_pages(
         while ask.page < pages:
             with _open(ask, untrusted) as scan:
                 pages = scan.pages
+                scan.reopen = _again(
+                    source,
+                    ask.page,
+                    dpi=dpi,
+                    bands=bands,
+                    levels=levels,
+                    max_pixels=max_pixels,
+                    budget=budget,
+                    untrusted=untrusted,
+                )
                 yield scan
             ask = replace(ask, page=ask.page + 1)
 

@@ -70,6 +70,7 @@ class Scan(ABC):
     def __init__(self, info: ScanInfo) -> None:
         self.info = info
         self.shown: dict[str, Any] = {"bands": None, "levels": None}
+        self.reopen: Callable[[], Scan] | None = None  # opens it again as it was, in any process
         self._closers: list[Callable[[], None]] = []
         self._closed = False
 
@@ -184,6 +185,19 @@ class Scan(ABC):
         from tilekit.scans.picture import thumbnail
 
         return thumbnail(self, side)
+
+    def to_dask(self, chunk: int | Sequence[int] | None = None) -> Any:
+        """The page as a lazy dask array (height, width, bands) uint8; a chunk is one rectangle read when computed.
+
+        `chunk`: px of a side, or (width, height); default 2048, and whole rows where the page can only be read from
+        its top (PNG, strips), for which a chunk costs all rows above it. The array outlives this scan and goes to
+        other processes: each opens the scan for itself. Raises MissingExtra without dask (the extra `dask`),
+        InvalidArgument for a scan from a file object.
+        """
+        from tilekit.scans.reopening import dask_array
+
+        check_open(self)
+        return dask_array(self, chunk)
 
     def plot(self, tiling: Tiling | None = None, *, path: str | os.PathLike[str] | None = None) -> Any:
         """The page as a matplotlib figure, axes in its own px; with a tiling its tiles, and in orange what they share.
