@@ -28,6 +28,7 @@ RUNS = {
     "archive_on_batch": ([], "6 pages of 3 jobs merged, exit codes [0, 0, 0]"),
     "train_with_torch": ([], "2 workers gave 24 tiles"),
     "scan_as_dask_array": ([], "darkest 256 px: "),
+    "detect_over_http": ([], "found: {'dark': "),
     "bench_own_scans": ([], "512"),
 }
 RAY = Path(__file__).parent / "ray_api"  # what stands in for Ray: a hundred megabytes that nothing else needs

@@ -49,6 +49,9 @@ def scan(tmp_path, monkeypatch):
         ("symbols", "model", True),
         ("symbols/v2", "model", True),
         ("nets/a.ONNX", "onnx", False),
+        ("nets/yolo.PT", "ultralytics", False),
+        ("hf:PekingU/rtdetr_r50vd", "transformers", False),
+        ("hf:./here", "transformers", False),
         ("package.module:thing", "callable", False),
     ],
 )
@@ -62,7 +65,17 @@ def test_what_a_name_means(name, kind, cloud):
     [
         ("", {}, "model=''"),
         ("symbols", {"iou": 0.5}, "iou=0.5: is for an ONNX file"),
-        ("m:f", {"fit": "shrink"}, "fit='shrink': is for an ONNX file; 'm:f' is a callable"),
+        (
+            "m:f",
+            {"fit": "shrink"},
+            "fit='shrink': is for an ONNX file and a model of Hugging Face; 'm:f' is a callable",
+        ),
+        (
+            "hf:a",
+            {"iou": 0.5},
+            "iou=0.5: is for an ONNX file and a model of Ultralytics; 'hf:a' is a model of Hugging Face",
+        ),
+        ("a.pt", {"names": ("a",)}, "names="),
         ("a.onnx", {"strict": False}, "strict=False: is for a callable"),
         ("symbols", {"names": ("a",)}, "names="),
         ("m:f", {"conf": 2}, "conf=2 must be"),

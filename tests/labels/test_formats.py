@@ -23,7 +23,7 @@ SUFFIX = {
     "geojson": "x.geojson",
     "datumaro": "x.json",
 }
-SPARE = ("open-images", "createml", "via", "dota", "kitti")
+SPARE = ("open-images", "createml", "annotorious", "via", "dota", "kitti")
 SELF_CONTAINED = [name for name in WRITABLE if name not in SPARE]
 """Formats that hold sizes, pages without boxes and pages of a PDF; the others have tests of their own."""
 SUFFIX |= {"label-studio": "ls.json", "pdf-points": "points.json"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import warnings
 from pathlib import Path
@@ -10,14 +11,20 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import rasterio
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from rasterio.transform import Affine
 
 from tilekit.boxes.annotations import Annotations
+from tilekit.cli import cli
+from tilekit.cli.detect import _export
 from tilekit.errors import InvalidArgument, ScanError
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.maps import map_geojson, write_map_geojson
+from tilekit.labels.prediction_lines import write_predictions
+from tilekit.labels.predictions import PredictionSet
+from tilekit.labels.reading import write_labels
 from tilekit.pages import PageKey
 from tilekit.scans.encoding import encode_image
 from tilekit.scans.georeference import read_georeference
@@ -76,6 +83,28 @@ def test_boxes_lie_on_the_map_and_the_file_says_in_which_system(tmp_path, monkey
     assert "pyproj" in write_map_geojson(found, tmp_path / "out.geojson")
     with pytest.raises(InvalidArgument, match="needs pyproj"):
         map_geojson(found, wgs84=True)
+
+
+def test_the_command_line_writes_maps_too(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyproj", None)
+    found = labels(write(tmp_path / "sheet.tif", PLACE, 32633))
+    write_labels(found, tmp_path / "labels.json", "coco")
+    page = found.to_pandas().assign(score=0.5)
+    write_predictions(PredictionSet.from_pandas(page).pages(), tmp_path / "found.jsonl")
+    out = tmp_path / "out.geojson"
+    ran = CliRunner().invoke(
+        cli, ["labels", "convert", str(tmp_path / "labels.json"), str(out), "--to", "geojson", "--map"]
+    )
+    assert ran.exit_code == 0, ran.output
+    assert "EPSG 32633" in ran.output
+    exported = _export(str(tmp_path / "found.jsonl"), ["map"])
+    for path in (out, *exported):
+        ring = json.loads(Path(path).read_text())["features"][0]["geometry"]["coordinates"][0]
+        assert ring[0] == [500_005, 5_799_995]
+    wrong = CliRunner().invoke(
+        cli, ["labels", "convert", str(tmp_path / "labels.json"), str(out), "--to", "coco", "--map"]
+    )
+    assert (wrong.exit_code, "--map is for --to geojson" in wrong.output) == (2, True)
 
 
 def test_longitude_and_latitude_where_pyproj_is_there(tmp_path, monkeypatch):

@@ -22,9 +22,20 @@ from tilekit.pages import PageKey
 
 SIDE = 64
 ENDING = {"csv": ".csv", "open-images": ".csv", "cvat": ".xml", "ground-truth": ".manifest"}
-OUTLINED = {"coco", "voc", "yolo", "labelme", "cvat", "label-studio", "geojson", "via", "datumaro"}
+OUTLINED = {
+    "coco",
+    "voc",
+    "yolo",
+    "labelme",
+    "cvat",
+    "label-studio",
+    "geojson",
+    "annotorious",
+    "via",
+    "datumaro",
+}
 SCORED = {"coco", "yolo", "labelme", "cvat", "label-studio", "csv", "geojson", "pdf-points", "createml", "kitti",
-          "datumaro", "ground-truth"}  # fmt: skip
+          "datumaro", "ground-truth", "annotorious"}  # fmt: skip
 PAGE_LABELS = {"ground-truth", "labelme", "cvat", "label-studio"}
 NAMES = {"ground-truth", "coco", "yolo", "cvat", "pdf-points", "datumaro"}
 
@@ -223,7 +234,7 @@ def test_what_else_is_lost_is_named(tmp_path: Path) -> None:
         assert ("what else the file said" in text) == (name != "ground-truth"), name
         assert ("the side of the split" in text) == (name != "cvat"), name
         assert ("the page number" in text) == (name in ("open-images", "dota", "kitti")), name
-        assert ("1 page without boxes" in text) == (name == "open-images"), name
+        assert ("1 page without boxes" in text) == (name in ("open-images", "annotorious")), name
         assert ("fractions of a pixel of 1 box" in text) == (name == "ground-truth"), name
 
 

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tilekit.boxes.detections import Detections
 from tilekit.boxes.shapes import Keypoints, Masks, OrientedBoxes, Polygons
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.masks import studio_bytes
 from tilekit.labels.reading import read_labels, write_labels
+from tilekit.labels.scans import resolve_scans
 
 
 def put(folder: Path, name: str, text: Any) -> Path:
@@ -239,3 +241,79 @@ def test_geometries_that_are_none(tmp_path: Path, geometry: Any) -> None:
     found = read_labels(path, strict=False, shapes=True)
     assert found.boxes + len(found.problems) == 1
     assert all(page.shapes is None for page in found.values())
+
+
+def test_annotorious_as_its_own_examples_are(tmp_path: Path) -> None:
+    def entry(selector: Any, *tags: str, source: str | None = "a.png") -> Any:
+        body = [{"type": "TextualBody", "value": "a remark"}]
+        body += [{"type": "TextualBody", "purpose": "tagging", "value": tag} for tag in tags]
+        target = {"selector": selector} | ({} if source is None else {"source": source})
+        return {
+            "@context": "http://www.w3.org/ns/anno.jsonld",
+            "id": "#1",
+            "type": "Annotation",
+            "body": body,
+            "target": target,
+        }
+
+    def fragment(value: str) -> Any:
+        return {"type": "FragmentSelector", "conformsTo": "http://www.w3.org/TR/media-frags/", "value": value}
+
+    def drawing(value: str) -> Any:
+        return [{"type": "SvgSelector", "value": f"<svg>{value}</svg>"}]
+
+    picture(tmp_path, "a.png", (200, 100))
+    picture(tmp_path, "list.png", (200, 100))
+    entries = [
+        entry(fragment("xywh=pixel:10,20,30,40"), "tap"),
+        entry(fragment("xywh=10,20,30,40"), "tap"),
+        entry(fragment("xywh=percent:10,20,50,40"), "tap"),
+        entry(drawing("<polygon points='1,2 30,4 20,40 1,2'></polygon>"), "pump"),
+        entry(drawing('<path d="M 1 2 L 30,4 L20 40 Z" />'), "pump"),
+        entry(drawing('<circle cx="50" cy="40" r="10"></circle>'), "pump"),
+        entry(fragment("xywh=pixel:1,2,3,4"), "tap", source=None),
+    ]
+    found = resolve_scans(read_labels(put(tmp_path, "list.json", entries), shapes=True))
+    first, second = found.values()
+    assert [key.source.rpartition("/")[2] for key in found] == ["a.png", "list.png"]
+    assert first.boxes.tolist() == [
+        [10, 20, 40, 60], [10, 20, 40, 60], [20, 20, 120, 60], [1, 2, 30, 40], [1, 2, 30, 40], [40, 30, 60, 50],
+    ]  # fmt: skip
+    assert first.shapes.given.tolist() == [False, False, False, True, True, True]
+    assert second.boxes.tolist() == [[1, 2, 4, 6]]
+    wrong = [
+        entry(fragment("xywh=pixel:1,2,3"), "tap"),
+        entry(fragment("xywh=pixel:1,2,3,4"), "tap", "pump"),
+        entry(drawing('<path d="M 1 2 C 1 2 3 4 5 6 Z" />'), "pump"),
+        entry({"type": "PointSelector", "value": "x"}, "pump"),
+    ]
+    found = read_labels(put(tmp_path, "wrong.json", wrong), strict=False)
+    assert [problem.field for problem in found.problems] == [
+        "[0].target.selector.value", "[1].body", "[2].target.selector.value", "[3].target.selector.type",
+    ]  # fmt: skip
+
+
+def test_scores_that_qupath_keeps_as_measurements(tmp_path: Path) -> None:
+    ring = [[1, 2], [30, 2], [30, 40], [1, 40], [1, 2]]
+    picture(tmp_path, "a.png")
+
+    def feature(measurements: Any) -> Any:
+        properties = {
+            "objectType": "detection",
+            "classification": {"name": "tap", "color": [1, 2, 3]},
+            "measurements": measurements,
+        }
+        return {
+            "type": "Feature",
+            "id": "x",
+            "geometry": {"type": "Polygon", "coordinates": [ring]},
+            "properties": properties,
+        }
+
+    for form in ({"score": 0.25, "Area": 3}, [{"name": "score", "value": 0.25}]):
+        found = read_labels(
+            put(tmp_path, "a.geojson", {"type": "FeatureCollection", "features": [feature(form)]})
+        )
+        assert [scores.tolist() for scores in found.scores.values()] == [[0.25]]
+    page = Detections([[1, 2, 3, 4]], [0.5], None, ("tap",))
+    assert page.to_geojson()["features"][0]["properties"]["measurements"] == {"score": 0.5}

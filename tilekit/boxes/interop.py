@@ -195,7 +195,7 @@ def coco_shapes(shapes: Shapes, size: tuple[int, int] | None) -> Iterator[dict[s
 def to_geojson(
     found: Detections | Annotations, scores: NDArray[np.float64] | None = None, **more: Any
 ) -> list[dict[str, Any]]:
-    """GeoJSON features in image pixels as QuPath takes them, one a box; `more` goes into each one's properties.
+    """GeoJSON features in image pixels as QuPath takes them, one a box, its score a measurement; `more` goes into each one's properties.
 
     A shape is a Polygon or MultiPolygon, masks by the outline of their pixels; `properties.shape` says what it was. Of
     keypoints the box is the geometry, they stand in `properties.keypoints`.
@@ -216,6 +216,7 @@ def to_geojson(
         }
         if scores is not None:
             properties["score"] = float(scores[place])
+            properties["measurements"] = {"score": float(scores[place])}
         row = exact[place]
         if kind in ("keypoints", "oriented") and row is not None:
             properties[kind] = row[kind]

@@ -46,8 +46,10 @@ EXPORTS = {
     "labelstudio": ("label-studio", ".studio.json"),
     "cvat": ("cvat", ".cvat.xml"),
     "createml": ("createml", ".createml.json"),
+    "annotorious": ("annotorious", ".w3c.json"),
     "datumaro": ("datumaro", ".datumaro.json"),
     "labelme": ("labelme", "-labelme"),
+    "map": ("map", ".map.geojson"),
 }
 _PICTURE_SIDE = 4000
 _BYTES_PER_PIXEL = 0.3  # of a JPEG of quality 90; a page of text has less, a photo more
@@ -94,7 +96,7 @@ class DetectOptions:
     "--model",
     required=True,
     metavar="M",
-    help="A Custom Labels model (ARN, project or project/version), 'text', 'labels', an ONNX file, or 'module:callable'.",
+    help="A Custom Labels model (ARN, project or project/version), 'text', 'labels', an ONNX file, a .pt file of Ultralytics, 'hf:NAME' of Hugging Face, or 'module:callable'.",
 )
 @click.option(
     "--out", default="detections.jsonl", show_default=True, metavar="FILE", help="One JSON line a page."
@@ -136,7 +138,7 @@ class DetectOptions:
     "formats",
     multiple=True,
     type=click.Choice(list(EXPORTS)),
-    help="Also write this, beside --out.",
+    help="Also write this, beside --out; map: GeoJSON in map coordinates, of georeferenced TIFFs.",
 )
 @click.option("--draw", "pictures", metavar="DIR", help="Also draw each page with its boxes.")
 @click.option("--force", is_flag=True, help="Use tiles of another size than the model was trained on.")
@@ -431,6 +433,7 @@ def _draw(page: PageDetections, scan: Scan, folder: Path) -> None:
 
 def _export(out: str, formats: Sequence[str]) -> list[str]:
     """Write the whole file of predictions in other formats, beside it."""
+    from tilekit.labels.maps import write_map_geojson
     from tilekit.labels.prediction_lines import read_predictions
     from tilekit.labels.reading import write_labels
 
@@ -438,7 +441,10 @@ def _export(out: str, formats: Sequence[str]) -> list[str]:
     for name in formats:
         format, ending = EXPORTS[name]
         path = str(Path(out).with_suffix("")) + ending
-        write_labels(read_predictions(out).to_labels(), path, format)
+        if format == "map":
+            say(write_map_geojson(read_predictions(out), path) or "coordinates are longitude and latitude")
+        else:
+            write_labels(read_predictions(out).to_labels(), path, format)
         written.append(path)
         say(f"wrote {path}")
     return written

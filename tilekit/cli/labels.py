@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -114,6 +114,9 @@ def _tell(found: LabelSet) -> None:
 @click.option(
     "--scale-to-scan", is_flag=True, help="With --scans: fit boxes to a scan of another size, same shape."
 )
+@click.option(
+    "--map", "on_map", is_flag=True, help="With --to geojson: in map coordinates, of georeferenced TIFFs."
+)
 @click.option("--drop-scores", is_flag=True, help="Leave out the scores of a detector.")
 @json_option
 def convert(
@@ -128,12 +131,17 @@ def convert(
     **how: Any,
 ) -> None:
     """Convert labels between formats; what OUT cannot hold is said, and every entry of IN is accounted for."""
+    from tilekit.labels.holding import losses
+    from tilekit.labels.maps import write_map_geojson
     from tilekit.labels.reading import FORMATS, WRITABLE, write_labels
     from tilekit.labels.scans import resolve_scans
 
     for given, known in ((target, WRITABLE), (how["source_format"], FORMATS)):
         if given is not None and given not in known:
             raise click.BadParameter(f"{given!r}: use one of {', '.join(known)}")
+    on_map = how.pop("on_map")
+    if on_map and target != "geojson":
+        raise click.BadParameter(f"--map is for --to geojson, not {target}")
     found = _read(source, how, ignore_names, shapes=True)
     if scans is not None:
         with progress_bar("scans", hidden=as_json) as progress:
@@ -142,7 +150,12 @@ def convert(
             )
     if drop_scores:
         found = found.replace(scores={})
-    lost = write_labels(found, out, target)
+    if on_map:
+        lost: tuple[str, ...] = losses(found, target)
+        note = write_map_geojson(found, out) or "coordinates are longitude and latitude"
+        found = found.replace(reading=replace(found.reading, notes=(*found.notes, note)))
+    else:
+        lost = write_labels(found, out, target)
     if as_json:
         told = {name: list(map(str, getattr(found, name))) for name in ("problems", "notes")}
         tally = None if found.tally is None else found.tally.to_json()
@@ -161,7 +174,8 @@ def convert(
     for part in lost:
         complain(f"lost: {part}")
     say(f"{len(found)} pages, {found.boxes} boxes, {len(found.names)} labels: {found.format} to {target}")
-    next_command("labels", "stats", out)
+    if not on_map:
+        next_command("labels", "stats", out)
 
 
 @labels.command()

@@ -227,9 +227,9 @@ def model_options(function: _F) -> _F:
             type=click.Choice(["refuse", "shrink"]),
             default="refuse",
             show_default=True,
-            help="Tiles larger than the input of an ONNX model.",
+            help="Tiles larger than the input of an ONNX or Hugging Face model.",
         ),
-        click.option("--iou", type=float, help="Suppression inside a tile, of an ONNX model."),
+        click.option("--iou", type=float, help="Suppression inside a tile, of an ONNX or Ultralytics model."),
         click.option("--conf", type=float, help="Least score, 0 to 1, before merging."),
         click.option(
             "--names", metavar="A,B", help="Labels of an ONNX model or callable, in the order of class ids."

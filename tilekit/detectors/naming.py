@@ -16,7 +16,7 @@ from tilekit.grid import Tiling
 from tilekit.scales import Scales
 from tilekit.tiles.tile import Tile
 
-Kind = Literal["model", "ready-made", "onnx", "callable"]
+Kind = Literal["model", "ready-made", "onnx", "ultralytics", "transformers", "callable"]
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,11 @@ class ModelRef:
     """A model by its name, and how it is asked.
 
     `name`: a Custom Labels model (ARN, `project`, `project/version`), `text` or `labels` (the service's ready-made
-    ones), an `.onnx` file, or `module:attribute` of a detector or callable (looked for in the current folder too).
+    ones), an `.onnx` file, a `.pt` file of Ultralytics, `hf:NAME` of a model of Hugging Face or `hf:FOLDER` of one that
+    is here, or `module:attribute` of a detector or callable (looked for in the current folder too).
     `names`: labels of an ONNX model or callable that does not say. `conf`: least score, 0..1, before merging
-    (default: as the detector does). `iou`: of an ONNX model, suppression inside a tile. `fit`: of an ONNX model,
-    tiles larger than its input are refused or shrunk (see OnnxInput). `strict`: of a callable or a detector of
+    (default: as the detector does). `iou`: of an ONNX or Ultralytics model, suppression inside a tile. `fit`: of
+    an ONNX or Hugging Face model, tiles larger than its input are refused or shrunk (see OnnxInput). `strict`: of a callable or a detector of
     one's own, what looks like a mistake is one. Nothing is opened or started by naming it.
     """
 
@@ -42,12 +43,12 @@ class ModelRef:
         object.__setattr__(self, "names", tuple(self.names))
         if not isinstance(self.name, str) or not self.name:
             raise InvalidArgument(
-                f"model={self.name!r} must be a model's ARN, project or project/version, text, labels, an .onnx file "
-                "or module:attribute"
+                f"model={self.name!r} must be a model's ARN, project or project/version, text, labels, an .onnx or .pt file, "
+                "hf:NAME or module:attribute"
             )
         for option, value, kinds in (
-            ("iou", self.iou, ("onnx",)),
-            ("fit", self.fit if self.fit != "refuse" else None, ("onnx",)),
+            ("iou", self.iou, ("onnx", "ultralytics")),
+            ("fit", self.fit if self.fit != "refuse" else None, ("onnx", "transformers")),
             ("strict", None if self.strict else False, ("callable",)),
             ("names", self.names or None, ("onnx", "callable")),
         ):
@@ -69,6 +70,10 @@ class ModelRef:
             return "model"
         if self.name.lower().endswith(".onnx"):
             return "onnx"
+        if self.name.lower().endswith(".pt"):
+            return "ultralytics"
+        if self.name.startswith("hf:"):
+            return "transformers"
         return "callable" if ":" in self.name else "model"
 
     @property
@@ -77,9 +82,19 @@ class ModelRef:
         return self.kind in ("model", "ready-made")
 
     def detector(self) -> Detector:
-        """The detector of an ONNX file or callable; those of the service are in `tilekit.aws.naming`."""
+        """The detector of a model that runs here, or of a callable; those of the service are in `tilekit.aws.naming`."""
         if self.kind == "onnx":
             return self._onnx()
+        if self.kind == "ultralytics":
+            from tilekit.detectors.ultralytics_models import UltralyticsDetector
+
+            return UltralyticsDetector(self.name, **self._given(score=self.conf, iou=self.iou))
+        if self.kind == "transformers":
+            from tilekit.detectors.hugging_face import HuggingFaceDetector
+
+            return HuggingFaceDetector(
+                self.name.removeprefix("hf:"), fit=self.fit, **self._given(score=self.conf)
+            )
         if self.kind != "callable":
             raise InvalidArgument(
                 f"{self.name!r} is {_WORDS[self.kind]}; `tilekit.aws.naming.running` gives its detector"
@@ -92,15 +107,20 @@ class ModelRef:
     def _onnx(self) -> Detector:
         from tilekit.detectors.onnx import OnnxDetector, OnnxInput
 
-        options: dict[str, Any] = {"score": self.conf, "iou": self.iou}
-        given = {name: value for name, value in options.items() if value is not None}
+        given = self._given(score=self.conf, iou=self.iou)
         return OnnxDetector(self.name, names=self.names or None, input=OnnxInput(fit=self.fit), **given)
+
+    @staticmethod
+    def _given(**options: Any) -> dict[str, Any]:
+        return {name: value for name, value in options.items() if value is not None}
 
 
 _WORDS = {
     "model": "a Custom Labels model",
     "ready-made": "a ready-made detector of the service",
     "onnx": "an ONNX file",
+    "ultralytics": "a model of Ultralytics",
+    "transformers": "a model of Hugging Face",
     "callable": "a callable",
 }
 

@@ -1,6 +1,7 @@
 """GeoJSON in image pixels, as QuPath exports it: a FeatureCollection (RFC 7946), y pointing down.
 
-A feature's label is `properties.classification.name`, or `label`, `name` or `class`; its box is the one around its
+A feature's label is `properties.classification.name`, or `label`, `name` or `class`; its score `score`, or the
+measurement of that name; its box is the one around its
 geometry. Its page is `properties.source`, or the collection's own `source`, or the image of the file's name. Where
 `properties.ignore` does not say, QuPath's ignored classes, whose names end in `*`, make ignore regions. Coordinates on
 the earth, in degrees or meters, are no pixels and are refused.
@@ -10,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 from tilekit.errors import LabelError
@@ -21,8 +21,7 @@ from tilekit.labels.files import folder_of
 from tilekit.labels.json_files import read_json
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.options import ReadOptions
-from tilekit.labels.sources import PathLike, relative, resolve
-from tilekit.pages import PageKey
+from tilekit.labels.sources import PathLike, named_after, relative, resolve
 from tilekit.storage.local import write_text
 
 _LABELS = ("label", "name", "class")
@@ -96,12 +95,12 @@ def _feature(
     key = (
         resolve(source, folder_of(path), options.images)
         if isinstance(source, str)
-        else _beside(path, options.images)
+        else named_after(path, options.images)
     )
     geometry = feature.get("geometry")
     sides = around(_points(geometry.get("coordinates") if isinstance(geometry, dict) else None), "geometry")
     kind = str(geometry.get("type") if isinstance(geometry, dict) else "")
-    score = as_number(properties.get("score"))
+    score = as_number(properties.get("score", _measured(properties.get("measurements"))))
     ignore = properties.get("ignore", label.endswith("*")) is True
     collector.expect(-1)  # page() counts it again, so that a page that is refused takes it along
     mention = collector.page(key, where=where, entries=1, again=True)
@@ -117,6 +116,13 @@ def _feature(
             shape=shape,
             drawn=lambda: _drawn(geometry, properties),
         )
+
+
+def _measured(values: Any) -> Any:
+    """The measurement `score`, in an object as QuPath writes since 0.4, or in a list of names and values as before."""
+    if isinstance(values, list):
+        values = {item.get("name"): item.get("value") for item in values if isinstance(item, dict)}
+    return values.get("score") if isinstance(values, dict) else None
 
 
 def _drawn(geometry: Any, properties: dict[str, Any]) -> Any:
@@ -159,18 +165,6 @@ def _points(value: Any) -> list[tuple[float, float]]:
         elif part is not None:
             raise Wrong("has no coordinates that are numbers", "geometry")
     return found
-
-
-def _beside(path: PathLike, images: PathLike | None) -> PageKey:
-    """The image a GeoJSON file is named after, beside it or in `images`."""
-    folder = Path(images) if images is not None else Path(folder_of(path))
-    stem = Path(path).stem
-    for name in (stem, Path(stem).stem):
-        found = sorted(folder.glob(f"{name}.*")) + ([folder / name] if (folder / name).is_file() else [])
-        for file in found:
-            if file.suffix.lower() not in (".geojson", ".json"):
-                return PageKey(str(file))
-    return PageKey(str(folder / stem))
 
 
 def write_geojson(labels: LabelSet, path: PathLike) -> None:

@@ -65,6 +65,7 @@ HOLDS = {
     ),
     "pdf-points": Holds(scores=True),
     "createml": Holds(names=False, scores=True, sizes=False),
+    "annotorious": Holds(names=False, empty=False, sizes=False, scores=True, shapes=_OUTLINES),
     "via": Holds(names=False, sizes=False, shapes=_OUTLINES),
     "dota": Holds(names=False, pages=False, sizes=False, shapes=_OUTLINES, points=4),
     "kitti": Holds(names=False, scores=True, pages=False, sizes=False),

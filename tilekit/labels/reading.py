@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from tilekit.errors import InvalidArgument, LabelError
+from tilekit.labels.annotorious import read_annotorious, write_annotorious
 from tilekit.labels.coco import coco_files, read_coco, write_coco
 from tilekit.labels.createml import createml_files, read_createml, write_createml
 from tilekit.labels.csv_table import (
@@ -71,6 +72,7 @@ _READERS: dict[str, Callable[..., LabelSet]] = {
     "geojson": read_geojson,
     PDF_POINTS: read_pdf_points,
     "createml": read_createml,
+    "annotorious": read_annotorious,
     "via": read_via,
     "vott": read_vott,
     "dota": read_dota,
@@ -93,6 +95,7 @@ _WRITERS: dict[str, Callable[..., Any]] = {
     "geojson": write_geojson,
     PDF_POINTS: write_pdf_points,
     "createml": write_createml,
+    "annotorious": write_annotorious,
     "via": write_via,
     "dota": write_dota,
     "kitti": write_kitti,
@@ -284,6 +287,7 @@ def _json_format(path: PathLike, text: bytes) -> str | None:
 
 
 _OBJECTS: tuple[tuple[str, frozenset[str]], ...] = (
+    ("annotorious", frozenset({"type", "items"})),
     ("datumaro", frozenset({"items", "categories"})),
     ("vott", frozenset({"assets"})),
     ("vott", frozenset({"asset", "regions"})),
@@ -313,6 +317,8 @@ def _list_format(document: list[msgspec.Raw]) -> str:
         entry = json_names.fields(first) if document else {}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return "label-studio"
+    if "target" in entry:
+        return "annotorious"
     named = any(bytes(entry.get(name, b""))[:1] == b'"' for name in ("image", "imagefilename", "filename"))
     boxes = bytes(entry.get("annotations", entry.get("annotation", b"")))
     if named and "data" not in entry and boxes[:1] == b"[" and b'"result"' not in boxes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import glob
 import os
 import posixpath
 import re
@@ -110,6 +111,20 @@ def find_image(folder: PathLike, stem: str, beside: tuple[str, ...] = ()) -> str
         if found is not None:
             return found
     return os.path.normpath(os.path.join(os.fspath(folder), f"{stem}.jpg"))
+
+
+def named_after(path: PathLike, images: PathLike | None) -> PageKey:
+    """The image a label file is named after, beside it or in `images`."""
+    file = Path(path)
+    folder = Path(images) if images is not None else file.parent
+    for name in (file.stem, Path(file.stem).stem):
+        found = sorted(folder.glob(f"{glob.escape(name)}.*")) + (
+            [folder / name] if (folder / name).is_file() else []
+        )
+        for place in found:
+            if place.suffix.lower() not in (".geojson", ".json"):
+                return PageKey(str(place))
+    return PageKey(str(folder / file.stem))
 
 
 def relative(key: PageKey, folder: PathLike) -> str:

@@ -88,14 +88,13 @@ class ScanArray:
         (top, bottom, down), (left, right, across) = (
             _part(part, size) for part, size in zip(given[:2], self.shape, strict=False)
         )
-        if top == bottom or left == right:
-            empty: NDArray[np.uint8] = (
-                np.empty(self.shape, np.uint8)
-                if 0 in self.shape
-                else np.empty((bottom - top, right - left, self.shape[2]), np.uint8)
-            )
-            return empty[down, across, given[2]]
-        return self._open.get(None, self._reopen).read(left, top, right, bottom)[down, across, given[2]]
+        pixels = (
+            np.empty((bottom - top, right - left, self.shape[2]), np.uint8)
+            if top == bottom or left == right
+            else self._open.get(None, self._reopen).read(left, top, right, bottom)
+        )
+        found: NDArray[np.uint8] = pixels[down, across, given[2]]
+        return found
 
 
 def _part(index: Any, size: int) -> tuple[int, int, Any]:

@@ -159,7 +159,7 @@ class TileDataset:
         pixels = self._pixels(page, tile).transpose(2, 0, 1)
         if pixels.shape[0] < self._bands:
             pixels = np.broadcast_to(pixels, (self._bands, *pixels.shape[1:]))
-        item = (torch.from_numpy(np.array(pixels, order="C")),)
+        item: tuple[Any, ...] = (torch.from_numpy(np.array(pixels, order="C")),)
         if page.shown is not None:
             item += (_target(torch, page.shown, tile),)
         if self.transform is not None:
