@@ -244,3 +244,13 @@ def test_nothing_appears_when_the_block_fails(tmp_path: Path) -> None:
         writer.write("a.jpg", None, Annotations.empty())
     assert not path.exists()
     assert next(iter(iter_manifest(manifest(tmp_path, ONE)))).number == 1
+
+
+@pytest.mark.parametrize(("name", "value"), [("rotation", 30), ("angle", -45.5)])
+def test_a_turned_box_is_never_taken_for_an_upright_one(tmp_path: Path, name: str, value: float) -> None:
+    line = json.loads(json.dumps(ONE))
+    line["bb"]["annotations"][0][name] = value
+    with pytest.raises(LabelError, match=rf"line 1: bb\.annotations\[0\]\.{name}: is {value:g}: the boxes"):
+        read_labels(manifest(tmp_path, line))
+    line["bb"]["annotations"][0][name] = 0
+    assert read_labels(manifest(tmp_path, line)).boxes == 1

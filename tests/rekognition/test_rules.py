@@ -10,7 +10,7 @@ from tests.rekognition.lines import META, changed, line, raw, sport, without
 from tilekit.rekognition.codes import CODES
 from tilekit.rekognition.images import ImageFacts
 from tilekit.rekognition.limits import LIMITS
-from tilekit.rekognition.lines import decode_typed
+from tilekit.rekognition.lines import decode_line
 from tilekit.rekognition.rules import _exact, _quick, check_line
 
 A, MAP = "annotations", "class-map"
@@ -183,8 +183,8 @@ def _lines(draw: st.DrawFn) -> dict[str, Any]:
 @given(_lines(), st.booleans())
 def test_the_quick_way_accepts_only_what_the_exact_way_does(made: dict[str, Any], allow_local: bool) -> None:
     data = raw(made)
-    typed = decode_typed(data)
-    quick = None if typed is None else _quick(typed, LIMITS, allow_local)
+    plain = decode_line(data)
+    quick = None if plain is None else _quick(plain, LIMITS, allow_local)
     exact = _exact(data, LIMITS, None, allow_local)
     if quick is None:
         assert exact.findings or exact.status != "valid" or len(made) != 3

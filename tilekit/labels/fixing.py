@@ -24,7 +24,7 @@ from tilekit.rekognition.lines import (
     DETECTION,
     METADATA,
     MULTILABEL,
-    decode_plain,
+    decode_object,
     is_number,
     iter_batches,
 )
@@ -147,12 +147,9 @@ def _fixed(
         return raw, checked.source_ref
     mending = _Mending(limits, look)
     try:
-        line = decode_plain(raw.removeprefix(b"\xef\xbb\xbf"))
+        line = decode_object(raw.removeprefix(b"\xef\xbb\xbf"))
     except ValueError as exc:
         changes.append(Change(number, "it is blank" if not raw.strip() else f"it {exc}", kept=False))
-        return None
-    if not isinstance(line, dict):
-        changes.append(Change(number, "it is not a JSON object", kept=False))
         return None
     if raw[:3] == b"\xef\xbb\xbf":
         mending.done.append("took out the byte order mark")

@@ -33,7 +33,7 @@ from tilekit.rekognition.lines import (
     METADATA,
     LineBox,
     LineObject,
-    decode_plain,
+    decode_object,
     iter_lines,
 )
 from tilekit.storage import json_names
@@ -106,10 +106,9 @@ def _lines(path: PathLike) -> Iterator[ManifestLine | Problem]:
 def _entries(raw: bytes) -> int:
     """How many annotations a line has that cannot be read as a whole; at least one."""
     try:
-        line = decode_plain(raw)
+        parts = decode_object(raw).values()
     except ValueError:
         return 1
-    parts = line.values() if isinstance(line, dict) else ()
     lists = [part.get("annotations") for part in parts if isinstance(part, dict)]
     return max(1, sum(len(found) for found in lists if isinstance(found, list)))
 

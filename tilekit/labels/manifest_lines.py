@@ -19,15 +19,14 @@ from tilekit.rekognition.lines import (
     MULTILABEL,
     SEGMENTATION,
     VERIFICATION,
-    LinePart,
-    class_map_of,
-    confidences_of,
-    decode_plain,
-    decode_typed,
+    BoxLine,
+    decode_line,
+    decode_object,
     is_number,
 )
 
 _FAR = 1e9  # px beyond which nothing is
+_TURNS = (b'"rotation"', b'"angle"')
 IGNORE_KEY = "tilekit-ignore"
 """Key of a list of {label, box: [x0, y0, x1, y1]}: regions that count neither way."""
 
@@ -152,57 +151,35 @@ def _alone(attribute: BoxAttribute) -> Annotations:
 
 def parse_line(raw: bytes, number: int = 0, file: str | os.PathLike[str] = "") -> ManifestLine:
     """Read a line; BadLabel names file, line and field, and what to do."""
-    typed = decode_typed(raw)
-    if typed is not None:
-        line = _quick(typed, number)
-        if line is not None:
-            return line
-    return _Parser(os.fspath(file), number).line(raw)
+    plain = None if any(key in raw for key in _TURNS) else decode_line(raw)
+    line = None if plain is None else _quick(plain, number)
+    return _Parser(os.fspath(file), number).line(raw) if line is None else line
 
 
-def _quick(line: Mapping[str, LinePart | str | int], number: int) -> ManifestLine | None:
-    """A plain line of one box attribute; None for anything else, which the slow reader looks at."""
-    if len(line) != 3:
+def _quick(line: BoxLine, number: int) -> ManifestLine | None:
+    """A plain line; None for anything of which something is to be said, which the slow reader does."""
+    width, height, class_map = line.size.width, line.size.height, line.names.by_id
+    if not line.source or "\0" in line.source:
         return None
-    (first, source), (name, part), (other, meta) = line.items()
-    if not (
-        first == "source-ref"
-        and isinstance(source, str)
-        and source
-        and "\0" not in source
-        and isinstance(part, LinePart)
-        and isinstance(meta, LinePart)
-        and other == name + METADATA
-        and meta.type == DETECTION
-        and part.image_size is not None
-        and len(part.image_size) == 1
-        and part.annotations is not None
-    ):
-        return None
-    names = class_map_of(meta.class_map)
-    scores = confidences_of(meta.objects)
-    if names is None or not names.shortest or scores is None:
-        return None
-    size = part.image_size[0]
-    width, height, class_map = size.width, size.height, names.by_id
     rows = []
-    for box in part.annotations:
+    for box in line.boxes:
         right, bottom = box.left + box.width, box.top + box.height
         if right > width or bottom > height or box.class_id not in class_map:
             return None
         rows.append((box.left, box.top, right, bottom))
+    meta = line.meta
     attribute = BoxAttribute(
-        name,
+        line.attribute,
         np.array(rows, dtype=np.float64).reshape(-1, 4),
-        tuple([box.class_id for box in part.annotations]),
+        tuple([box.class_id for box in line.boxes]),
         class_map,
-        scores,
+        line.confidences,
         (width, height),
         meta.creation_date or "",
         meta.human_annotated != "no",
         meta.adjustment_status or "",
     )
-    return ManifestLine(number, source, (attribute,))
+    return ManifestLine(number, line.source, (attribute,))
 
 
 class _Parser:
@@ -217,11 +194,9 @@ class _Parser:
 
     def line(self, raw: bytes) -> ManifestLine:
         try:
-            line = decode_plain(raw)
+            line = decode_object(raw)
         except ValueError as exc:
             self.fail("", str(exc))
-        if not isinstance(line, dict):
-            self.fail("", "is not a JSON object; a manifest has one object per line")
         source = line.get("source-ref")
         if not isinstance(source, str) or not source.strip():
             self.fail("source-ref", "is missing; give the image's path or s3:// address as text")
@@ -339,6 +314,11 @@ class _Parser:
             if abs(value) > _FAR:
                 self.fail(f"{field}.{name}", "is beyond every page; a number of px is needed")
             values.append(float(value))
+        for name in ("rotation", "angle"):
+            turn: Any = box.get(name)
+            if is_number(turn) and turn % 360:
+                said = f"is {turn:g}: the boxes of Ground Truth stand upright, and as such this one would lie elsewhere"
+                self.fail(f"{field}.{name}", f"{said}; write the upright box around it")
         left, top, width, height = values
         if width <= 0 or height <= 0:
             self.fail(field, f"is {width:g} x {height:g} px; a box needs at least 1 x 1 px")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tilekit.rekognition.findings import Finding
-from tilekit.rekognition.lines import LinePart, class_map_of
+from tilekit.rekognition.lines import BoxLine
 
 Status = Literal["valid", "invalid", "ignored"]
 UseCase = Literal["OBJECT_LOCALIZATION", "IMAGE_LEVEL_LABELS", "NOT_DETERMINED"]
@@ -33,22 +33,16 @@ class CheckedLine:
     findings: tuple[Finding, ...] = ()
     document: Any = None
     _boxes: list[LabeledBox] | None = None
-    _parts: tuple[LinePart, LinePart] | None = None
+    _line: BoxLine | None = None
 
     @property
     def boxes(self) -> list[LabeledBox]:
         """The boxes the service would use."""
         if self._boxes is None:
-            if self._parts is None:
+            if self._line is None:
                 return []
-            part, meta = self._parts
-            names = class_map_of(meta.class_map)
-            self._boxes = (
-                []
-                if names is None
-                else [
-                    (names.by_id[box.class_id], box.left, box.top, box.width, box.height)
-                    for box in part.annotations or ()
-                ]
-            )
+            names = self._line.names.by_id
+            self._boxes = [
+                (names[box.class_id], box.left, box.top, box.width, box.height) for box in self._line.boxes
+            ]
         return self._boxes

@@ -1,16 +1,19 @@
-"""Lines of a Ground Truth manifest as msgspec structs: decoding at the speed of C for what is well formed.
+"""The decoder of a Ground Truth manifest's lines, for all who read one: msgspec structs for what is well formed.
 
+`decode_line` takes a line of one box attribute, which most are; any other goes as Python values (`decode_object`)
+to slow, exact code, which says what is wrong. `attribute_decoder` is for many lines of one attribute.
+22,934 lines of 20 boxes (50 MB) in seconds of processor time: these structs 0.25, msgspec without types 0.32,
+orjson 0.31, json 1.27; the first also checks every field.
 Fields: Custom Labels guide, pages "md-create-manifest-file-object-detection" and "…-classification"; SageMaker
-guide, page "sms-data-output". Any line these structs refuse is looked at again by slow, exact code, which says
-what is wrong.
+guide, page "sms-data-output".
 """
 
 from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator
-from typing import IO, Annotated, Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import IO, Annotated, Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -80,23 +83,109 @@ class ClassMap(NamedTuple):
     longest: int
 
 
-Decoded = dict[str, LinePart | str | int]
+class BoxLine(NamedTuple):
+    """A plain line: one box attribute, the size of its image, and labels for its class ids, which may lack some."""
+
+    source: str
+    attribute: str
+    size: LineSize
+    boxes: list[LineBox]
+    meta: LinePart
+    names: ClassMap
+    confidences: tuple[float, ...]
+
+
+class RawPart(msgspec.Struct, gc=False):
+    """A box attribute of a RawLine. `image_size` as bytes, for `size_of`: lines mostly repeat it."""
+
+    image_size: msgspec.Raw
+    annotations: list[LineBox]
+
+
+class RawLine(Protocol):
+    """What an `attribute_decoder` gives. `meta`: bytes for `metadata_of`."""
+
+    source: str
+    part: RawPart
+    meta: msgspec.Raw
+
 
 BATCH_BYTES = 1 << 16
 _CACHED = 8192
 """Bytes of a part up to which it is worth remembering."""
 _OBJECTS = msgspec.json.Decoder(list[LineObject])
 _MAP = msgspec.json.Decoder(dict[str, str])
-_TYPED = msgspec.json.Decoder(Decoded)
+_META = msgspec.json.Decoder(LinePart)
+_SIZE = msgspec.json.Decoder(list[LineSize])
+_TYPED = msgspec.json.Decoder(dict[str, LinePart | str | int])
 _PLAIN: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
+BAD_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoders raise for a line they do not take."""
 
 
-def decode_typed(raw: bytes) -> Decoded | None:
-    """The line as structs, or None where it is anything but plain and well formed."""
+def decode_line(raw: bytes) -> BoxLine | None:
+    """A plain line, or None where it is anything else or not well formed."""
     try:
-        return json_names.decoded(_TYPED, raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        line = json_names.decoded(_TYPED, raw)
+    except BAD_JSON:
         return None
+    if len(line) != 3:
+        return None
+    (first, source), (name, part), (other, meta) = line.items()
+    if not (
+        first == "source-ref"
+        and isinstance(source, str)
+        and isinstance(part, LinePart)
+        and isinstance(meta, LinePart)
+        and other == name + METADATA
+        and part.annotations is not None
+        and part.image_size is not None
+        and len(part.image_size) == 1
+    ):
+        return None
+    known = _box_metadata(meta)
+    return (
+        None if known is None else BoxLine(source, name, part.image_size[0], part.annotations, meta, *known)
+    )
+
+
+def attribute_decoder(attribute: str) -> Callable[[bytes], RawLine]:
+    """Decodes lines with just this box attribute, and leaves what repeats as bytes; raises BAD_JSON for others."""
+    fields = [
+        ("source", str, msgspec.field(name="source-ref")),
+        ("part", RawPart, msgspec.field(name=attribute)),
+        ("meta", msgspec.Raw, msgspec.field(name=attribute + METADATA)),
+    ]
+    kind: Any = msgspec.defstruct("PlainLine", fields, forbid_unknown_fields=True, gc=False)
+    return msgspec.json.Decoder(kind).decode  # type: ignore[no-any-return]
+
+
+def size_of(raw: bytes) -> LineSize | None:
+    """The size in `image_size`, a list of one; None where it is anything else."""
+    try:
+        sizes = _SIZE.decode(raw)
+    except BAD_JSON:
+        return None
+    return sizes[0] if len(sizes) == 1 else None
+
+
+def metadata_of(raw: bytes) -> tuple[LinePart, ClassMap, tuple[float, ...]] | None:
+    """Metadata of a box attribute with its class map and confidences; None where it is anything else."""
+    try:
+        meta = _META.decode(raw)
+    except BAD_JSON:
+        return None
+    known = _box_metadata(meta)
+    return None if known is None else (meta, *known)
+
+
+def _box_metadata(meta: LinePart) -> tuple[ClassMap, tuple[float, ...]] | None:
+    if meta.type != DETECTION:
+        return None
+    names, confidences = class_map_of(meta.class_map), confidences_of(meta.objects)
+    if names is None or confidences is None or not names.shortest:
+        return None
+    return names, confidences
 
 
 def class_map_of(raw: msgspec.Raw) -> ClassMap | None:
@@ -136,8 +225,16 @@ _cached_class_map = functools.lru_cache(maxsize=512)(_class_map)
 _cached_confidences = functools.lru_cache(maxsize=512)(_confidences)
 
 
+def decode_object(raw: bytes) -> dict[str, Any]:
+    """Any line as Python values; ValueError with a sentence where it is no JSON object."""
+    line = decode_plain(raw)
+    if not isinstance(line, dict):
+        raise ValueError("is not a JSON object; a manifest has one object per line")
+    return line
+
+
 def decode_plain(raw: bytes) -> Any:
-    """The line as Python values; ValueError with a sentence saying where the JSON breaks."""
+    """A JSON document as Python values; ValueError with a sentence saying where the JSON breaks."""
     try:
         return json_names.decoded(_PLAIN, raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:

@@ -6,38 +6,26 @@ those take without a word (a property of the tests).
 
 from __future__ import annotations
 
-import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
-
-import msgspec
 
 from tilekit.rekognition.limits import LIMITS, Limits
 from tilekit.rekognition.lines import (
-    METADATA,
+    BAD_JSON,
     ClassMap,
     LineBox,
-    LinePart,
-    LineSize,
-    decode_typed,
+    attribute_decoder,
+    decode_line,
+    metadata_of,
+    size_of,
 )
-from tilekit.rekognition.rules import bucket_of, good_sides, plain_metadata
+from tilekit.rekognition.rules import bucket_of, good_metadata, good_sides
 from tilekit.rekognition.shrink import smallest_side
 
 _REMEMBERED = 4096
 _NONE: dict[int, int] = {}
-_META = msgspec.json.Decoder(LinePart)
-_SIZE = msgspec.json.Decoder(list[LineSize])
-
-
-class _Part(msgspec.Struct, gc=False):
-    """A box attribute. `image_size` as bytes, which mostly repeat."""
-
-    image_size: msgspec.Raw
-    annotations: list[LineBox]
 
 
 @dataclass(slots=True)
@@ -77,7 +65,7 @@ class PlainChecker:
         self.buckets: Counter[str] = Counter()
         """Lines taken, by the bucket of their image."""
         self._attribute = "bounding-box"
-        self._decode = _decoder(self._attribute)
+        self._decode = attribute_decoder(self._attribute)
         self._metas: dict[tuple[bytes, bytes], _Meta | None] = {}
         self._sizes: dict[bytes, tuple[int, int, float] | None] = {}
         self._maps: dict[bytes, _Map] = {}
@@ -111,7 +99,7 @@ class PlainChecker:
         for raw in lines:
             try:
                 line = decode(raw)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            except BAD_JSON:
                 odd.append(len(sources))
                 sources.append("")
                 if not learned and self._learn(raw):
@@ -154,33 +142,28 @@ class PlainChecker:
 
     def _learn(self, raw: bytes) -> bool:
         """Take the attribute's name from a line; whether it is another than before."""
-        line = decode_typed(raw)
-        names = [key.removesuffix(METADATA) for key in line or () if key.endswith(METADATA)]
-        if len(names) != 1 or names[0] in ("", "source-ref", self._attribute):
+        line = decode_line(raw)
+        if line is None or line.attribute in ("", "source-ref", self._attribute):
             return False
-        self._attribute, self._decode = names[0], _decoder(names[0])
+        self._attribute, self._decode = line.attribute, attribute_decoder(line.attribute)
         return True
 
     def _size(self, raw: bytes) -> tuple[int, int, float] | None:
         """Width, height and what both sides of a box must exceed, of an image_size that is allowed."""
-        found = None
-        with contextlib.suppress(msgspec.DecodeError):
-            sizes = _SIZE.decode(raw)
-            if len(sizes) == 1 and good_sides(sizes[0].width, sizes[0].height, self.limits):
-                width, height = sizes[0].width, sizes[0].height
-                found = width, height, smallest_side(width, height, self.limits.shrink_side)
+        found, size = None, size_of(raw)
+        if size is not None and good_sides(size.width, size.height, self.limits):
+            found = size.width, size.height, smallest_side(size.width, size.height, self.limits.shrink_side)
         if len(self._sizes) > _REMEMBERED:
             self._sizes.clear()
         self._sizes[raw] = found
         return found
 
     def _meta(self, key: tuple[bytes, bytes], raw: bytes) -> _Meta | None:
-        found = None
-        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
-            meta = _META.decode(raw)
-            plain = plain_metadata(meta, self.limits)
-            if plain is not None:
-                found = _Meta(plain[1], self._map(bytes(meta.class_map), plain[0]))
+        found, known = None, metadata_of(raw)
+        if known is not None:
+            meta, names, confidences = known
+            if good_metadata(meta, names, self.limits):
+                found = _Meta(len(confidences), self._map(bytes(meta.class_map), names))
         if len(self._metas) > _REMEMBERED:
             self._metas.clear()
         self._metas[key] = found
@@ -191,17 +174,6 @@ class PlainChecker:
             bits = {number: 1 << place for place, number in enumerate(names.by_id)}
             self._maps[raw] = _Map(names, bits, {})
         return self._maps[raw]
-
-
-def _decoder(attribute: str) -> Callable[[bytes], Any]:
-    """Decodes lines with just this box attribute."""
-    fields = [
-        ("source", str, msgspec.field(name="source-ref")),
-        ("part", _Part, msgspec.field(name=attribute)),
-        ("meta", msgspec.Raw, msgspec.field(name=attribute + METADATA)),
-    ]
-    kind = msgspec.defstruct("PlainLine", fields, forbid_unknown_fields=True, gc=False)
-    return msgspec.json.Decoder(kind).decode
 
 
 def _without_date(meta: bytes) -> tuple[bytes, bytes]:

@@ -10,7 +10,7 @@ accept without a word (a property of the tests).
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -24,12 +24,11 @@ from tilekit.rekognition.lines import (
     CLASSIFICATION,
     DETECTION,
     METADATA,
+    BoxLine,
     ClassMap,
     LinePart,
-    class_map_of,
-    confidences_of,
-    decode_plain,
-    decode_typed,
+    decode_line,
+    decode_object,
     is_number,
 )
 from tilekit.rekognition.shrink import smallest_side
@@ -45,9 +44,9 @@ def check_line(
 
     `allow_local`: paths are taken for a `source-ref` too, as before an upload.
     """
-    typed = decode_typed(raw)
-    if typed is not None:
-        quick = _quick(typed, limits, allow_local)
+    line = decode_line(raw)
+    if line is not None:
+        quick = _quick(line, limits, allow_local)
         if quick is not None:
             if image is None:
                 return quick
@@ -69,28 +68,16 @@ def _agrees(facts: ImageFacts, line: CheckedLine, limits: Limits) -> bool:
     )
 
 
-def _quick(line: Mapping[str, LinePart | str | int], limits: Limits, allow_local: bool) -> CheckedLine | None:
-    """A line of one box attribute without any finding; None sends it the exact way."""
-    if len(line) != 3:
+def _quick(line: BoxLine, limits: Limits, allow_local: bool) -> CheckedLine | None:
+    """A plain line without any finding; None sends it the exact way."""
+    boxes, names, width, height = line.boxes, line.names, line.size.width, line.size.height
+    if not good_metadata(line.meta, names, limits) or not good_sides(width, height, limits):
         return None
-    (first, source), (name, part), (other, meta) = line.items()
-    if first != "source-ref" or not isinstance(source, str) or other != name + METADATA:
-        return None
-    if not isinstance(part, LinePart) or not isinstance(meta, LinePart):
-        return None
-    sizes, annotations = part.image_size, part.annotations
-    if not annotations or sizes is None or len(sizes) != 1:
-        return None
-    plain = plain_metadata(meta, limits)
-    width, height = sizes[0].width, sizes[0].height
-    if plain is None or not good_sides(width, height, limits):
-        return None
-    names, confidences = plain
-    if confidences != len(annotations) or len(annotations) > limits.max_boxes:
+    if not 0 < len(boxes) == len(line.confidences) <= limits.max_boxes:
         return None
     least = smallest_side(width, height, limits.shrink_side)
     ids = set()
-    for box in annotations:
+    for box in boxes:
         wide, tall = box.width, box.height
         if box.left + wide > width or box.top + tall > height or wide <= least or tall <= least:
             return None
@@ -99,13 +86,13 @@ def _quick(line: Mapping[str, LinePart | str | int], limits: Limits, allow_local
         labels = tuple(dict.fromkeys([names.by_id[number] for number in ids]))
     except KeyError:
         return None
-    bucket = bucket_of(source, allow_local)
+    bucket = bucket_of(line.source, allow_local)
     if bucket is None:
         return None
     size = (width, height)
     return CheckedLine(
         "valid",
-        source,
+        line.source,
         bucket,
         "OBJECT_LOCALIZATION",
         labels,
@@ -114,19 +101,18 @@ def _quick(line: Mapping[str, LinePart | str | int], limits: Limits, allow_local
         (),
         None,
         None,
-        (part, meta),
+        line,
     )
 
 
-def plain_metadata(meta: LinePart, limits: Limits) -> tuple[ClassMap, int] | None:
-    """The class map and the number of confidences of sound metadata; None sends the line the exact way."""
-    if meta.type != DETECTION or meta.human_annotated not in ("yes", "no") or meta.creation_date is None:
-        return None
-    names = class_map_of(meta.class_map)
-    objects = confidences_of(meta.objects)
-    if names is None or objects is None or not names.shortest or names.longest > limits.max_label_chars:
-        return None
-    return (names, len(objects)) if good_date(meta.creation_date) else None
+def good_metadata(meta: LinePart, names: ClassMap, limits: Limits) -> bool:
+    """Whether a box attribute's metadata are without fault."""
+    return (
+        meta.human_annotated in ("yes", "no")
+        and names.longest <= limits.max_label_chars
+        and meta.creation_date is not None
+        and good_date(meta.creation_date)
+    )
 
 
 def good_sides(width: int, height: int, limits: Limits) -> bool:
@@ -166,13 +152,9 @@ def _exact(raw: bytes, limits: Limits, image: Look | None, allow_local: bool) ->
     if not raw.strip():
         return CheckedLine("invalid", findings=(Finding("ERROR_INVALID_JSON_LINE", "the line is blank"),))
     try:
-        line = decode_plain(raw)
+        line = decode_object(raw)
     except ValueError as exc:
         return CheckedLine("invalid", findings=(Finding("ERROR_INVALID_JSON_LINE", f"it {exc}"),))
-    if not isinstance(line, dict):
-        return CheckedLine(
-            "invalid", findings=(Finding("ERROR_INVALID_JSON_LINE", "it is not a JSON object"),)
-        )
     return _Line(line, limits, image, allow_local).check()
 
 
