@@ -157,7 +157,7 @@ def attribute_decoder(attribute: str) -> Callable[[bytes], RawLine]:
         ("meta", msgspec.Raw, msgspec.field(name=attribute + METADATA)),
     ]
     kind: Any = msgspec.defstruct("PlainLine", fields, forbid_unknown_fields=True, gc=False)
-    return msgspec.json.Decoder(kind).decode  # type: ignore[no-any-return]
+    return msgspec.json.Decoder(kind).decode
 
 
 def size_of(raw: bytes) -> LineSize | None:
