@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import boto3
 import pytest
 from moto import mock_aws
 
 import tilekit as tk
+from tests.labels.test_mask_images import mask_of_chips, segmented
 from tilekit.errors import LabelError, StorageNotFound
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -47,3 +50,15 @@ def test_what_is_wrong_names_the_object(bucket):
     bucket.put_object(Bucket="plans", Key="bad.manifest", Body=b'{"source-ref": "a.png"}\n{"source-ref"')
     with pytest.raises(LabelError, match=r"s3://plans/bad\.manifest, line 2"):
         tk.read_labels("s3://plans/bad.manifest")
+
+
+def test_mask_images_in_a_bucket(bucket, tmp_path):
+    line = segmented("s3://plans/masks/a.png", (4, 3))
+    bucket.put_object(Bucket="plans", Key="jobs/seg.manifest", Body=json.dumps(line).encode())
+    bucket.put_object(Bucket="plans", Key="masks/a.png", Body=mask_of_chips([(1, 0, 3, 2)], (4, 3)))
+    (page,) = tk.read_labels("s3://plans/jobs/seg.manifest", shapes=True).values()
+    assert page.boxes.tolist() == [[1, 0, 3, 2]]
+    lost = {**line, "seg-ref": "s3://plans/masks/none.png"}
+    bucket.put_object(Bucket="plans", Key="jobs/lost.manifest", Body=json.dumps(lost).encode())
+    with pytest.raises(LabelError, match=r"line 1: seg-ref: the mask image cannot be reached: .*none\.png"):
+        tk.read_labels("s3://plans/jobs/lost.manifest", shapes=True)

@@ -24,6 +24,7 @@ from tilekit.labels.entries import Where, Wrong
 from tilekit.labels.files import folder_of, open_bytes
 from tilekit.labels.label_set import BadLabel, ImageLabel, LabelSet, Problem, Size
 from tilekit.labels.manifest_lines import IGNORE_KEY, BoxAttribute, ManifestLine, parse_line
+from tilekit.labels.mask_images import MaskFiles, Region
 from tilekit.labels.options import ReadOptions
 from tilekit.labels.sources import PathLike, relative, resolve
 from tilekit.pages import PageKey
@@ -73,13 +74,14 @@ def read_ground_truth(
     """
     folder, name = folder_of(path), os.fspath(path)
     collector = Collector(path, options)
+    masks = MaskFiles(folder, options.images)
     ids: dict[str, set[int]] = {}
     for line in _lines(path):
         if isinstance(line, Problem):
             collector.expect(line.entries)
             collector.refuse(Where(line.field, line.line, name), line.message, line.entries)
             continue
-        _take(collector, line, folder, attributes)
+        _take(collector, line, masks, attributes)
         for attribute in line.boxes:
             for number, label in attribute.class_map.items():
                 ids.setdefault(label, set()).add(number)
@@ -113,36 +115,33 @@ def _entries(raw: bytes) -> int:
     return max(1, sum(len(found) for found in lists if isinstance(found, list)))
 
 
-def _take(collector: Collector, line: ManifestLine, folder: str, attributes: Sequence[str] | None) -> None:
+def _take(
+    collector: Collector, line: ManifestLine, files: MaskFiles, attributes: Sequence[str] | None
+) -> None:
     where, chosen = Where("", line.number), line.chosen(attributes)
     page = line.annotations(attributes) if line.labeled else Annotations.empty()
     total = sum(len(attribute.boxes) for attribute in line.boxes) + len(line.ignored)
-    entries = total + len(line.image_labels) + len(line.masks)
     try:
-        key = resolve(line.source, folder, collector.options.images)
+        key = resolve(line.source, files.folder, collector.options.images)
     except Wrong as exc:
-        collector.expect(max(entries, 1))
-        collector.refuse(where.at("source-ref"), str(exc), max(entries, 1))
+        entries = max(total + len(line.image_labels) + len(line.masks), 1)
+        collector.expect(entries)
+        collector.refuse(where.at("source-ref"), str(exc), entries)
         return
     if line.extra:
         collector.extra(key, dict(line.extra))
-    if line.masks:
-        collector.expect(len(line.masks))
-        for name, labels in line.masks.items():
-            said = (
-                f"labels {key} by a mask image ({', '.join(labels) or 'semantic segmentation'}), which says no boxes; "
-                "draw boxes, or read with strict=False (--lenient) to leave the page out"
-            )
-            collector.refuse(where.at(name), said, key=key)
-        entries -= len(line.masks)
-    if not line.labeled:
+    size, regions = _masks(collector, line, key, files, attributes) if line.masks else (line.size, None)
+    if not line.labeled and regions is None:
         if not line.masks:
             collector.expect(1)
             collector.unlabeled(key, line.reason)
         return
-    mention = collector.page(key, line.size or (None, None), where.at("image_size"), entries)
+    entries = total + len(line.image_labels) + len(regions or ())
+    mention = collector.page(key, size or (None, None), where.at("image_size"), entries)
     if mention is None:
         return
+    for region in regions or ():
+        collector.box(mention, region.label, region.sides, where, shape="mask", drawn=region.drawn)
     older = total - len(line.ignored) - sum(len(attribute.boxes) for attribute in chosen)
     if older and attributes is None:
         gone = ", ".join(attribute.name for attribute in line.boxes if attribute not in chosen)
@@ -159,6 +158,44 @@ def _take(collector: Collector, line: ManifestLine, folder: str, attributes: Seq
         page.boxes.tolist(), page.labels, page.ignore.tolist(), scores, strict=True
     ):
         collector.box(mention, label, box, where, ignore=ignored, score=score)
+
+
+def _masks(
+    collector: Collector,
+    line: ManifestLine,
+    key: PageKey,
+    files: MaskFiles,
+    attributes: Sequence[str] | None,
+) -> tuple[Size | None, list[Region] | None]:
+    """The size of the page and the regions of its mask images; None where none of these could be read."""
+    chosen, size, regions = line.chosen_masks(attributes), line.size, None
+    if gone := len(line.masks) - len(chosen):
+        collector.expect(gone)
+        why = "superseded by an adjustment" if attributes is None else "of attributes not asked for"
+        collector.passed(why, gone)
+    for name, mask in chosen.items():
+        try:
+            if not collector.options.shapes:
+                labels = ", ".join(mask.labels) or "semantic segmentation"
+                raise Wrong(
+                    f"labels {key} by a mask image ({labels}), which says no boxes; shapes=True (as convert reads) takes "
+                    "its regions, strict=False (--lenient) leaves the page out"
+                )
+            found, sides = files.regions(mask, key)
+            if size is not None and size != sides:
+                raise Wrong(
+                    f"the mask image is {sides[0]} x {sides[1]} px, the page {size[0]} x {size[1]} px"
+                )
+        except Wrong as exc:
+            at = f"{name}{METADATA}.{exc.field}" if exc.field else name
+            collector.expect(1)
+            collector.refuse(Where(at, line.number), str(exc), key=key)
+            continue
+        size, regions = sides, [*(regions or ()), *found]
+        collector.note(
+            "a mask image does not tell objects apart: each region of one label is taken for one object"
+        )
+    return size, regions
 
 
 def _scores(line: ManifestLine, chosen: Sequence[BoxAttribute], count: int) -> list[float | None]:

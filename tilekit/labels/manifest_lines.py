@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tilekit.boxes.annotations import Annotations
 from tilekit.labels.label_set import BadLabel, ImageLabel, Problem, Size
+from tilekit.labels.mask_images import MaskImage
 from tilekit.rekognition.lines import (
     CLASSIFICATION,
     DETECTION,
@@ -63,8 +64,8 @@ class ManifestLine:
     image_labels: tuple[ImageLabel, ...] = ()
     failures: Mapping[str, str] | None = None
     ignored: tuple[tuple[str, tuple[float, float, float, float]], ...] = ()
-    masks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Attributes that label the page by a mask image (semantic segmentation) -> the labels in it."""
+    masks: Mapping[str, MaskImage] = field(default_factory=dict)
+    """Attributes that label the page by a mask image (semantic segmentation)."""
     extra: Mapping[str, Any] | None = None
     """Every other top-level key: verification results, keys of other tools."""
 
@@ -113,6 +114,13 @@ class ManifestLine:
                     if other is not attribute and other.created <= attribute.created
                 )
         return tuple(attribute for attribute in self.boxes if attribute.name not in gone)
+
+    def chosen_masks(self, names: Sequence[str] | None = None) -> dict[str, MaskImage]:
+        """The mask images that count: those in `names`, else all that are no older than the newest adjustment."""
+        if names is not None:
+            return {name: mask for name, mask in self.masks.items() if name in names}
+        newest = max((mask.created for mask in self.masks.values() if mask.adjusted), default="")
+        return {name: mask for name, mask in self.masks.items() if mask.created >= newest}
 
     def annotations(self, names: Sequence[str] | None = None) -> Annotations:
         """The boxes of the chosen attributes; a box that a later attribute repeats exactly counts once."""
@@ -205,7 +213,7 @@ class _Parser:
         boxes: list[BoxAttribute] = []
         labels: list[ImageLabel] = []
         failures: dict[str, str] = {}
-        masks: dict[str, tuple[str, ...]] = {}
+        masks: dict[str, MaskImage] = {}
         used = {"source-ref", IGNORE_KEY}
         for key, meta in line.items():
             if not key.endswith(METADATA) or not isinstance(meta, dict):
@@ -221,7 +229,7 @@ class _Parser:
             elif kind == MULTILABEL:
                 labels.extend(self.many_labels(name, line.get(name), meta))
             elif kind == SEGMENTATION:
-                masks[name] = _mask_labels(meta)
+                masks[name] = _mask(line.get(name), meta)
             elif kind == VERIFICATION or kind is not None or name not in line:
                 continue
             else:
@@ -369,12 +377,9 @@ class _Parser:
         return tuple(found)
 
 
-def _mask_labels(meta: Mapping[str, Any]) -> tuple[str, ...]:
-    """The labels that a color map names, background left out."""
-    colors = meta.get("internal-color-map")
-    entries = colors.values() if isinstance(colors, dict) else ()
-    names = [entry.get("class-name") for entry in entries if isinstance(entry, dict)]
-    return tuple(name for name in names if isinstance(name, str) and name.upper() != "BACKGROUND")
+def _mask(source: Any, meta: Mapping[str, Any]) -> MaskImage:
+    created, status = meta.get("creation-date"), meta.get("adjustment-status")
+    return MaskImage(source, meta.get("internal-color-map"), str(created or ""), isinstance(status, str))
 
 
 def _looks_like_boxes(value: Any) -> bool:
