@@ -30,6 +30,19 @@ class Rendition:
         object.__setattr__(self, "levels", checked_levels(self.levels))
 
 
+@dataclass(frozen=True)
+class Rendering(Rendition):
+    """A rendition, and the `dpi` PDF pages are rendered at (None: what each call says)."""
+
+    dpi: float | None = None
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """`bands` and `levels` as `open_scan` takes them, empty where neither is asked for."""
+        asked = {"bands": self.bands, "levels": self.levels}
+        return {} if (self.bands, self.levels) == (None, None) else asked
+
+
 def checked_bands(value: Any) -> Bands | None:
     """`bands=` in its plain form; raises InvalidArgument."""
     if value is None or value == "gray":

@@ -11,6 +11,7 @@ import click
 from tilekit.cli.grouping import grouped
 from tilekit.cli.hints import next_command, passed, unused
 from tilekit.cli.output import complain, json_option, print_json, print_table, progress_bar, say
+from tilekit.cli.parameters import rendition_options
 
 if TYPE_CHECKING:
     from tilekit.labels.label_set import LabelSet
@@ -267,6 +268,8 @@ class JobOptions:
     workteam: str
     region: str
     dpi: float
+    bands: Any
+    levels: Any
     instructions: str
     adjust: str | None
 
@@ -281,6 +284,7 @@ class JobOptions:
 @click.option("--workteam", required=True, metavar="ARN", help="Who draws.")
 @click.option("--region", required=True, help="AWS region of the job.")
 @click.option("--dpi", default=150.0, show_default=True, help="Resolution PDF pages are rendered at.")
+@rendition_options
 @click.option(
     "--instructions",
     default="Draw a tight box around every symbol.",
@@ -298,6 +302,7 @@ def job(
     """Write the files of a SageMaker Ground Truth box job over pages or tiles, and the request to start it."""
     from tilekit.labels.jobs import labeling_job
     from tilekit.labels.reading import read_labels
+    from tilekit.rendition import Rendering
 
     with progress_bar("pages", hidden=as_json) as progress:
         made = labeling_job(
@@ -309,7 +314,7 @@ def job(
             role=options.role,
             workteam=options.workteam,
             region=options.region,
-            dpi=options.dpi,
+            rendering=Rendering(options.bands, options.levels, options.dpi),
             instructions=options.instructions,
             adjust=None if options.adjust is None else read_labels(options.adjust),
             progress=progress,

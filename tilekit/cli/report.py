@@ -11,6 +11,7 @@ import click
 from tilekit.cli.grouping import grouped
 from tilekit.cli.hints import next_look
 from tilekit.cli.output import json_option, print_json, progress_bar, say
+from tilekit.cli.parameters import rendition_options
 
 _TRUTH = ("truth.manifest", "pages-test.manifest")
 
@@ -26,6 +27,8 @@ class ReportOptions:
     iou: float
     missing: Any
     dpi: float | None
+    bands: Any
+    levels: Any
     title: str
     crops: int
     workers: int
@@ -52,6 +55,7 @@ class ReportOptions:
     help="Pages of truth without predictions: refuse, or all missed.",
 )
 @click.option("--dpi", type=float, help="Resolution at which PDF pages were labeled.")
+@rendition_options
 @click.option("--title", default="Whole pages against tiles", show_default=True, help="Title of the page.")
 @click.option("--crops", default=48, show_default=True, help="Pictures of errors per run and kind.")
 @click.option("--workers", default=2, show_default=True, help="Pages at once.")
@@ -67,6 +71,7 @@ def report(
     Shows what was found and missed, whole pages against tiles where a baseline is given.
     """
     from tilekit.labels.reading import read_labels
+    from tilekit.rendition import Rendering
     from tilekit.report.building import write_report
 
     labels = read_labels(options.truth or _default(folder, "--truth", _TRUTH), images=options.images)
@@ -80,7 +85,7 @@ def report(
             runs,
             iou=options.iou,
             missing=options.missing,
-            dpi=options.dpi,
+            rendering=Rendering(options.bands, options.levels, options.dpi),
             title=options.title,
             crops=options.crops,
             workers=options.workers,

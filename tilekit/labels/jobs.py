@@ -22,6 +22,7 @@ from tilekit.labels.ground_truth import ManifestWriter
 from tilekit.labels.label_set import LabelSet, Size
 from tilekit.labels.sources import PathLike, is_url
 from tilekit.pages import PageKey
+from tilekit.rendition import Rendering
 from tilekit.storage.local import write_bytes, write_text
 
 _ACCOUNTS = {
@@ -38,6 +39,7 @@ _ACCOUNTS = {
     "us-east-2": "266458841044",
     "us-west-2": "081040173940",
 }
+AT_150 = Rendering(dpi=150.0)
 _JOB_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*")
 _AS_IT_IS = ("jpeg", "png")
 _TEMPLATE = """<script src="https://assets.crowd.aws/crowd-html-elements.js"></script>
@@ -96,7 +98,7 @@ def labeling_job(
     role: str,
     workteam: str,
     region: str,
-    dpi: float = 150.0,
+    rendering: Rendering = AT_150,
     instructions: str = "Draw a tight box around every symbol.",
     workers: int = 1,
     adjust: LabelSet | None = None,
@@ -108,8 +110,8 @@ def labeling_job(
     Its output takes their place when it is read: it stands under `name`, they under "page-labels".
 
     `sources`: page scans or tiles; a path of a file with several pages means all of them, a PageKey one. JPEG and
-    PNG files go as they are; PDF pages (at `dpi`) and every other kind are rendered to JPEG first, since browsers
-    show neither. `s3://` sources must be JPEG or PNG and stay where they are. `s3`: address everything goes to.
+    PNG files go as they are; PDF pages (at `rendering.dpi`) and every other kind, and all where bands or levels are asked for, are rendered to
+    JPEG first, since browsers show neither. `s3://` sources must be JPEG or PNG and stay where they are. `s3`: address everything goes to.
     Labels then come back in pixels of those images: read the job's output manifest with `images=<out>/images`.
     Memory: one page.
     """
@@ -121,7 +123,7 @@ def labeling_job(
     manifest, used, given = folder / "input.manifest", set[str](), 0
     with ManifestWriter(manifest, attribute=ADJUSTED, job_name=f"{name}-input") as writer:
         for done, source in enumerate(listed := list(sources), 1):
-            for image in _images(source, folder / "images", base, dpi, used):
+            for image in _images(source, folder / "images", base, rendering, used):
                 if image.file is not None:
                     uploads[image.file] = image.address
                 given += _write_line(writer, image, adjust)
@@ -202,7 +204,7 @@ def _labeled(key: PageKey, labels: LabelSet) -> PageKey | None:
 
 
 def _images(
-    source: PathLike | PageKey, folder: Path, base: str, dpi: float, used: set[str]
+    source: PathLike | PageKey, folder: Path, base: str, rendering: Rendering, used: set[str]
 ) -> Iterable[_Image]:
     from tilekit.scans.encoding import encode_image
     from tilekit.scans.opening import open_scan, scan_info
@@ -221,11 +223,12 @@ def _images(
     for key in keys:
         if kind is None:
             kind = None if is_url(key.source) else scan_info(key.source, key.page).kind
-        if kind in _AS_IT_IS:
+        if kind in _AS_IT_IS and not rendering.shown:
             file = Path(key.source)
             yield _Image(key, file, f"{base}/images/{_fresh(file.name, used)}")
             continue
-        with open_scan(key.source, page=key.page, dpi=dpi if kind == "pdf" else None) as scan:
+        dpi = rendering.dpi if kind == "pdf" else None
+        with open_scan(key.source, page=key.page, dpi=dpi, **rendering.shown) as scan:
             pixels = next(scan.bands_of_rows([scan.height]))
             data = encode_image(pixels, "jpeg", quality=90).data
         file = folder / _fresh(f"{Path(key.source).stem}.p{key.page}.jpg", used)

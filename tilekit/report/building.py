@@ -24,6 +24,7 @@ from tilekit.grid import Tiling
 from tilekit.labels.prediction_lines import read_predictions
 from tilekit.labels.predictions import PredictionSet
 from tilekit.pages import PageKey
+from tilekit.rendition import Rendering
 from tilekit.report import alike
 from tilekit.report.files import copy_assets, templates
 from tilekit.report.matches import Matches, PageBoxes, RunBoxes, match_runs
@@ -34,6 +35,8 @@ from tilekit.scans.encoding import decode_image
 from tilekit.scans.opening import open_scan
 from tilekit.scans.scan import Scan
 from tilekit.storage.local import write_text
+
+AS_TILED = Rendering()
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ def write_report(
     iou: Criterion = 0.5,
     missing: Missing = "error",
     title: str = "Whole pages against tiles",
-    dpi: float | None = None,
+    rendering: Rendering = AS_TILED,
     open_page: Callable[[PageKey], Scan] | None = None,
     crops: int = 48,
     tile: int = 512,
@@ -70,8 +73,9 @@ def write_report(
     made elsewhere (thresholds fitted on other pages, say); by default each run is evaluated here.
     `missing`: pages of truth without predictions of a run are an "error", as in `evaluate`, or "empty"
     (all missed).
-    `crops`: pictures of missed and false boxes, per run and kind at most this many. `dpi`: resolution
-    PDF pages were labeled at; by default found from the labels' page size.
+    `crops`: pictures of missed and false boxes, per run and kind at most this many. `rendering`: resolution
+    PDF pages were labeled at, by default found from the labels' page size, and bands and levels to be seen, by
+    default those of the first run's tiles.
     A rerun keeps finished pyramids. Memory: `workers` pages' bands (see `write_pyramid`), all boxes.
     Raises EvaluationError where there is no run or pages do not fit, ScanError naming the page that cannot be read.
     """
@@ -90,7 +94,7 @@ def write_report(
     judged = {name: judged[name] for name in found}
     matches = match_runs(truth, found, judged, iou, missing)
     sizes = {**_sizes(found), **getattr(truth, "sizes", {})}
-    opener = open_page or _opener(sizes, dpi, _shown(found))
+    opener = open_page or _opener(sizes, rendering.dpi, rendering.shown or _shown(found))
     chosen = _chosen_crops(matches, crops)
     copy_assets(root / "assets")
 
@@ -194,7 +198,7 @@ def _opener(
             again.close()
         raise ScanError(
             f"{key}: is {scan.width} x {scan.height} px but was labeled at {size[0]} x {size[1]} px; "
-            "give the scans that were labeled, or dpi= for a PDF"
+            "give the scans that were labeled, or the dpi of a PDF"
         )
 
     return opened
