@@ -45,7 +45,7 @@ def test_untrusted(tmp_path, command, monkeypatch):
         "archive": (
             "archive",
             "run",
-            page.parent,
+            page,
             tmp_path / "out",
             "--tile",
             128,

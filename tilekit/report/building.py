@@ -73,9 +73,8 @@ def write_report(
     made elsewhere (thresholds fitted on other pages, say); by default each run is evaluated here.
     `missing`: pages of truth without predictions of a run are an "error", as in `evaluate`, or "empty"
     (all missed).
-    `crops`: pictures of missed and false boxes, per run and kind at most this many. `rendering`: resolution
-    PDF pages were labeled at, by default found from the labels' page size, and bands and levels to be seen, by
-    default those of the first run's tiles.
+    `crops`: pictures of missed and false boxes, per run and kind at most this many. `rendering`: the dpi PDF pages
+    were labeled at (else found from the labels' page size), bands and levels (else as the first run's tiles).
     A rerun keeps finished pyramids. Memory: `workers` pages' bands (see `write_pyramid`), all boxes.
     Raises EvaluationError where there is no run or pages do not fit, ScanError naming the page that cannot be read.
     """
