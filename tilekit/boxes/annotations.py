@@ -144,6 +144,22 @@ class Annotations:
         """As `supervision.Detections` without confidence; masks need the page's `size` (width, height)."""
         return interop.to_supervision(self, size)
 
+    @classmethod
+    def from_supervision(cls, found: Any, names: Sequence[str] | None = None) -> Self:
+        """From a `supervision.Detections`, whose confidence is left out; `names` as in `Detections.from_supervision`."""
+        fields = interop.read_supervision(found, names)
+        return cls(**{name: value for name, value in fields.items() if name in cls.__slots__})
+
+    def to_fiftyone(self, size: tuple[int, int]) -> Any:
+        """As `fiftyone.Detections` of a page of `size` (width, height); shapes stay behind."""
+        return interop.to_fiftyone(self, size)
+
+    @classmethod
+    def from_fiftyone(cls, found: Any, size: tuple[int, int], names: Sequence[str] | None = None) -> Self:
+        """From a `fiftyone.Detections` of a page of `size` (width, height); confidences are left out."""
+        fields = interop.read_fiftyone(found, size, names)
+        return cls(**{name: value for name, value in fields.items() if name in cls.__slots__})
+
     def to_pandas(self) -> Any:
         """As a DataFrame, a row a box."""
         return interop.to_pandas(self)

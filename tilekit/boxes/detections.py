@@ -148,6 +148,16 @@ class Detections:
         """From a `supervision.Detections`; `names`: what its class ids point to, by default its `class_name`."""
         return cls(**interop.read_supervision(found, names))
 
+    def to_fiftyone(self, size: tuple[int, int]) -> Any:
+        """As `fiftyone.Detections` of a page of `size` (width, height); shapes stay behind."""
+        return interop.to_fiftyone(self, size)
+
+    @classmethod
+    def from_fiftyone(cls, found: Any, size: tuple[int, int], names: Sequence[str] | None = None) -> Self:
+        """From a `fiftyone.Detections` of a page of `size` (width, height)."""
+        fields = interop.read_fiftyone(found, size, names)
+        return cls(**{name: value for name, value in fields.items() if name != "ignore"})
+
     def to_pandas(self) -> Any:
         """As a DataFrame, a row a box."""
         return interop.to_pandas(self)

@@ -86,6 +86,45 @@ def read_supervision(found: Any, names: Sequence[str] | None = None) -> dict[str
     }
 
 
+def to_fiftyone(
+    found: Detections | Annotations, size: tuple[int, int], scores: NDArray[np.float64] | None = None
+) -> Any:
+    """A `fiftyone.Detections` of a page of `size` (width, height); of shapes the box, ignore as FiftyOne's `iscrowd`."""
+    try:
+        import fiftyone
+    except ImportError as exc:
+        raise MissingExtra("fiftyone is not installed; pip install fiftyone") from exc
+    width, height = size
+    scores = getattr(found, "scores", scores)
+    ignored = getattr(found, "ignore", None)
+    rows = []
+    for place, ((x0, y0, x1, y1), label) in enumerate(zip(found.boxes.tolist(), found.labels, strict=True)):
+        more: dict[str, Any] = {} if scores is None else {"confidence": float(scores[place])}
+        if ignored is not None and ignored[place]:
+            more["iscrowd"] = True
+        box = [x0 / width, y0 / height, (x1 - x0) / width, (y1 - y0) / height]
+        rows.append(fiftyone.Detection(label=label, bounding_box=box, **more))
+    return fiftyone.Detections(detections=rows)
+
+
+def read_fiftyone(found: Any, size: tuple[int, int], names: Sequence[str] | None = None) -> dict[str, Any]:
+    """The fields of a `fiftyone.Detections` of a page of `size` (width, height); missing confidence is 1."""
+    rows = getattr(found, "detections", None)
+    if rows is None:
+        raise InvalidArgument(f"found must be a fiftyone.Detections, not a {type(found).__name__}")
+    corners = np.array([row.bounding_box for row in rows], np.float64).reshape(-1, 4)
+    corners[:, 2:] += corners[:, :2]
+    names, ids = _named([str(row.label) for row in rows], names)
+    given = [getattr(row, "confidence", None) for row in rows]
+    return {
+        "boxes": corners * (*size, *size),
+        "scores": np.array([1.0 if score is None else score for score in given], np.float64),
+        "class_ids": ids,
+        "names": names,
+        "ignore": np.array([bool(getattr(row, "iscrowd", False)) for row in rows], np.bool_),
+    }
+
+
 def to_pandas(found: Detections | Annotations) -> Any:
     """A DataFrame, a row a box: x0, y0, x1, y1, label, and score (with tile_index, cut) or ignore; shape as plain JSON."""
     try:

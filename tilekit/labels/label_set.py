@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tilekit.boxes import checks
+from tilekit.boxes import checks, interop
 from tilekit.boxes.annotations import Annotations
 from tilekit.boxes.checks import unite
 from tilekit.errors import InvalidArgument, LabelError
@@ -292,6 +292,13 @@ class LabelSet(Mapping[PageKey, Annotations]):
             out[key] = page.to_supervision(self.sizes.get(key))
             out[key].confidence = self.scores.get(key)
         return out
+
+    def to_fiftyone(self) -> dict[PageKey, Any]:
+        """Each page as `fiftyone.Detections`, with scores where they are known; every page needs its size."""
+        return {
+            key: interop.to_fiftyone(page, self.size(key), self.scores.get(key))
+            for key, page in self._pages.items()
+        }
 
     def ignoring(self, names: tuple[str, ...] | list[str]) -> LabelSet:
         """Boxes of these labels become ignore regions; the other boxes stay as they are."""

@@ -147,6 +147,10 @@ class PageDetections:
         """As `supervision.Detections`, shapes too."""
         return self.detections.to_supervision((self.width, self.height))
 
+    def to_fiftyone(self) -> Any:
+        """As `fiftyone.Detections`; shapes stay behind."""
+        return self.detections.to_fiftyone((self.width, self.height))
+
     def to_pandas(self) -> Any:
         """As a DataFrame, a row a box, with source, page, width and height."""
         return PredictionSet([self]).to_pandas()
@@ -250,6 +254,26 @@ class PredictionSet(Mapping[PageKey, Detections]):
     def to_supervision(self) -> dict[PageKey, Any]:
         """Each page as `supervision.Detections`, shapes too."""
         return {key: page.to_supervision() for key, page in self._pages.items()}
+
+    @classmethod
+    def from_supervision(cls, pages: Mapping[PageKey, Any], sizes: Mapping[PageKey, tuple[int, int]]) -> Self:
+        """From `supervision.Detections` of pages, as `to_supervision` gives them, and the pages' (width, height)."""
+        return cls(
+            PageDetections(key, *sizes[key], Detections.from_supervision(found))
+            for key, found in pages.items()
+        )
+
+    def to_fiftyone(self) -> dict[PageKey, Any]:
+        """Each page as `fiftyone.Detections`, for the samples of a FiftyOne data set; shapes stay behind."""
+        return {key: page.to_fiftyone() for key, page in self._pages.items()}
+
+    @classmethod
+    def from_fiftyone(cls, pages: Mapping[PageKey, Any], sizes: Mapping[PageKey, tuple[int, int]]) -> Self:
+        """From `fiftyone.Detections` of pages, as `to_fiftyone` gives them, and the pages' (width, height)."""
+        return cls(
+            PageDetections(key, *sizes[key], Detections.from_fiftyone(found, sizes[key]))
+            for key, found in pages.items()
+        )
 
     def to_pandas(self) -> Any:
         """A DataFrame, a row a box, with source, page, width and height; `from_pandas` reads it."""
