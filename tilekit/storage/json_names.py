@@ -33,7 +33,8 @@ def decoded(decoder: msgspec.json.Decoder[_T], raw: bytes | memoryview) -> _T:
             raise
         try:
             value = json.loads(bytes(raw))
-        except ValueError:
+            json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogateescape")
+        except ValueError:  # no JSON, or a lone surrogate that stands for no byte
             raise exc from None
         return msgspec.convert(value, decoder.type)
 
