@@ -10,7 +10,7 @@ from tilekit.demo import DemoOutcome, DemoScale, run_demo, user_pages
 from tilekit.errors import LabelError, StorageNotFound
 from tilekit.grid import Tiling
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("demo")]  # one training for all
 
 TINY = DemoScale(
     train=6,

@@ -17,6 +17,8 @@ from tilekit.cli import cli
 from tilekit.cli.output import run_guarded
 from tilekit.testing.scans import write_scan
 
+pytestmark = pytest.mark.xdist_group("bench commands")  # one run for all
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

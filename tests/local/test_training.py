@@ -13,7 +13,7 @@ from tilekit.rekognition.evaluation_files import read_manifest_summary, read_sna
 from tilekit.scans.encoding import encode_image
 from tilekit.testing.scenes import scene_page
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("training")]  # one training for all
 
 NAMES = ("valve", "solid_circle")
 
