@@ -30,6 +30,41 @@ def test_overlap_equals_shapely_pair_by_pair(column, ios):
             assert matrix[i, k] == pytest.approx(naive_iou(column[i], column[k], ios), abs=1e-6)
 
 
+@given(st.integers(0, 2**32), st.sampled_from([1e-3, 1.0, 1e4]), st.sampled_from([0.0, 1e5]))
+def test_outlines_with_holes_share_what_shapely_says(seed, size, far):
+    """Stars with holes and parts, of a thousandth of a px to a page, far out too."""
+    import shapely
+
+    rng = np.random.default_rng(seed)
+
+    def star(center, reach):
+        turn = np.sort(rng.uniform(0, 2 * np.pi, rng.integers(3, 40)))
+        spokes = reach * rng.uniform(0.3, 1, len(turn))[:, None]
+        return shapely.make_valid(
+            shapely.Polygon(center + spokes * np.stack([np.cos(turn), np.sin(turn)], 1)), method="structure"
+        )
+
+    made = []
+    for _ in range(4):
+        outer = star(far + size * rng.uniform(0, 2, 2), size)
+        hole = star(np.array(outer.centroid.coords[0]), size / 3)
+        apart = star(far + size * rng.uniform(0, 4, 2), size / 2)
+        made.append(shapely.union(shapely.difference(outer, hole), apart))
+    column = tk.boxes.Polygons.from_geometries(made)
+    shares = tk.iou(column, column)
+    for i, one in enumerate(made):
+        for k, other in enumerate(made):
+            both = shapely.intersection(one, other).area
+            assert shares[i, k] == pytest.approx(both / (one.area + other.area - both), abs=1e-6)
+
+
+def test_outlines_that_only_touch_share_nothing():
+    square = np.array([[0, 0], [0.1, 0], [0.1, 0.3], [0, 0.3]])
+    places = np.array([[0, 0], [0.1, 0], [0.05, 0.3], [9, 9]])
+    column = tk.boxes.Polygons.of([[square + place] for place in places])
+    assert (tk.iou(column, column) > 1e-9).tolist() == np.eye(4, dtype=bool).tolist()
+
+
 @pytest.mark.parametrize("thin", [[0, 0, 0, 0.5, 1], [0.1, 0.1, 0, 0, 0], [0, 0, 1e-200, 1e-200, 7]])
 def test_what_has_no_area_shares_none(thin):
     column = tk.boxes.OrientedBoxes([thin, [0, 0, 4, 4, 30]])

@@ -266,3 +266,13 @@ def test_a_threshold_for_other_pages_lies_below_the_last_hit():
     assert line.counts_at(0.6) == line.counts_at(0.8)
     assert curve(scores[:2], np.array([True, True]), 2).middle == pytest.approx(0.4)
     assert curve(scores, np.zeros(4, bool), 2).middle is None
+
+
+def test_boxes_of_tiles_that_are_not_merged_are_refused():
+    key = PageKey("a.png")
+    truth = {key: Annotations([[0, 0, 9, 9]], None, ["x"])}
+    found = Detections([[0, 0, 9, 9]] * 2, [0.9, 0.8], None, ["x"], [0, 1])
+    page = PageDetections(key, 20, 20, found, options={"merged": False})
+    with pytest.raises(EvaluationError, match="of a.png are those of its tiles, not merged .*tune-merge"):
+        evaluate(truth, [page])
+    assert evaluate(truth, [PageDetections(key, 20, 20, found)]).micro.tp == 1

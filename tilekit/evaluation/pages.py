@@ -135,6 +135,7 @@ def flatten(
             f"({len(found)} pages{_such_as(found)}) have no page in common"
         )
     _check_sizes(truth, found, pairs)
+    _check_merged(found, [pairs[key] for key in keys if key in pairs])
     broken = [key for key in keys if key in pairs and not _is_complete(found, pairs[key])]
     if broken:
         notes.append(
@@ -356,6 +357,17 @@ def _check_sizes(truth: Truth, found: Mapping[PageKey, Detections], pairs: dict[
                 f"{key}: the truth was drawn on {one[0]} x {one[1]} px, the predictions are on "
                 f"{two[0]} x {two[1]} px; open the scan the same way (dpi) for both"
             )
+
+
+def _check_merged(found: Mapping[PageKey, Detections], keys: Sequence[PageKey]) -> None:
+    apart = isinstance(found, PredictionSet) and next(
+        (key for key in keys if found.page(key).options.get("merged") is False), None
+    )
+    if apart:
+        raise EvaluationError(
+            f"the predictions of {apart} are those of its tiles, not merged (a file of --keep-tiles); "
+            "evaluate what `detect --out` wrote, or give the file to tune-merge"
+        )
 
 
 def _is_complete(found: Mapping[PageKey, Detections], key: PageKey) -> bool:

@@ -1,4 +1,5 @@
-"""Area that two shapes share: turned rectangles by clipping one with the other, masks by walking along both."""
+"""Area that two shapes share: turned rectangles by clipping one with the other, outlines by summing what lies beyond
+pairs of their edges, masks by walking along both."""
 
 from __future__ import annotations
 
@@ -44,6 +45,63 @@ def quads(corners: Any, others: Any, first: Any, second: Any, work: Any, out: An
             vx, vy = work[now, k + 1] - work[now, 0], work[now + 1, k + 1] - work[now + 1, 0]
             area += ux * vy - uy * vx
         out[p] = max(0.5 * area, 0.0)
+
+
+@kernel("void(R2,RI,R2,RI,RI,RI,F)")
+def outlines(one: Any, starts: Any, other: Any, other_starts: Any, first: Any, second: Any, out: Any) -> None:
+    """`out[p]`: area shared by outline `first[p]` of `one` and `second[p]` of `other`; rings must not cross.
+
+    Rows of `one` (m, 6) are edges, those of an outline sorted by their left end: x0, y0, x1, y1 with x0 < x1, sign, and
+    the rightmost end so far. The sign is 1 where the outline lies beyond the edge (larger y), -1 where before it. So
+    an outline is the sum of signed half strips, and what two share the sum over pairs of edges of what lies beyond both.
+    """
+    for p in range(len(first)):
+        a, end_a = starts[first[p]], starts[first[p] + 1]
+        begin, end_b = other_starts[second[p]], other_starts[second[p] + 1]
+        out[p] = 0.0
+        if a == end_a or begin == end_b:
+            continue
+        ox, oy = max(one[a, 0], other[begin, 0]), one[a, 1]
+        total, size = 0.0, 0.0
+        while a < end_a:
+            ax0, ax1 = one[a, 0] - ox, one[a, 2] - ox
+            ay0, rise, run = one[a, 1] - oy, one[a, 3] - one[a, 1], one[a, 2] - one[a, 0]
+            while begin < end_b and other[begin, 5] - ox <= ax0:
+                begin += 1
+            b = begin
+            while b < end_b and other[b, 0] - ox < ax1:
+                bx0, bx1 = other[b, 0] - ox, other[b, 2] - ox
+                left, right = max(ax0, bx0), min(ax1, bx1)
+                if right > left:
+                    by0, climb, way = other[b, 1] - oy, other[b, 3] - other[b, 1], other[b, 2] - other[b, 0]
+                    here, there = by0 + (left - bx0) / way * climb, by0 + (right - bx0) / way * climb
+                    apart = ay0 + (left - ax0) / run * rise - here
+                    apart_there = ay0 + (right - ax0) / run * rise - there
+                    high = here + there
+                    if apart >= 0.0 and apart_there >= 0.0:
+                        high += apart + apart_there
+                    elif apart > 0.0:
+                        high += apart * apart / (apart - apart_there)
+                    elif apart_there > 0.0:
+                        high += apart_there * apart_there / (apart_there - apart)
+                    part = 0.5 * high * (right - left)
+                    total -= one[a, 4] * other[b, 4] * part
+                    size += abs(part)
+                b += 1
+            a += 1
+        if total > 1e-13 * size:  # less is what rounding leaves of outlines that do not meet
+            out[p] = total
+
+
+@kernel("void(F2,RI)")
+def reach(edges: Any, starts: Any) -> None:
+    """Note beside each edge the rightmost end of its outline so far."""
+    for row in range(len(starts) - 1):
+        far = 0.0
+        for edge in range(starts[row], starts[row + 1]):
+            if edge == starts[row] or edges[edge, 2] > far:
+                far = edges[edge, 2]
+            edges[edge, 5] = far
 
 
 @kernel("void(RS2,RI,RS2,RI,RI,RI,F)")

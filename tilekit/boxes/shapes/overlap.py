@@ -11,13 +11,11 @@ from tilekit.boxes.shapes.oriented import OrientedBoxes
 from tilekit.boxes.shapes.polygons import Polygons
 from tilekit.errors import InvalidArgument
 
-_CHUNK = 100_000  # pairs of polygons measured together: what shapely makes of them is held
-
 
 class Measure:
     """Areas of two columns, and of what pairs of their rows share; rows without a shape are their boxes.
 
-    Oriented boxes and masks are measured by kernels, polygons by shapely. Two masks, or two columns of oriented boxes,
+    Polygons that cross themselves are mended by shapely first; all are measured by kernels. Two masks, or two columns of oriented boxes,
     are measured as they are; any other two as polygons.
     """
 
@@ -40,14 +38,11 @@ class Measure:
         self._other: Shapes = (
             self._one if twin else _as(second, boxes if others is None else others, self._kind)
         )
-        self._solid = None
+        self._edges: tuple[tuple[NDArray[np.float64], NDArray[np.int64]], ...] = ()
         if isinstance(self._one, Polygons) and isinstance(self._other, Polygons):
-            here = self._one.geometries()
-            self._solid = (here, here if twin else self._other.geometries())
-            import shapely
-
-            self.areas: NDArray[np.float64] = np.asarray(shapely.area(here), dtype=np.float64)
-            self.other_areas: NDArray[np.float64] = np.asarray(shapely.area(self._solid[1]), dtype=np.float64)
+            *here, self.areas = self._one.resolved().edges()
+            *there, self.other_areas = (*here, self.areas) if twin else self._other.resolved().edges()
+            self._edges = ((here[0], here[1]), (there[0], there[1]))
         else:
             self.areas, self.other_areas = self._one.areas, self._other.areas
 
@@ -61,27 +56,22 @@ class Measure:
     def _clipped(self, first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.float64]:
         out = np.zeros(len(first))
         first, second = np.ascontiguousarray(first, np.int64), np.ascontiguousarray(second, np.int64)
-        if self._solid is not None:
-            import shapely
-
-            for begin in range(0, len(first), _CHUNK):
-                part = slice(begin, begin + _CHUNK)
-                both = shapely.intersection(self._solid[0][first[part]], self._solid[1][second[part]])
-                out[part] = shapely.area(both)
-            return out
         from tilekit.boxes.kernels import shared
 
-        if isinstance(self._one, Masks) and isinstance(self._other, Masks):
+        if self._edges:
+            (edges, starts), (others, other_starts) = self._edges
+            shared.outlines(edges, starts, others, other_starts, first, second, out)
+        elif isinstance(self._one, Masks) and isinstance(self._other, Masks):
             one, other = self._one, self._other
             shared.spans(one.spans, one.starts, other.spans, other.starts, first, second, out)
         elif isinstance(self._one, OrientedBoxes) and isinstance(self._other, OrientedBoxes):
-            corners = np.ascontiguousarray(self._one.corners.reshape(-1, 8))
-            others = (
-                corners
+            quads = np.ascontiguousarray(self._one.corners.reshape(-1, 8))
+            facing = (
+                quads
                 if self._other is self._one
                 else np.ascontiguousarray(self._other.corners.reshape(-1, 8))
             )
-            shared.quads(corners, others, first, second, np.empty((4, 16)), out)
+            shared.quads(quads, facing, first, second, np.empty((4, 16)), out)
         return out
 
     def overlap(

@@ -100,6 +100,52 @@ class Polygons(Shapes):
 
     def geometries(self) -> NDArray[Any]:
         """(n,) shapely multipolygons, valid: parts united, crossings resolved; empty where there is no outline."""
+        made, bad = self._as_drawn()
+        return _mended(made, bad)
+
+    def resolved(self) -> Self:
+        """The same areas by rings that neither cross nor overlap: rows that are so already as they are."""
+        made, bad = self._as_drawn()
+        rows = np.flatnonzero(bad)
+        if not len(rows):
+            return self
+        both = type(self).concat([self, type(self).from_geometries(_mended(made, bad)[rows])])
+        order = np.arange(len(self))
+        order[rows] = len(self) + np.arange(len(rows))
+        return both[order]
+
+    def edges(self) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
+        """Edges (m, 6) of `resolved` outlines as the kernel `shared.outlines` takes them, where each row's begin (n + 1,),
+        and the area of each row (n,)."""
+        following = np.arange(1, len(self.points) + 1)
+        following[self.rings[1:] - 1] = self.rings[:-1]
+        ring = ragged.row_of(self.rings)
+        local = self.points - self.points[self.rings[:-1]][ring]
+        then = local[following]
+        cross = local[:, 0] * then[:, 1] - then[:, 0] * local[:, 1]
+        double = np.add.reduceat(cross, self.rings[:-1]) if len(self.holes) else np.empty(0)
+        turn = np.where(self.holes, -1.0, 1.0)
+        owner = ragged.row_of(self.objects)
+        areas = np.bincount(owner, 0.5 * turn * np.abs(double), len(self))
+        turn = np.where(double < 0, -turn, turn)[ring]
+        ends = self.points[following]
+        ahead = ends[:, 0] > self.points[:, 0]
+        made = np.empty((len(self.points), 6))
+        made[:, :2] = np.where(ahead[:, None], self.points, ends)
+        made[:, 2:4] = np.where(ahead[:, None], ends, self.points)
+        made[:, 4] = np.where(ahead, turn, -turn)
+        row = owner[ring]
+        kept = np.flatnonzero(made[:, 2] > made[:, 0])
+        kept = kept[np.lexsort((made[kept, 0], row[kept]))]
+        made, row = made[kept], row[kept]
+        starts = ragged.starts_of(np.bincount(row, minlength=len(self)))
+        from tilekit.boxes.kernels import shared
+
+        shared.reach(made, starts)
+        return made, starts, np.maximum(areas, 0.0)
+
+    def _as_drawn(self) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Multipolygons of the rings as they are, and which of them are not valid."""
         import shapely
 
         counts = np.diff(self.rings)
@@ -115,10 +161,7 @@ class Polygons(Shapes):
             closed,
             (self.rings + np.arange(len(counts) + 1), parts, before[self.objects]),
         )
-        bad = ~shapely.is_valid(made)
-        if bad.any():
-            made[bad] = shapely.make_valid(made[bad], method="structure", keep_collapsed=False)
-        return np.asarray(made, dtype=object)
+        return np.asarray(made, dtype=object), ~shapely.is_valid(made)
 
     def __len__(self) -> int:
         return len(self.objects) - 1
@@ -251,6 +294,14 @@ class Polygons(Shapes):
 
     def _fields(self) -> tuple[NDArray[Any], ...]:
         return self.points, self.rings, self.objects, self.holes
+
+
+def _mended(made: NDArray[Any], bad: NDArray[np.bool_]) -> NDArray[Any]:
+    if bad.any():
+        import shapely
+
+        made[bad] = shapely.make_valid(made[bad], method="structure", keep_collapsed=False)
+    return made
 
 
 def _ring(part: Any, row: int, place: int) -> NDArray[np.float64]:
