@@ -13,6 +13,9 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.report.pages import make_pages
+from tilekit.boxes.shapes import Polygons
+from tilekit.labels.label_set import LabelSet
+from tilekit.labels.predictions import PageDetections, PredictionSet
 from tilekit.report.building import write_report
 from tilekit.scans.encoding import decode_image
 from tilekit.scans.opening import open_scan
@@ -233,3 +236,44 @@ def test_a_crop_of_the_gallery_leads_to_its_place(report: Path, browser: Browser
     view = "window.TILEKIT_VIEWER.map"
     assert page.evaluate(f"{view}.getZoom() >= window.TILEKIT_PAGE.pyramid.top")
     page.close()
+
+
+def test_shapes_are_drawn_as_outlines(browser: Browser, tmp_path: Path) -> None:
+    """Pentagons beside the boxes: every box of truth and of the run is drawn with five corners, in its place."""
+    truth, _, found = make_pages(tmp_path / "scans", count=1)
+    (key,), page = truth, next(iter(found.pages()))
+
+    def pentagons(boxes: Any) -> Polygons:
+        return Polygons.of(
+            [
+                [[x0, y0, x1, y0, x1, (y0 + y1) / 2, (x0 + x1) / 2, y1, x0, y1]]
+                for x0, y0, x1, y1 in boxes.tolist()
+            ]
+        )
+
+    labels = LabelSet(
+        {key: truth[key].replaced(shapes=pentagons(truth[key].boxes))}, sizes=truth.sizes, names=truth.names
+    )
+    seen = page.detections.replaced(shapes=pentagons(page.detections.boxes))
+    run = PredictionSet([PageDetections(key, page.width, page.height, seen, page.tilings)])
+    index = write_report(tmp_path / "report", labels, {"tiles": run}).index
+    watched = Watched(browser)
+    opened = watched.open(index.parent / "pages/00001.html")
+    drawn = opened.evaluate(
+        """() => Object.fromEntries(["truth", "hit", "miss", "false"].map(name => {
+        const rings = [];
+        window.TILEKIT_VIEWER.layers[name].eachLayer(shape => rings.push(shape.getLatLngs().flat(9)));
+        return [name, rings.map(ring => ring.length)]; }))"""
+    )
+    assert set(drawn["truth"] + drawn["hit"] + drawn["miss"] + drawn["false"]) == {5}
+    assert (len(drawn["miss"]), len(drawn["false"])) == (1, 1)
+    far = opened.evaluate(
+        """() => { const v = window.TILEKIT_VIEWER; let shape;
+        v.layers.false.eachLayer(one => { shape = one; });
+        const at = shape.getLatLngs().flat(9)[3], wanted = v.point(920, 940);
+        const [lat, lng] = Array.isArray(wanted) ? wanted : [wanted.lat, wanted.lng];
+        return Math.abs(at.lat - lat) + Math.abs(at.lng - lng); }"""
+    )
+    assert far < 1e-6
+    assert watched.problems == []
+    opened.close()
