@@ -67,12 +67,12 @@ def picture():
             parts.append(outline(carried.shapes[row].points, CUT, CUT))
             parts.append(rectangle(carried.boxes[row], CUT, "3 2"))
             parts.append(
-                f'<text x="4" y="96" font-size="10" fill="{INK}">visible {carried.visible[row]:.2f}, cut</text>'
+                f'<text x="0" y="114" font-size="10" fill="{INK}">visible {carried.visible[row]:.2f}, cut</text>'
             )
         panels.append(panel(20 + 120 * place, 190, f"3 carried to tile {place}", parts))
     done = [rectangle((0, 0, 180, 110), INK), rectangle(merged.boxes[0], WHOLE, "3 2")]
     done.insert(1, outline(merged.shapes[0].points, WHOLE, WHOLE))
-    panels.append(panel(280, 190, "4 detected, moved, joined: one again", done))
+    panels.append(panel(280, 190, "4 found, moved back, joined", done))
     return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 480 320" font-family="sans-serif">{"".join(panels)}</svg>\n'
 
 
