@@ -108,7 +108,7 @@ def test_kinds_that_mix_on_a_page_become_polygons(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "bad", [[[0, 0, 1, 1]], {"size": [80, 100], "counts": [3, 4]}, [["a", 1, 2, 3, 4, 5]]]
+    "bad", [[[0, 0, 1, 1]], {"size": [80, 100], "counts": [3, 4]}, [["a", 1, 2, 3, 4, 5]], "40:5", 7]
 )
 def test_bad_shapes_are_named(tmp_path, bad):
     document = predictions(OUTLINES).to_coco()

@@ -441,6 +441,8 @@ def _drawn(entry: Mapping[str, Any]) -> Any:
             return sound({"mask": found, "origin": [0, 0]})
         if isinstance(found, list) and found:
             return sound({"polygon": [pairs_of(part, "segmentation") for part in found]})
+        if isinstance(found, (str, int, float)) and found:
+            raise Wrong(f"is {shown(found)}; polygons or a run-length code are needed")
     except Wrong as exc:
         raise Wrong(str(exc), "segmentation") from exc
     if not isinstance(points, list) or not points:
