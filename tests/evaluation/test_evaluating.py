@@ -273,6 +273,6 @@ def test_boxes_of_tiles_that_are_not_merged_are_refused():
     truth = {key: Annotations([[0, 0, 9, 9]], None, ["x"])}
     found = Detections([[0, 0, 9, 9]] * 2, [0.9, 0.8], None, ["x"], [0, 1])
     page = PageDetections(key, 20, 20, found, options={"merged": False})
-    with pytest.raises(EvaluationError, match="of a.png are those of its tiles, not merged .*tune-merge"):
+    with pytest.raises(EvaluationError, match=r"of a.png are those of its tiles, not merged .*tune-merge"):
         evaluate(truth, [page])
     assert evaluate(truth, [PageDetections(key, 20, 20, found)]).micro.tp == 1

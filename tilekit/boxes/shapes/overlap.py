@@ -39,10 +39,13 @@ class Measure:
             self._one if twin else _as(second, boxes if others is None else others, self._kind)
         )
         self._edges: tuple[tuple[NDArray[np.float64], NDArray[np.int64]], ...] = ()
+        self.areas: NDArray[np.float64]
+        self.other_areas: NDArray[np.float64]
         if isinstance(self._one, Polygons) and isinstance(self._other, Polygons):
-            *here, self.areas = self._one.resolved().edges()
-            *there, self.other_areas = (*here, self.areas) if twin else self._other.resolved().edges()
-            self._edges = ((here[0], here[1]), (there[0], there[1]))
+            here = self._one.resolved().edges()
+            there = here if twin else self._other.resolved().edges()
+            self._edges = (here[:2], there[:2])
+            self.areas, self.other_areas = here[2], there[2]
         else:
             self.areas, self.other_areas = self._one.areas, self._other.areas
 
