@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import os
 import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
 
 from tests.chain import reach, write_pages
 from tilekit.cli import cli, hints
+from tilekit.labels.label_set import LabelSet
+from tilekit.labels.reading import read_labels, write_labels
 from tilekit.local import running
+from tilekit.pages import PageKey
 
 ROOM = Path(inspect.getfile(hints)).parent
 Place = tuple[str, int]
+FOUND = dict.fromkeys(("BASELINE.jsonl", "DETECTIONS.jsonl"), "detections.jsonl")
+FINDER = """
+def nothing(pixels):
+    return [[4, 4, 30, 30, 0.9, 0]]
+
+def broken(pixels):
+    raise RuntimeError("cannot see")
+"""
 
 
 class Follower:
     """Runs commands; whatever they say comes next is run at once, and what that says in turn."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
-        self.seen: set[Place] = set()
         self.depth = 0
         self.chain: set[Place] = set()  # what spoke since a test's own command: once each, for hints go round
         self.told: list[tuple[Place, str]] = []
@@ -69,7 +84,6 @@ class Follower:
             if place not in self.chain:
                 self.chain.add(place)
                 self.follow(line, codes)
-                self.seen.add(place)
         self.depth -= 1
         return result
 
@@ -91,19 +105,19 @@ class Follower:
         self(*words[1:], code=codes, codes=codes)
 
 
-@pytest.fixture(scope="module")
-def follower(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Follower]:
-    folder = tmp_path_factory.mktemp("follow")
+@contextlib.contextmanager
+def following(folder: Path) -> Iterator[Follower]:
+    """A follower in a folder of labeled pages, with a canned service."""
     with running(canned=True, time_scale=0.0) as url, pytest.MonkeyPatch.context() as patch:
         reach(patch, url, "follow")
         patch.chdir(folder)
         follower = Follower(patch)
         truth = write_pages(folder, 6, 640, 448)
-        follower.fill = {"SCANS": "scans", "TRUTH": str(truth), "BASELINE.json": "{last}"}
+        follower.fill = {"SCANS": "scans", "TRUTH": str(truth), "BASELINE.json": "{last}"} | FOUND
         yield follower
 
 
-def test_tiles(follower: Follower) -> None:
+def tiles(follower: Follower) -> None:
     follower("info", "scans/p0.png", "--tile", 256, "--overlap", 0.25, "--levels", "full", "--align", 16)
     follower("tile", "scans", "many")
     made = follower(
@@ -112,19 +126,47 @@ def test_tiles(follower: Follower) -> None:
     assert "next: tilekit tile scans/p0.png tiles-2/ --tile 256 --edge clip --scale 0.5" in made
 
 
-@pytest.mark.slow
-def test_from_labels_to_a_report_of_a_local_model(follower: Follower) -> None:
+def from_labels_to_a_report_of_a_local_model(follower: Follower) -> None:
     pages = "dataset/pages-test.manifest"  # where the hints of `plan` and `dataset` lead
     follower.fill |= {
         "TRUTH": pages,
-        "BASELINE.jsonl": "detections.jsonl",
-        "DETECTIONS.jsonl": "detections.jsonl",
     }
     follower("labels", "convert", "truth.manifest", "truth.coco.json", "--to", "coco")
     assert Path("report/index.html").is_file()
 
 
-def test_archives(follower: Follower, monkeypatch: pytest.MonkeyPatch) -> None:
+def the_service(follower: Follower) -> None:
+    pair = ("dataset/train.manifest", "dataset/test.manifest")
+    if not Path(pair[0]).exists():
+        follower("dataset", "truth.manifest", "dataset", "--tile", 256, "--overlap", 64, follow=False)
+    follower.fill |= {"TRAIN.manifest": pair[0], "TEST.manifest": pair[1]}
+    follower("models", "no-such-project")
+    name = ("--project", "symbols", "--bucket", "follow", "--version", "v1")
+    follower("train", *pair, *name, "--dry-run")
+    follower("deploy", "symbols/v1", "--for", "1h", "--dry-run")
+    follower("models")
+    follower("copy", "symbols/v1", "--to", "other", "--bucket", "follow", "--yes")
+    follower("delete", "other", "--yes")
+
+
+def detections_to_a_report(follower: Follower) -> None:
+    Path("finder.py").write_text(FINDER, encoding="utf-8")
+    follower.patch.syspath_prepend(str(Path.cwd()))
+    found = ("--model", "finder:nothing", "--names", "valve")
+    follower.fill |= {"BASELINE.jsonl": "whole.jsonl", "DETECTIONS.jsonl": "tiled.jsonl"}
+    follower("detect", "scans", *found, "--whole", "--out", "whole.jsonl", follow=False)
+    follower("detect", "truth.manifest", *found, "--out", "tiled.jsonl", "--dry-run")
+    follower("compare", "truth.manifest", "whole.jsonl", "tiled.jsonl")
+    follower(
+        "detect", "truth.manifest", *found, "--out", "again.jsonl", "--keep-tiles", "kept.jsonl", follow=False
+    )
+    merge = follower("tune-merge", "truth.manifest", "kept.jsonl", follow=False)
+    assert "next: tilekit detect SCANS --model MODEL --merge" in merge.stderr
+    broken = ("--model", "finder:broken", "--names", "valve", "--out", "broken.jsonl")
+    follower("detect", "scans/p0.png", *broken, code=1, codes=(1,))
+
+
+def archives(follower: Follower) -> None:
     follower("archive", "run", "scans", "archive", "--workers", 1, "--dry-run")
     Path("mixed").mkdir()
     Path("mixed/bad.png").write_bytes(b"no picture")
@@ -143,3 +185,47 @@ def test_archives(follower: Follower, monkeypatch: pytest.MonkeyPatch) -> None:
     follower("archive", "retry", "half", *state)
     next(Path("half").rglob("*.jpg")).unlink()
     follower("archive", "verify", "half", *state, code=1, codes=(1,))
+
+
+def what_is_left(follower: Follower) -> None:
+    Image.open("scans/p0.png").save("plan.pdf", resolution=150)
+    shutil.copy("scans/p0.png", "plan-1.png")
+    page = read_labels("truth.manifest")
+    first = page.pages()[0]
+    write_labels(
+        LabelSet({PageKey("plan-1.png"): page[first]}, sizes={PageKey("plan-1.png"): page.size(first)}),
+        "plan.manifest",
+    )
+    follower("labels", "match", "plan.manifest", "plan.pdf", "--out", "matched.manifest", codes=(0, 1))
+    follower("labels", "merge", "truth.manifest", "truth.manifest", "--out", "merged.manifest", codes=(0, 1))
+    follower("tile", "scans/p0.png", "seen", "--preview", "grid.png")
+    follower.patch.setattr("tilekit.demo.run_demo", made_demo)
+    follower("demo", "--out", "demo")
+    served = os.environ["AWS_ENDPOINT_URL"]
+    follower.patch.setattr("tilekit.local.serve", lambda *args, ready, **more: ready(served))
+    follower("local", "serve", "--canned")
+    bad = Path("bad.manifest")
+    bad.write_text(Path("truth.manifest").read_text(encoding="utf-8") + "{}\n", encoding="utf-8")
+    follower("check", bad, code=1, codes=(0, 1))
+    follower("bench", "detect", "scans/p0.png", "--nap", 0, "--workers", 1, "--tile", 256, "--overlap", 64)
+
+
+def made_demo(out: Path, **options: Any) -> Any:
+    """As the demo ends: its report is where test_demo finds it."""
+    (out / "report").mkdir(parents=True)
+    (out / "report" / "index.html").write_text("", encoding="utf-8")
+    return SimpleNamespace(table=lambda: (["side"], []), words=[])
+
+
+QUICK = (tiles, detections_to_a_report, archives)
+TRAIN = (from_labels_to_a_report_of_a_local_model, the_service, what_is_left)  # some steps of a network each
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [*QUICK, *(pytest.param(one, marks=pytest.mark.slow) for one in TRAIN)],
+    ids=lambda one: one.__name__,
+)
+def test_what_is_said_next_runs(scenario: Callable[[Follower], None], tmp_path: Path) -> None:
+    with following(tmp_path) as follower:
+        scenario(follower)
