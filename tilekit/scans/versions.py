@@ -6,7 +6,7 @@ Raise one by one whenever the same scan and recipe come out in other bytes by th
 from __future__ import annotations
 
 READING = 2  # 2: sYCC, PSD, text Netpbm, XMP orientation; decoding, colors, orientation, bands and levels
-REDUCTION = 2  # scale and dpi; 2: JPEGs reduced in their DCT
+REDUCTION = 3  # scale and dpi; 2: JPEGs reduced in their DCT, 3: levels of pyramid TIFFs
 ENCODING = 2  # JPEG, PNG, WebP; 2: accurate DCT, PNG by ISA-L
 CUTTING = 2  # tiles kept in a JPEG's bits; 2: from JPEG blocks in TIFFs too
 

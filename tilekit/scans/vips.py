@@ -8,6 +8,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +58,15 @@ _PULLED = {"png", "tiff"}  # cheaper by regions than pushed; see pushing.py
 Loader = Callable[..., Any]
 
 
+@dataclass(frozen=True)
+class Copy:
+    """A smaller copy of the page that its file holds, upright `width` x `height` px; `load(access)` gives it as stored."""
+
+    width: int
+    height: int
+    load: Loader
+
+
 class VipsScan(Scan):
     """A page that libvips decodes.
 
@@ -80,6 +90,7 @@ class VipsScan(Scan):
         self.source = source
         self.as_stored = look.as_stored
         self.stored: StoredBlocks | None = None
+        self.copies: tuple[Copy, ...] = ()
         self._turned = look.turned
         self._first = first
         self._loader = loader
@@ -178,18 +189,37 @@ class VipsScan(Scan):
             return None
 
     def _page(self, access: str, size: tuple[int, int]) -> Any:
-        image, shrink = None, self._shrink(size)
-        if access == "sequential" and shrink == 1:  # the image opened for its header serves the first pass
-            with self._lock:
+        copy, shrink = self._copy(size), self._shrink(size)
+        base = (self.width // shrink, self.height // shrink) if copy is None else (copy.width, copy.height)
+        image = None
+        if access == "sequential" and shrink == 1 and copy is None:
+            with self._lock:  # the image opened for its header serves the first pass
                 image, self._first = self._first, None
         if image is None:
-            loaded = self._loader(access) if shrink == 1 else self._loader(access, shrink=shrink)
-            image = self._to_page(loaded)
-        if (image.width, image.height) != (self.width // shrink, self.height // shrink):
+            more = {"shrink": shrink} if shrink > 1 else {}
+            image = self._to_page((self._loader if copy is None else copy.load)(access, **more))
+        if (image.width, image.height) != base:
             raise ScanCorrupt(f"{self.key}: changed while it was open")
         if size != (self.width, self.height):
-            image = reduced(image, size, (self.width / shrink, self.height / shrink))
+            extent = base if copy is not None else (self.width / shrink, self.height / shrink)
+            image = reduced(image, size, extent)
         return calm(image)
+
+    def _copy(self, size: tuple[int, int]) -> Copy | None:
+        """The smallest copy that is no smaller than `size`, and whose pixels lie where the page's do.
+
+        Its sides are the page's, divided by one whole number. What does not divide out is left out, or covered by
+        some pixel: which of both a file does not tell, so it must be little in pixels of `size`.
+        """
+        for copy in sorted(self.copies, key=lambda copy: copy.width):
+            if copy.width < size[0] or copy.height < size[1]:
+                continue
+            factor = round(self.width / copy.width)
+            left = (abs(self.width - factor * copy.width), abs(self.height - factor * copy.height))
+            shift = max(left[0] * size[0] / self.width, left[1] * size[1] / self.height)
+            if factor > 1 and shift <= _MOST_SHIFT and not (self._turned and any(left)):
+                return copy
+        return None
 
     def _shrink(self, size: tuple[int, int]) -> int:
         """How many base pixels a side the decoder itself may make one of: 8, 4 or 2 in a JPEG's DCT, else 1.

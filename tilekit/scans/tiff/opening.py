@@ -21,6 +21,7 @@ from tilekit.scans.tiff.blocks import StoredBlocks
 from tilekit.scans.tiff.decoding import show_decoded
 from tilekit.scans.tiff.directories import (
     DESCRIPTION,
+    Directories,
     Directory,
     check_tiles,
     is_vendor_slide,
@@ -29,7 +30,7 @@ from tilekit.scans.tiff.directories import (
 from tilekit.scans.tiff.layout import JPEG, BlockLayout, layout_of
 from tilekit.scans.tiff.showing import show_file
 from tilekit.scans.tiff.unpacking import LZMA, ZSTD, show_unpacked
-from tilekit.scans.vips import VipsScan, scan_of, vips_errors
+from tilekit.scans.vips import Copy, VipsScan, scan_of, vips_errors
 
 Way = Literal["stored", "unpacked", "decoded"]
 _LOGS, _LOG_COMPRESSION = {32844, 32845}, 34676
@@ -40,6 +41,18 @@ _COMPLEX, _FLOAT_PREDICTOR, _OLD_JPEG = {5, 6}, 3, 6
 _DEPTHS = {(1, 8), (1, 16), (1, 32), (2, 8), (2, 16), (2, 32), (3, 32), (4, 8), (4, 16)}
 _UNPACKED = {ZSTD, LZMA}
 _LOOKED_AT = 1 << 20
+_SAME = (
+    "planes",
+    "samples",
+    "bits",
+    "form",
+    "compression",
+    "photometric",
+    "colors",
+    "extra",
+    "depth",
+    "inks",
+)
 _IMAGEJ = re.compile(rb"ImageJ=[^\n]*\n(?:[^\n]*\n)*?images=([0-9]{1,9})\n")
 _FAULTS = (struct.error, ValueError, OverflowError, ZeroDivisionError, KeyError, IndexError)
 
@@ -60,7 +73,7 @@ def open_tiff(ask: Request, open_slide: Callable[[Request], Scan]) -> Scan:
                 return _with_blocks(open_slide(ask), found.pages[0], reader)
         if ask.page >= len(found.pages):
             raise ScanNotFound(f"{ask.key}: the file has {len(found.pages)} page(s)")
-        scan = _open_page(ask, found.pages[ask.page], reader, len(found.pages))
+        scan = _open_page(ask, found, reader)
     except BaseException:
         reader.close()
         raise
@@ -80,7 +93,8 @@ def _with_blocks(scan: Scan, page: Directory, reader: ByteReader) -> Scan:
     return scan
 
 
-def _open_page(ask: Request, page: Directory, reader: ByteReader, pages: int) -> VipsScan:
+def _open_page(ask: Request, found: Directories, reader: ByteReader) -> VipsScan:
+    page, pages = found.pages[ask.page], len(found.pages)
     try:
         layout = layout_of(page)
         show = _show(ask, page, layout, reader)
@@ -98,7 +112,30 @@ def _open_page(ask: Request, page: Directory, reader: ByteReader, pages: int) ->
     warnings = layout.faults + _doubts(ask, layout, meaning, load, pages, page)
     scan = scan_of(load, ask, meaning=meaning, pages=pages, warnings=warnings)
     scan.stored = StoredBlocks(str(scan.key), layout, reader, scan.bands)
+    swapped = (scan.width, scan.height) != (layout.width, layout.height)
+    for level in found.levels(ask.page):
+        with contextlib.suppress(*_FAULTS):
+            scan.copies += _copies(page, layout, layout_of(level), reader, swapped)
     return scan
+
+
+def _copies(
+    page: Directory, layout: BlockLayout, level: BlockLayout, reader: ByteReader, swapped: bool
+) -> tuple[Copy, ...]:
+    """A level as a copy to reduce from, where it is stored as the page is and so is its pixels' kind."""
+    same = all(getattr(level, name) == getattr(layout, name) for name in _SAME)
+    steps = layout.photometric == _PALETTE or min(layout.bits) < 8  # what is reduced by leaving out pixels
+    if not same or steps or level.faults or not level.counts.all() or way_of(layout, "") != "stored":
+        return ()
+    show = show_file(page.fields, level, reader)  # colors and the way up are the page's
+    alive: list[Any] = []
+
+    def load(access: str) -> Any:
+        alive.append(show())
+        return pyvips.Image.tiffload_source(alive[-1], access=access, fail_on="warning")
+
+    size = (level.height, level.width) if swapped else (level.width, level.height)
+    return (Copy(*size, load),)
 
 
 def _meaning(layout: BlockLayout) -> Meaning:
