@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib.resources import files
@@ -14,6 +15,34 @@ from tilekit.storage.local import write_text
 _MORE = (
     ".plots figure { max-width: 44rem; } table { margin: .75rem 0; } td:last-child { white-space: normal; }"
 )
+_WORDS = {
+    "overlap": "overlap, px",
+    "tile": "tile, px",
+    "cpu": "CPU seconds",
+    "mpx_s": "million px a second",
+    "tiles_s": "tiles a second",
+    "peak_mb": "peak memory, MB",
+    "how": "as",
+    "slower": "times the time of tilekit",
+    "low": "at least",
+    "high": "at most",
+    "note": "what to know",
+    "decode": "decoding alone, s",
+    "encode": "encoding alone, s",
+    "write": "writing alone, s",
+    "limit": "limit, s",
+    "share": "share of the limit reached",
+    "bound": "bound by",
+    "busy": "share of time the detector worked",
+    "call_ms": "a call, ms",
+    "call_p95_ms": "19 of 20 calls within, ms",
+    "retried": "calls made again",
+    "times": "new by old",
+    "bytes": "size, bytes",
+    "hash": "fingerprint",
+}
+"""What columns are called where people read them; the others are words already."""
+_RAISED = re.compile(r"^[A-Za-z_][\w.]*(?:Error|Exception|Warning): ")
 _WHAT = {"tiling": "Tiling", "boxes": "Box functions", "detect": "Detection", "suites": "All suites"}
 
 
@@ -71,8 +100,12 @@ def _sections(document: Mapping[str, Any]) -> Iterable[str]:
         first = "case" if document["what"] == "boxes" else "scan"
         how = () if document["what"] == "boxes" else ("how",)
         columns = (first, "who", *how, "seconds", "slower", "low", "high", "note")
+        rows = [{**row, "note": said(row.get("note"))} for row in document["peers"]]
         yield _section(
-            "Beside others", _plots(_peer_plots(document["peers"], first)), _table(columns, document["peers"])
+            "Beside others",
+            *standing(rows, first),
+            _plots(_peer_plots(document["peers"], first)),
+            _table(columns, rows),
         )
     if document.get("limits"):
         columns = ("scan", "decode", "encode", "write", "limit", "share", "bound")
@@ -113,13 +146,44 @@ def _sections(document: Mapping[str, Any]) -> Iterable[str]:
         yield _section("Failed", _table(("scan", "reason"), document["failed"]))
 
 
+def said(note: Any) -> str:
+    """What kept a peer from being timed, as one plain sentence."""
+    words = str(note or "").strip().splitlines()
+    if not words:
+        return ""
+    text = _RAISED.sub("it failed: ", words[0])
+    text = {"not installed": "it is not installed here"}.get(text, text)
+    return f"{text[0].upper()}{text[1:].rstrip('.')}."
+
+
+def standing(rows: Sequence[Mapping[str, Any]], first: str) -> list[str]:
+    """How peers stand to tilekit, in sentences: who is ahead, who is level (the spread holds 1), then the others."""
+    ahead, level, behind = [], [], []
+    for row in rows:
+        if row.get("slower") is None or row["who"] == "tilekit":
+            continue
+        low, high = float(row.get("low") or row["slower"]), float(row.get("high") or row["slower"])
+        what = f"{row['who']} on {row[first]}: {row['slower']:.3g} times the time of tilekit ({low:.3g} to {high:.3g})"
+        (ahead if high < 1 else level if low <= 1 else behind).append((what, float(row["slower"])))
+    lines = [f"Ahead of tilekit: {what}." for what, _ in ahead]
+    lines += [f"Level with tilekit: {what}." for what, _ in level]
+    if behind:
+        times, many = [times for _, times in behind], len(behind) > 1
+        span = f"{min(times):.3g} to {max(times):.3g}" if many else f"{times[0]:.3g}"
+        lines.append(
+            f"tilekit is ahead in the {'other ' if lines else ''}{f'{len(behind)} comparisons' if many else 'comparison'}: "
+            f"{'they take' if many else 'it takes'} {span} times its time."
+        )
+    return [f'<p class="outcome">{escape(line)}</p>' for line in lines]
+
+
 def _peer_plots(rows: Sequence[Mapping[str, Any]], first: str) -> Iterable[str]:
     groups: dict[str, dict[str, float]] = {}
     for row in rows:
         if row.get("slower") is not None:
             groups.setdefault(row[first], {})[row["who"]] = float(row["slower"])
     for name, bars in groups.items():
-        yield bars_plot(bars, f"times slower than tilekit: {name}", mark=1.0)
+        yield bars_plot(bars, f"times the time of tilekit: {name}", mark=1.0)
 
 
 def _setting(row: Mapping[str, Any]) -> str:
@@ -135,7 +199,7 @@ def _plots(drawn: Iterable[str]) -> str:
 
 
 def _table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in columns)
+    head = "".join(f'<th scope="col">{escape(_WORDS.get(name, name))}</th>' for name in columns)
     body = "\n".join(
         "<tr>" + "".join(f"<td>{escape(_cell(row.get(name)))}</td>" for name in columns) + "</tr>"
         for row in rows
