@@ -158,7 +158,9 @@ def said(note: Any) -> str:
 
 def standing(rows: Sequence[Mapping[str, Any]], first: str) -> list[str]:
     """How peers stand to tilekit, in sentences: who is ahead, who is level (the spread holds 1), then the others."""
-    ahead, level, behind = [], [], []
+    ahead: list[tuple[str, float]] = []
+    level: list[tuple[str, float]] = []
+    behind: list[tuple[str, float]] = []
     for row in rows:
         if row.get("slower") is None or row["who"] == "tilekit":
             continue
