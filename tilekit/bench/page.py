@@ -74,27 +74,19 @@ def page_of(document: Mapping[str, Any]) -> str:
     return "\n".join(parts)
 
 
+_SETTINGS = ("scan", "tile", "overlap", "format", "workers", "seconds", "cpu", "mpx_s", "tiles_s", "peak_mb")
+_DETECT = ("scan", "workers", "seconds", "tiles_s", "busy", "call_ms", "call_p95_ms", "retried", "bound")
+
+
 def _sections(document: Mapping[str, Any]) -> Iterable[str]:
     columns: tuple[str, ...]
     if document.get("settings"):
-        columns = (
-            "scan",
-            "tile",
-            "overlap",
-            "format",
-            "workers",
-            "seconds",
-            "cpu",
-            "mpx_s",
-            "tiles_s",
-            "peak_mb",
-        )
         rates = {_setting(row): float(row["mpx_s"]) for row in document["settings"]}
         peaks = {_setting(row): float(row["peak_mb"]) for row in document["settings"]}
         yield _section(
             "Settings",
             _plots([bars_plot(rates, "Mpx/s"), bars_plot(peaks, "peak MB of the process")]),
-            _table(columns, document["settings"]),
+            _table(_SETTINGS, document["settings"]),
         )
     if document.get("peers"):
         first = "case" if document["what"] == "boxes" else "scan"
@@ -117,17 +109,6 @@ def _sections(document: Mapping[str, Any]) -> Iterable[str]:
             _table(columns, document["limits"]),
         )
     if document.get("detect"):
-        columns = (
-            "scan",
-            "workers",
-            "seconds",
-            "tiles_s",
-            "busy",
-            "call_ms",
-            "call_p95_ms",
-            "retried",
-            "bound",
-        )
         rows = sorted(document["detect"], key=lambda row: int(row["workers"]))
         counts = [float(row["workers"]) for row in rows]
         yield _section(
@@ -138,7 +119,7 @@ def _sections(document: Mapping[str, Any]) -> Iterable[str]:
                     lines_plot({"busy": (counts, [row["busy"] for row in rows])}, "workers", "share busy"),
                 ]
             ),
-            _table(columns, rows),
+            _table(_DETECT, rows),
         )
     if document.get("compared"):
         yield _section("Compared", _table(("what", "old", "new", "times", "verdict"), document["compared"]))
