@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tilekit.boxes.shapes import Masks
-from tilekit.errors import LabelError
+from tilekit.errors import LabelError, StorageDenied, StorageError, StorageNotFound
 from tilekit.labels.mask_images import _regions
 from tilekit.labels.reading import read_labels
 
@@ -83,6 +83,25 @@ def test_masks_stand_beside_boxes_and_under_images(tmp_path: Path) -> None:
     line = segmented("s3://bucket/out/m.png", (40, 30))
     found = read_labels(written(tmp_path, line), images=tmp_path / "scans", shapes=True)
     assert str(found.tally) == "2 entries: 2 boxes"
+
+
+@pytest.mark.parametrize(("error", "read"), [(StorageNotFound, 1), (StorageDenied, 0)])
+def test_one_missing_mask_does_not_hide_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[StorageError], read: int
+) -> None:
+    def answer(path: str) -> bytes:
+        if path.endswith("gone.png"):
+            raise error(path)
+        return mask_of_chips([(2, 3, 12, 9)], (8, 20))
+
+    monkeypatch.setattr("tilekit.labels.mask_images.read_bytes", answer)
+    lines = [
+        segmented(f"s3://bucket/out/{name}.png") | {"source-ref": f"{name}-page.png"}
+        for name in ("gone", "here")
+    ]
+    found = read_labels(written(tmp_path, *lines), shapes=True, strict=False)
+    assert sum(len(page) for page in found.values()) == read
+    assert len(found.problems) == 2 - read
 
 
 def test_a_mask_of_background_is_a_page_without_objects(tmp_path: Path) -> None:

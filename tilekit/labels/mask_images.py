@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tilekit.errors import ScanError, StorageError
+from tilekit.errors import ScanError, StorageError, StorageNotFound
 from tilekit.labels.entries import Wrong, shown
 from tilekit.labels.files import read_bytes
 from tilekit.labels.shapes import mask_of
@@ -82,7 +82,8 @@ class MaskFiles:
             return decode_image(read_bytes(path))
         except StorageError as exc:
             said = f"the mask image cannot be reached: {exc}; give images= (--images) where it is"
-            self._lost[place] = said
+            if not isinstance(exc, StorageNotFound):  # of one that is missing the others know nothing
+                self._lost[place] = said
             raise Wrong(said) from exc
         except ScanError as exc:
             raise Wrong(f"the mask image cannot be read: {exc}") from exc
