@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -128,3 +129,27 @@ def test_what_is_no_prediction_is_named():
         LabelSet.from_pandas(labels[key].to_pandas())
     with pytest.raises(InvalidArgument, match="no column 'score'"):
         Detections.from_pandas(labels[key].to_pandas())
+
+
+@pytest.mark.parametrize(("size", "read"), [([20, 30], 1), ([10, 30], 0)])
+def test_a_mask_of_another_size_than_its_image_is_named(tmp_path: Path, size: list[int], read: int) -> None:
+    mask = {"size": size, "counts": [5, 3, size[0] * size[1] - 8]}
+    document = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 30, "height": 20}],
+        "categories": [{"id": 1, "name": "valve"}],
+        "annotations": [
+            {
+                "id": 1,
+                "image_id": 1,
+                "category_id": 1,
+                "bbox": [0, 5, 1, 3],
+                "segmentation": mask,
+                "iscrowd": 0,
+            }
+        ],
+    }
+    path = tmp_path / "coco.json"
+    path.write_text(json.dumps(document))
+    found = read_labels(path, strict=False, shapes=True)
+    assert sum(len(page) for page in found.values()) == read
+    assert [("30 x 10 px" in str(problem)) for problem in found.problems] == [True] * (1 - read)

@@ -429,15 +429,18 @@ def _box(file: _File, mention: int, entry: Any, where: Where) -> None:
         ignore=ignore,
         score=entry.get("score"),
         shape=shape,
-        drawn=lambda: _drawn(entry),
+        drawn=lambda: _drawn(entry, file.collector.size_of(mention)),
     )
 
 
-def _drawn(entry: Mapping[str, Any]) -> Any:
+def _drawn(entry: Mapping[str, Any], page: tuple[int, int]) -> Any:
     """The shape of an entry: polygons, a mask, or keypoints; None where there is none."""
     found, points = entry.get("segmentation"), entry.get("keypoints")
     try:
         if isinstance(found, dict):
+            _, size = coco_counts(found)
+            if all(page) and size != tuple(page):
+                raise Wrong(f"is a mask of {size[0]} x {size[1]} px, its image is {page[0]} x {page[1]} px")
             return sound({"mask": found, "origin": [0, 0]})
         if isinstance(found, list) and found:
             return sound({"polygon": [pairs_of(part, "segmentation") for part in found]})
