@@ -25,6 +25,7 @@ from PIL import Image
 import tilekit as tk
 from tests.scans.test_pdf import drawing
 from tests.scans.tiff import combinations as c
+from tests.scans.tiff import old_jpeg
 from tests.scans.tiff.combinations import Combination, seen
 from tilekit.errors import ScanUnsupported
 from tilekit.scans.source import Source
@@ -115,6 +116,8 @@ def _fallback(case: Case, kind: str) -> str:
         return "" if kind in NATIVE else FALLBACK[kind]
     source = Source("<bytes>", None, case.data, case.data[:4096])
     layout = layout_of(read_directories(source, source.reader()).pages[0])
+    if layout.compression == 6:
+        return "Pillow"
     return {"stored": "", "unpacked": FALLBACK["unpacked"], "decoded": FALLBACK["tiff"]}[way_of(layout, "")]
 
 
@@ -129,15 +132,19 @@ def tiffs() -> Iterator[Case]:
         yield _tiff(Combination("rgb" if how.get("apart") else "black", bits, form, **how), words, where)
     names = {
         c.NONE: "none", c.LZW: "LZW", c.DEFLATE: "deflate", c.PACKBITS: "PackBits", c.JPEG: "JPEG", c.WEBP: "WebP",
-        c.ZSTD: "Zstandard", c.LZMA: "LZMA", c.LERC: "LERC", c.JPEG2000: "JPEG 2000", c.PNG: "PNG", 6: "old-style JPEG",
+        c.ZSTD: "Zstandard", c.LZMA: "LZMA", c.LERC: "LERC", c.JPEG2000: "JPEG 2000", c.PNG: "PNG",
     }  # fmt: skip
     for compression, name in names.items():
         for where in ("strips", "tiles"):
-            kind = "rgb" if compression != 6 else "black"
-            one = Combination(
-                kind, compression=c.NONE if compression == 6 else compression, tiled=where == "tiles"
+            yield _tiff(
+                Combination("rgb", compression=compression, tiled=where == "tiles"), f"8 bit, {name}", where
             )
-            yield _tiff(one, f"8 bit, {name}", where, compression=6 if compression == 6 else None)
+    for gray, name in ((True, "gray"), (False, "YCbCr")):
+        jpeg = old_jpeg.jpeg_of(old_jpeg.picture(gray))
+        want = np.asarray(Image.open(io.BytesIO(jpeg)))
+        yield Case(
+            "TIFF", f"8 bit, old-style JPEG, {name}", "one strip", old_jpeg.old_tiff([jpeg], gray), want
+        )
     for compression, name in {c.RLE: "Huffman", c.FAX3: "G3", c.FAX4: "G4"}.items():
         yield _tiff(Combination("white", 1, compression=compression), f"1 bit, {name}", "strips")
     words = {
@@ -163,22 +170,17 @@ def tiffs() -> Iterator[Case]:
         )
 
 
-def _tiff(of: Combination, samples: str, layout: str, compression: int | None = None) -> Case:
+def _tiff(of: Combination, samples: str, layout: str) -> Case:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "a.tif")
         of.write(path)
         data = path.read_bytes()
         lossy = tifffile.imread(path) if of.compression == c.JPEG else None
-    if compression is not None:
-        place = data.index(struct.pack("<HHI", 259, 3, 1)) + 8
-        data = data[:place] + struct.pack("<H", compression) + data[place + 2 :]
     levels = None
     if of.form != 1 or of.bits == 32:
         low = -(1 << (of.bits - 1)) if of.form == 2 else 0
         levels = (low, 1 if of.form == 3 else low + (1 << of.bits) - 1)
-    refused = (
-        of.form == 6 or of.meaning in ("ycbcr", "itulab", "logl", "bayer", "none3") or compression is not None
-    )
+    refused = of.form == 6 or of.meaning in ("ycbcr", "itulab", "logl", "bayer", "none3")
     want = None if refused else lossy if lossy is not None else seen(of, of.stored(), levels)
     return Case("TIFF", samples, layout, data, want, 1 if lossy is not None else 0, levels)
 

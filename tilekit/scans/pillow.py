@@ -1,4 +1,4 @@
-"""Pictures that Pillow reads and libvips does not: BMP, binary PBM, PCX, TGA, PSD (flattened).
+"""Pictures that Pillow reads and libvips does not: BMP, binary PBM, PCX, TGA, PSD (flattened), TIFF of old-style JPEG.
 
 Each is decoded whole, so its pixels are charged to the budget, and to the file's own length, before memory is
 asked for: no header makes Pillow take more than its bytes can hold.
@@ -9,7 +9,15 @@ from __future__ import annotations
 import struct
 
 import numpy as np
-from PIL import BmpImagePlugin, Image, PcxImagePlugin, PpmImagePlugin, PsdImagePlugin, TgaImagePlugin
+from PIL import (
+    BmpImagePlugin,
+    Image,
+    PcxImagePlugin,
+    PpmImagePlugin,
+    PsdImagePlugin,
+    TgaImagePlugin,
+    TiffImagePlugin,
+)
 
 from tilekit.errors import ScanCorrupt, ScanError, ScanNotFound, ScanTooLarge, ScanUnsupported
 from tilekit.scans.color import AS_LOADED, Meaning
@@ -23,13 +31,14 @@ _KEPT = {"L", "RGB", "RGBA", "LA", "CMYK", "LAB"}
 _DECODERS = {
     "bmp": BmpImagePlugin.BmpImageFile, "ppm": PpmImagePlugin.PpmImageFile, "pcx": PcxImagePlugin.PcxImageFile,
     "tga": TgaImagePlugin.TgaImageFile, "psd": PsdImagePlugin.PsdImageFile,
+    "tiff": TiffImagePlugin.TiffImageFile,
 }  # fmt: skip
 # Modes of a PSD of 8 bits (1 of a bitmap), and the channels that are color. Pillow takes a fourth for opacity; by Adobe's
 # specification it is that only where the layer count is below zero, otherwise a selection, and Photoshop's flattened
 # picture is blended with white then (ImageMagick undoes that: psd:alpha-unblend). The colors are right as they stand.
 _PSD_COLORS = {(0, 1): 1, (1, 8): 1, (2, 8): 3, (3, 8): 3, (4, 8): 4, (8, 8): 1, (9, 8): 3}
 # The most pixels a byte of the file can stand for: eight in plain bits, a run of 64 or 128 px in two bytes.
-_DENSITY = {"bmp": 128, "ppm": 8, "pcx": 8 * 63, "tga": 128, "psd": 8 * 128}
+_DENSITY = {"bmp": 128, "ppm": 8, "pcx": 8 * 63, "tga": 128, "psd": 8 * 128, "tiff": 512}
 
 
 def open_by_pillow(ask: Request) -> VipsScan:
@@ -41,13 +50,41 @@ def open_by_pillow(ask: Request) -> VipsScan:
     if ask.page:
         raise ScanNotFound(f"{key}: the file has 1 page")
     colors = _psd_colors(ask) if kind == "psd" else 0
+    mode, pixels, found, profile = _decoded(ask)
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    if colors:
+        pixels = pixels[..., :colors]
+        if mode == "1":
+            pixels = 255 - pixels  # a bit of a PSD is ink
+    meaning = Meaning(3, (), lab="signed") if mode == "LAB" else AS_LOADED
+    return scan_of_array(
+        np.ascontiguousarray(pixels), ask, dpi=found, profile=profile, cmyk=mode == "CMYK", meaning=meaning
+    )
+
+
+def open_old_jpeg(ask: Request, place: int, pages: int) -> VipsScan:
+    """Open the TIFF page that is directory `place` of the file, compressed by old-style JPEG (scheme 6), turned upright.
+
+    libvips' libtiff leaves that scheme out, Pillow's has it; reduced chroma is repeated, as libtiff does.
+    Memory and errors as of `open_by_pillow`.
+    """
+    _, pixels, dpi, profile = _decoded(ask, place)
+    pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+    return scan_of_array(np.ascontiguousarray(pixels), ask, dpi=dpi, pages=pages, profile=profile)
+
+
+def _decoded(ask: Request, place: int = 0) -> tuple[str, np.ndarray, float | None, bytes | None]:
+    """Mode, samples, dots per inch and profile of a picture, or of the one at `place`."""
+    key = ask.key
     try:
-        with ask.source.open() as stream, _DECODERS[kind](stream) as picture:
+        with ask.source.open() as stream, _DECODERS[ask.form.kind](stream) as picture:
+            if place:
+                picture.seek(place)
             check_size(key, picture.size[0], picture.size[1], ask.max_pixels)
             _check_claim(ask, picture)
             found = ask.number or _dpi(picture.info.get("dpi"))
-            profile = picture.info.get("icc_profile")
-            mode, pixels = picture.mode, _samples(picture)
+            return picture.mode, _samples(picture), found, picture.info.get("icc_profile")
     except ScanError:
         raise
     except (
@@ -63,16 +100,6 @@ def open_by_pillow(ask: Request) -> VipsScan:
         TypeError,
     ) as exc:
         raise ScanCorrupt(f"{key}: is damaged or cut short ({one_line(exc)})") from exc
-    if pixels.ndim == 2:
-        pixels = pixels[..., None]
-    if colors:
-        pixels = pixels[..., :colors]
-        if mode == "1":
-            pixels = 255 - pixels  # a bit of a PSD is ink
-    meaning = Meaning(3, (), lab="signed") if mode == "LAB" else AS_LOADED
-    return scan_of_array(
-        np.ascontiguousarray(pixels), ask, dpi=found, profile=profile, cmyk=mode == "CMYK", meaning=meaning
-    )
 
 
 def _psd_colors(ask: Request) -> int:

@@ -97,6 +97,10 @@ def _open_page(ask: Request, found: Directories, reader: ByteReader) -> VipsScan
     page, pages = found.pages[ask.page], len(found.pages)
     try:
         layout = layout_of(page)
+        if layout.compression == _OLD_JPEG and not _unreadable(layout):
+            from tilekit.scans.pillow import open_old_jpeg
+
+            return open_old_jpeg(ask, page.place, pages)
         show = _show(ask, page, layout, reader)
     except _FAULTS as exc:
         if isinstance(exc, ScanError | InvalidArgument):
@@ -219,9 +223,9 @@ def _unreadable(layout: BlockLayout) -> str:
         return f"holds volumes {layout.depth} px deep, which are no picture; write each plane as a page"
     if layout.samples < (least := {_RGB: 3, _CMYK: 4, _YCBCR: 3, _LAB: 3, _ICC_LAB: 3}.get(kind, 1)):
         return f"says that its pixels have {least} colors and that they have {layout.samples} sample(s); write it again as gray or RGB"
-    if layout.compression == _OLD_JPEG:
-        return "its pixels are compressed by old-style JPEG, which cannot be read; write it with deflate, LZW or JPEG compression"
-    if kind == _YCBCR and layout.compression != JPEG:
+    if layout.compression == _OLD_JPEG and (bits != 8 or layout.planes > 1):
+        return "its old-style JPEG has samples of another size than 8 bits or planes apart, which cannot be read; write it with deflate, LZW or JPEG compression"
+    if kind == _YCBCR and layout.compression not in (JPEG, _OLD_JPEG):
         return f"its YCbCr pixels are compressed by scheme {layout.compression}, which cannot be read; write them as JPEG or RGB"
     if kind in (_LAB, _ICC_LAB) and (layout.form, bits) not in {(1, 8), (1, 16), (3, 32)}:
         return f"its Lab samples have {bits} bits, which cannot be read; write 8 or 16, or RGB"
