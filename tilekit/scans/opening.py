@@ -158,7 +158,13 @@ def _open_animation(ask: Request) -> Scan:
 def _open_tiff(ask: Request) -> Scan:
     from tilekit.scans.tiff.opening import open_tiff
 
-    return open_tiff(ask, _open_slide)
+    return open_tiff(ask, _open_slide, _open_old_jpeg)
+
+
+def _open_old_jpeg(ask: Request, place: int, pages: int) -> Scan:
+    from tilekit.scans.pillow import open_old_jpeg
+
+    return open_old_jpeg(ask, place, pages)
 
 
 def _open_netpbm(ask: Request) -> Scan:

@@ -30,7 +30,7 @@ from tilekit.scans.tiff.directories import (
 from tilekit.scans.tiff.layout import JPEG, BlockLayout, layout_of
 from tilekit.scans.tiff.showing import show_file
 from tilekit.scans.tiff.unpacking import LZMA, ZSTD, show_unpacked
-from tilekit.scans.vips import Copy, VipsScan, scan_of, vips_errors
+from tilekit.scans.vips import Copy, scan_of, vips_errors
 
 Way = Literal["stored", "unpacked", "decoded"]
 _LOGS, _LOG_COMPRESSION = {32844, 32845}, 34676
@@ -57,8 +57,12 @@ _IMAGEJ = re.compile(rb"ImageJ=[^\n]*\n(?:[^\n]*\n)*?images=([0-9]{1,9})\n")
 _FAULTS = (struct.error, ValueError, OverflowError, ZeroDivisionError, KeyError, IndexError)
 
 
-def open_tiff(ask: Request, open_slide: Callable[[Request], Scan]) -> Scan:
-    """Open a page, or the slide that the file is.
+OldJpeg = Callable[[Request, int, int], Scan]
+"""Opens the page at a place of the chain, of so many pages."""
+
+
+def open_tiff(ask: Request, open_slide: Callable[[Request], Scan], open_old_jpeg: OldJpeg) -> Scan:
+    """Open a page, or the slide that the file is; rooms above lend what opens slides and old-style JPEG.
 
     Raises ScanCorrupt, ScanNotFound, ScanUnsupported (a compression or layout nothing here reads).
     """
@@ -73,7 +77,7 @@ def open_tiff(ask: Request, open_slide: Callable[[Request], Scan]) -> Scan:
                 return _with_blocks(open_slide(ask), found.pages[0], reader)
         if ask.page >= len(found.pages):
             raise ScanNotFound(f"{ask.key}: the file has {len(found.pages)} page(s)")
-        scan = _open_page(ask, found, reader)
+        scan = _open_page(ask, found, reader, open_old_jpeg)
     except BaseException:
         reader.close()
         raise
@@ -93,13 +97,11 @@ def _with_blocks(scan: Scan, page: Directory, reader: ByteReader) -> Scan:
     return scan
 
 
-def _open_page(ask: Request, found: Directories, reader: ByteReader) -> VipsScan:
+def _open_page(ask: Request, found: Directories, reader: ByteReader, open_old_jpeg: OldJpeg) -> Scan:
     page, pages = found.pages[ask.page], len(found.pages)
     try:
         layout = layout_of(page)
         if layout.compression == _OLD_JPEG and not _unreadable(layout):
-            from tilekit.scans.pillow import open_old_jpeg
-
             return open_old_jpeg(ask, page.place, pages)
         show = _show(ask, page, layout, reader)
     except _FAULTS as exc:
