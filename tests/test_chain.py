@@ -176,7 +176,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
 def test_from_labels_to_a_report_with_a_model_that_learned(trained: Chain, tmp_path: Path) -> None:
     folder, data = trained.folder, trained.data
     model = parse_version_arn(trained.model)
-    assert asked("models", "symbols")[0]["f1"] > 0.5
+    assert asked("models", "symbols")["models"][0]["f1"] > 0.5
     for side in ("tune", "test"):
         for name, more in (("detections", ()), ("baseline", ("--whole", "--force"))):
             pages, out = data / f"pages-{side}.manifest", folder / f"{name}-{side}.jsonl"
