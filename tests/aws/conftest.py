@@ -7,6 +7,7 @@ import pytest
 
 from tests.aws.building import make_dataset
 from tilekit.aws.deadlines import Watch, Watcher
+from tilekit.aws.model import Model
 from tilekit.aws.project import RekognitionProject
 from tilekit.aws.service import Service
 from tilekit.aws.waiting import Polling
@@ -57,6 +58,13 @@ def make_project(
 @pytest.fixture
 def dataset(tmp_path: Path) -> tuple[Path, Path]:
     return make_dataset(tmp_path / "data")
+
+
+@pytest.fixture
+def model(make_project: Callable[..., RekognitionProject], dataset: tuple[Path, Path]) -> Iterator[Model]:
+    model = make_project().train(*dataset)
+    yield model
+    model.stop()
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -34,13 +34,6 @@ from tilekit.storage.local import write_bytes
 from tilekit.storage.s3 import Access
 
 MakeProject = Callable[..., RekognitionProject]
-
-
-@pytest.fixture
-def model(make_project: MakeProject, dataset: tuple[Path, Path]) -> Iterator[Model]:
-    model = make_project().train(*dataset)
-    yield model
-    model.stop()
 
 
 @pytest.mark.parametrize(

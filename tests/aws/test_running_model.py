@@ -7,8 +7,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -23,13 +22,6 @@ from tilekit.grid import Tiling
 from tilekit.storage.s3 import S3Location, S3Store
 
 MakeProject = Callable[..., RekognitionProject]
-
-
-@pytest.fixture
-def model(make_project: MakeProject, dataset: tuple[Path, Path]) -> Iterator[Model]:
-    model = make_project().train(*dataset)
-    yield model
-    model.stop()
 
 
 def wait_for(what: Callable[[], bool], seconds: float = 30) -> bool:
