@@ -178,7 +178,8 @@ def carry_shapes(geometries, boxes, grid, min_visible):
         x1, y1 = min(window.x1, grid.width), min(window.y1, grid.height)
         frame = shapely.box(window.x0, window.y0, x1, y1)
         for source, outline in enumerate(geometries):
-            shown = shapely.intersection(outline, frame)
+            parts = shapely.get_parts(shapely.intersection(outline, frame))
+            shown = shapely.union_all(parts[shapely.area(parts) > 0])  # a line along the border shows nothing
             visible = shown.area / outline.area
             if visible > 0 and visible >= min_visible:
                 left, top, right, bottom = shown.bounds

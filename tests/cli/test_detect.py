@@ -60,7 +60,6 @@ def folder(tmp_path, monkeypatch):
         truth[key], sizes[key] = Annotations(boxes, None, ("square",)), (300, 240)
     write_labels(LabelSet(truth, sizes=sizes), tmp_path / "truth.coco.json", "coco")
     (tmp_path / "finder.py").write_text(DETECTOR)
-    monkeypatch.delitem(__import__("sys").modules, "finder", raising=False)
     monkeypatch.syspath_prepend(str(tmp_path))
     return tmp_path
 

@@ -118,7 +118,6 @@ def test_commands(tmp_path, stem, monkeypatch):
         file.write(FILES["png"])
     (tmp_path / "finder.py").write_text(FINDS)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(sys.modules, "finder", raising=False)  # another test's may be loaded
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
     out, archive = str(tmp_path / "tiles"), str(tmp_path / "archive")
     assert run("info", path, "--json")["pages"][0]["source"] == path

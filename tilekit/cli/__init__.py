@@ -101,10 +101,6 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
 class LazyGroup(click.Group):
     """A group whose commands are imported only when one is called or its own help is asked for."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._prepared: set[str] = set()
-
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Keep what was typed, for hints that say it again."""
         remember(ctx, args)
@@ -120,8 +116,7 @@ class LazyGroup(click.Group):
             return None
         module, attribute, _ = COMMANDS[cmd_name]
         command: click.Command = getattr(import_module(module), attribute)
-        if cmd_name not in self._prepared:
-            self._prepared.add(cmd_name)
+        if not _is_prepared(command):
             _refuse_empty(command)
             _say_as_asked(command)
             use_settings(command, cmd_name)
@@ -155,6 +150,13 @@ def all_commands() -> Iterator[tuple[str, click.Command]]:
             yield from ((f"{name} {inner}", command.commands[inner]) for inner in command.commands)
         elif command is not None:
             yield name, command
+
+
+def _is_prepared(command: click.Command) -> bool:
+    """Whether the command has what every command gets; it outlives the group that gave it."""
+    if isinstance(command, click.Group):
+        return all(_is_prepared(inner) for inner in command.commands.values())
+    return any(part.name == "log_file" for part in command.params)
 
 
 def _refuse_empty(command: click.Command) -> None:

@@ -225,8 +225,8 @@ def _unreadable(layout: BlockLayout) -> str:
         return f"holds volumes {layout.depth} px deep, which are no picture; write each plane as a page"
     if layout.samples < (least := {_RGB: 3, _CMYK: 4, _YCBCR: 3, _LAB: 3, _ICC_LAB: 3}.get(kind, 1)):
         return f"says that its pixels have {least} colors and that they have {layout.samples} sample(s); write it again as gray or RGB"
-    if layout.compression == _OLD_JPEG and (bits != 8 or layout.planes > 1):
-        return "its old-style JPEG has samples of another size than 8 bits or planes apart, which cannot be read; write it with deflate, LZW or JPEG compression"
+    if layout.compression == _OLD_JPEG and (bits != 8 or layout.planes > 1 or kind != _YCBCR):
+        return "its old-style JPEG is not YCbCr of 8 bits in one plane, and cannot be read; write it with deflate, LZW or JPEG compression"
     if kind == _YCBCR and layout.compression not in (JPEG, _OLD_JPEG):
         return f"its YCbCr pixels are compressed by scheme {layout.compression}, which cannot be read; write them as JPEG or RGB"
     if kind in (_LAB, _ICC_LAB) and (layout.form, bits) not in {(1, 8), (1, 16), (3, 32)}:
