@@ -96,12 +96,13 @@ def test_scans_on_s3_give_what_files_give(chain: Chain, tmp_path: Path) -> None:
 
 def test_every_export_holds_the_same_boxes(chain: Chain, tmp_path: Path) -> None:
     out = tmp_path / "found.jsonl"
-    formats = [word for name in EXPORTS for word in ("--format", name)]
+    plain = {name: export for name, export in EXPORTS.items() if name != "map"}  # these pages lie on no map
+    formats = [word for name in plain for word in ("--format", name)]
     told = asked("detect", chain.folder / "scans" / "p0.png", "--model", "symbols", "--out", out, *formats)
-    assert len(told["exports"]) == len(EXPORTS)
+    assert len(told["exports"]) == len(plain)
     count = sum(told["counts"].values())
     assert count > 0
-    for format, ending in EXPORTS.values():
+    for format, ending in plain.values():
         file = tmp_path / f"found{ending}"
         if format == "label-studio":  # predictions of a model, which are no labels until somebody has looked
             (task,) = json.loads(file.read_text())

@@ -169,6 +169,12 @@ def test_exports(folder, name):
     assert sorted(score for page in back.scores.values() for score in page.tolist()) == sorted(known)
 
 
+def test_a_map_of_scans_that_lie_nowhere_is_refused_before_a_model_is_asked(folder):
+    with pytest.raises(InvalidArgument, match="does not say where it lies on a map"):
+        run(detect, "scans", "--model", "finder:squares", "--format", "map")
+    assert not (folder / "detections.jsonl").exists()
+
+
 def test_pictures(folder):
     found(folder, "--draw", "drawn")
     assert sorted(path.name for path in (folder / "drawn").iterdir()) == ["a.jpg", "b.jpg", "c.jpg"]

@@ -161,6 +161,8 @@ def detect(
     ref = model_ref(options.model, asking)
     limits = read_thresholds(options.thresholds) if options.thresholds else None
     sources = list(dict.fromkeys(_sources(scans)))
+    if "map" in options.formats:
+        _require_places(sources)
     policy, kept = _policy(options.merge), list[Any]()
     shaping = page_options(thresholds=limits, decoy=options.decoy, policy=policy, dpi=options.dpi)
     rows: list[list[Any]] = []
@@ -400,6 +402,15 @@ def _sources(scans: Sequence[str]) -> Iterator[str | PageKey]:
         if not found:
             raise InvalidArgument(f"{scan}: no scan in it")
         yield from found
+
+
+def _require_places(sources: Sequence[str | PageKey]) -> None:
+    """Refuse, before a model starts, scans on this machine that no map can be written of."""
+    from tilekit.labels.maps import require_places
+    from tilekit.pages import PageKey
+
+    keys = [PageKey(source) if isinstance(source, str) else source for source in sources]
+    require_places(key for key in keys if os.path.isfile(key.source))
 
 
 def _hint(out: str, scans: Sequence[str], kept: str | None, *, again: bool) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from tilekit.errors import InvalidArgument
+from tilekit.errors import InvalidArgument, ScanError
 from tilekit.labels.predictions import PageDetections, PredictionSet
 from tilekit.pages import PageKey
 from tilekit.scans.georeference import GeoReference, read_georeference
@@ -68,6 +69,16 @@ def write_map_geojson(
     document = map_geojson(found, wgs84=wgs84)
     write_bytes(path, json_names.encoded(document))
     return str(document.get("note", ""))
+
+
+def require_places(keys: Iterable[PageKey]) -> None:
+    """Raise InvalidArgument for the first page without a place on a map; what cannot be opened is left to its reader.
+
+    For asking before the work whose result goes to `write_map_geojson`.
+    """
+    for key in keys:
+        with contextlib.suppress(ScanError):
+            _place(key)
 
 
 def _pages(found: PageDetections | PredictionSet | LabelSet) -> list[tuple[PageKey, dict[str, Any]]]:
