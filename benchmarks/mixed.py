@@ -1,8 +1,8 @@
 """Mixed pages: small symbols beside a large table, trained four ways and judged on the same test pages.
 
 `python benchmarks/mixed.py RESULTS.jsonl [--seeds 3]` makes pages, and trains the local trainer (on one core, until
-its plateau) on: whole pages; the best single tiling; whole pages and tiles as two models whose finds are united; and
-scales as planned, one model for all, with what belongs elsewhere left unlabeled or painted over. One JSON line a seed
+its plateau) on: whole pages; tiles of the scan, with a short overlap and with one as long as the tables; whole pages
+and tiles as two models whose finds are united; and scales as planned, one model for all, with what belongs elsewhere left unlabeled or painted over. One JSON line a seed
 and way; what has its line is left out.
 """
 
@@ -35,7 +35,7 @@ NAMES = (*SYMBOLS, "table")
 PAGES = {"train": 12, "tune": 4, "test": 20}
 SIZE = (2560, 1280)
 SYMBOL_PX, TABLE_PX = (13.0, 17.0), (700.0, 860.0)
-WAYS = ("whole", "tiles", "two models", "scales", "scales, masked")
+WAYS = ("whole", "tiles", "tiles, long overlap", "two models", "scales", "scales, masked")
 
 
 def made_pages(folder: Path, seed: int) -> dict[str, tk.LabelSet]:
@@ -66,16 +66,12 @@ def made_pages(folder: Path, seed: int) -> dict[str, tk.LabelSet]:
     return sides
 
 
-def planned(sides: dict[str, tk.LabelSet]) -> tuple[tk.Scales, tk.Tiling]:
-    """The plan's scales, and the best single tiling: the one tile size that shows every object whole, cheapest."""
-    plan = tk.recommend_tiling(sides["train"])
-    single = [one for one in plan.options if one.tile <= 1280 and one.cut == 0]
-    best = max(single, key=lambda one: one.small_object) if single else plan.options[-1]
-    return plan.scales, best.tiling
+SINGLE = {"tiles": tk.Tiling(1280, 128), "tiles, long overlap": tk.Tiling(1280, 880)}
+"""Single tilings in the pixels of the scan; the second cuts no table."""
 
 
 def trained_on(
-    sides: dict[str, tk.LabelSet], folder: Path, tiling: Any, elsewhere: Any, seed: int
+    sides: dict[str, tk.LabelSet], folder: Path, tiling: Any, elsewhere: Any, seed: int, caps: Caps
 ) -> Trained:
     """One model on the tiles of a recipe."""
     tk.tile_dataset(
@@ -84,7 +80,7 @@ def trained_on(
         tiling,
         options=DatasetOptions(rules=CarryingRules(elsewhere=elsewhere), workers=1),
     )
-    return train([folder / "train.manifest"], NAMES, seed, Caps())
+    return train([folder / "train.manifest"], NAMES, seed, caps)
 
 
 def evaluated(
@@ -101,12 +97,12 @@ def evaluated(
     return tk.evaluate(sides["test"], found["test"], fit=(sides["tune"], found["tune"]), name=name)
 
 
-def run_seed(seed: int, ways: Sequence[str]) -> list[dict[str, Any]]:
+def run_seed(seed: int, ways: Sequence[str], caps: Caps) -> list[dict[str, Any]]:
     """All ways of one seed, with their differences to the scales."""
     folder = Path(tempfile.mkdtemp(prefix="mixed-"))
     try:
         sides = made_pages(folder, seed)
-        scales, best = planned(sides)
+        scales = tk.recommend_tiling(sides["train"]).scales
         page = tk.Tiling.whole(1280)
         kept: dict[str, tuple[tk.Evaluation, Any]] = {}
         models: dict[str, Trained] = {}
@@ -115,19 +111,21 @@ def run_seed(seed: int, ways: Sequence[str]) -> list[dict[str, Any]]:
             tiling: Any
             if way == "whole":
                 tiling = page
-                models[way] = trained_on(sides, folder / "whole", page, "leave", seed)
+                models[way] = trained_on(sides, folder / "whole", page, "leave", seed, caps)
                 found = evaluated(models[way], sides, page, way)
-            elif way == "tiles":
-                tiling = best
-                models[way] = trained_on(sides, folder / "tiles", best, "leave", seed)
-                found = evaluated(models[way], sides, best, way)
+            elif way in SINGLE:
+                tiling = SINGLE[way]
+                models[way] = trained_on(
+                    sides, folder / f"tiles-{tiling.overlap}", tiling, "leave", seed, caps
+                )
+                found = evaluated(models[way], sides, tiling, way)
             elif way == "two models":
-                tiling = tk.Scales(best, page)
+                tiling = tk.Scales(SINGLE["tiles"], page)
                 found = evaluated([models["tiles"], models["whole"]], sides, tiling, way)
             else:
                 tiling = scales
                 rule = "mask" if "masked" in way else "leave"
-                models[way] = trained_on(sides, folder / way.replace(", ", "-"), scales, rule, seed)
+                models[way] = trained_on(sides, folder / way.replace(", ", "-"), scales, rule, seed, caps)
                 found = evaluated(models[way], sides, scales, way)
             kept[way] = found, (repr(tiling), round(time.process_time() - begun, 1))
         lines = []
@@ -149,12 +147,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("results", type=Path)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--steps", type=int, default=None, help="cap of a training")
     options = parser.parse_args()
-    for seed in range(options.seeds):
+    for seed in range(options.first, options.first + options.seeds):
         known = options.results.read_text().splitlines() if options.results.exists() else []
         if any(json.loads(line)["seed"] == seed for line in known):
             continue
-        lines = run_seed(seed, WAYS)
+        lines = run_seed(seed, WAYS, Caps(steps=options.steps))
         with options.results.open("a") as file:
             file.writelines(json.dumps(line) + "\n" for line in lines)
         for line in lines:

@@ -24,7 +24,7 @@ def test_every_share_has_its_suite_and_they_fit_the_time() -> None:
 
 
 def test_a_suite_that_is_broken_is_reported(tmp_path: Path) -> None:
-    told = run_suite("no_such_suite", tmp_path / "lines", 60, dict(os.environ))
+    told = run_suite("no_such_suite", tmp_path / "lines", 600, dict(os.environ))
     assert str(told["state"]).startswith("failed")
 
 

@@ -30,7 +30,8 @@ _KEPT_MODELS = 4
 def find(network: CenterNetwork, pixels: NDArray[np.uint8]) -> Found:
     """What a network (in evaluation mode) finds in pixels as they are."""
     with torch.inference_mode():
-        maps = [level[0] for level in network(to_tensor(pixels, network.bands))]
+        images = to_tensor(pixels, network.bands).to(network.device)
+        maps = [level[0].cpu() for level in network(images)]
         return decode(maps, network.labels, pixels.shape[1], pixels.shape[0])
 
 

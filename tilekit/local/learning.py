@@ -22,7 +22,7 @@ from tilekit.local.descent import Descent
 from tilekit.local.inference import find
 from tilekit.local.losses import loss
 from tilekit.local.network import CenterNetwork
-from tilekit.local.processor import has_bfloat16
+from tilekit.local.processor import has_bfloat16, training_device
 from tilekit.local.reviews import Reviewer, hold_out, windows
 from tilekit.local.targets import Targets
 
@@ -95,6 +95,7 @@ def learn(
     run.budget.begin()
     ended_by = _learn(run, say)
     _settle(run, CropSource(pictures, network.labels, random), say)
+    network.cpu()
     if run.reviewer.best_f1 < 0.02 and ended_by == "plateau":
         ended_by = "nothing learned"
     boxes = max(1, run.budget.boxes)
@@ -134,7 +135,7 @@ class _Run:
         random: np.random.Generator,
     ) -> _Run:
         """All set for the first step."""
-        network.to(memory_format=torch.channels_last)
+        network.to(training_device(), memory_format=torch.channels_last)
         taught, held = hold_out(groups, [set(picture.labels.tolist()) for picture in pictures], random)
         shown = [pictures[place] for place in held] or pictures
         boxes = sum(len(picture.boxes) for picture in pictures)
@@ -147,7 +148,7 @@ class _Run:
             Budget(plan.caps, boxes),
             reviewer,
             len(held),
-            has_bfloat16(),
+            has_bfloat16(network.device),
             plan.rate,
         )
 
@@ -155,8 +156,9 @@ class _Run:
         """One step at this rate; gives the loss."""
         images, targets = source.batch(plans[self.budget.steps % len(plans)])
         self.network.train()
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.fast):
-            maps = self.network(images)
+        device = self.network.device
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.fast):
+            maps = self.network(images.to(device))
         value = loss(maps, targets, self.network.labels)
         self.descent.forget()
         value.backward()
@@ -216,7 +218,7 @@ def _settle(run: _Run, source: CropSource, say: Say) -> None:
 
 def _loss_of(network: CenterNetwork, images: torch.Tensor, targets: Targets) -> float:
     with torch.inference_mode():
-        return float(loss(network(images), targets, network.labels))
+        return float(loss(network(images.to(network.device)), targets, network.labels))
 
 
 def _mistakes(network: CenterNetwork, source: CropSource) -> list[tuple[int, float, float]]:

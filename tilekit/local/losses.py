@@ -19,8 +19,10 @@ def loss(maps: Sequence[torch.Tensor], targets: Targets, labels: int) -> torch.T
 
 def _level_loss(maps: torch.Tensor, targets: LevelTargets, labels: int) -> tuple[torch.Tensor, ...]:
     """Sums over one level: of the centers' loss, objects, the shapes' loss, its weights."""
-    heat, weight = torch.from_numpy(targets.heat), torch.from_numpy(targets.weight)
-    near, shape = torch.from_numpy(targets.near), torch.from_numpy(targets.shape)
+    heat, weight, near, shape = (
+        torch.from_numpy(values).to(maps.device)
+        for values in (targets.heat, targets.weight, targets.near, targets.shape)
+    )
     logits = maps[:, :labels].float()
     score = logits.sigmoid().clamp(1e-5, 1 - 1e-5)
     center = (heat >= 0.999).float()

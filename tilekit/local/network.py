@@ -82,6 +82,12 @@ class CenterNetwork(nn.Module):  # type: ignore[misc]
                 last.bias[:labels] = -4.0
                 last.bias[labels : labels + 2] = 1.5
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        device: torch.device = next(self.parameters()).device
+        return device
+
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Raw maps of each level, the finest first."""
         at4 = self.stem(images)

@@ -1,12 +1,21 @@
-"""What the processor is good at."""
+"""What trains here: the graphics processor where torch has one, else the processor and what it is good at."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 
-def has_bfloat16() -> bool:
-    """Whether convolutions in bfloat16 are done by the processor itself; elsewhere they are slower, not faster."""
+
+def training_device() -> torch.device:
+    """Where a network learns: CUDA's first device where this build of torch sees one, else the processor."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether convolutions in bfloat16 are done by the device itself; elsewhere they are slower, not faster."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
