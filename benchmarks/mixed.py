@@ -27,7 +27,7 @@ from tilekit.datasets.options import DatasetOptions
 from tilekit.evaluation.comparison import compare
 from tilekit.local.budget import Caps
 from tilekit.scans.encoding import encode_image
-from tilekit.testing.scenes import SceneStyle, scene_shapes
+from tilekit.testing.scenes import Scene, SceneStyle, scene_shapes
 from tilekit.testing.shapes import draw
 
 SYMBOLS = ("valve", "capacitor")
@@ -41,6 +41,7 @@ WAYS = ("whole", "tiles", "tiles, long overlap", "two models", "scales", "scales
 def made_pages(folder: Path, seed: int) -> dict[str, tk.LabelSet]:
     """Pages by side; every fifth test page is empty."""
     sides: dict[str, tk.LabelSet] = {}
+    scene = Scene(SYMBOLS, SYMBOL_PX, 14, SceneStyle(0.5, table_px=TABLE_PX, look_alikes=()))
     number = 0
     for side, count in PAGES.items():
         pages, sizes = {}, {}
@@ -49,11 +50,7 @@ def made_pages(folder: Path, seed: int) -> dict[str, tk.LabelSet]:
             shapes, labels = scene_shapes(
                 seed * 100 + number,
                 *SIZE,
-                symbols=SYMBOLS,
-                look_alikes=(),
-                symbol_px=SYMBOL_PX,
-                count=0 if empty else 14,
-                style=SceneStyle(0.5, table_px=None if empty else TABLE_PX),
+                scene.empty() if empty else scene,
             )
             canvas = np.full((SIZE[1], SIZE[0], 1), 250, np.uint8)
             draw(canvas, shapes)

@@ -30,7 +30,7 @@ from tilekit.evaluation.comparison import compare
 from tilekit.local.budget import Caps
 from tilekit.rekognition.limits import LIMITS
 from tilekit.scans.encoding import encode_image
-from tilekit.testing.scenes import scene_page
+from tilekit.testing.scenes import SceneStyle, scene_page
 
 PX = (3.0, 4.6, 7.1, 10.8, 16.6, 25.4, 39.0, 60.0)
 BOXES = (5, 20, 60, 200)
@@ -100,10 +100,9 @@ def draw_world(world: World, folder: Path) -> dict[str, tk.LabelSet]:
                 width,
                 height,
                 symbols=world.symbols,
-                look_alikes=None if world.look_alikes else (),
                 symbol_px=(0.85 * scan_px, 1.15 * scan_px),
                 count=0 if empty else world.boxes,
-                clutter=world.clutter * 0.5,
+                style=SceneStyle(world.clutter * 0.5, look_alikes=None if world.look_alikes else ()),
             )
             key = tk.PageKey(str(folder / f"{side}-{place}.png"))
             Path(key.source).write_bytes(encode_image(pixels, "png").data)

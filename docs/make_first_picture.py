@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from tilekit.rekognition.limits import LIMITS
-from tilekit.testing.scenes import scene_page
+from tilekit.testing.scenes import SceneStyle, scene_page
 
 TARGET = Path(__file__).parent / "plots" / "first.png"
 WIDTH, HEIGHT, SIDE, SHOWN, GAP, HEAD = 10000, 7000, 420, 560, 24, 64
@@ -21,7 +21,13 @@ WIDTH, HEIGHT, SIDE, SHOWN, GAP, HEAD = 10000, 7000, 420, 560, 24, 64
 def main() -> None:
     """Write the picture."""
     pixels, labels = scene_page(
-        3, WIDTH, HEIGHT, symbols=("valve", "solid_circle"), symbol_px=(36, 44), count=900, clutter=0.3
+        3,
+        WIDTH,
+        HEIGHT,
+        symbols=("valve", "solid_circle"),
+        symbol_px=(36, 44),
+        count=900,
+        style=SceneStyle(0.3),
     )
     page = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).convert("L")
     x, y = crowded_corner(labels.boxes)

@@ -17,7 +17,7 @@ from tilekit.labels.reading import write_labels
 from tilekit.pages import PageKey
 from tilekit.scans.encoding import encode_image
 from tilekit.storage.s3 import S3Store, keyed_access
-from tilekit.testing.scenes import scene_page
+from tilekit.testing.scenes import SceneStyle, scene_page
 
 SYMBOLS = ("solid_circle", "valve")
 QUICK = Polling(0.05, 0.1, 0.05)
@@ -36,7 +36,7 @@ def write_pages(folder: Path, count: int, width: int, height: int, each: int = 1
             symbols=SYMBOLS,
             symbol_px=(24, 34),
             count=each if number < count - 1 else 0,
-            clutter=0.3,
+            style=SceneStyle(0.3),
         )
         key = PageKey(str(folder / "scans" / f"p{number}.png"))
         Path(key.source).write_bytes(encode_image(pixels, "png").data)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests import naive
 from tests.boxes.strategies import box_arrays, label_arrays, score_arrays, thresholds
-from tilekit.boxes.fusion import nmm, soft_nms, wbf
+from tilekit.boxes.fusion import FusionOptions, nmm, soft_nms, wbf
 from tilekit.errors import InvalidArgument
 
 
@@ -61,7 +61,15 @@ def test_wbf_equals_ensemble_boxes(seed, count, models, threshold, conf, overflo
         conf_type=conf,
         allows_overflow=overflow,
     )
-    made = wbf(boxes, scores, labels, which, weights, threshold, 0.1, conf, overflow)
+    made = wbf(
+        boxes,
+        scores,
+        labels,
+        which,
+        weights,
+        threshold,
+        options=FusionOptions(conf=conf, allow_overflow=overflow, score_floor=0.1),
+    )
     assert len(made) == len(expected[0])
     mine = np.column_stack([made.class_ids, made.scores, made.boxes])
     theirs = np.column_stack([expected[2], expected[1], expected[0]])
@@ -90,7 +98,9 @@ def test_nothing_fuses_to_nothing():
         (lambda b, s: nmm(b, s, metric="giou"), "metric='giou'"),
         (lambda b, s: wbf(b, s, models=[0, 2], weights=[1, 1]), "weights has 2"),
         (lambda b, s: wbf(b, s, weights=[0.0]), r"weights\[0\]"),
-        (lambda b, s: wbf(b, s, conf="box"), "conf='box'"),
+        (lambda b, s: wbf(b, s, options=FusionOptions(conf="box")), "conf='box'"),
+        (lambda b, s: wbf(b, s, options=FusionOptions(score_floor=2)), "score_floor=2"),
+        (lambda b, s: wbf(b, s, options="avg"), "options='avg'"),
     ],
 )
 def test_bad_input_is_named(call, sentence):

@@ -11,7 +11,7 @@ from tilekit.boxes.annotations import Annotations
 from tilekit.local import running
 from tilekit.rekognition.evaluation_files import read_manifest_summary, read_snapshot, read_summary
 from tilekit.scans.encoding import encode_image
-from tilekit.testing.scenes import scene_page
+from tilekit.testing.scenes import SceneStyle, scene_page
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("training")]  # one training for all
 
@@ -36,7 +36,9 @@ def trained() -> Iterator[tuple[Clients, str, dict[str, object]]]:
 
 
 def scene(seed: int) -> tuple[np.ndarray, Annotations]:
-    return scene_page(seed, 400, 320, symbols=NAMES, symbol_px=(24, 34), count=8, clutter=0.2, color=True)
+    return scene_page(
+        seed, 400, 320, symbols=NAMES, symbol_px=(24, 34), count=8, style=SceneStyle(0.2, color=True)
+    )
 
 
 def put_scene(clients: Clients, seed: int) -> str:

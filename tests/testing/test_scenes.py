@@ -7,7 +7,7 @@ import pytest
 
 from tilekit.errors import InvalidArgument
 from tilekit.scans.opening import open_scan
-from tilekit.testing.scenes import scene_page, scene_pdf, scene_shapes
+from tilekit.testing.scenes import SceneStyle, scene_page, scene_pdf, scene_shapes
 from tilekit.testing.shapes import draw
 from tilekit.testing.symbols import DEMO_SYMBOLS, SYMBOLS, symbol
 
@@ -26,7 +26,7 @@ def test_the_seed_makes_the_page() -> None:
 @pytest.mark.parametrize("color", [False, True])
 def test_boxes_hold_the_ink_of_their_symbols(color: bool) -> None:
     pixels, labels = scene_page(
-        3, *SIZE, symbol_px=(30, 40), count=8, clutter=0, look_alikes=(), color=color, noise=0
+        3, *SIZE, symbol_px=(30, 40), count=8, style=SceneStyle(0, color=color, look_alikes=(), noise=0)
     )
     assert pixels.shape == (SIZE[1], SIZE[0], 3 if color else 1)
     assert labels.names == DEMO_SYMBOLS

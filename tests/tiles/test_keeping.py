@@ -210,7 +210,7 @@ def test_max_bytes_is_respected():
     file = jpeg(300, 300, "4:4:4", 95, noise=30.0)
     free = tiles(file, tk.Tiling(64, align=8))
     limit = sorted(len(tile.data) for tile in free)[len(free) // 2]
-    made = tiles(file, tk.Tiling(64, align=8), max_bytes=limit)
+    made = tiles(file, tk.Tiling(64, align=8), options=tk.tiles.EncodeOptions(max_bytes=limit))
     assert max(len(tile.data) for tile in made) <= limit
     assert [tile.kept for tile in made] == [len(tile.data) <= limit for tile in free]
     assert all(tile.lowered != tile.kept for tile in made)

@@ -61,7 +61,9 @@ def test_one_worker_equals_many(page, tmp_path):
 def test_jpeg_bytes_are_the_encoders(page):
     path, pixels = page
     with tk.open_scan(path) as scan:
-        for tile in tk.encode_tiles(scan, TILING, quality=80, subsampling="420"):
+        for tile in tk.encode_tiles(
+            scan, TILING, quality=80, options=tk.tiles.EncodeOptions(subsampling="420")
+        ):
             w = tile.window
             want = encode_image(pixels[w.y0 : w.y1, w.x0 : w.x1], quality=80, subsampling="420")
             assert tile.data == want.data
@@ -78,7 +80,7 @@ def test_blank_tiles_are_counted_and_recorded(page, tmp_path):
 
 
 def test_max_bytes_lowers_quality_and_says_so(page, tmp_path):
-    made = tk.tile_scan(page[0], tmp_path, TILING, max_bytes=20_000)
+    made = tk.tile_scan(page[0], tmp_path, TILING, options=tk.tiles.TileScanOptions(max_bytes=20_000))
     records = list(made.records())
     assert max(record.size for record in records) <= 20_000
     assert made.lowered == sum(record.quality < 90 for record in records) > 0
@@ -87,14 +89,16 @@ def test_max_bytes_lowers_quality_and_says_so(page, tmp_path):
 def test_a_rerun_replaces_and_other_pages_stay(page, tmp_path):
     path, _ = page
     out = tmp_path / "out"
-    tk.tile_scan(path, out, TILING, stem="a/plan")
+    tk.tile_scan(path, out, TILING, options=tk.tiles.TileScanOptions(stem="a/plan"))
     other = tmp_path / "other.png"
     other.write_bytes(path.read_bytes())
-    tk.tile_scan(other, out, TILING, stem="b/plan")
+    tk.tile_scan(other, out, TILING, options=tk.tiles.TileScanOptions(stem="b/plan"))
     before = content(out)
-    tk.tile_scan(path, out, TILING, stem="a/plan")
+    tk.tile_scan(path, out, TILING, options=tk.tiles.TileScanOptions(stem="a/plan"))
     assert content(out) == before
-    assert len(tk.tile_scan(other, out, TILING, stem="c").index().pages) == 2
+    assert (
+        len(tk.tile_scan(other, out, TILING, options=tk.tiles.TileScanOptions(stem="c")).index().pages) == 2
+    )
     assert not list((out / "b").glob("*.jpg"))
 
 
@@ -123,7 +127,7 @@ def test_zip_tar_and_callable_hold_the_same(page, tmp_path):
     tk.tile_scan(path, got.__setitem__, TILING)
     assert got == want
     sink = TarSink(tmp_path / "s.tar", shard_bytes=100_000)
-    tk.tile_scan(path, tiling=TILING, sink=sink)
+    tk.tile_scan(path, sink, TILING)
     got = {}
     assert len(sink.paths()) > 3
     for shard in sink.paths():
@@ -157,7 +161,7 @@ def test_an_interrupt_leaves_nothing(page, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        tk.tile_scan(page[0], tmp_path / "out", TILING, progress=stop)
+        tk.tile_scan(page[0], tmp_path / "out", TILING, options=tk.tiles.TileScanOptions(progress=stop))
     assert content(tmp_path / "out") == {}
     assert tk.tile_scan(page[0], tmp_path / "out", TILING).tiles == 20
 
@@ -183,9 +187,17 @@ def test_index_fields(page, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "bad", [{"format": "gif"}, {"quality": 0}, {"quality": 101}, {"subsampling": "411"}, {"max_bytes": 0}]
+    ("named", "bad"),
+    [
+        ("format", {"format": "gif"}),
+        ("quality", {"quality": 0}),
+        ("quality", {"quality": 101}),
+        ("subsampling", {"options": tk.tiles.TileScanOptions(subsampling="411")}),
+        ("max_bytes", {"options": tk.tiles.TileScanOptions(max_bytes=0)}),
+        ("options", {"options": tk.tiles.EncodeOptions()}),
+    ],
 )
-def test_nonsense_is_named(page, tmp_path, bad):
-    with pytest.raises(InvalidArgument, match=next(iter(bad))):
+def test_nonsense_is_named(page, tmp_path, named, bad):
+    with pytest.raises(InvalidArgument, match=named):
         tk.tile_scan(page[0], tmp_path / "out", TILING, **bad)
     assert not (tmp_path / "out").exists()

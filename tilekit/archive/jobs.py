@@ -23,6 +23,7 @@ from tilekit.storage.local import parts_of
 from tilekit.storage.place import Place, place_of
 from tilekit.storage.s3 import default_store, is_s3
 from tilekit.tiles.index import TILES_FILE, TILING_FILE
+from tilekit.tiles.options import TileScanOptions
 from tilekit.tiles.sinks import FolderSink, S3Sink, Sink, TarSink, ZipSink
 from tilekit.tiles.writing import make_recipe, tile_scan
 
@@ -78,14 +79,13 @@ class TileJob:
             raise InvalidArgument("tar and zip are for local outputs; tiles on S3 are objects of their own")
         done = tile_scan(
             scan,
-            tiling=self.tiling,
+            self._sink(out, place),
+            self.tiling,
             format=self.format,
             quality=self.quality,
-            subsampling=self.subsampling,
             skip_blank=self.skip_blank,
-            max_bytes=self.max_bytes,
             workers=self.threads,
-            sink=self._sink(out, place),
+            options=TileScanOptions(subsampling=self.subsampling, max_bytes=self.max_bytes),
         )
         info: dict[str, Any] = {
             "tiles": done.tiles,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 Answer = dict[str, Any]
 Work = Callable[[], Answer]
@@ -16,15 +16,17 @@ def tilekit(
     """tile_scan to a folder, with its index."""
     from tilekit.grid import Tiling
     from tilekit.scans.opening import open_scan
+    from tilekit.tiles.options import TileScanOptions
     from tilekit.tiles.writing import tile_scan
 
     tiling = Tiling(tile, overlap, edge="clip") if overlap == 0 else Tiling(tile, overlap)
-    options: Any = {"format": format, "quality": quality, "subsampling": sub, "workers": workers}
+    how = TileScanOptions(subsampling=cast(Any, sub))
+    kind: Any = format
     load(path, format)
 
     def work() -> Answer:
         with open_scan(path, max_pixels=2**62) as scan:
-            done = tile_scan(scan, out, tiling, **options)
+            done = tile_scan(scan, out, tiling, format=kind, quality=quality, workers=workers, options=how)
         found = list(done.records())
         places = [
             (str(Path(out, found[at].file or "")), found[at].window[0], found[at].window[1])

@@ -3,6 +3,7 @@ from .annotations import Annotations as Annotations
 from .completing import LabelSizes as LabelSizes
 from .detections import Detections as Detections
 from .fusion import Fused as Fused
+from .fusion import FusionOptions as FusionOptions
 from .fusion import nmm as nmm
 from .fusion import soft_nms as soft_nms
 from .fusion import wbf as wbf

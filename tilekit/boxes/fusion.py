@@ -102,6 +102,29 @@ def nmm(
     return Fused(grown[kept], values[kept], labels[kept] if ids is None else ids[kept], target)
 
 
+@dataclass(frozen=True, kw_only=True)
+class FusionOptions:
+    """How `wbf` scores what it fuses, in ensemble-boxes' words.
+
+    `conf`: the score is the mean ("avg") or greatest ("max") of score * weight; "avg" is scaled by members / sum of
+    weights, counting at most as many members as models unless `allow_overflow`; "max" is divided by the greatest
+    weight. "box_and_model_avg" is the mean weighted by model, times the share of the weights whose models are in the
+    cluster; "absent_model_aware_avg" counts absent models as scores of 0. `score_floor`: below it a box takes no part.
+    """
+
+    conf: Conf = "avg"
+    allow_overflow: bool = False
+    score_floor: float = 0.0
+
+    def __post_init__(self) -> None:
+        checks.ratio(self.score_floor, "score_floor")
+        if self.conf not in get_args(Conf):
+            raise InvalidArgument(f"conf={self.conf!r} is unknown; choose {', '.join(get_args(Conf))}")
+
+
+_FUSION = FusionOptions()
+
+
 def wbf(
     boxes: ArrayLike,
     scores: ArrayLike,
@@ -109,32 +132,28 @@ def wbf(
     models: ArrayLike | None = None,
     weights: ArrayLike | None = None,
     threshold: float = 0.55,
-    score_floor: float = 0.0,
-    conf: Conf = "avg",
-    allow_overflow: bool = False,
+    *,
+    options: FusionOptions = _FUSION,
 ) -> Fused:
     """Weighted box fusion (Solovyev et al., 2021) of one or several models' boxes, per class.
 
     `models` (n,): which model found each box, 0-based (all 0 if None); `weights`: one number above 0 per model (all
     1). Best first, a box joins the cluster whose mean box it overlaps most, above `threshold`, or opens one;
-    the mean is weighted by score * weight. The score is the mean ("avg") or greatest ("max") of score *
-    weight; "avg" is scaled by members / sum of weights, counting at most as many members as models unless
-    `allow_overflow`; "max" is divided by the greatest weight. "box_and_model_avg" is the mean weighted by model, times
-    the share of the weights whose models are in the cluster; "absent_model_aware_avg" counts absent models as scores of
-    0. This is the arithmetic of ensemble-boxes, but for boxes without area: it leaves them out, here each stays alone.
+    the mean is weighted by score * weight. `options`: how a cluster is scored, see FusionOptions.
+    This is the arithmetic of ensemble-boxes, but for boxes without area: it leaves them out, here each stays alone.
     """
+    if not isinstance(options, FusionOptions):
+        raise InvalidArgument(f"options={options!r} must be FusionOptions")
     checked, values, labels = _checked(boxes, scores, class_ids, False)
     count = len(checked)
     which = np.zeros(count, np.int64) if models is None else checks.indices(models, count, "models")
     heavy = _weights(weights, int(which.max(initial=0)) + 1)
-    limit, floor = checks.ratio(threshold, "threshold"), checks.ratio(score_floor, "score_floor")
-    if conf not in get_args(Conf):
-        raise InvalidArgument(f"conf={conf!r} is unknown; choose {', '.join(get_args(Conf))}")
+    limit = checks.ratio(threshold, "threshold")
     from tilekit.boxes.kernels import fusing
 
     weighted = values * heavy[which]
     order = engine.descending(weighted)
-    order = order[values[order] >= floor]
+    order = order[values[order] >= options.score_floor]
     fused, total = np.empty((count, 4)), np.empty(count)
     members, target = np.zeros(count, np.int64), np.empty(count, np.int64)
     heads = np.empty(1 << max(4, (count - 1).bit_length()), np.int64)
@@ -142,26 +161,8 @@ def wbf(
     clusters = fusing.fuse(
         checked, weighted, order, labels, limit, fused, np.empty((count, 4)), total, heads, links, members, target,
     )  # fmt: skip
-    members, rows = members[:clusters], target[order]
-    if conf.endswith("_avg"):
-        sums, held = (
-            np.bincount(rows, weighted[order], clusters),
-            np.bincount(rows, heavy[which[order]], clusters),
-        )
-        pairs = np.unique(rows * len(heavy) + which[order])
-        present = np.bincount(pairs // len(heavy), heavy[pairs % len(heavy)], clusters)
-        if conf == "box_and_model_avg":
-            made = sums / held * present / heavy.sum()
-        else:
-            made = sums / (held + heavy.sum() - present)
-    elif conf == "avg":
-        sums = np.bincount(rows, weighted[order], minlength=clusters)
-        counted = members if allow_overflow else np.minimum(members, len(heavy))
-        made = sums / members * counted / heavy.sum()
-    else:
-        made = np.zeros(clusters)
-        np.maximum.at(made, rows, weighted[order])
-        made /= heavy.max()
+    rows = target[order]
+    made = _cluster_scores(rows, weighted[order], which[order], heavy, members[:clusters], options)
     ranked = np.argsort(-made, kind="stable")
     place = np.empty(clusters, np.int64)
     place[ranked] = np.arange(clusters)
@@ -169,6 +170,36 @@ def wbf(
     of = np.zeros(clusters, np.int64)
     of[rows] = labels[order]
     return Fused(fused[:clusters][ranked], made[ranked], of[ranked], target)
+
+
+def _cluster_scores(
+    rows: NDArray[np.int64],
+    weighted: NDArray[np.float64],
+    which: NDArray[np.int64],
+    heavy: NDArray[np.float64],
+    members: NDArray[np.int64],
+    options: FusionOptions,
+) -> NDArray[np.float64]:
+    """The score of each cluster; `rows`: the cluster of each box, with its weighted score and its model."""
+    clusters = len(members)
+    if options.conf == "max":
+        made = np.zeros(clusters)
+        np.maximum.at(made, rows, weighted)
+        made /= heavy.max()
+        return made
+    made = np.bincount(rows, weighted, minlength=clusters).astype(np.float64)
+    if options.conf == "avg":
+        counted = members if options.allow_overflow else np.minimum(members, len(heavy))
+        made *= counted / members / heavy.sum()
+        return made
+    held = np.bincount(rows, heavy[which], minlength=clusters)
+    pairs = np.unique(rows * len(heavy) + which)
+    present = np.bincount(pairs // len(heavy), heavy[pairs % len(heavy)], minlength=clusters)
+    if options.conf == "box_and_model_avg":
+        made *= present / held / heavy.sum()
+    else:
+        made /= held + heavy.sum() - present
+    return made
 
 
 def _checked(

@@ -75,7 +75,7 @@ def make_pages(
     folder: Path, scale: DemoScale, seed: int, count: Callable[[int, int], None] | None = None
 ) -> DemoPages:
     """Draw engineering pages into a PDF, render them to PNG, and write their labels as manifests."""
-    from tilekit.testing.scenes import SceneStyle, scene_pdf
+    from tilekit.testing.scenes import Scene, SceneStyle, scene_pdf
 
     total = scale.train + scale.tune + scale.test
     pdf = folder / "drawings.pdf"
@@ -87,9 +87,7 @@ def make_pages(
         dpi=dpi,
         width=scale.width,
         height=scale.height,
-        symbol_px=scale.symbol_px,
-        count=scale.count,
-        style=SceneStyle(table_px=scale.table_px),
+        scene=Scene(symbol_px=scale.symbol_px, count=scale.count, style=SceneStyle(table_px=scale.table_px)),
     )
     images: dict[PageKey, Annotations] = {}
     sizes = {}

@@ -34,12 +34,54 @@ _INKS: tuple[Color, ...] = ((190, 30, 30), (20, 60, 170), (10, 120, 60), (120, 4
 
 @dataclass(frozen=True, slots=True)
 class SceneStyle:
-    """`clutter`: amount of text, lines and tables; `color`: colored inks; `table_px`: range of the width of one large
-    table a page, labeled "table" after the symbols, or None for no such table."""
+    """What stands around the symbols. `clutter`: amount of text, lines and tables; `color`: colored inks; `noise`:
+    standard deviation of the paper, in pixels only; `look_alikes`: unlabeled shapes, a few more than the symbols
+    (None: the usual ones that are no symbols); `table_px`: range of the width of one large table a page, labeled
+    "table" after the symbols, or None for no such table.
+    """
 
     clutter: float = 1.0
     color: bool = False
     table_px: tuple[float, float] | None = None
+    look_alikes: Sequence[str] | None = None
+    noise: float = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What is on a page. `symbols`: labels; `symbol_px`: range of a symbol's side; `count`: labeled symbols, fewer
+    where there is no room; `style`: what stands around them."""
+
+    symbols: Sequence[str] = DEMO_SYMBOLS
+    symbol_px: tuple[float, float] = (13.0, 16.0)
+    count: int = 12
+    style: SceneStyle = SceneStyle()
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.symbols if name not in SYMBOLS]
+        if unknown or not self.symbols:
+            raise InvalidArgument(f"symbols={list(self.symbols)}: use some of {', '.join(SYMBOLS)}")
+        if not 0 < self.symbol_px[0] <= self.symbol_px[1]:
+            raise InvalidArgument(f"symbol_px={self.symbol_px}: must be a range above 0")
+
+    @property
+    def look_alikes(self) -> Sequence[str]:
+        """Shapes that stand for themselves and have no label."""
+        if self.style.look_alikes is not None:
+            return self.style.look_alikes
+        return [name for name in LOOK_ALIKES if name not in self.symbols]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the labels, the table's last."""
+        return (*self.symbols, *([] if self.style.table_px is None else [TABLE]))
+
+    def empty(self) -> Scene:
+        """The same page with nothing on it that is labeled."""
+        return replace(self, count=0, style=replace(self.style, table_px=None))
+
+
+_STYLE, _SCENE = SceneStyle(), Scene()
 
 
 @dataclass(slots=True)
@@ -85,56 +127,28 @@ def scene_page(
     height: int = 2828,
     *,
     symbols: Sequence[str] = DEMO_SYMBOLS,
-    look_alikes: Sequence[str] | None = None,
     symbol_px: tuple[float, float] = (13.0, 16.0),
     count: int = 12,
-    clutter: float = 1.0,
-    color: bool = False,
-    noise: float = 4.0,
+    style: SceneStyle = _STYLE,
 ) -> tuple[NDArray[np.uint8], Annotations]:
     """A page as (h, w, 1 or 3) uint8 pixels and its labels, names in the order of `symbols`.
 
-    `symbol_px`: range of a symbol's side; `count`: labeled symbols, fewer where there is no room;
-    `look_alikes`: unlabeled shapes, a few more than `count` (None: the usual ones not in `symbols`);
-    `clutter`: amount of text, lines and tables; `color`: colored inks; `noise`: standard deviation of the paper.
+    `symbols`, `symbol_px`, `count`: as in Scene; `style`: see SceneStyle.
     """
-    shapes, labels = scene_shapes(
-        seed,
-        width,
-        height,
-        symbols=symbols,
-        look_alikes=look_alikes,
-        symbol_px=symbol_px,
-        count=count,
-        style=SceneStyle(clutter, color=color),
-    )
-    canvas = np.full((height, width, 3 if color else 1), 250, np.uint8)
+    shapes, labels = scene_shapes(seed, width, height, Scene(symbols, symbol_px, count, style))
+    canvas = np.full((height, width, 3 if style.color else 1), 250, np.uint8)
     draw(canvas, shapes)
-    if noise > 0:
-        grain = np.random.default_rng([seed, 1]).normal(0, noise, canvas.shape[:2]).astype(np.float32)
+    if style.noise > 0:
+        grain = np.random.default_rng([seed, 1]).normal(0, style.noise, canvas.shape[:2]).astype(np.float32)
         canvas = np.clip(canvas + grain[:, :, None], 0, 255).astype(np.uint8)
     return canvas, labels
 
 
 def scene_shapes(
-    seed: int,
-    width: int,
-    height: int,
-    *,
-    symbols: Sequence[str] = DEMO_SYMBOLS,
-    look_alikes: Sequence[str] | None = None,
-    symbol_px: tuple[float, float] = (13.0, 16.0),
-    count: int = 12,
-    style: SceneStyle = SceneStyle(),
+    seed: int, width: int, height: int, scene: Scene = _SCENE
 ) -> tuple[list[Shape], Annotations]:
     """What `scene_page` draws, as shapes, and the labels."""
-    unknown = [name for name in symbols if name not in SYMBOLS]
-    if unknown or not symbols:
-        raise InvalidArgument(f"symbols={list(symbols)}: use some of {', '.join(SYMBOLS)}")
-    if not 0 < symbol_px[0] <= symbol_px[1]:
-        raise InvalidArgument(f"symbol_px={symbol_px}: must be a range above 0")
-    if look_alikes is None:
-        look_alikes = [name for name in LOOK_ALIKES if name not in symbols]
+    style, count, symbol_px = scene.style, scene.count, scene.symbol_px
     sheet = _Sheet(width, height, np.random.default_rng([seed, 0]), style.color)
     unit = min((symbol_px[0] + symbol_px[1]) / 2, width / 110, height / 80)
     _frame(sheet, unit)
@@ -144,13 +158,12 @@ def scene_shapes(
     for _ in range(round(6 * style.clutter)):
         _machine(sheet, unit)
     tables = [] if style.table_px is None else _large_table(sheet, style.table_px, unit)
-    boxes, ids = _scatter(sheet, symbols, symbol_px, count, noted=True)
-    boxes, ids = boxes + tables, ids + [len(symbols)] * len(tables)
-    _scatter(sheet, look_alikes, symbol_px, count + 3 if look_alikes else 0, noted=False)
+    boxes, ids = _scatter(sheet, scene.symbols, symbol_px, count, noted=True)
+    boxes, ids = boxes + tables, ids + [len(scene.symbols)] * len(tables)
+    _scatter(sheet, scene.look_alikes, symbol_px, count + 3 if scene.look_alikes else 0, noted=False)
     for _ in range(round(24 * style.clutter)):
         _note(sheet, unit)
-    names = tuple(symbols) if style.table_px is None else (*symbols, TABLE)
-    return sheet.shapes, Annotations(np.array(boxes).reshape(-1, 4), ids, names)
+    return sheet.shapes, Annotations(np.array(boxes).reshape(-1, 4), ids, scene.names)
 
 
 def scene_pdf(
@@ -162,10 +175,7 @@ def scene_pdf(
     width: int = 4000,
     height: int = 2828,
     empty_every: int = 6,
-    symbols: Sequence[str] = DEMO_SYMBOLS,
-    symbol_px: tuple[float, float] = (13.0, 16.0),
-    count: int = 12,
-    style: SceneStyle = SceneStyle(),
+    scene: Scene = _SCENE,
 ) -> list[tuple[PageKey, tuple[int, int], Annotations]]:
     """Write a PDF of scene pages; gives (page, size, labels) for each, in px of a rendering at `dpi`.
 
@@ -176,17 +186,9 @@ def scene_pdf(
     drawn, known = [], []
     for page in range(pages):
         empty = empty_every > 0 and page % empty_every == empty_every - 1
-        shapes, labels = scene_shapes(
-            seed * 10_007 + page,
-            width,
-            height,
-            symbols=symbols,
-            symbol_px=symbol_px,
-            count=0 if empty else count,
-            style=replace(style, table_px=None if empty else style.table_px),
-        )
-        if empty and style.table_px is not None:
-            labels = Annotations(labels.boxes, labels.class_ids, (*symbols, TABLE))
+        shapes, labels = scene_shapes(seed * 10_007 + page, width, height, scene.empty() if empty else scene)
+        if empty:
+            labels = Annotations(labels.boxes, labels.class_ids, scene.names)
         drawn.append(shapes)
         known.append((PageKey(os.fspath(path), page), (width, height), labels))
     write_pdf(path, drawn, width, height, dpi)

@@ -32,6 +32,7 @@ from tilekit.tiles.encoder import TileEncoder
 from tilekit.tiles.index import PageRecord, TileIndex, TileRecord, TilesRecipe, read_index
 from tilekit.tiles.keeping import KEEP, check_quality
 from tilekit.tiles.naming import check_stem, stem_of, tile_name
+from tilekit.tiles.options import EncodeOptions, TileScanOptions, checked_options
 from tilekit.tiles.pieces import RawTile
 from tilekit.tiles.reading import chosen_rows, worker_count
 from tilekit.tiles.sinks import FolderSink, Sink, sink_for
@@ -39,6 +40,7 @@ from tilekit.tiles.sinks import FolderSink, Sink, sink_for
 Progress = Callable[[int, int], object]
 _T = TypeVar("_T")
 _SPOOL_BYTES = 1024 * 1024
+_ENCODING, _TILING = EncodeOptions(), TileScanOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,85 +104,73 @@ def encode_tiles(
     *,
     format: ImageFormat = "jpeg",
     quality: int | Literal["keep"] = KEEP,
-    subsampling: Subsampling | None = None,
-    workers: int | None = None,
-    max_bytes: int | None = None,
     skip_blank: bool = False,
     only: Iterable[int] | None = None,
-    budget: int = DEFAULT_BUDGET,
+    workers: int | None = None,
+    options: EncodeOptions = _ENCODING,
 ) -> Iterator[EncodedTile]:
     """The tiles of an open scan as JPEG, PNG or WebP bytes, in grid order.
 
     `quality` "keep": tiles of a JPEG scan that begin on its grid of 8 or 16 px blocks are cut out of
     its bits, not decoded, nothing lost (`keep_plan` tells which); its other tiles are encoded with its
     own tables; other scans with quality 90, 4:4:4. A number: all are encoded, as `encode_image`
-    documents. The bytes do not depend on `workers`. `max_bytes`: JPEG
-    quality steps down until a tile fits, and `quality` of the tile says so. `skip_blank`: a tile
-    that `is_blank` is given with `blank` set and no data. Other arguments, memory and errors as in
-    `read_tiles`.
+    documents. `skip_blank`: a tile that `is_blank` is given with `blank` set and no data. The bytes do not
+    depend on `workers`. `options`: see EncodeOptions. Other arguments, memory and errors as in `read_tiles`.
     """
-    recipe = make_recipe(tiling, format, quality, subsampling, skip_blank, max_bytes)
+    options = checked_options(options, EncodeOptions)
+    recipe = make_recipe(tiling, format, quality, options.subsampling, skip_blank, options.max_bytes)
     check_open(scan)
     grid = scan.grid(tiling)
     rows = chosen_rows(grid, only)
     threads = worker_count(workers)
-    return _encode(scan, grid, rows, recipe, threads, budget, lambda tile: tile)
+    return _encode(scan, grid, rows, recipe, threads, options.budget, lambda tile: tile)
 
 
 def tile_scan(
     scan: Scan | ScanSource,
-    out: str | os.PathLike[str] | Callable[[str, bytes], object] | None = None,
+    out: str | os.PathLike[str] | Callable[[str, bytes], object] | Sink,
     tiling: AnyTiling | None = None,
     *,
     format: ImageFormat = "jpeg",
     quality: int | Literal["keep"] = KEEP,
-    subsampling: Subsampling | None = None,
     skip_blank: bool = False,
     workers: int | None = None,
-    page: int = 0,
-    dpi: float | Literal["native"] | None = None,
-    max_bytes: int | None = None,
-    stem: str | None = None,
-    progress: Progress | None = None,
-    sink: Sink | None = None,
+    options: TileScanOptions = _TILING,
 ) -> TileSet:
     """Write a page's tiles to a folder, with `tiles.jsonl` and `tiling.json` when all are written.
 
-    `scan`: an open Scan, or what `open_scan` takes (with `page` and `dpi`). `out`: a folder, a
-    `.zip` or `.tar` file, an `s3://` prefix, or a function(name, data); `sink` instead of it for
+    `scan`: an open Scan, or what `open_scan` takes (with the options' `page` and `dpi`). `out`: a folder, a
+    `.zip` or `.tar` file, an `s3://` prefix, a function(name, data), or a Sink for
     more. `tiling`: 1024 px tiles without overlap unless given; of Scales the first go to `out`, the second
-    to `out/scale-2` and so on, each a set of its own (`coarser`). `stem`: relative folder and stem of
-    the names, the file's own stem unless given. `skip_blank`: blank tiles are counted and recorded,
-    not written. `quality`, `subsampling`: as in `encode_tiles`. `max_bytes`: JPEG quality steps down
-    until a tile fits; `lowered` counts those.
-    `progress(done, total)` is called after every tile.
+    to `out/scale-2` and so on, each a set of its own (`coarser`). `skip_blank`: blank tiles are counted and recorded,
+    not written. `quality`: as in `encode_tiles`. `options`: see TileScanOptions; `lowered` counts the tiles whose
+    quality went down for `max_bytes`.
 
     Tiles are named `<stem>.p<page>.x<left>.y<top>.w<width>.h<height>.<ext>`. A folder keeps other
     pages tiled by the same recipe; the same page again replaces its tiles. On an error, or when
     interrupted, what the run wrote of the page is removed. Memory as in `read_tiles`.
     Raises ScanError, StorageError (StorageFull on a full disk), InvalidArgument.
     """
+    options = checked_options(options, TileScanOptions)
     scales = as_scales(tiling or Tiling())
-    recipes = [make_recipe(one, format, quality, subsampling, skip_blank, max_bytes) for one in scales]
-    if (out is None) == (sink is None):
-        raise InvalidArgument("tile_scan() needs either out= or sink=")
+    recipes = [
+        make_recipe(one, format, quality, options.subsampling, skip_blank, options.max_bytes)
+        for one in scales
+    ]
     with contextlib.ExitStack() as stack:
-        how = shown(scales)
-        opened = (
-            scan
-            if isinstance(scan, Scan)
-            else stack.enter_context(open_scan(scan, page=page, dpi=dpi, **how))
-        )
+        if isinstance(scan, Scan):
+            opened = scan
+        else:
+            opened = stack.enter_context(open_scan(scan, page=options.page, dpi=options.dpi, **shown(scales)))
         check_open(opened)
         found = []
         if len(scales) > 1:
             scales.grids(opened.width, opened.height, dpi=opened.dpi)
         for place in scales.on(opened.width, opened.height, dpi=opened.dpi):
-            target = (
-                sink if sink is not None else sink_for(place_of_scale(out, place) if len(scales) > 1 else out)
-            )
-            with TileRun(target, _as_opened(recipes[place], opened), workers=workers) as run:
-                found.append(run.add(opened, stem=stem, progress=progress))
+            sink = sink_for(place_of_scale(out, place) if len(scales) > 1 else out)
+            recipe = _as_opened(recipes[place], opened)
+            with TileRun(sink, recipe, workers=workers, budget=options.budget) as run:
+                found.append(run.add(opened, stem=options.stem, progress=options.progress))
         return replace(found[0], coarser=tuple(found[1:]))
 
 
@@ -203,8 +193,16 @@ class TileRun:
     block aborts the sink. With no page written nothing is left either.
     """
 
-    def __init__(self, sink: Sink, recipe: TilesRecipe, *, workers: int | None = None) -> None:
+    def __init__(
+        self,
+        sink: Sink,
+        recipe: TilesRecipe,
+        *,
+        workers: int | None = None,
+        budget: int = DEFAULT_BUDGET,
+    ) -> None:
         self._sink = sink
+        self._budget = budget
         self._recipe = recipe
         self._workers = worker_count(workers)
         self._stack = contextlib.ExitStack()
@@ -297,7 +295,7 @@ class TileRun:
             return record, data, tile.lowered
 
         done, blank, lowered, size, kept = 0, 0, 0, 0, 0
-        stored = _encode(scan, grid, rows, recipe, self._workers, DEFAULT_BUDGET, store)
+        stored = _encode(scan, grid, rows, recipe, self._workers, self._budget, store)
         with contextlib.closing(stored):
             for record, data, less in stored:
                 if data and record.file is not None:
