@@ -134,7 +134,7 @@ def test_open_images(tmp_path: Path) -> None:
     header = "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsTruncated,IsGroupOf,IsDepiction,IsInside\n"
     rows = "a,xclick,arrow,1,0.125,0.5,0.25,0.5,0,0,0,0,0\nb,xclick,arrow,1,0.125,0.5,0.25,0.5,0,0,1,0,0\n"
     path = put(tmp_path, "o.csv", header + rows)
-    with pytest.raises(LabelError, match=r"line 2: the size of .*a.jpg is not known.*--images"):
+    with pytest.raises(LabelError, match=r"line 2: the size of .*a.jpg is not known.*images="):
         read_labels(path)
     for name in "ab":
         picture(tmp_path, f"scans/{name}.jpg")
@@ -228,7 +228,7 @@ def test_a_page_named_twice_is_a_stated_conflict(tmp_path: Path) -> None:
     images = [{"id": k, "file_name": "a.jpg", "width": 64, "height": 48} for k in (1, 2)]
     path = put(tmp_path, "t.json", coco([{"bbox": [10, 10, 20, 20], "image_id": k} for k in (1, 2)], images))
     with pytest.raises(
-        LabelError, match=r"images\[1\]: .*a.jpg is named twice, first in images\[0\]; .*--duplicates"
+        LabelError, match=r"images\[1\]: .*a.jpg is named twice, first in images\[0\]; .*duplicates='union'"
     ):
         read_labels(path)
     for policy in ("union", "first", "consensus"):

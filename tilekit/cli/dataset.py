@@ -16,6 +16,7 @@ from tilekit.cli.parameters import (
     scale_options,
     untrusted_option,
 )
+from tilekit.cli.reading import Reading, reading_options
 
 if TYPE_CHECKING:
     from tilekit.datasets.options import DatasetOptions
@@ -102,7 +103,7 @@ def _shares(text: str) -> tuple[float, ...] | None:
     help="Of JPEG tiles; keep: as a JPEG scan has it, cut from its bits where nothing is painted; others have 90.",
 )
 @click.option("--export", type=click.Choice(["coco", "yolo"]), multiple=True, help="Also for other trainers.")
-@click.option("--images", metavar="FOLDER", help="Where the scans are, if the labels do not say.")
+@reading_options
 @rendition_options
 @untrusted_option
 @click.option("--dpi", type=float, help="Render PDF pages at this; by default the labeled size says.")
@@ -110,13 +111,12 @@ def _shares(text: str) -> tuple[float, ...] | None:
 @click.option("--skip-bad", is_flag=True, help="Set scans aside that cannot be read.")
 @click.option("--overwrite", is_flag=True, help="Replace a dataset made with other settings.")
 @json_option
-def dataset(labels: str, out: str, as_json: bool, **options: Any) -> None:
+def dataset(labels: str, out: str, as_json: bool, reading: Reading, **options: Any) -> None:
     """Cut the scans of LABELS into tiles at OUT (a folder or s3://bucket/prefix), split by page."""
     from tilekit.datasets.building import tile_dataset
-    from tilekit.labels.reading import read_labels
     from tilekit.scales import as_shown
 
-    truth = read_labels(labels, images=options["images"])
+    truth = reading.read_aloud(labels)
     tiling = as_shown(_cut(truth, options), options["bands"], options["levels"])
     with progress_bar("tiles", hidden=as_json) as progress:
         summary = tile_dataset(

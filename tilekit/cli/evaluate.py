@@ -11,9 +11,11 @@ import click
 from tilekit.cli.grouping import grouped
 from tilekit.cli.hints import next_again, next_command
 from tilekit.cli.output import explain, json_option, print_json, say
+from tilekit.cli.reading import Reading, reading_options
 
 if TYPE_CHECKING:
     from tilekit.evaluation.result import Evaluation
+    from tilekit.labels.label_set import LabelSet
 
 
 class _Criterion(click.ParamType[Any]):
@@ -91,6 +93,7 @@ class EvaluateOptions:
 @click.option("--coco", is_flag=True, help="Also COCO's AP over IoU 0.50 to 0.95, by pycocotools.")
 @click.option("--out", metavar="FILE", help="Save the evaluation as JSON, for compare and report.")
 @click.option("--save-thresholds", metavar="FILE", help="Save the best-F1 thresholds of these pages.")
+@reading_options
 @json_option
 @grouped(EvaluateOptions)
 def evaluate(
@@ -98,25 +101,17 @@ def evaluate(
     predictions: str,
     as_json: bool,
     options: EvaluateOptions,
+    reading: Reading,
 ) -> None:
     """Score PREDICTIONS (detections.jsonl) against TRUTH (labels in any format we read)."""
     # Long because a command reads from top to bottom: check, do, show.
     from tilekit.labels.prediction_lines import read_predictions
-    from tilekit.labels.reading import read_labels
     from tilekit.labels.thresholds import write_thresholds
 
     if options.service_snapshot and not options.service_summary:
         raise click.UsageError("--service-snapshot goes with --service-summary")
-    result = _evaluated(
-        truth,
-        predictions,
-        options.iou,
-        options.fit,
-        options.thresholds,
-        options.missing,
-        options.labels or None,
-        options.shapes,
-    )
+    labels = reading.read_aloud(truth)
+    result = _evaluated(labels, predictions, options, reading, options.labels or None)
     value = result.to_json()
     extra: list[str] = []
     if options.coco:
@@ -124,7 +119,7 @@ def evaluate(
         from tilekit.evaluation.result import text_of
 
         figures = coco_metrics(
-            read_labels(truth),
+            labels,
             read_predictions(predictions),
             labels=options.labels or None,
             missing=options.missing,
@@ -194,12 +189,14 @@ class CompareOptions:
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the bootstrap.")
 @click.option("--samples", type=int, default=2000, show_default=True, help="Of the bootstrap.")
 @click.option("--out", metavar="FILE", help="Save the comparison as JSON.")
+@reading_options
 @json_option
 @grouped(CompareOptions)
 def compare(
     files: tuple[str, ...],
     as_json: bool,
     options: CompareOptions,
+    reading: Reading,
 ) -> None:
     """Is TILED better than BASELINE? With 95 % intervals over pages.
 
@@ -216,21 +213,9 @@ def compare(
             raise click.UsageError("--fit and --thresholds belong to TRUTH A.jsonl B.jsonl")
         sides = ([files[0], *options.also_baseline], [files[1], *options.also_tiled])
     else:
-        truth = files[0]
+        truth = reading.read_aloud(files[0])
         sides = tuple(  # type: ignore[assignment]
-            [
-                _evaluated(
-                    truth,
-                    path,
-                    options.iou,
-                    options.fit,
-                    options.thresholds,
-                    options.missing,
-                    None,
-                    options.shapes,
-                )
-                for path in (first, *others)
-            ]
+            [_evaluated(truth, path, options, reading) for path in (first, *others)]
             for first, others in ((files[1], options.also_baseline), (files[2], options.also_tiled))
         )
     names = _names(files[-2], files[-1])
@@ -242,7 +227,16 @@ def compare(
         return
     click.echo(result.table())
     if len(files) == 3:
-        seen = (Path(files[2]).parent, "--truth", files[0], "--baseline", files[1], "--detections", files[2])
+        seen = (
+            Path(files[2]).parent,
+            "--truth",
+            files[0],
+            "--baseline",
+            files[1],
+            "--detections",
+            files[2],
+            *reading.words,
+        )
         next_command("report", *seen)
     else:
         unknown = ("--truth", "TRUTH", "--baseline", "BASELINE.jsonl", "--detections", "DETECTIONS.jsonl")
@@ -255,27 +249,26 @@ def _names(baseline: str, tiled: str) -> tuple[str, str]:
 
 
 def _evaluated(
-    truth: str,
+    truth: LabelSet,
     predictions: str,
-    iou: Any,
-    fit: tuple[str, str] | None,
-    thresholds: str | None,
-    missing: Any,
-    labels: tuple[str, ...] | None,
-    shapes: bool,
+    options: EvaluateOptions | CompareOptions,
+    reading: Reading,
+    labels: tuple[str, ...] | None = None,
 ) -> Evaluation:
     from tilekit.evaluation.evaluating import evaluate as evaluate_predictions
     from tilekit.evaluation.rules import EvaluationRules
     from tilekit.labels.prediction_lines import read_predictions
-    from tilekit.labels.reading import read_labels
     from tilekit.labels.thresholds import read_thresholds
 
+    fit, thresholds = options.fit, options.thresholds
     return evaluate_predictions(
-        read_labels(truth),
+        truth,
         read_predictions(predictions),
-        iou,
-        fit=(read_labels(fit[0]), read_predictions(fit[1])) if fit else None,
+        options.iou,
+        fit=(reading.read(fit[0]), read_predictions(fit[1])) if fit else None,
         thresholds=read_thresholds(thresholds) if thresholds else None,
-        rules=EvaluationRules(by="shape" if shapes else "box", labels=labels, missing=missing),
+        rules=EvaluationRules(
+            by="shape" if options.shapes else "box", labels=labels, missing=options.missing
+        ),
         name=Path(predictions).stem,
     )

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from tilekit.cli.grouping import grouped
-from tilekit.cli.hints import next_command, passed, unused
+from tilekit.cli.hints import next_command, unused
 from tilekit.cli.output import complain, json_option, print_json, print_table, progress_bar, say
 from tilekit.cli.parameters import rendition_options
+from tilekit.cli.reading import Reading, reading_options, tell
+from tilekit.labels.tally import counted
 
 if TYPE_CHECKING:
     from tilekit.labels.label_set import LabelSet
+    from tilekit.labels.stats import LabelStats
 
 
 @click.group()
@@ -22,92 +24,11 @@ def labels() -> None:
     """Page labels: convert them, look at them, have them drawn."""
 
 
-_format = click.option(
-    "--from", "source_format", metavar="FORMAT", help="Format of IN; found by content unless told."
-)
-_images = click.option("--images", metavar="FOLDER", help="Where the scans are, if not where the labels say.")
-_lenient = click.option(
-    "--lenient", is_flag=True, help="Leave bad entries out and list them, instead of stopping."
-)
-
-
-_clip = click.option(
-    "--clip", is_flag=True, help="Clip boxes that pass the edge of their page, and count them."
-)
-_duplicates = click.option(
-    "--duplicates",
-    type=click.Choice(["refuse", "union", "first", "consensus"]),
-    default="refuse",
-    show_default=True,
-    help="What becomes of a page that is named twice.",
-)
-_units = click.option(
-    "--units",
-    type=click.Choice(["px", "share"]),
-    help="What the boxes are in, where the format does not say.",
-)
-_crowd = click.option(
-    "--crowd",
-    type=click.Choice(["ignore", "box"]),
-    help="COCO: what iscrowd entries become (ignore regions).",
-)
-_no_file = click.option(
-    "--no-file", type=click.Choice(["unlabeled", "empty"]), help="YOLO: what an image without a text file is."
-)
-_attribute = click.option(
-    "--attribute",
-    "attributes",
-    multiple=True,
-    metavar="NAME",
-    help="Ground Truth: read this label attribute.",
-)
-
-
-def _reading(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that decide how labels are read."""
-    for option in (_attribute, _no_file, _crowd, _units, _duplicates, _clip, _lenient, _images, _format):
-        command = option(command)
-    return command
-
-
-def _read(
-    source: str, how: dict[str, Any], ignore_names: tuple[str, ...] = (), shapes: bool = False
-) -> LabelSet:
-    from tilekit.labels.reading import read_labels
-
-    more = {name: how[name] for name in ("crowd", "no_file") if how[name] is not None}
-    if how["attributes"]:
-        more["attributes"] = how["attributes"]
-    if how["clip"]:
-        more["clip"] = True
-    return read_labels(
-        source,
-        how["source_format"],
-        strict=not how["lenient"],
-        images=how["images"],
-        ignore_names=ignore_names,
-        duplicates=how["duplicates"],
-        units=how["units"],
-        shapes=shapes,
-        **more,
-    )
-
-
-def _tell(found: LabelSet) -> None:
-    """Notes, problems, and the sum of all entries."""
-    for note in found.notes:
-        say(note)
-    for problem in found.problems:
-        complain(str(problem))
-    if found.tally is not None:
-        say(str(found.tally))
-
-
 @labels.command()
 @click.argument("source", metavar="IN")
 @click.argument("out", metavar="OUT")
 @click.option("--to", "target", required=True, metavar="FORMAT", help="Format of OUT.")
-@_reading
+@reading_options
 @click.option(
     "--ignore-name", "ignore_names", multiple=True, help="Boxes of this label become ignore regions."
 )
@@ -127,27 +48,26 @@ def convert(
     ignore_names: tuple[str, ...],
     scans: str | None,
     scale_to_scan: bool,
+    on_map: bool,
     drop_scores: bool,
     as_json: bool,
-    **how: Any,
+    reading: Reading,
 ) -> None:
     """Convert labels between formats; what OUT cannot hold is said, and every entry of IN is accounted for."""
     from tilekit.labels.holding import losses
     from tilekit.labels.maps import write_map_geojson
-    from tilekit.labels.reading import FORMATS, WRITABLE, write_labels
+    from tilekit.labels.reading import WRITABLE, write_labels
     from tilekit.labels.scans import resolve_scans
 
-    for given, known in ((target, WRITABLE), (how["source_format"], FORMATS)):
-        if given is not None and given not in known:
-            raise click.BadParameter(f"{given!r}: use one of {', '.join(known)}")
-    on_map = how.pop("on_map")
+    if target not in WRITABLE:
+        raise click.BadParameter(f"{target!r}: use one of {', '.join(WRITABLE)}")
     if on_map and target != "geojson":
         raise click.BadParameter(f"--map is for --to geojson, not {target}")
-    found = _read(source, how, ignore_names, shapes=True)
+    found = reading.read(source, ignore_names, shapes=True)
     if scans is not None:
         with progress_bar("scans", hidden=as_json) as progress:
             found = resolve_scans(
-                found, scans, scale_to_scan=scale_to_scan, strict=not how["lenient"], progress=progress
+                found, scans, scale_to_scan=scale_to_scan, strict=not reading.lenient, progress=progress
             )
     if drop_scores:
         found = found.replace(scores={})
@@ -171,24 +91,24 @@ def convert(
             }
         )
         return
-    _tell(found)
+    tell(found)
     for part in lost:
         complain(f"lost: {part}")
-    say(f"{len(found)} pages, {found.boxes} boxes, {len(found.names)} labels: {found.format} to {target}")
+    say(f"{_held(found)}, {counted(len(found.names), 'label', 'labels')}: {found.format} to {target}")
     if not on_map:
         next_command("labels", "stats", out)
 
 
 @labels.command()
 @click.argument("source", metavar="LABELS")
-@_reading
+@reading_options
 @click.option("--plot", metavar="FILE", help="Also draw sizes and boxes per page (PNG, SVG or PDF).")
 @json_option
-def stats(source: str, plot: str | None, as_json: bool, **how: Any) -> None:
+def stats(source: str, plot: str | None, as_json: bool, reading: Reading) -> None:
     """Count pages, boxes and box sizes of each label; every entry of the file is accounted for."""
     from tilekit.labels.stats import label_stats, plot_stats
 
-    found = _read(source, how)
+    found = reading.read(source)
     numbers = label_stats(found)
     if plot is not None:
         plot_stats(found, plot)
@@ -207,17 +127,12 @@ def stats(source: str, plot: str | None, as_json: bool, **how: Any) -> None:
     ]
     columns = ["label", "pages", "boxes", "ignored", "width px", "height px", "longest px"]
     print_table(columns, rows, title="px: median (5 % to 95 %)")
-    _tell(found)
-    parts = [f"{numbers.empty} without boxes", f"{numbers.unlabeled} unlabeled"]
-    parts += [f"{numbers.refused} whose labels were refused"] if numbers.refused else []
-    parts += [f"{len(found.image_labels)} with a label of the whole page"] if found.image_labels else []
-    say(
-        f"{numbers.pages} pages ({', '.join(parts)}), "
-        f"{numbers.boxes} boxes; boxes a page: {_range(numbers.per_page)}; over 50: {numbers.crowded} pages"
-    )
+    tell(found)
+    say(_pages_said(numbers, len(found.image_labels)))
     if drawn := ", ".join(f"{count} {kind}" for kind, count in sorted(numbers.shapes.items())):
         say(f"boxes around shapes: {drawn}")
-    next_command("plan", source, *passed(images=how["images"]))
+    if numbers.boxes:
+        next_command("plan", source, *reading.words)
 
 
 @labels.command()
@@ -228,10 +143,10 @@ def stats(source: str, plot: str | None, as_json: bool, **how: Any) -> None:
     "--to", "target", default="ground-truth", show_default=True, metavar="FORMAT", help="Format of FILE."
 )
 @click.option("--dpi", type=float, help="Resolution the pages will be tiled at (default: 150).")
-@_reading
+@reading_options
 @json_option
 def match(
-    source: str, document: str, out: str, target: str, dpi: float | None, as_json: bool, **how: Any
+    source: str, document: str, out: str, target: str, dpi: float | None, as_json: bool, reading: Reading
 ) -> None:
     """Take labels drawn on pictures of pages (plan-1.png, plan_page_2.jpg) over to the pages of plan.pdf itself.
 
@@ -240,20 +155,44 @@ def match(
     from tilekit.labels.matching import match_pages
     from tilekit.labels.reading import write_labels
 
-    found = match_pages(_read(source, how, shapes=True), document, dpi=dpi, strict=not how["lenient"])
+    found = match_pages(reading.read(source, shapes=True), document, dpi=dpi, strict=not reading.lenient)
     lost = write_labels(found, out, target)
     if as_json:
         print_json({"out": out, "pages": len(found), "boxes": found.boxes, "lost": list(lost)})
         return
-    _tell(found)
+    tell(found)
     for part in lost:
         complain(f"lost: {part}")
-    say(f"{len(found)} pages of {document}, {found.boxes} boxes: {out}")
+    say(f"{_held(found)} of {document}: {out}")
     next_command("plan", out)
 
 
+def _held(found: LabelSet) -> str:
+    return f"{counted(len(found), 'page', 'pages')}, {counted(found.boxes, 'box', 'boxes')}"
+
+
+def _pages_said(numbers: LabelStats, marked: int) -> str:
+    """How many pages there are, what they hold, and what of the file is no page; `marked` have a label of the whole."""
+    parts = {
+        "without boxes": numbers.empty,
+        "with a label of the whole page": marked,
+        "unlabeled beside them": numbers.unlabeled,
+        "whose labels were refused": numbers.refused,
+    }
+    said = ", ".join(f"{count:,} {words}" for words, count in parts.items() if count)
+    pages = counted(numbers.pages, "page", "pages") + (f" ({said})" if said else "")
+    if not numbers.boxes:
+        return f"{pages}, no boxes"
+    crowded = counted(numbers.crowded, "page", "pages")
+    boxes = counted(numbers.boxes, "box", "boxes")
+    return f"{pages}, {boxes}; boxes a page: {_range(numbers.per_page)}; over 50: {crowded}"
+
+
 def _range(quantiles: tuple[float, ...]) -> str:
-    return f"{quantiles[3]:.4g} ({quantiles[1]:.4g} to {quantiles[5]:.4g})" if quantiles else "-"
+    if not quantiles:
+        return "-"
+    middle, least, most = (f"{quantiles[place]:.4g}" for place in (3, 1, 5))
+    return middle if least == most else f"{middle} ({least} to {most})"
 
 
 @dataclass(frozen=True)

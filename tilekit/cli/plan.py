@@ -6,13 +6,14 @@ import shlex
 
 import click
 
-from tilekit.cli.hints import next_command, passed, unused
+from tilekit.cli.hints import next_command, unused
 from tilekit.cli.output import explain, json_option, print_json, print_table, say
+from tilekit.cli.reading import Reading, reading_options
 
 
 @click.command()
 @click.argument("labels", metavar="LABELS")
-@click.option("--images", metavar="FOLDER", help="Where the scans are, if the labels do not say.")
+@reading_options
 @click.option("--budget", type=float, help="US$ that detection on 1,000 pages may cost.")
 @click.option("--price", type=float, help="US$ per inference unit and hour.")
 @click.option("--rate", type=float, help="Tiles a second of one inference unit.")
@@ -20,20 +21,19 @@ from tilekit.cli.output import explain, json_option, print_json, print_table, sa
 @json_option
 def plan(
     labels: str,
-    images: str | None,
     budget: float | None,
     price: float | None,
     rate: float | None,
     plot: str | None,
     as_json: bool,
+    reading: Reading,
 ) -> None:
     """Recommend tile and overlap for the pages of LABELS, with the cost and the alternatives."""
     from tilekit.datasets.planning import recommend_tiling
-    from tilekit.labels.reading import read_labels
     from tilekit.rekognition.pricing import PRICES, TPS_PER_UNIT
 
     found = recommend_tiling(
-        read_labels(labels, images=images),
+        reading.read_aloud(labels),
         budget=budget,
         price=PRICES.unit_hour if price is None else price,
         rate=TPS_PER_UNIT if rate is None else rate,
@@ -56,4 +56,4 @@ def plan(
         f"Costs: US$ {found.price:g} per unit-hour, {found.rate:g} tiles a second (--price, --rate; "
         f"defaults as of {found.prices_as_of}); starting and stopping the model not counted."
     )
-    next_command("dataset", labels, unused("dataset/"), *shlex.split(found.how), *passed(images=images))
+    next_command("dataset", labels, unused("dataset/"), *shlex.split(found.how), *reading.words)

@@ -12,6 +12,7 @@ from tilekit.cli.grouping import grouped
 from tilekit.cli.hints import next_look
 from tilekit.cli.output import json_option, print_json, progress_bar, say
 from tilekit.cli.parameters import rendition_options
+from tilekit.cli.reading import Reading, reading_options
 
 _TRUTH = ("truth.manifest", "pages-test.manifest")
 
@@ -23,7 +24,6 @@ class ReportOptions:
     truth: str | None
     detections: str | None
     baseline: str | None
-    images: str | None
     iou: float
     missing: Any
     dpi: float | None
@@ -45,7 +45,7 @@ class ReportOptions:
     type=click.Path(exists=True),
     help="What whole pages found. [default: FOLDER/baseline.jsonl]",
 )
-@click.option("--images", type=click.Path(exists=True, file_okay=False), help="Folder of the labeled scans.")
+@reading_options
 @click.option("--iou", default=0.5, show_default=True, help="Overlap that makes a hit.")
 @click.option(
     "--missing",
@@ -65,16 +65,16 @@ def report(
     folder: Path,
     as_json: bool,
     options: ReportOptions,
+    reading: Reading,
 ) -> None:
     """Write FOLDER/report: a page that opens from disk, with a viewer for every scan.
 
     Shows what was found and missed, whole pages against tiles where a baseline is given.
     """
-    from tilekit.labels.reading import read_labels
     from tilekit.rendition import Rendering
     from tilekit.report.building import write_report
 
-    labels = read_labels(options.truth or _default(folder, "--truth", _TRUTH), images=options.images)
+    labels = reading.read_aloud(str(options.truth or _default(folder, "--truth", _TRUTH)))
     tiled = options.detections or str(_default(folder, "--detections", ("detections.jsonl",)))
     other = options.baseline or _existing(folder, "baseline.jsonl")
     runs = {"whole pages": other, "tiles": tiled} if other else {"tiles": tiled}

@@ -18,7 +18,21 @@ _OTHER_NAMES = {
     "region_name": "--region", "endpoint_url": "--endpoint", "tile_size": "--tile", "whole_side": "--whole",
     "inputs": "INPUTS", "source": "SCAN", "path": "FILE", "truth": "TRUTH", "predictions": "PREDICTIONS",
 }  # fmt: skip
+_READING = {
+    "--lenient",
+    "--clip",
+    "--duplicates",
+    "--units",
+    "--crowd",
+    "--no-file",
+    "--attribute",
+    "--scans",
+}
 _PARAMETER = re.compile(r"\b([a-z_]+)=(?!=)(\"[^\"]*\"|'[^']*'|True\b|False\b|None\b|)")
+_SAID_TWICE = re.compile(
+    r"(?:[\w.]+\([^()]*\)|\b[a-z_]+=(?:\"[^\"]*\"|'[^']*'|\([^()]*\)|\w*)) \(((--[a-z-]+|`)[^()]*)\)"
+)
+"""`units='share' (--units share)`, as the library says what has another form on the command line."""
 _TILING = re.compile(r"Tiling\(tile=\((\d+), (\d+)\)\)|Tiling\((?:tile=)?(\d+)(?:, (?:overlap=)?(\d+))?\)")
 
 
@@ -63,9 +77,22 @@ def options_of(command: click.Command) -> dict[str, tuple[str, bool]]:
 
 def in_options(message: str, names: Mapping[str, tuple[str, bool]]) -> str:
     """The message with parameters that are options of the command named as such."""
+    known = {option for option, _ in names.values()}
+    message = _SAID_TWICE.sub(lambda match: _elsewhere(*match.groups(), known), message)
     if "tile" in names:
         message = _TILING.sub(_tiling, message)
     return _PARAMETER.sub(lambda match: _option(match, names), message)
+
+
+def in_our_options(message: str) -> str:
+    """The message in the options of the command that runs."""
+    context = click.get_current_context(silent=True)
+    return message if context is None else in_options(message, options_of(context.command))
+
+
+def _elsewhere(words: str, option: str, known: set[str]) -> str:
+    """What the command line calls a parameter; of how labels are read, where the command cannot be told, by which can."""
+    return words if option in known or option not in _READING else f"`tilekit labels convert` with {words}"
 
 
 def _option(match: re.Match[str], names: Mapping[str, tuple[str, bool]]) -> str:

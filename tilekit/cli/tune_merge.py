@@ -6,6 +6,7 @@ import click
 
 from tilekit.cli.hints import detect_with
 from tilekit.cli.output import json_option, print_json, print_table, say
+from tilekit.cli.reading import Reading, reading_options
 from tilekit.errors import InvalidArgument
 
 
@@ -14,16 +15,16 @@ from tilekit.errors import InvalidArgument
 @click.argument("tiles")
 @click.option("--out", default="merge.json", show_default=True, metavar="FILE", help="The policy, as JSON.")
 @click.option("--iou", type=float, default=0.5, show_default=True, help="Overlap that makes a hit.")
+@reading_options
 @json_option
-def tune_merge(truth: str, tiles: str, out: str, iou: float, as_json: bool) -> None:
+def tune_merge(truth: str, tiles: str, out: str, iou: float, as_json: bool, reading: Reading) -> None:
     """Fit how tiles are merged to TILES (from `tilekit detect --keep-tiles`), against TRUTH (labels of the tune split)."""
     from tilekit.boxes.merging import MergePolicy
     from tilekit.detection.keeping import read_kept_tiles
     from tilekit.evaluation.merge_fitting import TunePage, fit_merge, measure_jitter, merged_counts
     from tilekit.labels.merge_policies import write_merge_policy
-    from tilekit.labels.reading import read_labels
 
-    labels = read_labels(truth)
+    labels = reading.read_aloud(truth)
     pages = [
         TunePage(found, grid, labels[key]) for key, found, grid in read_kept_tiles(tiles) if key in labels
     ]

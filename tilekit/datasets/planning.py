@@ -151,10 +151,13 @@ class _Work:
         known = {**(found.sizes if isinstance(found, LabelSet) else {}), **(sizes or {})}
         self.prices, self.rule = prices, rule
         self.keys = list(found)
+        if all(page.ignore.all() for page in found.values()):
+            held = found.tally if isinstance(found, LabelSet) else None
+            raise InvalidArgument(
+                "labels hold no boxes, so there is nothing to plan a tiling for" + (f" ({held})" if held else "")
+            )
         page_sizes = [known[key] if key in known else _asked(key) for key in self.keys]
         self.paged = PagedBoxes.of([found[key] for key in self.keys], page_sizes)
-        if not len(self.paged):
-            raise InvalidArgument("labels hold no boxes, so there is nothing to plan a tiling for")
         everything = Objects(self.paged, np.ones(len(self.paged), np.bool_))
         self.objects = Objects(self.paged, usual(self.paged, everything.longest))
         self.outliers = [self._outlier(row) for row in np.flatnonzero(~self.objects.usual).tolist()]
@@ -427,7 +430,7 @@ def _asked(key: PageKey) -> tuple[int, int]:
     except ScanError as exc:
         raise InvalidArgument(
             f"{key}: the labels do not say its size, and the scan cannot be asked ({exc}); "
-            "say where the scans are (images=, --images)"
+            "say where the scans are with images= (--images)"
         ) from exc
     return page.width, page.height
 

@@ -190,8 +190,8 @@ class Collector:
             first = self._first_of(key)
             place = first.field or (f"line {first.line}" if first.line else first.file)
             said = (
-                f"{key} is named twice, first in {place or 'an earlier entry'}; take duplicates='union', 'first' or "
-                "'consensus' (--duplicates), or name each page once"
+                f"{key} is named twice, first in {place or 'an earlier entry'}; take duplicates='union' (--duplicates union), 'first' or "
+                "'consensus', or name each page once"
             )
             self.refuse(where, said, entries, key)
         elif policy == "first":
@@ -389,7 +389,7 @@ class Collector:
             self._refused[self._mentions[mention]] += 1
         said = (
             f"{'the only box lies' if count == 1 else f'all {count:,} boxes lie'} within 0..1: shares of the page, not px? "
-            "Read them with units='share' (--units share), or with units='px' where they are px"
+            "Read them with units='share' (--units share), or with units='px' (--units px) where they are px"
         )
         self.refuse(where, said, count)
         return rows.kept(~plain)
@@ -504,4 +504,4 @@ def _fault(sides: list[float], size: Size | None) -> str:
     if x1 <= x0 or y1 <= y0:
         return f"is {x1 - x0:g} x {y1 - y0:g} px; both sides must be greater than 0"
     where = "the page" if size is None else f"the page of {size[0]} x {size[1]} px"
-    return f"is {x0:g}, {y0:g} to {x1:g}, {y1:g}, outside {where}; clip it (clip=True, --clip), or correct the page's size"
+    return f"is {x0:g}, {y0:g} to {x1:g}, {y1:g}, outside {where}; clip it with clip=True (--clip), or correct the page's size"

@@ -145,7 +145,7 @@ def _take(
     older = total - len(line.ignored) - sum(len(attribute.boxes) for attribute in chosen)
     if older and attributes is None:
         gone = ", ".join(attribute.name for attribute in line.boxes if attribute not in chosen)
-        say = f"of {gone}, which an adjustment superseded (attributes= or --attribute NAME reads it)"
+        say = f"of {gone}, which an adjustment superseded; attributes= (--attribute NAME) reads it"
         collector.note(f"1 box {say}", f"{{count}} boxes {say}", older)
     collector.passed(
         "superseded by an adjustment" if attributes is None else "of attributes not asked for", older
@@ -178,7 +178,7 @@ def _masks(
             if not collector.options.shapes:
                 labels = ", ".join(mask.labels) or "semantic segmentation"
                 raise Wrong(
-                    f"labels {key} by a mask image ({labels}), which says no boxes; shapes=True (as convert reads) takes "
+                    f"labels {key} by a mask image ({labels}), which says no boxes; shapes=True (`tilekit labels convert`) takes "
                     "its regions, strict=False (--lenient) leaves the page out"
                 )
             found, sides = files.regions(mask, key)

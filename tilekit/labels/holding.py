@@ -89,8 +89,11 @@ def losses(labels: LabelSet, format: str) -> tuple[str, ...]:
     if marks and not holds.page_labels:
         lost.append(f"{counted(marks, 'label of a whole page', 'labels of whole pages')}")
     if labels.unlabeled and not holds.unlabeled:
-        count = len(labels.unlabeled)
-        lost.append(f"{counted(count, 'page that nobody labeled', 'pages that nobody labeled')}")
+        refused = 0 if labels.tally is None else len(labels.unlabeled) - labels.tally.unlabeled
+        waiting = len(labels.unlabeled) - refused
+        lost += [counted(waiting, "page that nobody labeled", "pages that nobody labeled")] if waiting else []
+        if refused:
+            lost.append(counted(refused, "page whose labels were refused", "pages whose labels were refused"))
     empty = sum(not len(page) for page in labels.values())
     if empty and not holds.empty:
         lost.append(counted(empty, "page without boxes", "pages without boxes"))
@@ -105,8 +108,10 @@ def losses(labels: LabelSet, format: str) -> tuple[str, ...]:
             f"the label of {counted(ignored, 'ignore region', 'ignore regions')}, which becomes DontCare"
         )
     only = sum(not len(page) and not labels.image_labels.get(key) for key, page in labels.items())
-    if not labels.boxes and not only and lost:
-        raise LabelError(f"nothing would be left to write: {format} has no place for {' and '.join(lost)}")
+    left = labels.boxes or (only and holds.empty) or (marks and holds.page_labels)
+    if not (left or (labels.unlabeled and holds.unlabeled)) and (lost or labels.problems):
+        why = f"{format} has no place for {' and '.join(lost)}" if lost else str(labels.tally)
+        raise LabelError(f"nothing would be left to write: {why}")
     return tuple(f"{format} has no place for {part}" for part in lost)
 
 

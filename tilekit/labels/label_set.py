@@ -231,7 +231,7 @@ class LabelSet(Mapping[PageKey, Annotations]):
             return self.sizes[key]
         except KeyError:
             raise InvalidArgument(
-                f"{key}: the labels do not say its size; use resolve_scans to take it from the scan"
+                f"{key}: the labels do not say its size; take it from the scan with resolve_scans() (--scans ROOT)"
             ) from None
 
     def replace(self, **changes: Any) -> LabelSet:

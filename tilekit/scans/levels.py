@@ -83,7 +83,7 @@ def refusal(name: str, image: Any, found: Range) -> ScanUnsupported:
     low, high = f"{least:.10g}", f"{most:.10g}"
     return ScanUnsupported(
         f"{name}: has {_WORDS[image.format]} samples with values from {found[0]:.10g} to {found[1]:.10g}, and nothing says which are "
-        f"black and white; open it with levels=({low}, {high}) or another range (--levels {low}:{high}), "
+        f"black and white; open it with levels=({low}, {high}) (--levels {low}:{high}) or another range, "
         '"full", "minmax" or "percentile"'
     )
 
