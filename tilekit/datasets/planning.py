@@ -154,7 +154,8 @@ class _Work:
         if all(page.ignore.all() for page in found.values()):
             held = found.tally if isinstance(found, LabelSet) else None
             raise InvalidArgument(
-                "labels hold no boxes, so there is nothing to plan a tiling for" + (f" ({held})" if held else "")
+                "labels hold no boxes, so there is nothing to plan a tiling for"
+                + (f" ({held})" if held else "")
             )
         page_sizes = [known[key] if key in known else _asked(key) for key in self.keys]
         self.paged = PagedBoxes.of([found[key] for key in self.keys], page_sizes)
