@@ -24,6 +24,17 @@ def labels() -> None:
     """Page labels: convert them, look at them, have them drawn."""
 
 
+@dataclass(frozen=True)
+class ConvertOptions:
+    """Options of `tilekit labels convert`."""
+
+    ignore_names: tuple[str, ...]
+    scans: str | None
+    scale_to_scan: bool
+    on_map: bool
+    drop_scores: bool
+
+
 @labels.command()
 @click.argument("source", metavar="IN")
 @click.argument("out", metavar="OUT")
@@ -41,17 +52,14 @@ def labels() -> None:
 )
 @click.option("--drop-scores", is_flag=True, help="Leave out the scores of a detector.")
 @json_option
+@grouped(ConvertOptions)
 def convert(
     source: str,
     out: str,
     target: str,
-    ignore_names: tuple[str, ...],
-    scans: str | None,
-    scale_to_scan: bool,
-    on_map: bool,
-    drop_scores: bool,
     as_json: bool,
     reading: Reading,
+    options: ConvertOptions,
 ) -> None:
     """Convert labels between formats; what OUT cannot hold is said, and every entry of IN is accounted for."""
     from tilekit.labels.holding import losses
@@ -61,17 +69,21 @@ def convert(
 
     if target not in WRITABLE:
         raise click.BadParameter(f"{target!r}: use one of {', '.join(WRITABLE)}")
-    if on_map and target != "geojson":
+    if options.on_map and target != "geojson":
         raise click.BadParameter(f"--map is for --to geojson, not {target}")
-    found = reading.read(source, ignore_names, shapes=True)
-    if scans is not None:
+    found = reading.read(source, options.ignore_names, shapes=True)
+    if options.scans is not None:
         with progress_bar("scans", hidden=as_json) as progress:
             found = resolve_scans(
-                found, scans, scale_to_scan=scale_to_scan, strict=not reading.lenient, progress=progress
+                found,
+                options.scans,
+                scale_to_scan=options.scale_to_scan,
+                strict=not reading.lenient,
+                progress=progress,
             )
-    if drop_scores:
+    if options.drop_scores:
         found = found.replace(scores={})
-    if on_map:
+    if options.on_map:
         lost: tuple[str, ...] = losses(found, target)
         note = write_map_geojson(found, out) or "coordinates are longitude and latitude"
         found = found.replace(reading=replace(found.reading, notes=(*found.notes, note)))
@@ -95,7 +107,7 @@ def convert(
     for part in lost:
         complain(f"lost: {part}")
     say(f"{_held(found)}, {counted(len(found.names), 'label', 'labels')}: {found.format} to {target}")
-    if not on_map:
+    if not options.on_map:
         next_command("labels", "stats", out)
 
 

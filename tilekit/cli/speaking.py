@@ -78,7 +78,7 @@ def options_of(command: click.Command) -> dict[str, tuple[str, bool]]:
 def in_options(message: str, names: Mapping[str, tuple[str, bool]]) -> str:
     """The message with parameters that are options of the command named as such."""
     known = {option for option, _ in names.values()}
-    message = _SAID_TWICE.sub(lambda match: _elsewhere(*match.groups(), known), message)
+    message = _SAID_TWICE.sub(lambda match: _elsewhere(match[1], match[2], known), message)
     if "tile" in names:
         message = _TILING.sub(_tiling, message)
     return _PARAMETER.sub(lambda match: _option(match, names), message)
