@@ -109,6 +109,23 @@ def _free(_: object) -> int:
     return 0
 
 
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of `size` items, the last one shorter; what came before an error comes before the error."""
+    batch: list[T] = []
+    try:
+        for item in items:
+            batch.append(item)
+            if len(batch) == size:
+                yield batch
+                batch = []
+    except Exception:
+        if batch:
+            yield batch
+        raise
+    if batch:
+        yield batch
+
+
 class _Stopped(Exception):
     """Raised inside workers after the consumer has gone."""
 

@@ -102,7 +102,7 @@ def test_verify_by_one_listing_says_what_verify_by_the_index_does(
         harm()
         quick = verify_archive(out)
         with monkeypatch.context() as patch:
-            patch.setattr("tilekit.archive.inspecting.roll_of", lambda _: "")
+            patch.setattr("tilekit.archive.verifying.roll_of", lambda _: "")
             assert verify_archive(out) == quick
         assert set(quick) <= {"a.jpg"}
     assert "missing" in quick["a.jpg"]

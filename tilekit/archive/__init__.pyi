@@ -4,7 +4,6 @@ from .detecting import DetectJob as DetectJob
 from .inspecting import ArchiveStatus as ArchiveStatus
 from .inspecting import archive_status as archive_status
 from .inspecting import merge_ledgers as merge_ledgers
-from .inspecting import verify_archive as verify_archive
 from .jobs import TileJob as TileJob
 from .options import ArchiveOptions as ArchiveOptions
 from .processing import process_archive as process_archive
@@ -13,4 +12,5 @@ from .sources import ScanFile as ScanFile
 from .sources import Shard as Shard
 from .sources import iter_sources as iter_sources
 from .summary import ArchiveSummary as ArchiveSummary
+from .verifying import verify_archive as verify_archive
 from .working import Task as Task

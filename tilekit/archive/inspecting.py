@@ -1,4 +1,4 @@
-"""Looking at an archive's ledgers: status, verify, merge."""
+"""Looking at an archive's ledgers: status, merge."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import tempfile
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +13,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from tilekit.archive.jobs import roll_of
 from tilekit.archive.joining import (
     CAMPAIGN,
     Part,
@@ -29,11 +27,10 @@ from tilekit.archive.locking import run_lock
 from tilekit.archive.sources import place_among
 from tilekit.archive.state import ledger_files, ledger_path, state_of
 from tilekit.errors import LedgerError, StorageNotFound
+from tilekit.flow import batched
 from tilekit.ledger import Ledger, Record
 from tilekit.pages import PageKey
-from tilekit.storage.identity import is_unchanged
-from tilekit.storage.place import FolderPlace, Place, place_of
-from tilekit.tiles.index import read_index
+from tilekit.storage.place import FolderPlace, Place
 
 
 @dataclass(frozen=True)
@@ -84,43 +81,6 @@ def records_place(out: str | os.PathLike[str], state: str | os.PathLike[str] | N
     return where
 
 
-def verify_archive(
-    out: str | os.PathLike[str],
-    state: str | os.PathLike[str] | None = None,
-    *,
-    forget: bool = False,
-    deep: bool = False,
-) -> dict[str, str]:
-    """Compare every recorded output, and its source, with what is there: key -> what is wrong, empty when all is well.
-
-    By size and time alone, as `ls` shows them (one listing a page), also on S3 (one request an object); `deep` reads every byte: outputs
-    by the checksums that were recorded, sources by their identity. Tiles are looked up in their index. A source
-    that has changed or is gone is told: its results are not of now. `forget` removes the records at fault, so that
-    the next run makes those pages again.
-    """
-    wrong: dict[str, str] = {}
-    root = place_of(out)
-    where = records_place(out, state)
-    for path in ledger_files(where):
-        with Ledger(path) as ledger:
-            found = {r.key: problem for r in ledger.records("done") if (problem := _problem(root, r, deep))}
-            wrong |= found
-            if forget:
-                ledger.remove(found)
-    for part in part_names(where):
-        records = load_part(where, part)
-        found = {
-            key: problem
-            for key, record in records.items()
-            if record.state == "done" and (problem := _problem(root, record, deep))
-        }
-        wrong |= found
-        if forget and found:
-            kept = (record_line(key, record) for key, record in records.items() if key not in found)
-            write_part(where, part, "".join(kept))
-    return wrong
-
-
 def merge_ledgers(out: str | os.PathLike[str], state: str | os.PathLike[str] | None = None) -> int:
     """Join the records of all shards and machines into one, so that a whole run goes on from them; returns pages.
 
@@ -143,7 +103,7 @@ def _merge_into_file(where: FolderPlace) -> int:
         raise LedgerError(f"{where}: holds no shard ledgers to merge")
     count = 0
     with Ledger(whole) as target:
-        for batch in _batches(chain(_of_files(shards), all_records(where)), 1000):
+        for batch in batched(chain(_of_files(shards), all_records(where)), 1000):
             kept = [record for record in batch if not _is_better(target.get(record.key), record)]
             target.put(*kept)
             count += len(kept)
@@ -194,45 +154,6 @@ def _is_better(old: Record | None, new: Record) -> bool:
     return old is not None and old.state == "done" and new.state != "done"
 
 
-def _problem(root: Place, record: Record, deep: bool) -> str:
-    uri = str(record.info.get("uri", ""))
-    identity = record.fingerprint.rpartition("|")[0]
-    if uri and not is_unchanged(uri, identity, quick=not deep):
-        return f"{uri}: has changed or is gone since; run the archive again"
-    index, roll = record.info.get("index"), record.info.get("roll")
-    if roll and index and not deep and isinstance(root, FolderPlace) and roll_of(root.folder / index) == roll:
-        return ""  # the outputs and tiles below are what it was made of
-    for name, size, *sums in record.info.get("outputs", []):
-        if problem := _differs(root, name, size, sums[0] if deep and sums else None):
-            return problem
-    if index is not None and isinstance(root, FolderPlace):
-        for tile in read_index(root.folder / index).tiles():
-            if tile.file is not None and (
-                problem := _differs(root, f"{index}/{tile.file}", tile.size, tile.crc if deep else None)
-            ):
-                return problem
-    return ""
-
-
-def _differs(root: Place, name: str, size: int, crc: int | None) -> str:
-    if isinstance(root, FolderPlace):
-        path = root.folder / name
-        try:
-            actual = path.stat().st_size
-        except OSError:
-            return f"{path}: is missing"
-    else:
-        found = root.entry(name)
-        if found is None:
-            return f"{root / name}: is missing"
-        actual = found.size
-    if actual != size:
-        return f"{root / name}: has {actual} bytes, not {size}"
-    if crc is not None and zlib.crc32(root.read(name)) != crc:
-        return f"{root / name}: has other bytes than were written"
-    return ""
-
-
 def _records(where: Place) -> Iterator[Record]:
     yield from _of_files(ledger_files(where))
     yield from all_records(where)
@@ -242,14 +163,3 @@ def _of_files(ledgers: Sequence[Path]) -> Iterator[Record]:
     for path in ledgers:
         with Ledger(path) as ledger:
             yield from ledger.records()
-
-
-def _batches(records: Iterator[Record], size: int) -> Iterator[list[Record]]:
-    batch: list[Record] = []
-    for record in records:
-        batch.append(record)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

@@ -14,7 +14,8 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from tilekit.errors import InvalidArgument, LabelError, StorageLost, StorageNotFound, TilekitError
+from tilekit.errors import InvalidArgument, LabelError, StorageLost, StorageNotFound
+from tilekit.flow import batched
 from tilekit.scans.suffixes import SCAN_SUFFIXES
 from tilekit.storage.identity import HOWS, MISSING, How, file_identity, object_identity
 from tilekit.storage.local import storage_error, storage_errors
@@ -111,7 +112,7 @@ def found_sources(inputs: Iterable[str | os.PathLike[str]]) -> Iterator[ScanFile
 def identified(sources: Iterable[ScanFile], how: How) -> Iterator[list[ScanFile]]:
     """The same in batches, each local file with its identity; files are looked at side by side, for network drives."""
     with ThreadPoolExecutor(_THREADS, "tilekit-identity") as pool:
-        for batch in _batches(sources):
+        for batch in batched(sources, _BATCH):
             parts = (batch[first : first + _EACH] for first in range(0, len(batch), _EACH))
             yield [source for part in pool.map(partial(_identities, how), parts) for source in part]
 
@@ -125,23 +126,6 @@ def identified_now(source: ScanFile, how: How) -> ScanFile:
 
 def _identities(how: How, sources: list[ScanFile]) -> list[ScanFile]:
     return [source if source.identity else identified_now(source, how) for source in sources]
-
-
-def _batches(sources: Iterable[ScanFile]) -> Iterator[list[ScanFile]]:
-    """What was found before an error comes before the error."""
-    batch: list[ScanFile] = []
-    try:
-        for source in sources:
-            batch.append(source)
-            if len(batch) == _BATCH:
-                yield batch
-                batch = []
-    except (TilekitError, OSError):
-        if batch:
-            yield batch
-        raise
-    if batch:
-        yield batch
 
 
 def _sources_of(text: str) -> Iterator[ScanFile]:
