@@ -85,7 +85,7 @@ def test_verify_by_one_listing_says_what_verify_by_the_index_does(
     process_archive(source, out, TILES, ONE)
     read: list[str] = []
     monkeypatch.setattr(
-        "tilekit.archive.inspecting.read_index", lambda folder: read.append(folder.name) or read_index(folder)
+        "tilekit.archive.verifying.read_index", lambda folder: read.append(folder.name) or read_index(folder)
     )
     assert verify_archive(out) == {}
     assert read == []
