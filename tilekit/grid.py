@@ -8,16 +8,20 @@ scan of `max(1, round(size * scale))` pixels, on which windows are integer recta
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal, NamedTuple, overload
-
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
 from tilekit.errors import InvalidArgument
 from tilekit.rendition import Bands, Levels, checked_bands, checked_levels
+
+if (
+    TYPE_CHECKING
+):  # a recipe needs no numpy, and a run of an archive starts its workers before it has loaded it
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
 
 Edge = Literal["shift", "clip", "pad"]
 _EDGES = ("shift", "clip", "pad")
@@ -86,6 +90,8 @@ class Axis:
 
     def starts(self) -> NDArray[np.int64]:
         """All starts, (count,) int64."""
+        import numpy as np
+
         index = np.arange(self.count, dtype=np.int64)
         if self.even:
             if self.stride:
@@ -98,6 +104,8 @@ class Axis:
 
     def stops(self) -> NDArray[np.int64]:
         """All stops, (count,) int64."""
+        import numpy as np
+
         if self.even:
             if not self.stride:
                 return np.append(self.starts()[1:], self.size)
@@ -405,6 +413,8 @@ class TileGrid(Sequence[Window]):
 
     def windows(self) -> NDArray[np.int64]:
         """All windows: (n, 4) int64 x0, y0, x1, y1 on the reduced scan, grid order."""
+        import numpy as np
+
         out = np.empty((self.rows, self.cols, 4), np.int64)
         out[:, :, 0] = self.columns.starts()
         out[:, :, 1] = self.lines.starts()[:, None]
@@ -417,6 +427,8 @@ class TileGrid(Sequence[Window]):
 
         Below 0 where no tile shows it whole, infinite where no tile edge lies inside the scan.
         """
+        import numpy as np
+
         boxes = self.to_reduced(scan_boxes)
         best = np.full(len(boxes), np.inf)
         for axis, place in ((self.columns, 0), (self.lines, 1)):
@@ -437,6 +449,8 @@ class TileGrid(Sequence[Window]):
         return self._stretched(reduced_boxes, self.base_width / self.width, self.base_height / self.height)
 
     def _stretched(self, boxes: ArrayLike, across: float, down: float) -> NDArray[np.float64]:
+        import numpy as np
+
         out = np.array(boxes, dtype=np.float64, ndmin=2)
         if out.size == 0:
             return out.reshape(-1, 4)
@@ -492,21 +506,27 @@ def _layout(division: int | tuple[int, int], width: int, height: int) -> tuple[i
 
 def _is_number(value: object) -> bool:
     return (
-        isinstance(value, (int, float, np.integer, np.floating))
+        (isinstance(value, (int, float)) or (_is_numpy(value) and isinstance(value, numbers.Real)))
         and not isinstance(value, bool)
         and math.isfinite(value)
     )
 
 
 def _is_int(value: object) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    whole = isinstance(value, int) or (_is_numpy(value) and isinstance(value, numbers.Integral))
+    return whole and not isinstance(value, bool)
+
+
+def _is_numpy(value: object) -> bool:
+    """Whether it is a number of numpy's."""
+    return type(value).__module__ == "numpy" and hasattr(value, "item") and not hasattr(value, "__len__")
 
 
 def _plain(value: Any) -> Any:
     """Python numbers for numpy's, tuples for lists, so that recipes compare and serialize."""
     if isinstance(value, (list, tuple)):
         return tuple(_plain(item) for item in value)
-    return value.item() if isinstance(value, np.generic) else value
+    return value.item() if _is_numpy(value) else value
 
 
 def _pair_of(value: Any, name: str, check: Any) -> tuple[Any, Any]:

@@ -164,7 +164,10 @@ def _work(pipe: Any, threads: int) -> None:
         try:
             function, args = pipe.recv()
         except EOFError:
-            return
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(OSError, ValueError, AttributeError):
+                    stream.flush()
+            os._exit(0)  # as forked workers end: taking all modules down again takes as long as many a page
         except Exception as exc:  # noqa: BLE001 - a task that cannot be imported here
             pipe.send((False, _portable(exc)))
             continue

@@ -11,21 +11,21 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tilekit.archive.working import Task
 from tilekit.errors import InvalidArgument
 from tilekit.grid import Tiling
 from tilekit.ledger import Record
-from tilekit.scans.encoding import ImageFormat, Subsampling
-from tilekit.scans.scan import Scan
+from tilekit.scans.formats import ImageFormat, Subsampling
 from tilekit.storage.local import parts_of
 from tilekit.storage.place import Place, place_of
 from tilekit.storage.s3 import default_store, is_s3
-from tilekit.tiles.index import TILES_FILE, TILING_FILE
-from tilekit.tiles.options import TileScanOptions
-from tilekit.tiles.sinks import FolderSink, S3Sink, Sink, TarSink, ZipSink
-from tilekit.tiles.writing import make_recipe, tile_scan
+from tilekit.tiles.recipe import make_recipe
+
+if TYPE_CHECKING:
+    from tilekit.scans.scan import Scan
+    from tilekit.tiles.sinks import Sink
 
 Container = Literal["folder", "tar", "zip"]
 PROCESS = 80 * 1024 * 1024  # the interpreter and the libraries of a worker
@@ -74,6 +74,10 @@ class TileJob:
 
     def run(self, task: Task, scan: Scan, out: str) -> dict[str, Any]:
         """Tile the page; gives counts and the files by which `verify_archive` checks."""
+        from tilekit.tiles.index import TILES_FILE, TILING_FILE
+        from tilekit.tiles.options import TileScanOptions
+        from tilekit.tiles.writing import tile_scan
+
         place = page_place(task)
         if is_s3(out) and self.container != "folder":
             raise InvalidArgument("tar and zip are for local outputs; tiles on S3 are objects of their own")
@@ -117,6 +121,8 @@ class TileJob:
         """Each page has its own index; nothing is joined."""
 
     def _sink(self, out: str, place: str) -> Sink:
+        from tilekit.tiles.sinks import FolderSink, S3Sink, TarSink, ZipSink
+
         if is_s3(out):
             return S3Sink(f"{out.rstrip('/')}/{place}")
         if self.container == "tar":

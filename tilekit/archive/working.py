@@ -17,18 +17,15 @@ from tilekit.archive.sources import ScanFile
 from tilekit.errors import TilekitError
 from tilekit.ledger import Record
 from tilekit.pages import PageKey
-from tilekit.scales import shown
-from tilekit.scans.opening import open_scan
-from tilekit.scans.scan import Scan
-from tilekit.scans.source import ScanSource, named_source
 from tilekit.storage.identity import etag_of, is_unchanged
 from tilekit.storage.s3 import default_store, is_s3
-from tilekit.storage.staging import staged
 
 if TYPE_CHECKING:
     from tilekit.archive.executors import Pool
     from tilekit.archive.options import ArchiveOptions
     from tilekit.archive.summary import ArchiveSummary
+    from tilekit.scans.scan import Scan
+    from tilekit.scans.source import ScanSource
 
 Kind = Literal["done", "failed", "too_big", "place"]
 
@@ -106,6 +103,8 @@ class WholeJob(ABC):
 
 def opening_of(job: Job) -> dict[str, Any]:
     """How a job's scans are opened: bands and levels as its recipe says, and whether any reader may be used."""
+    from tilekit.scales import shown
+
     recipe = getattr(job, "tiling", None)
     return {} if recipe is None else {**shown(recipe), "untrusted": getattr(job, "untrusted", False)}
 
@@ -120,6 +119,8 @@ def run_task(
     of a source on S3; without one it is staged here, and its ETag checked. `clean`: first remove what
     somebody who died may have left of this page.
     """
+    from tilekit.scans.opening import open_scan
+
     started = time.perf_counter()
     pages = 1
     writing = False
@@ -160,6 +161,9 @@ def run_task(
 
 @contextlib.contextmanager
 def _staged(source: ScanFile, near: str | None) -> Iterator[ScanSource]:
+    from tilekit.scans.source import named_source
+    from tilekit.storage.staging import staged
+
     if near is not None:
         yield named_source(source.uri, Path(near), source.identity)
     elif is_s3(source.uri):

@@ -16,7 +16,7 @@ from tilekit.rekognition.arns import parse_version_arn
 from tilekit.rekognition.training_note import TrainingNote
 from tilekit.scales import Scales
 from tilekit.storage.s3 import S3Location
-from tilekit.tiles.keeping import Quality, check_quality
+from tilekit.tiles.recipe import Quality, check_quality
 from tilekit.tiles.tile import Tile
 
 

@@ -11,7 +11,7 @@ from tilekit.aws.calling import TileCaller
 from tilekit.aws.imaging import SentImage, TileFormat, boxes_from_ratios, sent_tile
 from tilekit.boxes.detections import Detections
 from tilekit.errors import InvalidArgument
-from tilekit.tiles.keeping import Quality, check_quality
+from tilekit.tiles.recipe import Quality, check_quality
 from tilekit.tiles.tile import Tile
 
 MIN_SIDE = 80

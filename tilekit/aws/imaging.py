@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tilekit.errors import InvalidArgument
 from tilekit.rekognition.limits import LIMITS
 from tilekit.scans.encoding import encode_image
-from tilekit.tiles.keeping import Quality
+from tilekit.tiles.recipe import Quality
 from tilekit.tiles.tile import Tile
 
 TileFormat = Literal["jpeg", "png"]

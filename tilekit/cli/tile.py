@@ -31,7 +31,7 @@ from tilekit.pages import PageKey
 if TYPE_CHECKING:
     from tilekit.scales import Scales
     from tilekit.scans.scan import Scan
-    from tilekit.tiles.index import TilesRecipe
+    from tilekit.tiles.recipe import TilesRecipe
     from tilekit.tiles.writing import TileRun, TileSet
 
 
@@ -129,7 +129,7 @@ def tile_command(
 
     One bad input is reported and the others go on; the exit code is then 1.
     """
-    from tilekit.tiles.writing import make_recipe
+    from tilekit.tiles.recipe import make_recipe
 
     if options.preview is not None:
         _preview(

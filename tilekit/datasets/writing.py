@@ -20,17 +20,16 @@ from tilekit.flow import Gate, ordered_map
 from tilekit.grid import TileGrid, Tiling, Window
 from tilekit.rekognition.limits import LIMITS
 from tilekit.scans.blank import background
-from tilekit.scans.encoding import EXTENSIONS, ImageFormat, Subsampling
+from tilekit.scans.encoding import EXTENSIONS
+from tilekit.scans.formats import ImageFormat, Subsampling
 from tilekit.scans.scan import Scan
 from tilekit.scans.versions import pixel_versions
 from tilekit.storage.identity import source_identity
 from tilekit.tiles.encoder import TileEncoder
-from tilekit.tiles.index import TilesRecipe
-from tilekit.tiles.keeping import Quality
 from tilekit.tiles.naming import tile_name
 from tilekit.tiles.pieces import RawTile
 from tilekit.tiles.reading import chosen_rows, page_paper
-from tilekit.tiles.writing import make_recipe
+from tilekit.tiles.recipe import Quality, TilesRecipe, make_recipe
 
 Pixels = NDArray[np.uint8]
 TILES, COPIES = "tiles", "copies"

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tilekit.errors import InvalidArgument
+from tilekit.scans.formats import ImageFormat, Subsampling
 
-ImageFormat = Literal["jpeg", "png", "webp"]
-Subsampling = Literal["444", "422", "420"]
 EXTENSIONS: dict[str, str] = {"jpeg": "jpg", "png": "png", "webp": "webp"}
 # The largest side each format can hold, by its own header fields.
 MAX_SIDE = {"jpeg": 65500, "png": 2**31 - 1, "webp": 16383}

@@ -13,10 +13,10 @@ from tilekit.grid import TileGrid
 from tilekit.jpeg.markers import CannotCut
 from tilekit.scans.encoding import Encoded, JpegTables, encode_image
 from tilekit.scans.scan import Scan
-from tilekit.tiles.index import TilesRecipe
 from tilekit.tiles.keeping import KeptTile, keeping
 from tilekit.tiles.pieces import RawTile
 from tilekit.tiles.reading import raw_tiles
+from tilekit.tiles.recipe import TilesRecipe
 
 _QUALITY = 90  # of what has no tables of its own
 

@@ -21,16 +21,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from tilekit.errors import InvalidArgument, StorageError, StorageNotFound
 from tilekit.grid import TileGrid, Tiling, Window
 from tilekit.pages import PageKey
-from tilekit.scans.encoding import ImageFormat, Subsampling
 from tilekit.scans.versions import pixel_versions
 from tilekit.storage.local import storage_errors
+from tilekit.tiles.recipe import TilesRecipe
 
 TILES_FILE = "tiles.jsonl"
 TILING_FILE = "tiling.json"
@@ -126,22 +126,6 @@ class PageRecord:
         return tiling.grid(self.width, self.height, dpi=self.dpi)
 
 
-@dataclass(frozen=True, slots=True)
-class TilesRecipe:
-    """How a folder's tiles were made; one for the whole folder.
-
-    `quality` "keep": by a JPEG scan's own tables and, where that can be, bits; else 90. `subsampling` None:
-    the scan's, else 444.
-    """
-
-    tiling: Tiling
-    format: ImageFormat = "jpeg"
-    quality: int | Literal["keep"] | None = "keep"
-    subsampling: Subsampling | None = None
-    skip_blank: bool = False
-    max_bytes: int | None = None
-
-
 @dataclass(frozen=True)
 class TileIndex:
     """What `read_index` finds: the recipe, the pages, and (streamed) the tiles."""
@@ -231,8 +215,3 @@ def merged_lines(old: Iterable[bytes], new: Mapping[PageKey, Iterable[bytes]]) -
             yield line
     for key in waiting:
         yield from new[key]
-
-
-def same_recipe(left: TilesRecipe, right: TilesRecipe) -> bool:
-    """Whether tiles of both can lie in one folder: everything but skip_blank must agree."""
-    return replace(left, skip_blank=False) == replace(right, skip_blank=False)

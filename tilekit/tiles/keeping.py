@@ -4,26 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Collection, Generator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
-from tilekit.errors import InvalidArgument
 from tilekit.grid import TileGrid, Tiling, Window
 from tilekit.jpeg.cutting import Stretch, reason_against
 from tilekit.jpeg.markers import CannotCut, Header
 from tilekit.scans.blockbits import BlockBits
-from tilekit.scans.encoding import ImageFormat, JpegTables, Subsampling
+from tilekit.scans.encoding import JpegTables
+from tilekit.scans.formats import ImageFormat, Subsampling
 from tilekit.scans.jpegbits import JpegBits
 from tilekit.scans.scan import Scan, check_open
-from tilekit.tiles.index import TilesRecipe
 from tilekit.tiles.pieces import WHITE, Piece, RawTile
 from tilekit.tiles.reading import Rectangle, page_paper
+from tilekit.tiles.recipe import KEEP, Quality, TilesRecipe
 from tilekit.tiles.rows import is_padded
 
 Bits = JpegBits | BlockBits
-Quality = int | Literal["keep"]
-KEEP: Literal["keep"] = "keep"
 
 
 @dataclass(frozen=True)
@@ -210,11 +207,3 @@ def own_tables(header: Header) -> JpegTables:
         values = np.frombuffer(data, ">u2" if len(data) > 64 else np.uint8)
         steps.append(tuple(int(value) for value in values))
     return JpegTables(tuple(steps), header.subsampling)  # type: ignore[arg-type]
-
-
-def check_quality(quality: object) -> None:
-    """Raises InvalidArgument unless it is 1 to 100 or "keep"."""
-    if quality == KEEP:
-        return
-    if isinstance(quality, bool) or not isinstance(quality, int) or not 1 <= quality <= 100:
-        raise InvalidArgument(f'quality={quality!r} must be a whole number from 1 to 100, or "keep"')

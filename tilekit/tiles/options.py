@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 
 from tilekit.errors import InvalidArgument
 from tilekit.flow import DEFAULT_BUDGET
-from tilekit.scans.encoding import Subsampling
+from tilekit.scans.formats import Subsampling
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,8 @@ from tilekit.scans.scan import Scan, check_open
 from tilekit.tiles.encoder import TileEncoder
 from tilekit.tiles.pieces import RawTile
 from tilekit.tiles.reading import chosen_rows, worker_count
+from tilekit.tiles.recipe import make_recipe
 from tilekit.tiles.tile import Tile
-from tilekit.tiles.writing import make_recipe
 
 
 def tiles_to_send(

@@ -21,12 +21,11 @@ from tilekit.tiles.index import (
     TILES_FILE,
     TILING_FILE,
     PageRecord,
-    TilesRecipe,
     merged_lines,
     read_index,
-    same_recipe,
     tiling_json,
 )
+from tilekit.tiles.recipe import TilesRecipe, same_recipe
 
 Lines = Mapping[PageKey, Iterable[bytes]]
 

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Literal, TypeVar, get_args
+from typing import IO, Literal, TypeVar
 
 from isal import isal_zlib
 
@@ -21,20 +21,19 @@ from tilekit.scans.blank import is_blank
 from tilekit.scans.encoding import (
     EXTENSIONS,
     Encoded,
-    ImageFormat,
-    Subsampling,
     decode_image,
 )
+from tilekit.scans.formats import ImageFormat
 from tilekit.scans.opening import open_scan
 from tilekit.scans.scan import Scan, check_open
 from tilekit.scans.source import ScanSource
 from tilekit.tiles.encoder import TileEncoder
-from tilekit.tiles.index import PageRecord, TileIndex, TileRecord, TilesRecipe, read_index
-from tilekit.tiles.keeping import KEEP, check_quality
+from tilekit.tiles.index import PageRecord, TileIndex, TileRecord, read_index
 from tilekit.tiles.naming import check_stem, stem_of, tile_name
 from tilekit.tiles.options import EncodeOptions, TileScanOptions, checked_options
 from tilekit.tiles.pieces import RawTile
 from tilekit.tiles.reading import chosen_rows, worker_count
+from tilekit.tiles.recipe import KEEP, TilesRecipe, make_recipe
 from tilekit.tiles.sinks import FolderSink, Sink, sink_for
 
 Progress = Callable[[int, int], object]
@@ -319,37 +318,6 @@ class TileRun:
 
 def _spool() -> IO[bytes]:
     return tempfile.SpooledTemporaryFile(_SPOOL_BYTES)
-
-
-def make_recipe(
-    tiling: Tiling,
-    format: ImageFormat = "jpeg",
-    quality: int | Literal["keep"] = KEEP,
-    subsampling: Subsampling | None = None,
-    skip_blank: bool = False,
-    max_bytes: int | None = None,
-) -> TilesRecipe:
-    """A checked TilesRecipe; raises InvalidArgument naming the setting that makes no sense."""
-    for name, value, known in (
-        ("format", format, get_args(ImageFormat)),
-        ("subsampling", subsampling, get_args(Subsampling)),
-    ):
-        if value not in known and not (name == "subsampling" and value is None):
-            raise InvalidArgument(f"{name}={value!r} must be one of {', '.join(known)}")
-    check_quality(quality)
-    if max_bytes is not None and (
-        isinstance(max_bytes, bool) or not isinstance(max_bytes, int) or max_bytes < 1
-    ):
-        raise InvalidArgument(f"max_bytes={max_bytes!r} must be a whole number of bytes above 0")
-    jpeg = format == "jpeg"
-    return TilesRecipe(
-        tiling,
-        format,
-        quality if jpeg else None,
-        subsampling if jpeg else None,
-        bool(skip_blank),
-        max_bytes,
-    )
 
 
 def _encode(
