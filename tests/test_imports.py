@@ -1,4 +1,4 @@
-"""`import tilekit` and `tilekit --help` load nothing heavy."""
+"""`import tilekit` and `tilekit --help` load nothing heavy, nor does what an archive is begun with."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ HEAVY = {"numpy", "numba", "boto3", "botocore", "pyvips", "torch", "simplejpeg",
 @pytest.mark.parametrize(
     "work",
     ["import tilekit", "from click.testing import CliRunner as R; from tilekit.cli import cli; "
-     "assert R().invoke(cli, ['--help']).exit_code == 0"],
+     "assert R().invoke(cli, ['--help']).exit_code == 0",
+     "from tilekit import TileJob, Tiling, process_archive; TileJob(Tiling(512, 64))"],
 )  # fmt: skip
 def test_nothing_heavy_is_loaded(work):
     code = f"{work}\nimport sys; print(*sorted(m for m in sys.modules if '.' not in m))"

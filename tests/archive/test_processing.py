@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import subprocess
+import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
@@ -81,6 +83,30 @@ def test_a_killed_worker_costs_one_retry(tmp_path: Path) -> None:
     summary = process_archive(source, tmp_path / "out", NoteJob(), workers=2)
     assert (summary.done, summary.failed, summary.retried) == (3, 1, 2)
     assert "died twice" in summary.failures["kill-always.jpg"]
+
+
+def test_a_script_without_a_guard_is_told_and_records_nothing_as_failed(tmp_path: Path) -> None:
+    """Every worker imports the script, and would begin the run again: no fault of any scan."""
+    scans(tmp_path / "in", "a.jpg", "b.jpg", "c.jpg")
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import tilekit as tk\ntk.process_archive('in', 'out', tk.TileJob(tk.Tiling(32)), workers=2)\n"
+    )
+    run = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert run.returncode
+    said = run.stderr.strip().splitlines()[-1]
+    assert "cannot start" in said
+    assert '__name__ == "__main__"' in said
+    assert archive_status(tmp_path / "out").failed == 0
+
+
+def test_the_largest_of_a_batch_come_first(tmp_path: Path) -> None:
+    source = scans(tmp_path / "in", "a.jpg", "b.jpg", "c.jpg", "d.jpg")
+    for name, more in (("b.jpg", 200), ("d.jpg", 100)):
+        (source / name).write_bytes(PAGE + bytes(more))
+    events: list[dict[str, object]] = []
+    process_archive(source, tmp_path / "out", NoteJob(), ThreadPoolExecutor(1), on_event=events.append)
+    assert [Path(str(event["source"])).name for event in events][:2] == ["b.jpg", "d.jpg"]
 
 
 def test_the_standard_pool_breaks_with_a_clear_sentence(tmp_path: Path) -> None:

@@ -17,9 +17,12 @@ from multiprocessing.reduction import ForkingPickler
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from tilekit.errors import InvalidArgument
+from tilekit.errors import InvalidArgument, TilekitError
 
 _PR_SET_PDEATHSIG = 1  # of Linux's prctl
+GUARD = (
+    'In a script, call this below `if __name__ == "__main__":`, since every worker process imports the script'
+)
 _Item = tuple[Future[Any], Callable[..., Any], tuple[Any, ...]]
 
 
@@ -42,6 +45,10 @@ class Pool(Protocol):
 
 class WorkerLost(Exception):
     """The worker process died while it ran the task."""
+
+
+class CannotStart(TilekitError):
+    """Worker processes end by themselves before they take a task: no other page would fare better."""
 
 
 class LocalPool:
@@ -89,6 +96,7 @@ class _Worker:
         self._waiting, self._threads = waiting, threads
         self._process: Any = None
         self._pipe: Any = None
+        self._is_new = True
         self._stopped = False
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._serve, name="tilekit-worker", daemon=True)
@@ -118,6 +126,9 @@ class _Worker:
             except (EOFError, OSError):
                 self._bury()
                 good, value = False, WorkerLost("the worker process died")
+            except CannotStart as exc:
+                self._bury()
+                good, value = False, exc
             except BaseException as exc:  # noqa: BLE001 - what cannot be pickled, or started
                 good, value = False, exc
             if good:
@@ -132,9 +143,25 @@ class _Worker:
             self._bury()  # it died while idle; nothing was running in it
         if self._process is None:
             self._start()
-        self._pipe.send((function, args))
+        with contextlib.suppress(OSError):  # it is gone: what it left tells why
+            self._pipe.send((function, args))
+        if self._is_new:
+            self._greet()
         good, value = self._pipe.recv()
         return bool(good), value
+
+    def _greet(self) -> None:
+        """Hear that it has begun. One that ends before that was killed, or cannot be started at all."""
+        try:
+            self._pipe.recv()
+        except (EOFError, OSError):
+            self._process.join()
+            if (self._process.exitcode or 0) > 0:
+                raise CannotStart(
+                    f"worker processes cannot start (exit code {self._process.exitcode}; what they said is above). {GUARD}"
+                ) from None
+            raise
+        self._is_new = False
 
     def _start(self) -> None:
         # A fork of a process with threads can deadlock; a fresh interpreter cannot.
@@ -145,7 +172,7 @@ class _Worker:
             if self._stopped:
                 raise WorkerLost("the pool was closed")
             process.start()
-            self._process, self._pipe = process, ours
+            self._process, self._pipe, self._is_new = process, ours, True
         theirs.close()
 
     def _bury(self) -> None:
@@ -160,6 +187,7 @@ class _Worker:
 def _work(pipe: Any, threads: int) -> None:
     """The life of a worker process: tasks from the pipe until it closes."""
     prepare_worker(threads)
+    pipe.send("ready")
     while True:
         try:
             function, args = pipe.recv()
@@ -255,6 +283,12 @@ def is_lost_worker(error: BaseException) -> bool:
     # Dask and Ray have errors of their own for it; they are told by name, since neither need be installed.
     names = {kind.__name__ for kind in type(error).__mro__}
     return bool(names & _LOST)
+
+
+def check_not_importing() -> None:
+    """Refuse a run that a worker process is about to begin as it imports the script that started it."""
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise CannotStart(f"a worker process would begin the run again. {GUARD}")
 
 
 def is_broken(error: BaseException) -> bool:

@@ -14,7 +14,15 @@ from typing import Any
 
 from tilekit.archive.admitting import Admission, Waiting, usable_memory
 from tilekit.archive.checking import check_run
-from tilekit.archive.executors import ForeignPool, LocalPool, Pool, is_broken, is_lost_worker
+from tilekit.archive.executors import (
+    CannotStart,
+    ForeignPool,
+    LocalPool,
+    Pool,
+    check_not_importing,
+    is_broken,
+    is_lost_worker,
+)
 from tilekit.archive.faults import Watchman, place_fault
 from tilekit.archive.locking import run_lock
 from tilekit.archive.options import ArchiveOptions
@@ -28,6 +36,7 @@ from tilekit.errors import TilekitError
 from tilekit.ledger import Ledger, Record
 from tilekit.pages import PageKey
 from tilekit.scans import versions
+from tilekit.storage.identity import size_of
 from tilekit.storage.place import FolderPlace
 from tilekit.storage.s3 import is_s3
 
@@ -65,6 +74,7 @@ def process_archive(
     """
     inputs = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
     given = options or ArchiveOptions()
+    check_not_importing()
     check_run(inputs, job, workers=workers, shard=shard, options=given)
     part = Shard.parse(shard) if isinstance(shard, str) else shard
     if isinstance(job, WholeJob):
@@ -249,6 +259,8 @@ class Run:
                     rest.append((source, pages))
                 continue
             begin.append(Task(source))
+        # the largest of a batch first, so that at the end no worker sits over one while the others have nothing to do
+        begin.sort(key=lambda task: size_of(task.source.identity), reverse=True)
         yield from self._announced(begin)
         for source, pages in rest:
             yield from self._rest(source, pages)
@@ -326,6 +338,8 @@ class Run:
                 "the executor lost a worker and can go on no more; what is done is recorded, run again. "
                 "The default pool, without executor=, survives killed workers"
             ) from error
+        elif isinstance(error, CannotStart):
+            raise error
         elif is_lost_worker(error):
             self._lost(waiting)
         elif reason := place_fault(error, writing=False):
