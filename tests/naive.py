@@ -169,6 +169,28 @@ def merge(boxes, scores, class_ids, tile_index, grid, policy):
     return [(*pieces[i], kept[i]) for i in sorted(kept)]
 
 
+def grown(box, edges, grid, growth, tolerance):
+    """A piece made longer over the border that cuts it, where one does, where the tile beyond shows a quarter of it."""
+    out = list(box)
+    windows = list(grid)
+    for axis, before, after in ((0, 1, 4), (1, 2, 8)):
+        size = (grid.width, grid.height)[axis]
+        tiles = sorted({(window[axis], min(window[axis + 2], size)) for window in windows})
+        low, high = box[axis], box[axis + 2]
+        length, borders = high - low, list(zip(tiles, tiles[1:], strict=False))
+        if not borders or edges not in (before, after):
+            continue
+        if edges == after:
+            (_, stop), (start, _) = min(borders, key=lambda pair: abs(pair[0][1] - high))
+            if abs(stop - high) <= tolerance and high - max(low, start) >= length / 4:
+                out[axis + 2] = min(high + growth * length, size)
+        else:
+            (_, stop), (start, _) = min(borders, key=lambda pair: abs(pair[1][0] - low))
+            if abs(start - low) <= tolerance and min(high, stop) - low >= length / 4:
+                out[axis] = max(low - growth * length, 0)
+    return out
+
+
 def carry_shapes(geometries, boxes, grid, min_visible):
     """Rows of (tile, source, box, visible, clipped geometry): every outline against every tile, one by one."""
     import shapely

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import tilekit as tk
-from tilekit.boxes.completing import LabelSizes, completed
+from tests import naive
+from tilekit.boxes.completing import LabelSizes, completed, grown
 from tilekit.errors import InvalidArgument
 
 px = st.integers(1, 400).map(float)
@@ -51,11 +54,51 @@ def test_a_piece_is_completed_only_where_its_other_half_was_missed():
     policy = tk.MergePolicy(sizes=(LabelSizes("a", (30.0,), (20.0,)),))
     piece = tk.Detections([[90, 10, 100, 30]], [0.9], None, ("a",), [0])
     assert tk.merge(piece, grid, policy).boxes.tolist() == [[90, 10, 120, 30]]
-    assert tk.merge(piece, grid).boxes.tolist() == [[90, 10, 100, 30]]
+    assert tk.merge(piece, grid).boxes.tolist() == [[90, 10, 104, 30]]
+    assert tk.merge(piece, grid, tk.MergePolicy(growth=0)).boxes.tolist() == [[90, 10, 100, 30]]
+    other = replace(policy, sizes=(LabelSizes("b", (30.0,), (20.0,)),))
+    assert tk.merge(piece, grid, other).boxes.tolist() == [[90, 10, 104, 30]]
     both = tk.Detections([[90, 10, 100, 30], [30, 10, 62, 30]], [0.9, 0.8], None, ("a",), [0, 1])
     assert tk.merge(both, grid, policy).boxes.tolist() == [[90, 10, 122, 30]]
     stream = tk.boxes.StreamingMerge(grid, policy)
     assert stream.add(0, piece).boxes.tolist() == [[90, 10, 120, 30]]
+
+
+@given(
+    st.lists(st.tuples(px, px, px, px, st.integers(0, 15), st.integers(-1, 6)), max_size=6),
+    st.integers(20, 150),
+    st.sampled_from([0, 0.2, 0.6]),
+    st.sampled_from(["shift", "clip", "pad"]),
+    st.sampled_from([0.2, 0.4]),
+)
+def test_growing_equals_its_slow_twin(rows, tile, overlap, edge, growth):
+    grid = tk.Tiling(tile, overlap, edge).grid(500, 450)
+    boxes = np.array([[x, y, min(x + w, 500.0), min(y + h, 450.0)] for x, y, w, h, _, _ in rows]).reshape(
+        -1, 4
+    )
+    for box, row in zip(boxes, rows, strict=True):  # most of them near a border of a tile
+        window = grid[row[5] % len(grid)]
+        if row[5] >= 0 and box[0] < window.x1 <= 500:
+            box[2] = window.x1 - row[5] / 2
+        elif row[5] >= 0 and window.y0 < box[3]:
+            box[1] = window.y0 + row[5] / 2
+    edges = np.array([row[4] for row in rows], np.uint8)
+    made = grown(boxes, edges, grid, growth, 2.0)
+    expected = [naive.grown(box, edge, grid, growth, 2.0) for box, edge in zip(boxes, edges, strict=True)]
+    assert made.tolist() == [pytest.approx(one) for one in expected]
+
+
+def test_a_piece_grows_where_the_tile_beyond_should_have_seen_it():
+    grid = tk.Tiling(100, 40).grid(160, 100)
+    near = tk.Detections(
+        [[60, 10, 97, 60]], [0.9], None, ("a",), [0]
+    )  # ends before the border: its end was seen
+    assert tk.merge(near, grid, tk.MergePolicy(relative_tolerance=0.1)).cut.tolist() == [True]
+    assert tk.merge(near, grid, tk.MergePolicy(relative_tolerance=0.1)).boxes.tolist() == [[60, 10, 97, 60]]
+    apart = tk.Tiling(100, 0).grid(200, 100)  # the tile beyond shows none of it
+    piece = tk.Detections([[60, 10, 100, 60]], [0.9], None, ("a",), [0])
+    assert tk.merge(piece, apart).boxes.tolist() == [[60, 10, 100, 60]]
+    assert tk.merge(piece, grid).boxes.tolist() == [[60, 10, 116, 60]]
 
 
 def test_shapes_stay_as_they_were_seen():

@@ -57,7 +57,7 @@ def test_a_piece_that_another_tile_should_have_seen_needs_a_better_score():
     grid = tk.Tiling(100, 40).grid(160, 100)  # tiles at 0 and 60
     found = tk.Detections([[80, 10, 100, 30], [65, 50, 100, 70]], [0.4, 0.6], None, ("a",), [0, 0])
     assert len(tk.merge(found, grid)) == 2
-    merged = tk.merge(found, grid, tk.MergePolicy(unconfirmed=0.5))
+    merged = tk.merge(found, grid, tk.MergePolicy(unconfirmed=0.5, growth=0))
     assert merged.boxes.tolist() == [[65, 50, 100, 70]]
     long = tk.Detections(
         [[30, 10, 100, 30]], [0.4], None, ("a",), [0]

@@ -54,3 +54,50 @@ def test_the_command_takes_clip(tmp_path: Path) -> None:
     assert told.exit_code == 0, told.output
     assert "1 box passed the edge" in told.output
     assert json.loads(out.read_text())["annotations"][0]["bbox"] == [90, 70, 10, 10]
+
+
+def outlined(path: Path, *outlines: list[float], box: tuple[float, ...] = (10, 10, 20, 20)) -> Path:
+    document = json.loads(coco(path, [list(box)] * len(outlines)).read_text())
+    for entry, outline in zip(document["annotations"], outlines, strict=True):
+        entry["segmentation"] = [outline]
+    path.write_text(json.dumps(document))
+    return path
+
+
+INSIDE = [10, 10, 30, 10, 30, 30]
+
+
+def test_a_shape_that_lies_off_its_page_is_named_though_its_box_lies_on_it(tmp_path: Path) -> None:
+    path = outlined(tmp_path / "a.json", INSIDE, [510, 10, 530, 10, 530, 30], [10, -90, 30, -90, 30, -70])
+    for clip in (False, True):
+        with pytest.raises(
+            LabelError, match=r"annotations\[1\].*polygon at 510, 10 to 530, 30, outside the page"
+        ):
+            read_labels(path, shapes=True, clip=clip)
+        found = read_labels(path, shapes=True, clip=clip, strict=False)
+        assert str(found.tally).startswith("3 entries: 1 box, 2 problems")
+        (page,) = found.values()
+        assert page.shapes.areas.tolist() == [200]
+    assert read_labels(path).boxes == 3  # who asks for no shapes takes the boxes
+
+
+def test_a_shape_apart_from_its_box_is_named(tmp_path: Path) -> None:
+    path = outlined(tmp_path / "a.json", [60, 60, 80, 60, 80, 79], INSIDE)
+    with pytest.raises(LabelError, match="apart from its box at 10, 10 to 30, 30"):
+        read_labels(path, shapes=True)
+    assert read_labels(path, shapes=True, strict=False).boxes == 1
+    near = outlined(tmp_path / "b.json", [30, 30, 40, 30, 40, 40])  # touches it, as rounding may
+    assert read_labels(near, shapes=True).boxes == 1
+
+
+def test_a_shape_that_passes_the_edge_is_clipped_where_asked(tmp_path: Path) -> None:
+    beyond, little = [80, 10, 140, 10, 140, 30, 80, 30], [80, 10, 100.5, 10, 100.5, 30, 80, 30]
+    path = outlined(tmp_path / "a.json", beyond, little, box=(80, 10, 20, 20))
+    with pytest.raises(LabelError, match="clip it"):
+        read_labels(path, shapes=True)
+    (page,) = read_labels(path, shapes=True, strict=False).values()
+    assert page.shapes.areas.tolist() == [400]  # what rounding adds counts for nothing
+    found = read_labels(path, shapes=True, clip=True)
+    (page,) = found.values()
+    assert page.shapes.areas.tolist() == [400, 400]
+    assert any("1 shape passed the edge of its page and was clipped" in note for note in found.notes)

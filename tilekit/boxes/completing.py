@@ -2,7 +2,8 @@
 
 Where a tile border cuts an object and the tile beyond missed it, what stays is a piece: too small to count as found,
 too much to count as nothing. How far the object goes on beyond the border is not seen; but sizes of its label are
-known from labeled pages, and of those that are larger than the piece one overlaps best with all of them.
+known from labeled pages, and of those that are larger than the piece one overlaps best with all of them. Where no
+size is known a piece may be any share of its object, and two fifths more of it overlap better than the bare piece.
 """
 
 from __future__ import annotations
@@ -16,6 +17,11 @@ from numpy.typing import NDArray
 from tilekit.boxes import checks
 from tilekit.boxes.joining import BOTTOM, LEFT, RIGHT, TOP
 from tilekit.errors import InvalidArgument
+from tilekit.grid import TileGrid
+
+_SHOWN = (
+    0.25  # of the piece, that the tile beyond shows: with less it may have seen too little to say anything
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,46 @@ def completed(
             out[rows, axis] = np.maximum(low - part * at_low, np.minimum(low, 0.0))
             out[rows, axis + 2] = np.minimum(high + part * at_high, np.maximum(high, limits[axis]))
     return out
+
+
+def grown(
+    boxes: NDArray[np.float64],
+    edges: NDArray[np.uint8],
+    grid: TileGrid,
+    growth: float,
+    tolerance: float,
+) -> NDArray[np.float64]:
+    """Pieces (n, 4) on the reduced scan made longer by the share `growth` of their length over the one edge that cuts
+    them, inside the scan: of what is cut twice a box says too little.
+
+    Only where the edge is within `tolerance` of a tile's, not merely near for its size, and where the tile beyond shows
+    a quarter of the piece at least, so that it can be said to have missed it.
+    """
+    out = boxes.copy()
+    for axis, (line, size, before, after) in enumerate(
+        ((grid.columns, grid.width, LEFT, RIGHT), (grid.lines, grid.height, TOP, BOTTOM))
+    ):
+        # border i: tile i stops, and tile i + 1, which shows what is beyond, has started
+        stops, starts = np.minimum(line.stops()[:-1], size), line.starts()[1:]
+        if not len(starts):
+            continue
+        low, high = boxes[:, axis], boxes[:, axis + 2]
+        least, more = _SHOWN * (high - low), growth * (high - low)
+        at = _nearest(stops, high)
+        missed = (np.abs(stops[at] - high) <= tolerance) & (high - np.maximum(low, starts[at]) >= least)
+        out[:, axis + 2] = np.where((edges == after) & missed, np.minimum(high + more, size), high)
+        at = _nearest(starts, low)
+        missed = (np.abs(starts[at] - low) <= tolerance) & (np.minimum(high, stops[at]) - low >= least)
+        out[:, axis] = np.where((edges == before) & missed, np.maximum(low - more, 0.0), low)
+    return out
+
+
+def _nearest(borders: NDArray[np.int64], places: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Which of the borders, in rising order, lies nearest to each place."""
+    after = np.minimum(np.searchsorted(borders, places), len(borders) - 1)
+    before = np.maximum(after - 1, 0)
+    closer = np.abs(borders[before] - places) <= np.abs(borders[after] - places)
+    return np.where(closer, before, after)
 
 
 def _likeliest(seen: NDArray[np.float64], given: NDArray[np.float64]) -> NDArray[np.float64]:

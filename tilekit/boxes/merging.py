@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilekit.boxes import checks, deciding, engine, joining
-from tilekit.boxes.completing import LabelSizes, completed
+from tilekit.boxes.completing import LabelSizes, completed, grown
 from tilekit.boxes.detections import Detections
 from tilekit.boxes.joining import Allowance, Pieces
 from tilekit.boxes.remap import shapes_to_base, tile_places
@@ -31,8 +31,10 @@ class MergePolicy:
     `relative_tolerance`: the share of the box's side where that is more: a box this near to a tile edge inside the scan
     is cut. `class_agnostic`: boxes of different labels are one object too, the best one stays. `join`: join pieces
     of one object longer than the overlap. What a tile missed: `unconfirmed`: least score of a cut box that another tile
-    sees all of, and more beyond the cut, and yet did not report; `sizes` of labels, to which what stays cut is completed
-    (boxes only; with shapes the piece stays as seen). `fit_merge` finds tolerance, threshold, `unconfirmed` and `sizes`.
+    sees all of, and more beyond the cut, and yet did not report; `sizes` of labels, to which what stays cut is completed;
+    `growth`: the share of its length by which a piece of another label is made longer over the cut, where the tile beyond
+    shows a quarter of it at least (with `join`; boxes only, with shapes the piece stays as seen). `fit_merge` finds tolerance,
+    threshold, and what tiles miss.
     """
 
     threshold: float = 0.5
@@ -42,12 +44,14 @@ class MergePolicy:
     class_agnostic: bool = False
     join: bool = True
     unconfirmed: float = 0.0
+    growth: float = 0.4
     sizes: tuple[LabelSizes, ...] = ()
 
     def __post_init__(self) -> None:
         checks.ratio(self.threshold, "threshold")
         checks.ratio(self.score_floor, "score_floor")
         checks.ratio(self.unconfirmed, "unconfirmed")
+        checks.ratio(self.growth, "growth")
         checks.length(self.tolerance, "tolerance")
         checks.ratio(self.relative_tolerance, "relative_tolerance")
         object.__setattr__(self, "sizes", tuple(self.sizes))
@@ -358,11 +362,28 @@ def _merge_order(
     return order
 
 
+def _grow(
+    boxes: NDArray[np.float64],
+    pieces: Pieces,
+    rows: NDArray[np.int64],
+    grid: TileGrid,
+    names: tuple[str, ...],
+    policy: MergePolicy,
+) -> None:
+    """Make longer, in place, those of `boxes` (the `rows` of the pieces) that stay cut and whose sizes are not known."""
+    sized = np.array([name in {known.name for known in policy.sizes} for name in names], np.bool_)
+    cut = np.flatnonzero(pieces.edges[rows])
+    cut = cut[~sized[pieces.labels[rows[cut]]]]
+    boxes[cut] = grown(boxes[cut], pieces.edges[rows[cut]], grid, policy.growth, policy.tolerance)
+
+
 def _result(
     pieces: Pieces, chosen: NDArray[np.bool_], grid: TileGrid, names: tuple[str, ...], policy: MergePolicy
 ) -> Detections:
     rows = np.flatnonzero(chosen)
     boxes = np.take(pieces.boxes, rows, axis=0)
+    if policy.growth and policy.join and pieces.shapes is None:
+        _grow(boxes, pieces, rows, grid, names, policy)
     boxes, labels = grid.to_base(boxes) if grid.is_scaled else boxes, np.take(pieces.labels, rows)
     if policy.sizes and pieces.shapes is None:
         boxes = completed(

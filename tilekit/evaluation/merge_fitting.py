@@ -27,6 +27,7 @@ _LEAST = 5  # boxes of a label, below which its sizes say nothing
 _FEWEST = 20  # pairs, below which nothing is said
 _MOST = 16  # sizes kept of a label
 THRESHOLDS, UNCONFIRMED, SHARES = (0.3, 0.5, 0.7), (0.0, 0.3, 0.5, 0.7), (0.0, 0.05, 0.1)
+GROWTHS = (0.0, 0.2, 0.7)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +90,7 @@ def fit_merge(
     """The policy whose merged boxes have the best F1 on these pages (the tune split), over all labels.
 
     The tolerance is that of `policy` or three times the measured jitter; its share of the side, `threshold`,
-    whether to complete pieces to the `sizes` of the truth, and `unconfirmed` are tried one after the other; of equals
+    `growth`, whether to complete pieces to the `sizes` of the truth, and `unconfirmed` are tried one after the other; of equals
     the first stays. Raises EvaluationError where there is no page.
     """
     if not pages:
@@ -103,6 +104,7 @@ def fit_merge(
         "tolerance": tolerances,
         "relative_tolerance": SHARES,
         "threshold": THRESHOLDS,
+        "growth": GROWTHS,
         "sizes": (measure_sizes(page.truth for page in pages),),
         "unconfirmed": UNCONFIRMED,
     }

@@ -18,13 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilekit.boxes.annotations import Annotations
+from tilekit.labels.drawn import Drawn
 from tilekit.labels.duplicates import agreed
 from tilekit.labels.entries import FAR, NOWHERE, Where, Wrong, checked_label, checked_score, number, page_size
 from tilekit.labels.label_set import BadLabel, ImageLabel, LabelSet, Problem, Reading, Size
 from tilekit.labels.options import ReadOptions
 from tilekit.labels.page_sizes import size_of_image
 from tilekit.labels.rows import Row, Rows
-from tilekit.labels.shapes import one_kind, sound
 from tilekit.labels.sources import PathLike
 from tilekit.labels.tally import Tally, counted
 from tilekit.pages import PageKey
@@ -67,7 +67,7 @@ class Collector:
         self._waiting = 0
         self._passed: Counter[str] = Counter()
         self._shapes: Counter[str] = Counter()
-        self._drawn: dict[int, Any] = {}
+        self._drawn = Drawn()
 
     # -- entries ------------------------------------------------------------------------------------------------
     def expect(self, entries: int) -> None:
@@ -247,18 +247,16 @@ class Collector:
         """
         name = checked_label(label)
         values = [side if type(side) is float else number(side, "") for side in sides]
-        row = None
+        kept = False
         if self.options.shapes and drawn is not None:
-            row = sound(drawn() if callable(drawn) else drawn)
+            kept = self._drawn.take(self._count + len(self._pending), drawn)
         if shape != "box":
             self._shapes[shape] += 1
-            if self.options.shapes and row is None:
+            if self.options.shapes and not kept:
                 self.note(
                     f"1 object drawn as {shape} keeps only the box around it",
                     f"{{count}} objects drawn as {shape} keep only the boxes around them",
                 )
-        if row is not None:
-            self._drawn[self._count + len(self._pending)] = row
         self._pending.append(
             Row(
                 mention,
@@ -425,7 +423,27 @@ class Collector:
                 [np.maximum(rows.sides[:, :2], 0.0), np.minimum(rows.sides[:, 2:], sized)], axis=1
             )
             rows = replace(rows, sides=clipped)
-        return rows
+        return self._shapes_in_place(rows)
+
+    def _shapes_in_place(self, rows: Rows) -> Rows:
+        """Only entries whose shape lies on the page, by its box; clipped as boxes are."""
+        if not self._drawn:
+            return rows
+        key_of = [self._mentions[mention] for mention in rows.mention.tolist()]
+        faults, clipped = self._drawn.fit(
+            rows.origin, rows.sides, lambda row: self._sizes.get(key_of[row]), OVERHANG, self.options.clip
+        )
+        for fault in faults:
+            self.refuse(self._spot(int(rows.origin[fault.row])), fault.why, key=key_of[fault.row])
+        if clipped:
+            self.note(
+                "1 shape passed the edge of its page and was clipped",
+                "{count} shapes passed the edge of their page and were clipped",
+                clipped,
+            )
+        good = np.ones(len(rows), np.bool_)
+        good[[fault.row for fault in faults]] = False
+        return rows.kept(good) if faults else rows
 
     def _once(self, rows: Rows) -> Rows:
         """What the policy takes of pages named more than once."""
@@ -482,19 +500,10 @@ class Collector:
         return pages, names, scores
 
     def _draw(self, pages: dict[PageKey, Annotations], origins: Sequence[NDArray[np.int64]]) -> None:
-        """Put the shapes beside their boxes; masks among polygons become polygons."""
-        for (key, page), rows in zip(list(pages.items()), origins, strict=True):
-            drawn = [self._drawn.get(row) for row in rows.tolist()]
-            if any(shape is not None for shape in drawn):
-                shapes, lost = one_kind(drawn, page.boxes)
-                pages[key] = page.replaced(shapes=shapes)
-                if lost:
-                    said = "keep only their box: other shapes stand beside them"
-                    self.note(
-                        f"the keypoints of 1 object {said}",
-                        f"the keypoints of {{count}} objects {said}",
-                        lost,
-                    )
+        """Put the shapes beside their boxes."""
+        if lost := self._drawn.put(pages, origins):
+            said = "keep only their box: other shapes stand beside them"
+            self.note(f"the keypoints of 1 object {said}", f"the keypoints of {{count}} objects {said}", lost)
 
 
 def _fault(sides: list[float], size: Size | None) -> str:

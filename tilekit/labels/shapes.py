@@ -130,12 +130,17 @@ def _rectangles(drawn: Sequence[Any], boxes: NDArray[np.float64]) -> OrientedBox
     return OrientedBoxes(found)
 
 
-def sound(row: Any) -> Any:
-    """A row as `Shapes.from_json` takes it, or corners, tried; None without area; Wrong where it is none."""
+def tried(row: Any) -> Shapes | None:
+    """A row as `Shapes.from_json` takes it, or corners, as a column of one; None without area; Wrong where it is none."""
     if row is None:
         return None
     try:
         made = from_json([{"polygon": [row["corners"]]} if "corners" in row else row])
     except InvalidArgument as exc:
         raise Wrong(f"is no shape: {exc}") from exc
-    return row if made is not None and made.given.any() else None
+    return made if made is not None and made.given.any() else None
+
+
+def sound(row: Any) -> Any:
+    """The row itself, tried; None without area; Wrong where it is none."""
+    return None if tried(row) is None else row
