@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 
@@ -177,7 +179,7 @@ def grown(box, edges, grid, growth, tolerance):
         size = (grid.width, grid.height)[axis]
         tiles = sorted({(window[axis], min(window[axis + 2], size)) for window in windows})
         low, high = box[axis], box[axis + 2]
-        length, borders = high - low, list(zip(tiles, tiles[1:], strict=False))
+        length, borders = high - low, list(pairwise(tiles))
         if not borders or edges not in (before, after):
             continue
         if edges == after:
