@@ -143,9 +143,9 @@ class Gate:
         self._urgent = 0
 
     @contextlib.contextmanager
-    def inside(self) -> Iterator[None]:
+    def inside(self, *, urgent: bool = False) -> Iterator[None]:
         """Hold a place for the block."""
-        self.enter()
+        self.enter(urgent=urgent)
         try:
             yield
         finally:

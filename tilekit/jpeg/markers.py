@@ -266,6 +266,8 @@ def header_bytes(header: Header, dc: tuple[Codes, ...]) -> bytes:
         parts += [
             _segment(_DHT, bytes([kind << 4 | which]) + table[0] + table[1]) for table, which in known.items()
         ]
+    if header.restart:
+        parts.append(_segment(_DRI, header.restart.to_bytes(2, "big")))
     scan = bytes([len(header.components)])
     for component, coarse, fine in zip(header.components, dc, header.ac, strict=True):
         scan += bytes([component.number, kinds[0][coarse] << 4 | kinds[1][fine]])

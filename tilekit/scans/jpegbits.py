@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from tilekit.errors import ScanCorrupt
 from tilekit.jpeg.cutting import Stretch, byte_span, cut_runs, window_runs
 from tilekit.jpeg.index import McuIndex, Runs, build_index, spaced_columns
 from tilekit.jpeg.markers import CannotCut, read_header
+from tilekit.jpeg.restarts import RestartRows, restart_rows
 
 if TYPE_CHECKING:
     from tilekit.grid import Window
@@ -35,6 +36,7 @@ class JpegBits:
         self._read, self._size = read, size
         self._lock = threading.Lock()
         self._index: McuIndex | None = None
+        self._restarts: RestartRows | Literal[False] | None = None  # not looked for yet
         self._columns: set[int] = set(spaced_columns(self.header).tolist())
 
     def index(self, columns: Collection[int] = (), *, workers: int = 1) -> McuIndex:
@@ -47,6 +49,16 @@ class JpegBits:
                     self._read, self._size, self.header, self._begin, sorted(self._columns), workers=workers
                 )
             return self._index
+
+    def restarts(self) -> RestartRows | None:
+        """The rows that begin behind restart markers, None where there are none."""
+        with self._lock:
+            if self._restarts is None:
+                try:
+                    self._restarts = restart_rows(self._read, self._size, self.header, self._begin)
+                except CannotCut:
+                    self._restarts = False
+            return self._restarts or None
 
     def prepare(self, columns: Collection[int], *, workers: int) -> None:
         """Find where MCUs begin, at these columns at least; raises CannotCut."""
@@ -109,18 +121,20 @@ class JpegBits:
             min(right * across, header.width) - left * across,
             min(bottom * down, header.height) - top * down,
         )
-        made = self._decoded(self.file(index, index.runs(left, top, right, bottom), size))
+        data = self.file(index, index.runs(left, top, right, bottom), size)
+        made = decoded(data, self.name, len(header.components))
         return made[y0 - top * down : y1 - top * down, x0 - left * across : x1 - left * across]
 
-    def _decoded(self, data: bytes) -> Pixels:
-        import simplejpeg
 
-        gray = len(self.header.components) == 1
-        try:
-            pixels: Pixels = simplejpeg.decode_jpeg(data, colorspace="GRAY" if gray else "RGB")
-        except ValueError as exc:
-            raise ScanCorrupt(f"{self.name}: is damaged ({exc})") from exc
-        return pixels
+def decoded(data: bytes, name: str, bands: int, buffer: Pixels | None = None) -> Pixels:
+    """The pixels of a JPEG cut from a page's bits, in `buffer` where there is one; raises ScanCorrupt."""
+    import simplejpeg
+
+    try:
+        pixels: Pixels = simplejpeg.decode_jpeg(data, "GRAY" if bands == 1 else "RGB", buffer=buffer)
+    except ValueError as exc:
+        raise ScanCorrupt(f"{name}: is damaged ({exc})") from exc
+    return pixels
 
 
 def bits_of(scan: Scan) -> JpegBits | BlockBits:

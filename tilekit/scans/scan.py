@@ -147,12 +147,17 @@ class Scan(ABC):
         """
 
     def spans_of_rows(
-        self, spans: Sequence[Span], *, scale: tuple[int, int] | None = None, gate: Gate | None = None
+        self,
+        spans: Sequence[Span],
+        *,
+        scale: tuple[int, int] | None = None,
+        gate: Gate | None = None,
+        workers: int = 1,
     ) -> Iterator[NDArray[np.uint8]]:
         """Rows `start` to `stop` for each of `spans`, in one pass; starts and stops both rise.
 
         Each (stop - start, width, bands) uint8, C-contiguous, read-only; rows may be in several.
-        `gate`: what a reader with a thread of its own holds while it decodes.
+        `gate`: what a reader with threads of its own holds while it decodes; `workers`: how many those may be.
         Memory: the spans the caller holds and one more, plus the decoder's own.
         """
         height = self._check_scale(scale)[1]

@@ -51,6 +51,10 @@ class SpanFiller:
             while self._which < len(self._spans) and self._at == self._spans[self._which][1] * self._line:
                 yield self._full()
 
+    def go_to(self, row: int) -> None:
+        """The next bytes are of this row, where nobody wants those before it."""
+        self._at = max(self._at, row * self._line)
+
     def _started(self) -> Pixels:
         """Memory of the span being filled; a new one begins with the rows it shares with the last."""
         if self._flat is None:
@@ -76,13 +80,14 @@ class SpanFiller:
 class Lender:
     """Memory for spans, used again when no view of it is left: fresh memory costs more than filling it.
 
-    With a `gate` the taker must let go of its spans by itself, and the filler waits for that, away
-    from the gate, rather than take a third buffer (after ten seconds it takes one).
+    If `patient`, the taker must let go of its spans by itself, and the filler waits for that rather than take
+    a third buffer (after ten seconds it takes one). With a `gate` it is, and waits away from the gate.
     """
 
-    def __init__(self, gate: Gate | None = None) -> None:
+    def __init__(self, gate: Gate | None = None, *, patient: bool = False) -> None:
         self.size = 0
         self._gate = gate
+        self._patient = patient or gate is not None
         self._changed = threading.Condition()
         self._free: list[Pixels] = []
         self._lent: dict[int, weakref.ref[Pixels]] = {}
@@ -90,13 +95,15 @@ class Lender:
 
     def lend(self) -> Pixels:
         """`size` bytes, not initialized, as an array whose every view counts as use."""
-        if self._gate is not None and not self._ready():
-            self._gate.leave()
+        if self._patient and not self._ready():
+            if self._gate is not None:
+                self._gate.leave()
             try:
                 with self._changed:
                     self._changed.wait_for(self._ready, _PATIENCE)
             finally:
-                self._gate.enter(urgent=True)
+                if self._gate is not None:
+                    self._gate.enter(urgent=True)
         with self._changed:
             buffer = self._free.pop() if self._free else np.empty(self.size, np.uint8)
         lent: Pixels = np.frombuffer(buffer.data, np.uint8)  # views of it keep it, not the buffer

@@ -20,6 +20,7 @@ from tilekit.errors import ScanCorrupt, ScanTooLarge, ScanUnsupported
 from tilekit.flow import Gate
 from tilekit.jpeg.markers import CannotCut
 from tilekit.pages import PageKey
+from tilekit.scans.bitbands import Rows, rows_for, spans_of_bits
 from tilekit.scans.blockbits import BlockBits
 from tilekit.scans.color import AS_LOADED, Look, Meaning, look_at, plan_of, to_page
 from tilekit.scans.faults import one_line
@@ -111,10 +112,26 @@ class VipsScan(Scan):
         return self.spans_of_rows(list(zip([0, *stops], stops, strict=False)), scale=scale)
 
     def spans_of_rows(
-        self, spans: Sequence[Span], *, scale: tuple[int, int] | None = None, gate: Gate | None = None
+        self,
+        spans: Sequence[Span],
+        *,
+        scale: tuple[int, int] | None = None,
+        gate: Gate | None = None,
+        workers: int = 1,
     ) -> Iterator[NDArray[np.uint8]]:
-        """See Scan."""
+        """See Scan. A large JPEG is decoded by all `workers`, in bands that are found by a parse of its bits."""
         size = self._check_scale(scale)
+        if size == (self.width, self.height) and self._random_bits:
+            bits, rows = self._rows_of_bits(spans, workers / 2 if gate is not None else workers)
+            if bits is not None and rows is not None:
+                found, done = spans_of_bits(bits, rows, spans, workers=workers, gate=gate), 0
+                try:
+                    for held in map(_held, found):  # no name here keeps a span that is given
+                        done += 1
+                        yield held.pop()
+                    return
+                except ScanCorrupt:  # damage is judged by the decoder of the whole
+                    self._random_bits, spans = False, spans[done:]
         with vips_errors(self.key):
             image = self._page("random" if self._turned else "sequential", size)
             if size[0] * size[1] * self.bands <= SMALL_BYTES:
@@ -150,6 +167,19 @@ class VipsScan(Scan):
         pixels = np.frombuffer(buffer, np.uint8).reshape(y1 - y0, x1 - x0, self.bands)
         pixels.flags.writeable = False
         return pixels
+
+    def _rows_of_bits(self, spans: Sequence[Span], threads: float) -> tuple[JpegBits | None, Rows | None]:
+        """A large JPEG by its bits, where that is quicker; damage is left to the decoder, which tells of it.
+
+        What encodes beside it has use for the threads, so half of them count.
+        """
+        try:
+            bits = self.bits()
+            if isinstance(bits, JpegBits):
+                return bits, rows_for(bits, spans, threads)
+        except CannotCut:
+            self._random_bits = False
+        return None, None
 
     def blocks(self) -> StoredBlocks | None:
         """See Scan."""
@@ -234,6 +264,10 @@ class VipsScan(Scan):
             if shift <= _MOST_SHIFT and not (self._turned and (self.width % shrink or self.height % shrink)):
                 return shrink
         return 1
+
+
+def _held(pixels: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    return [pixels]
 
 
 def _whole(image: Any) -> NDArray[np.uint8]:

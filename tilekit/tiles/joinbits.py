@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -63,8 +63,7 @@ def joined(folder: Path, grid: TileGrid, records: Sequence[TileRecord], page: He
     Memory: the files of a row of tiles, twice. Raises ScanCorrupt naming the tile that is damaged.
     """
     look = lookups(page.sampling, page.dc, page.ac, 0)
-    head = header_bytes(page, look.written)
-    head = head[:2] + b"\xff\xdd\0\4" + page.across.to_bytes(2, "big") + head[2:]
+    head = header_bytes(replace(page, restart=page.across), look.written)
     down, done = page.mcu[1], 0
     for row in range(grid.rows):
         first, last = grid.lines.start(row) // down, -(-min(grid.lines.stop(row), grid.height) // down)

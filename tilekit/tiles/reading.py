@@ -97,7 +97,7 @@ def raw_tiles(
         elif _has_cheap_windows(scan, grid) and _by_rectangle(scan, grid, rows):
             tiles = _tiles_of_rectangles(scan, grid, rows)
         else:
-            tiles = tiles_of_rows(scan, grid, rows, gate)
+            tiles = tiles_of_rows(scan, grid, rows, gate, workers=workers)
         stack.callback(_close, tiles)
         yield tiles
 

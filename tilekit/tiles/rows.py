@@ -12,13 +12,18 @@ from tilekit.tiles.pieces import WHITE, Piece, RawTile
 
 
 def tiles_of_rows(
-    scan: Scan, grid: TileGrid, rows: dict[int, Collection[int]], gate: Gate | None = None
+    scan: Scan,
+    grid: TileGrid,
+    rows: dict[int, Collection[int]],
+    gate: Gate | None = None,
+    *,
+    workers: int = 1,
 ) -> Iterator[RawTile]:
     """Tiles of a scan that is read once, top to bottom, in grid order.
 
     `rows`: row of tiles -> its columns to give. Reading ends with the last row asked for.
     Memory: the rows of tiles the caller holds and one more, tile height x width x bands bytes each,
-    plus the decoder's own.
+    plus the decoder's own. `workers`: threads it may use.
     """
     if not rows:
         return
@@ -27,7 +32,7 @@ def tiles_of_rows(
     scale = (grid.width, grid.height) if grid.is_scaled else None
     spans = [(grid.lines.start(row), min(grid.lines.stop(row), grid.height)) for row in wanted]
     paper, places = WHITE, iter(wanted)
-    found = scan.spans_of_rows(spans, scale=scale, gate=gate)
+    found = scan.spans_of_rows(spans, scale=scale, gate=gate, workers=workers)
     try:
         for pixels in found:  # to the end of the reader's pass: damage after the last row is damage
             row = next(places)
