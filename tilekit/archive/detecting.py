@@ -15,6 +15,7 @@ from tilekit.archive.jobs import PROCESS, discard_page, page_place, recipe_text
 from tilekit.archive.working import Task
 from tilekit.boxes.merging import MergePolicy
 from tilekit.detection.detecting import detect_tiles
+from tilekit.detection.options import DetectionOptions
 from tilekit.detectors.naming import ModelRef
 from tilekit.errors import DetectorError, InvalidArgument
 from tilekit.grid import TileGrid, Tiling
@@ -121,11 +122,10 @@ class DetectJob:
             detector,
             self._on(scan),
             self.policy,
-            decoy=self.decoy,
             thresholds=self.thresholds,
-            look_ahead=_LOOK_AHEAD,
-            force=self.force,
-            model=self.ref.name,
+            options=DetectionOptions(
+                decoy=self.decoy, look_ahead=_LOOK_AHEAD, force=self.force, model=self.ref.name
+            ),
         )
         if not found.complete:
             reason = found.failed[0].reason if found.failed else "a tile failed"

@@ -12,6 +12,7 @@ import numpy as np
 
 from tilekit.bench.inputs import Input
 from tilekit.detection.detecting import detect_tiles
+from tilekit.detection.options import DetectionOptions
 from tilekit.detectors.callables import CallableDetector
 from tilekit.grid import Tiling
 from tilekit.scans.opening import open_scan
@@ -75,6 +76,7 @@ def detect_rows(
 ) -> list[dict[str, Any]]:
     """One row for each number of workers: seconds, tiles/s, how busy the detector was, what bounds."""
     rows = []
+    how = DetectionOptions(force=force)
     for count in sorted(set(workers)):
         watched = Watched(detector)
         watched.workers = min(count, detector.workers)
@@ -82,7 +84,7 @@ def detect_rows(
             continue
         with open_scan(scan.path, max_pixels=2**62) as page:
             start, cpu = time.perf_counter(), time.process_time()
-            found = detect_tiles(page, watched, tiling, workers=count, force=force)
+            found = detect_tiles(page, watched, tiling, workers=count, options=how)
             spent, used = time.perf_counter() - start, time.process_time() - cpu
             tiles = len(page.grid(tiling))
         calls, busy = watched.call_seconds(), watched.busy(count)

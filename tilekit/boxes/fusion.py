@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tilekit.boxes import checks, engine, overlap
 from tilekit.boxes.suppression import METRICS, Metric
-from tilekit.errors import InvalidArgument
+from tilekit.errors import InvalidArgument, checked_kind
 
 Conf = Literal["avg", "max", "box_and_model_avg", "absent_model_aware_avg"]
 
@@ -142,8 +142,7 @@ def wbf(
     the mean is weighted by score * weight. `options`: how a cluster is scored, see FusionOptions.
     This is the arithmetic of ensemble-boxes, but for boxes without area: it leaves them out, here each stays alone.
     """
-    if not isinstance(options, FusionOptions):
-        raise InvalidArgument(f"options={options!r} must be FusionOptions")
+    options = checked_kind(options, FusionOptions)
     checked, values, labels = _checked(boxes, scores, class_ids, False)
     count = len(checked)
     which = np.zeros(count, np.int64) if models is None else checks.indices(models, count, "models")

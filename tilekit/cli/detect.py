@@ -156,6 +156,7 @@ def detect(
     """Find objects on scans: files, folders, globs, PDFs, manifests, s3:// prefixes. Run again to go on."""
     # Long because a command reads from top to bottom: check, do, show.
     from tilekit.detection.batch import anything_left, detect_scans, done_pages, page_options
+    from tilekit.detection.options import ScansOptions
     from tilekit.labels.thresholds import read_thresholds
 
     ref = model_ref(options.model, asking)
@@ -209,17 +210,19 @@ def detect(
             asked,
             tiling,
             options.out,
-            dpi=options.dpi,
-            untrusted=options.untrusted,
-            model=title,
-            fresh=options.fresh,
-            on_page=seen,
-            progress=progress,
             thresholds=limits,
-            decoy=options.decoy,
-            policy=policy,
-            workers=options.workers,
-            force=options.force,
+            fresh=options.fresh,
+            options=ScansOptions(
+                policy=policy,
+                workers=options.workers,
+                dpi=options.dpi,
+                untrusted=options.untrusted,
+                on_page=seen,
+                decoy=options.decoy,
+                force=options.force,
+                model=title,
+            ),
+            progress=progress,
         )
     written = _export(options.out, options.formats) if os.path.exists(options.out) else []
     if as_json:

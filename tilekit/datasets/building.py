@@ -37,7 +37,7 @@ from tilekit.datasets.writing import (
     scale_folder,
     write_page,
 )
-from tilekit.errors import InvalidArgument, LabelError, ScanError, StorageNotFound
+from tilekit.errors import InvalidArgument, LabelError, ScanError, StorageNotFound, checked_kind
 from tilekit.flow import Submits, ordered_map
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.prediction_lines import read_predictions
@@ -147,8 +147,7 @@ class _Build:
 
 
 def _resolved(options: DatasetOptions, min_visible: float | None) -> DatasetOptions:
-    if not isinstance(options, DatasetOptions):
-        raise InvalidArgument(f"options={options!r} must be DatasetOptions")
+    options = checked_kind(options, DatasetOptions)
     rules = options.rules if min_visible is None else replace(options.rules, min_visible=min_visible)
     most = LIMITS.max_image_bytes if options.encoding.format == "jpeg" else None
     return replace(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
-import inspect
 import json
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -13,9 +11,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tilekit.boxes.merging import MergePolicy
-from tilekit.detection.detecting import WHOLE_SIDE, detect_tiles, whole_page
+from tilekit.detection.detecting import detect_tiles, whole_page
+from tilekit.detection.options import ScansOptions
 from tilekit.detectors.naming import AnyDetector, named
-from tilekit.errors import DetectorError, InvalidArgument, ScanError
+from tilekit.errors import DetectorError, InvalidArgument, ScanError, checked_kind
 from tilekit.labels.prediction_lines import PredictionWriter, check_replaceable, iter_predictions
 from tilekit.labels.predictions import PageDetections
 from tilekit.labels.thresholds import Thresholds, check_thresholds
@@ -25,7 +24,7 @@ from tilekit.scans.opening import open_scan, scan_info
 from tilekit.scans.scan import Scan
 
 _SHAPING = ("thresholds", "decoy", "policy", "dpi")
-OnPage = Callable[[PageDetections, Scan], None]
+_OPTIONS = ScansOptions()
 
 
 @dataclass
@@ -56,59 +55,76 @@ def detect_scans(
     tiling: AnyTiling | None,
     out: str | os.PathLike[str],
     *,
-    whole_side: int = WHOLE_SIDE,
-    dpi: float | Literal["native"] | None = None,
-    model: str = "",
+    thresholds: Thresholds | None = None,
     fresh: bool = False,
-    on_page: OnPage | None = None,
+    options: ScansOptions = _OPTIONS,
     progress: Callable[[int, int], None] | None = None,
-    **options: Any,
 ) -> ScansResult:
     """Detect on every page of every source (or the one page a PageKey names), one line a page in `out`.
 
-    Run it again to go on. `tiling` None sends each page whole, shrunk to `whole_side` px; of several
-    scales a page is cut at those that suit its size (`Scales.on`). Pages that `out` holds complete
-    are left alone, incomplete ones are done again; `fresh` starts over, beside
-    `out`, which is replaced at the end: until then, and where no page could be read, the old results stay. A scan or page that fails is
-    listed and the rest goes on. `untrusted` is that of `open_scan`. `on_page(result, scan)` sees each page while its scan is open; other
-    options are those of `detect_tiles`. `progress` counts the tiles of the page at hand.
+    Run it again to go on. `tiling` None sends each page whole, shrunk as `detect_whole` does; of several
+    scales a page is cut at those that suit its size (`Scales.on`). `thresholds`: as of `detect_tiles`. Pages that
+    `out` holds complete are left alone, incomplete ones are done again; `fresh` starts over, beside
+    `out`, which is replaced at the end: until then, and where no page could be read, the old results stay. A scan or
+    page that fails is listed and the rest goes on. `options`: see ScansOptions. `progress` counts the tiles of the
+    page at hand.
     Raises InvalidArgument where `out` was made with other tiles, another model or other options
-    (see `page_options`), and what ends `detect_tiles` at once. A run that wrote no page leaves no file. Memory: that of one page.
+    (see `page_options`), and what ends `detect_tiles` at once. A run that wrote no page leaves no file. Memory: that
+    of one page.
     """
-    path, how = Path(out), dict[str, Any](dpi=dpi, untrusted=bool(options.pop("untrusted", False)))
-    check_options(options)
-    shaping = page_options(dpi=dpi, **options)
+    options = checked_kind(options, ScansOptions)
+    path, how = Path(out), {"dpi": options.dpi, "untrusted": options.untrusted}
+    shaping = page_options(thresholds=thresholds, decoy=options.decoy, policy=options.policy, dpi=options.dpi)
     detector = [named(one) for one in detector] if isinstance(detector, (list, tuple)) else named(detector)
-    scales = as_scales(whole_page(whole_side) if tiling is None else tiling)
-    done = set() if fresh else done_pages(path, scales, model=model, options=shaping)
+    scales = as_scales(whole_page() if tiling is None else tiling)
+
+    def detected(key: PageKey) -> PageDetections:
+        with open_scan(key.source, page=key.page, **how, **shown(scales)) as scan:  # type: ignore[arg-type]
+            some, who = on_page_of(scan, detector, scales)
+            found = detect_tiles(
+                scan,
+                who,
+                some,
+                options.policy,
+                thresholds=thresholds,
+                workers=options.workers,
+                options=options.of_a_page(),
+                progress=progress,
+            )
+            page = replace(found, options=shaping)
+            if options.on_page is not None:
+                options.on_page(page, scan)
+            return page
+
+    done = set() if fresh else done_pages(path, scales, model=options.model, options=shaping)
     if fresh:
         check_replaceable(path)
     result = ScansResult()
     with _no_empty_file(path), PredictionWriter(path, append=not fresh) as writer:
         writer.only_if_any = fresh
-        for source in sources:
-            try:
-                keys = _pages_of(source, how["untrusted"])
-            except ScanError as exc:
-                result.failed.append((str(source), str(exc)))
+        for key in _all_pages(sources, options.untrusted, result):
+            if key in done:
+                result.skipped += 1
                 continue
-            for key in keys:
-                if key in done:
-                    result.skipped += 1
-                    continue
-                try:
-                    with open_scan(key.source, page=key.page, **how, **shown(scales)) as scan:
-                        some, who = on_page_of(scan, detector, scales)
-                        page = detect_tiles(scan, who, some, model=model, progress=progress, **options)
-                        page = replace(page, options=shaping)
-                        if on_page is not None:
-                            on_page(page, scan)
-                except (ScanError, DetectorError) as exc:
-                    result.failed.append((str(key), str(exc)))
-                    continue
-                writer.write(page)
-                result.add(page)
+            try:
+                page = detected(key)
+            except (ScanError, DetectorError) as exc:
+                result.failed.append((str(key), str(exc)))
+                continue
+            writer.write(page)
+            result.add(page)
     return result
+
+
+def _all_pages(sources: Iterable[str | PageKey], untrusted: bool, result: ScansResult) -> Iterator[PageKey]:
+    """The pages of the sources; one that cannot be read is listed."""
+    for source in sources:
+        try:
+            keys = _pages_of(source, untrusted)
+        except ScanError as exc:
+            result.failed.append((str(source), str(exc)))
+            continue
+        yield from keys
 
 
 def on_page_of(scan: Scan, detector: Any, scales: Scales) -> tuple[Scales, Any]:
@@ -118,25 +134,12 @@ def on_page_of(scan: Scan, detector: Any, scales: Scales) -> tuple[Scales, Any]:
     return Scales(scales[place] for place in places), [detector[p] for p in places] if several else detector
 
 
-def check_options(options: Iterable[str]) -> None:
-    """Refuse what `detect_tiles` does not take, with the nearest name it does."""
-    known = list(inspect.signature(detect_tiles).parameters)[3:]
-    for name in options:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            raise InvalidArgument(
-                f"{name}=: detect_scans has no such option"
-                + (f"; did you mean {near[0]}=?" if near else f"; it has {', '.join(known)}")
-            )
-
-
 def page_options(
     *,
     thresholds: Thresholds | None = None,
     decoy: Sequence[str] = (),
     policy: MergePolicy | None = None,
     dpi: float | Literal["native"] | None = None,
-    **_: Any,
 ) -> dict[str, Any]:
     """The options of detecting that shape the boxes beside tiles and model, as JSON values; defaults left out.
 

@@ -8,15 +8,17 @@ from typing import Any
 
 import numpy as np
 
+from tilekit.boxes.detections import Detections
 from tilekit.boxes.merging import MergePolicy
 from tilekit.detection.combining import drop_decoys, unite_scales
+from tilekit.detection.options import DetectionOptions
 from tilekit.detection.passes import Pass, run_passes
 from tilekit.detectors.callables import as_detector
 from tilekit.detectors.naming import AnyDetector, named
 from tilekit.detectors.protocol import Detector
-from tilekit.errors import InvalidArgument, RecipeMismatch
+from tilekit.errors import InvalidArgument, RecipeMismatch, checked_kind
 from tilekit.grid import Tiling
-from tilekit.labels.predictions import PageDetections
+from tilekit.labels.predictions import FailedTile, PageDetections
 from tilekit.labels.thresholds import Thresholds, apply_thresholds, check_thresholds
 from tilekit.rekognition.training_note import least_trained
 from tilekit.scales import AnyTiling, Scales, as_scales
@@ -29,6 +31,7 @@ Progress = Callable[[int, int], None]
 
 AHEAD_TILES = 8  # tiles waiting beside two batches a worker: they last while the next band is decoded
 READ_TILES = 4  # tiles that read_tiles may hold finished
+_OPTIONS = DetectionOptions()
 WHOLE_SIDE = 4096  # the largest side the service takes in one call; see rekognition.limits
 
 
@@ -38,14 +41,10 @@ def detect_tiles(
     tiling: AnyTiling,
     policy: MergePolicy | None = None,
     *,
-    progress: Progress | None = None,
     thresholds: Thresholds | None = None,
-    decoy: Sequence[str] = (),
     workers: int | None = None,
-    retries: int = 1,
-    look_ahead: int | None = None,
-    force: bool = False,
-    model: str = "",
+    options: DetectionOptions = _OPTIONS,
+    progress: Progress | None = None,
 ) -> PageDetections:
     """Run a detector over a scan's tiles, at one scale or several; merged boxes on the page, in base pixels.
 
@@ -53,27 +52,23 @@ def detect_tiles(
     scales it serves them all, or is a sequence of one for each. `policy`: how tiles are merged; what
     several scales found is united by `unite_scales`, and `scale` of the result says which found a box.
     A scale that repeats a finer one on this page is left out.
-    `thresholds`: least score, one number or label -> number, applied after merging. `decoy`: labels that
-    take part in merging and are dropped then; a detector's own `decoys` are added.
+    `thresholds`: least score, one number or label -> number, applied after merging.
     `workers`: concurrent calls, never more than the detector says is safe (the default).
-    `retries`: how often a failed tile is asked for again; then it is listed in `failed` and the page is
-    not `complete`. `force`: use tiles of another size or scale than the detector's `tiling`.
-    `progress(done, total)` counts tiles. `model` is written into the result, and how its training ended where the
-    detector has it as `training` (a TrainingNote).
+    `options`: see DetectionOptions. `progress(done, total)` counts tiles. The result says how the model's training
+    ended where the detector has it as `training` (a TrainingNote).
 
     A detector that has `takes_jpeg` gets those of `tiles_to_send`. Decoding, detecting and merging overlap; results
     do not depend on the number of workers, and are in grid order, scale by scale. Memory: `read_tiles`' own, plus
-    `look_ahead` bytes of tiles (at least one batch; default 12 tiles and two batches a worker), and detections. Raises RecipeMismatch, ScanError,
+    the options' `look_ahead` bytes of tiles, and detections. Raises RecipeMismatch, ScanError,
     DetectorError where no tile succeeds, and at once what asking again cannot mend: ServiceDenied,
     ServiceLost, QuotaExceeded, ModelNotReady, MissingExtra.
     """
+    options = checked_kind(options, DetectionOptions)
     chosen = MergePolicy() if policy is None else policy
     limits = None if thresholds is None else check_thresholds(thresholds)
     scales = as_scales(tiling)
     detectors = _one_each(detector, scales)
-    check_scales(detectors, scales, force=force)
-    if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
-        raise InvalidArgument(f"retries={retries!r} must be a whole number of at least 0")
+    check_scales(detectors, scales, force=options.force)
     check_open(scan)
     grids = scales.grids(scan.width, scan.height, dpi=scan.dpi)
     places = scales.on(scan.width, scan.height, dpi=scan.dpi)
@@ -83,19 +78,36 @@ def detect_tiles(
     tile_bytes = max(one.grid.columns.tile * one.grid.lines.tile for one in passes.values()) * scan.bands
     batch = max(one.detector.batch for one in passes.values())
     found, failed = run_passes(
-        _reader(passes)(scan, scales, budget=look_ahead or READ_TILES * tile_bytes),
+        _reader(passes)(scan, scales, budget=options.look_ahead or READ_TILES * tile_bytes),
         passes,
         chosen,
         workers=threads,
-        retries=retries,
-        budget=look_ahead or (AHEAD_TILES + 2 * threads * max(1, batch)) * tile_bytes,
+        retries=options.retries,
+        budget=options.look_ahead or (AHEAD_TILES + 2 * threads * max(1, batch)) * tile_bytes,
         done=lambda done: None if progress is None else _tell(progress, done, total),
     )
     united = unite_scales(found, {place: one.grid for place, one in passes.items()}, chosen)
-    decoys = [*decoy, *(name for one in passes.values() for name in getattr(one.detector, "decoys", ()))]
+    decoys = [
+        *options.decoy,
+        *(name for one in passes.values() for name in getattr(one.detector, "decoys", ())),
+    ]
     united = drop_decoys(united, decoys, chosen.threshold)
     if limits is not None:
         united = apply_thresholds(united, limits)
+    return _page(scan, scales, passes, united, failed, options.model)
+
+
+def _page(
+    scan: Scan,
+    scales: Scales,
+    passes: dict[int, Pass],
+    united: Detections,
+    failed: Sequence[FailedTile],
+    model: str,
+) -> PageDetections:
+    """What was found, with everything a page's line says; scales are counted among those that were cut."""
+    places = tuple(passes)
+    shown_by = united.tile_index if len(places) > 1 else None
     return PageDetections(
         scan.key,
         scan.width,
@@ -108,9 +120,7 @@ def detect_tiles(
         ),
         complete=not failed,
         model=model,
-        scale=np.searchsorted(places, united.tile_index)
-        if len(places) > 1 and united.tile_index is not None
-        else None,
+        scale=None if shown_by is None else np.searchsorted(places, shown_by),
         training=least_trained(getattr(one.detector, "training", None) for one in passes.values()),
     )
 
@@ -132,27 +142,18 @@ def detect_whole(
     whole_side: int = WHOLE_SIDE,
     policy: MergePolicy | None = None,
     thresholds: Thresholds | None = None,
-    decoy: Sequence[str] = (),
-    retries: int = 1,
+    options: DetectionOptions = _OPTIONS,
     progress: Progress | None = None,
-    model: str = "",
 ) -> PageDetections:
     """The baseline: the whole page as one image, shrunk to `whole_side` px where it is larger.
 
     Everything else as in `detect_tiles`, so that both can be compared. Memory: the shrunk page.
     """
     check_open(scan)
+    options = replace(checked_kind(options, DetectionOptions), force=True)
+    whole = whole_page(whole_side)
     return detect_tiles(
-        scan,
-        detector,
-        whole_page(whole_side),
-        policy,
-        thresholds=thresholds,
-        decoy=decoy,
-        retries=retries,
-        progress=progress,
-        force=True,
-        model=model,
+        scan, detector, whole, policy, thresholds=thresholds, options=options, progress=progress
     )
 
 

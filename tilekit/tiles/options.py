@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal
 
-from tilekit.errors import InvalidArgument
 from tilekit.flow import DEFAULT_BUDGET
 from tilekit.scans.formats import Subsampling
 
@@ -36,13 +35,3 @@ class TileScanOptions(EncodeOptions):
     dpi: float | Literal["native"] | None = None
     stem: str | None = None
     progress: Callable[[int, int], object] | None = None
-
-
-_Kind = TypeVar("_Kind", bound=EncodeOptions)
-
-
-def checked_options(options: object, kind: type[_Kind]) -> _Kind:
-    """The options, where they are of just this kind: those of `tile_scan` say more than `encode_tiles` heeds."""
-    if type(options) is not kind:
-        raise InvalidArgument(f"options={options!r} must be {kind.__name__}")
-    return options

@@ -12,7 +12,7 @@ from typing import IO, Literal, TypeVar
 
 from isal import isal_zlib
 
-from tilekit.errors import InvalidArgument
+from tilekit.errors import InvalidArgument, checked_kind
 from tilekit.flow import DEFAULT_BUDGET, Gate, ordered_map
 from tilekit.grid import TileGrid, Tiling, Window
 from tilekit.pages import PageKey
@@ -30,7 +30,7 @@ from tilekit.scans.source import ScanSource
 from tilekit.tiles.encoder import TileEncoder
 from tilekit.tiles.index import PageRecord, TileIndex, TileRecord, read_index
 from tilekit.tiles.naming import check_stem, stem_of, tile_name
-from tilekit.tiles.options import EncodeOptions, TileScanOptions, checked_options
+from tilekit.tiles.options import EncodeOptions, TileScanOptions
 from tilekit.tiles.pieces import RawTile
 from tilekit.tiles.reading import chosen_rows, worker_count
 from tilekit.tiles.recipe import KEEP, TilesRecipe, make_recipe
@@ -116,7 +116,7 @@ def encode_tiles(
     documents. `skip_blank`: a tile that `is_blank` is given with `blank` set and no data. The bytes do not
     depend on `workers`. `options`: see EncodeOptions. Other arguments, memory and errors as in `read_tiles`.
     """
-    options = checked_options(options, EncodeOptions)
+    options = checked_kind(options, EncodeOptions)
     recipe = make_recipe(tiling, format, quality, options.subsampling, skip_blank, options.max_bytes)
     check_open(scan)
     grid = scan.grid(tiling)
@@ -150,7 +150,7 @@ def tile_scan(
     interrupted, what the run wrote of the page is removed. Memory as in `read_tiles`.
     Raises ScanError, StorageError (StorageFull on a full disk), InvalidArgument.
     """
-    options = checked_options(options, TileScanOptions)
+    options = checked_kind(options, TileScanOptions)
     scales = as_scales(tiling or Tiling())
     recipes = [
         make_recipe(one, format, quality, options.subsampling, skip_blank, options.max_bytes)
