@@ -14,7 +14,7 @@ from tilekit.boxes.annotations import Annotations
 from tilekit.cli.labels import labels as command
 from tilekit.errors import InvalidArgument, LabelError
 from tilekit.labels.ground_truth import iter_manifest
-from tilekit.labels.jobs import labeling_job
+from tilekit.labels.jobs import JobAccount, labeling_job
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.reading import read_labels, write_labels
 from tilekit.labels.scans import resolve_scans
@@ -23,6 +23,7 @@ from tilekit.pages import PageKey
 
 ARN = "arn:aws:iam::123456789012:role/labels"
 TEAM = "arn:aws:sagemaker:us-east-1:123456789012:workteam/private-crowd/me"
+ACCOUNT = JobAccount("s3://bucket/jobs", ARN, TEAM, "us-east-1")
 
 
 def picture(path: Path, size: tuple[int, int] = (60, 40)) -> None:
@@ -108,10 +109,7 @@ def test_labeling_job(tmp_path: Path) -> None:
         tmp_path / "job",
         name="symbols-1",
         labels=["arrow", "ü <x>"],
-        s3="s3://bucket/jobs",
-        role=ARN,
-        workteam=TEAM,
-        region="us-east-1",
+        account=ACCOUNT,
     )
     refs = [json.loads(line)["source-ref"] for line in job.manifest.read_text().splitlines()]
     base = "s3://bucket/jobs/symbols-1/images"
@@ -128,9 +126,9 @@ def test_labeling_job(tmp_path: Path) -> None:
     assert ParamValidator().validate(job.request, shape).generate_report() == ""
     assert json.loads((tmp_path / "job/labels.json").read_text())["labels"][1] == {"label": "ü <x>"}
     with pytest.raises(InvalidArgument, match="region="):
-        labeling_job(
-            [], tmp_path, name="a", labels=["x"], s3="s3://b/c", role=ARN, workteam=TEAM, region="mars"
-        )
+        JobAccount("s3://b/c", ARN, TEAM, "mars")
+    with pytest.raises(InvalidArgument, match="sources= is empty"):
+        labeling_job([], tmp_path, name="a", labels=["x"], account=ACCOUNT)
 
 
 def test_adjustment_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,9 +138,7 @@ def test_adjustment_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     known = one(str(tmp_path / "a.png"), (60, 40))
     wide = one(str(tmp_path / "c.tif"), (120, 80))
     labels = LabelSet({**known, **wide}, sizes={**known.sizes, **wide.sizes})
-    arguments = {
-        "name": "again", "s3": "s3://bucket/jobs", "role": ARN, "workteam": TEAM, "region": "us-east-1"
-    }  # fmt: skip
+    arguments = {"name": "again", "account": ACCOUNT}
     monkeypatch.chdir(tmp_path)
     job = labeling_job(
         ["a.png", "b.png", "c.tif"], "job", labels=[*labels.names, "new"], adjust=labels, **arguments

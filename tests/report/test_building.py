@@ -12,7 +12,7 @@ from tests.report.pages import NAMES, make_pages
 from tilekit.cli.report import report as command
 from tilekit.errors import EvaluationError, InvalidArgument, ScanError
 from tilekit.labels.reading import write_labels
-from tilekit.report.building import write_report
+from tilekit.report.building import ReportOptions, write_report
 
 
 def page_data(folder: Path, number: int) -> dict[str, object]:
@@ -41,9 +41,9 @@ def test_a_rerun_keeps_pyramids_and_a_changed_size_redoes_them(tmp_path: Path) -
     write_report(tmp_path / "report", truth, {"tiles": good})
     tile = tmp_path / "report/tiles/00001/0/0_0.jpg"
     tile.write_bytes(b"kept")
-    write_report(tmp_path / "report", truth, {"tiles": good}, crops=0)
+    write_report(tmp_path / "report", truth, {"tiles": good}, options=ReportOptions(crops=0))
     assert tile.read_bytes() == b"kept"
-    write_report(tmp_path / "report", truth, {"tiles": good}, tile=256, crops=0)
+    write_report(tmp_path / "report", truth, {"tiles": good}, options=ReportOptions(tile=256, crops=0))
     assert tile.read_bytes() != b"kept"
 
 

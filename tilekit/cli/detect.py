@@ -155,7 +155,7 @@ def detect(
 ) -> None:
     """Find objects on scans: files, folders, globs, PDFs, manifests, s3:// prefixes. Run again to go on."""
     # Long because a command reads from top to bottom: check, do, show.
-    from tilekit.detection.batch import anything_left, detect_scans, done_pages, page_options
+    from tilekit.detection.batch import anything_left, detect_scans, done_pages
     from tilekit.detection.options import ScansOptions
     from tilekit.labels.thresholds import read_thresholds
 
@@ -165,7 +165,6 @@ def detect(
     if "map" in options.formats:
         _require_places(sources)
     policy, kept = _policy(options.merge), list[Any]()
-    shaping = page_options(thresholds=limits, decoy=options.decoy, policy=policy, dpi=options.dpi)
     rows: list[list[Any]] = []
     chosen = Cut(
         options.tile,
@@ -184,10 +183,20 @@ def detect(
         for keeper in kept:
             keeper.write(page, scan)
 
+    how = ScansOptions(
+        policy=policy,
+        workers=options.workers,
+        dpi=options.dpi,
+        untrusted=options.untrusted,
+        on_page=seen,
+        decoy=options.decoy,
+        force=options.force,
+    )
+
     def needed(tiling: AnyTiling, title: str) -> bool:
         if options.fresh:
             return not options.dry_run and anything_left(sources, (), options.untrusted)
-        done = done_pages(options.out, tiling, model=title, options=shaping)
+        done = done_pages(options.out, tiling, model=title, options=how.shaping(limits))
         return not options.dry_run and anything_left(sources, done, options.untrusted)
 
     cloud = (options.region, options.profile, options.endpoint_url)
@@ -212,16 +221,7 @@ def detect(
             options.out,
             thresholds=limits,
             fresh=options.fresh,
-            options=ScansOptions(
-                policy=policy,
-                workers=options.workers,
-                dpi=options.dpi,
-                untrusted=options.untrusted,
-                on_page=seen,
-                decoy=options.decoy,
-                force=options.force,
-                model=title,
-            ),
+            options=replace(how, model=title),
             progress=progress,
         )
     written = _export(options.out, options.formats) if os.path.exists(options.out) else []

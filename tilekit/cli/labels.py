@@ -251,7 +251,7 @@ def job(
     options: JobOptions,
 ) -> None:
     """Write the files of a SageMaker Ground Truth box job over pages or tiles, and the request to start it."""
-    from tilekit.labels.jobs import labeling_job
+    from tilekit.labels.jobs import JobAccount, LabelingOptions, labeling_job
     from tilekit.labels.reading import read_labels
     from tilekit.rendition import Rendering
 
@@ -261,13 +261,12 @@ def job(
             options.out,
             name=options.name,
             labels=options.names,
-            s3=options.s3,
-            role=options.role,
-            workteam=options.workteam,
-            region=options.region,
-            rendering=Rendering(options.bands, options.levels, options.dpi),
-            instructions=options.instructions,
+            account=JobAccount(options.s3, options.role, options.workteam, options.region),
             adjust=None if options.adjust is None else read_labels(options.adjust),
+            options=LabelingOptions(
+                rendering=Rendering(options.bands, options.levels, options.dpi),
+                instructions=options.instructions,
+            ),
             progress=progress,
         )
     if as_json:

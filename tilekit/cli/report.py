@@ -18,7 +18,7 @@ _TRUTH = ("truth.manifest", "pages-test.manifest")
 
 
 @dataclass(frozen=True)
-class ReportOptions:
+class ReportArguments:
     """Options of `tilekit report`."""
 
     truth: str | None
@@ -60,11 +60,11 @@ class ReportOptions:
 @click.option("--crops", default=48, show_default=True, help="Pictures of errors per run and kind.")
 @click.option("--workers", default=2, show_default=True, help="Pages at once.")
 @json_option
-@grouped(ReportOptions)
+@grouped(ReportArguments)
 def report(
     folder: Path,
     as_json: bool,
-    options: ReportOptions,
+    options: ReportArguments,
     reading: Reading,
 ) -> None:
     """Write FOLDER/report: a page that opens from disk, with a viewer for every scan.
@@ -72,7 +72,7 @@ def report(
     Shows what was found and missed, whole pages against tiles where a baseline is given.
     """
     from tilekit.rendition import Rendering
-    from tilekit.report.building import write_report
+    from tilekit.report.building import ReportOptions, write_report
 
     labels = reading.read_aloud(str(options.truth or _default(folder, "--truth", _TRUTH)))
     tiled = options.detections or str(_default(folder, "--detections", ("detections.jsonl",)))
@@ -85,10 +85,12 @@ def report(
             runs,
             iou=options.iou,
             missing=options.missing,
-            rendering=Rendering(options.bands, options.levels, options.dpi),
-            title=options.title,
-            crops=options.crops,
-            workers=options.workers,
+            options=ReportOptions(
+                title=options.title,
+                rendering=Rendering(options.bands, options.levels, options.dpi),
+                crops=options.crops,
+                workers=options.workers,
+            ),
             progress=progress,
         )
     if as_json:

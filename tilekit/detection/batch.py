@@ -10,14 +10,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from tilekit.boxes.merging import MergePolicy
 from tilekit.detection.detecting import detect_tiles, whole_page
 from tilekit.detection.options import ScansOptions
 from tilekit.detectors.naming import AnyDetector, named
 from tilekit.errors import DetectorError, InvalidArgument, ScanError, checked_kind
 from tilekit.labels.prediction_lines import PredictionWriter, check_replaceable, iter_predictions
 from tilekit.labels.predictions import PageDetections
-from tilekit.labels.thresholds import Thresholds, check_thresholds
+from tilekit.labels.thresholds import Thresholds
 from tilekit.pages import PageKey
 from tilekit.scales import AnyTiling, Scales, as_scales, shown
 from tilekit.scans.opening import open_scan, scan_info
@@ -69,34 +68,17 @@ def detect_scans(
     page that fails is listed and the rest goes on. `options`: see ScansOptions. `progress` counts the tiles of the
     page at hand.
     Raises InvalidArgument where `out` was made with other tiles, another model or other options
-    (see `page_options`), and what ends `detect_tiles` at once. A run that wrote no page leaves no file. Memory: that
+    (see `ScansOptions.shaping`), and what ends `detect_tiles` at once. A run that wrote no page leaves no file. Memory: that
     of one page.
     """
     options = checked_kind(options, ScansOptions)
-    path, how = Path(out), {"dpi": options.dpi, "untrusted": options.untrusted}
-    shaping = page_options(thresholds=thresholds, decoy=options.decoy, policy=options.policy, dpi=options.dpi)
+    path = Path(out)
     detector = [named(one) for one in detector] if isinstance(detector, (list, tuple)) else named(detector)
     scales = as_scales(whole_page() if tiling is None else tiling)
 
-    def detected(key: PageKey) -> PageDetections:
-        with open_scan(key.source, page=key.page, **how, **shown(scales)) as scan:  # type: ignore[arg-type]
-            some, who = on_page_of(scan, detector, scales)
-            found = detect_tiles(
-                scan,
-                who,
-                some,
-                options.policy,
-                thresholds=thresholds,
-                workers=options.workers,
-                options=options.of_a_page(),
-                progress=progress,
-            )
-            page = replace(found, options=shaping)
-            if options.on_page is not None:
-                options.on_page(page, scan)
-            return page
-
-    done = set() if fresh else done_pages(path, scales, model=options.model, options=shaping)
+    done = (
+        set() if fresh else done_pages(path, scales, model=options.model, options=options.shaping(thresholds))
+    )
     if fresh:
         check_replaceable(path)
     result = ScansResult()
@@ -107,13 +89,42 @@ def detect_scans(
                 result.skipped += 1
                 continue
             try:
-                page = detected(key)
+                page = _detected(key, detector, scales, thresholds, options, progress)
             except (ScanError, DetectorError) as exc:
                 result.failed.append((str(key), str(exc)))
                 continue
             writer.write(page)
             result.add(page)
     return result
+
+
+def _detected(
+    key: PageKey,
+    detector: Any,
+    scales: Scales,
+    thresholds: Thresholds | None,
+    options: ScansOptions,
+    progress: Callable[[int, int], None] | None,
+) -> PageDetections:
+    """Open a page and detect on it."""
+    with open_scan(
+        key.source, page=key.page, dpi=options.dpi, untrusted=options.untrusted, **shown(scales)
+    ) as scan:
+        some, who = on_page_of(scan, detector, scales)
+        page = detect_tiles(
+            scan,
+            who,
+            some,
+            options.policy,
+            thresholds=thresholds,
+            workers=options.workers,
+            options=options.of_a_page(),
+            progress=progress,
+        )
+        page = replace(page, options=options.shaping(thresholds))
+        if options.on_page is not None:
+            options.on_page(page, scan)
+        return page
 
 
 def _all_pages(sources: Iterable[str | PageKey], untrusted: bool, result: ScansResult) -> Iterator[PageKey]:
@@ -132,29 +143,6 @@ def on_page_of(scan: Scan, detector: Any, scales: Scales) -> tuple[Scales, Any]:
     places = scales.on(scan.width, scan.height, dpi=scan.dpi)
     several = isinstance(detector, (list, tuple)) and len(detector) == len(scales)
     return Scales(scales[place] for place in places), [detector[p] for p in places] if several else detector
-
-
-def page_options(
-    *,
-    thresholds: Thresholds | None = None,
-    decoy: Sequence[str] = (),
-    policy: MergePolicy | None = None,
-    dpi: float | Literal["native"] | None = None,
-) -> dict[str, Any]:
-    """The options of detecting that shape the boxes beside tiles and model, as JSON values; defaults left out.
-
-    They are kept with each page, so that a run which goes on is refused where they have changed.
-    """
-    found: dict[str, Any] = {}
-    if thresholds is not None:
-        found["thresholds"] = check_thresholds(thresholds)
-    if decoy:
-        found["decoy"] = sorted(set(decoy))
-    if policy is not None and policy != MergePolicy():
-        found["policy"] = policy.to_json()
-    if dpi is not None:
-        found["dpi"] = dpi
-    return found
 
 
 def _told(options: Mapping[str, Any], name: str) -> str:
@@ -204,7 +192,7 @@ def done_pages(
 ) -> set[PageKey]:
     """Pages that are whole in a file of predictions; a line half written by a killed run is cut off first.
 
-    `options`: what `page_options` gives for the run that goes on. Raises InvalidArgument where they
+    `options`: what `ScansOptions.shaping` gives for the run that goes on. Raises InvalidArgument where they
     were made with other tiles, another model or other options.
     """
     path, asked, scales = Path(out), dict(options or {}), as_scales(tiling)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from tilekit.boxes.merging import MergePolicy
 from tilekit.errors import InvalidArgument
 from tilekit.labels.predictions import PageDetections
+from tilekit.labels.thresholds import Thresholds, check_thresholds
 from tilekit.scans.scan import Scan
 
 
@@ -47,6 +48,22 @@ class ScansOptions(DetectionOptions):
     dpi: float | Literal["native"] | None = None
     untrusted: bool = False
     on_page: Callable[[PageDetections, Scan], None] | None = None
+
+    def shaping(self, thresholds: Thresholds | None = None) -> dict[str, Any]:
+        """What shapes the boxes beside tiles and model, as JSON values; defaults left out.
+
+        It is kept with each page, so that a run which goes on is refused where it has changed.
+        """
+        found: dict[str, Any] = {}
+        if thresholds is not None:
+            found["thresholds"] = check_thresholds(thresholds)
+        if self.decoy:
+            found["decoy"] = sorted(set(self.decoy))
+        if self.policy is not None and self.policy != MergePolicy():
+            found["policy"] = self.policy.to_json()
+        if self.dpi is not None:
+            found["dpi"] = self.dpi
+        return found
 
     def of_a_page(self) -> DetectionOptions:
         """What `detect_tiles` is told of each page."""

@@ -2,6 +2,8 @@
 from .check_report import CheckReport as CheckReport
 from .checking import check_manifest as check_manifest
 from .fixing import fix_manifest as fix_manifest
+from .jobs import JobAccount as JobAccount
+from .jobs import LabelingOptions as LabelingOptions
 from .jobs import labeling_job as labeling_job
 from .label_set import LabelSet as LabelSet
 from .merge_policies import read_merge_policy as read_merge_policy

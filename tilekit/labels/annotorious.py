@@ -33,6 +33,7 @@ from tilekit.labels.holding import HOLDS, fitted
 from tilekit.labels.json_files import read_json
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.options import ReadOptions
+from tilekit.labels.rows import Outline
 from tilekit.labels.sources import PathLike, named_after, relative, resolve
 from tilekit.storage.local import write_text
 
@@ -85,9 +86,15 @@ def read_annotorious(path: PathLike, options: ReadOptions) -> LabelSet:
             return
         sides, kind, drawn, share = place
         collector.box(
-            mention, tags[0], sides, where.at("target.selector"), ignore=ignore, share=share, score=score,
-            shape=kind, drawn=drawn,
-        )  # fmt: skip
+            mention,
+            tags[0],
+            sides,
+            where.at("target.selector"),
+            ignore=ignore,
+            share=share,
+            score=score,
+            outline=Outline(kind, drawn),
+        )
 
     collector.each(entries, lambda place: Where(f"[{place}]"), take)
     return collector.finish("annotorious")

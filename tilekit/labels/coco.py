@@ -40,6 +40,7 @@ from tilekit.labels.files import folder_of, read_bytes
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.masks import box_of_columns, coco_counts
 from tilekit.labels.options import ReadOptions
+from tilekit.labels.rows import Outline
 from tilekit.labels.shapes import oriented, sound, turned
 from tilekit.labels.sources import PathLike, is_there, is_url, relative, resolve
 from tilekit.pages import PageKey
@@ -428,8 +429,7 @@ def _box(file: _File, mention: int, entry: Any, where: Where) -> None:
         where.at("bbox"),
         ignore=ignore,
         score=entry.get("score"),
-        shape=shape,
-        drawn=lambda: _drawn(entry, file.collector.size_of(mention)),
+        outline=Outline(shape, lambda: _drawn(entry, file.collector.size_of(mention))),
     )
 
 

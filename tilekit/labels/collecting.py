@@ -24,13 +24,14 @@ from tilekit.labels.entries import FAR, NOWHERE, Where, Wrong, checked_label, ch
 from tilekit.labels.label_set import BadLabel, ImageLabel, LabelSet, Problem, Reading, Size
 from tilekit.labels.options import ReadOptions
 from tilekit.labels.page_sizes import size_of_image
-from tilekit.labels.rows import Row, Rows
+from tilekit.labels.rows import Outline, Row, Rows
 from tilekit.labels.sources import PathLike
 from tilekit.labels.tally import Tally, counted
 from tilekit.pages import PageKey
 
 OVERHANG = 1.0
 """Px by which a box may pass the edge of its page, as rounding does; it is clipped. More is an error."""
+_UPRIGHT = Outline()
 _DIGITS = 6  # px from shares are rounded to a millionth, so that whole px come back whole
 
 
@@ -236,18 +237,15 @@ class Collector:
         ignore: bool = False,
         share: bool | None = None,
         score: float | None = None,
-        shape: str = "box",
-        drawn: Any = None,
+        outline: Outline = _UPRIGHT,
     ) -> None:
         """An entry that is a box x0, y0, x1, y1, in px of its page or shares of its sides.
 
-        `shape`: what it is the hull of; `drawn`: that shape in px as `Shapes.from_json` takes a row, or {"corners":
-        [four points]}, or a function that gives it, called where shapes are asked for. Raises Wrong for what is no
-        label or no numbers.
+        `outline`: what it is the hull of. Raises Wrong for what is no label or no numbers.
         """
         name = checked_label(label)
         values = [side if type(side) is float else number(side, "") for side in sides]
-        kept = False
+        kept, (shape, drawn) = False, outline
         if self.options.shapes and drawn is not None:
             kept = self._drawn.take(self._count + len(self._pending), drawn)
         if shape != "box":

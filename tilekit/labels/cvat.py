@@ -35,6 +35,7 @@ from tilekit.labels.holding import HOLDS, fitted
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.masks import box_of_rows, runs_of
 from tilekit.labels.options import ReadOptions
+from tilekit.labels.rows import Outline
 from tilekit.labels.shapes import ellipse_outline, mask_of, oriented, outline, turned, turned_ellipse
 from tilekit.labels.sources import IMAGE_SUFFIXES, PathLike, image_of, is_url, relative, resolve
 from tilekit.labels.xml_files import read_xml, write_xml
@@ -98,8 +99,7 @@ def _shape(collector: Collector, mention: int, shape: ET.Element, label: str | N
         where,
         ignore=ignore,
         score=None if score is None else checked_score(score),
-        shape=kind,
-        drawn=lambda: _drawn(shape),
+        outline=Outline(kind, lambda: _drawn(shape)),
     )
 
 

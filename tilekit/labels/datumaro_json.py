@@ -31,6 +31,7 @@ from tilekit.labels.json_files import read_json
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.masks import box_of_columns, coco_counts
 from tilekit.labels.options import ReadOptions
+from tilekit.labels.rows import Outline
 from tilekit.labels.shapes import ellipse_outline, oriented, outline, turned
 from tilekit.labels.sources import PathLike, is_there, relative, resolve
 from tilekit.storage.local import write_text
@@ -133,7 +134,9 @@ def _annotation(
     ignore = any(true(more.get(name, False)) for name in ("ignore", "is_crowd", "difficult"))
     drawn = lambda: _drawn(str(kind), entry, more)  # noqa: E731
     score = more.get("score")
-    collector.box(mention, names[number], sides, where, ignore=ignore, score=score, shape=shape, drawn=drawn)
+    collector.box(
+        mention, names[number], sides, where, ignore=ignore, score=score, outline=Outline(shape, drawn)
+    )
 
 
 def _drawn(kind: str, entry: dict[str, Any], more: dict[str, Any]) -> Any:

@@ -21,6 +21,7 @@ from tilekit.labels.files import folder_of
 from tilekit.labels.json_files import read_json
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.options import ReadOptions
+from tilekit.labels.rows import Outline
 from tilekit.labels.sources import PathLike, named_after, relative, resolve
 from tilekit.storage.local import write_text
 
@@ -113,8 +114,7 @@ def _feature(
             where.at("geometry"),
             ignore=ignore,
             score=score,
-            shape=shape,
-            drawn=lambda: _drawn(geometry, properties),
+            outline=Outline(shape, lambda: _drawn(geometry, properties)),
         )
 
 

@@ -26,6 +26,7 @@ from tilekit.labels.label_set import BadLabel, ImageLabel, LabelSet, Problem, Si
 from tilekit.labels.manifest_lines import IGNORE_KEY, BoxAttribute, ManifestLine, parse_line
 from tilekit.labels.mask_images import MaskFiles, Region
 from tilekit.labels.options import ReadOptions
+from tilekit.labels.rows import Outline
 from tilekit.labels.sources import PathLike, relative, resolve
 from tilekit.pages import PageKey
 from tilekit.rekognition.lines import (
@@ -141,7 +142,7 @@ def _take(
     if mention is None:
         return
     for region in regions or ():
-        collector.box(mention, region.label, region.sides, where, shape="mask", drawn=region.drawn)
+        collector.box(mention, region.label, region.sides, where, outline=Outline("mask", region.drawn))
     older = total - len(line.ignored) - sum(len(attribute.boxes) for attribute in chosen)
     if older and attributes is None:
         gone = ", ".join(attribute.name for attribute in line.boxes if attribute not in chosen)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tilekit.boxes.annotations import Annotations
-from tilekit.errors import InvalidArgument
+from tilekit.errors import InvalidArgument, checked_kind
 from tilekit.labels.ground_truth import ManifestWriter
 from tilekit.labels.label_set import LabelSet, Size
 from tilekit.labels.sources import PathLike, is_url
@@ -88,20 +88,47 @@ class LabelingJob:
         return [*copies, f"aws sagemaker create-labeling-job --cli-input-json file://{request}"]
 
 
+@dataclass(frozen=True)
+class JobAccount:
+    """Where a job runs and who draws: `s3` the address everything goes to, `role` the job's, `workteam` the people's,
+    both as ARNs, in a `region`."""
+
+    s3: str
+    role: str
+    workteam: str
+    region: str
+
+    def __post_init__(self) -> None:
+        if not self.s3.startswith("s3://"):
+            raise InvalidArgument(f"s3={self.s3!r} must be of the form s3://bucket/prefix")
+        if self.region not in _ACCOUNTS:
+            raise InvalidArgument(
+                f"region={self.region!r}: Ground Truth's box functions are in {', '.join(_ACCOUNTS)}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelingOptions:
+    """What people are shown and told: pages as `rendering` says, with these `instructions`; `workers` people draw each
+    page."""
+
+    rendering: Rendering = AT_150
+    instructions: str = "Draw a tight box around every symbol."
+    workers: int = 1
+
+
+_OPTIONS = LabelingOptions()
+
+
 def labeling_job(
     sources: Iterable[PathLike | PageKey],
     out: PathLike,
     *,
     name: str,
     labels: Sequence[str],
-    s3: str,
-    role: str,
-    workteam: str,
-    region: str,
-    rendering: Rendering = AT_150,
-    instructions: str = "Draw a tight box around every symbol.",
-    workers: int = 1,
+    account: JobAccount,
     adjust: LabelSet | None = None,
+    options: LabelingOptions = _OPTIONS,
     progress: Callable[[int, int], None] | None = None,
 ) -> LabelingJob:
     """Write the input manifest, label category file, worker template and request of a bounding-box job.
@@ -110,20 +137,22 @@ def labeling_job(
     Its output takes their place when it is read: it stands under `name`, they under "page-labels".
 
     `sources`: page scans or tiles; a path of a file with several pages means all of them, a PageKey one. JPEG and
-    PNG files go as they are; PDF pages (at `rendering.dpi`) and every other kind, and all where bands or levels are asked for, are rendered to
-    JPEG first, since browsers show neither. `s3://` sources must be JPEG or PNG and stay where they are. `s3`: address everything goes to.
+    PNG files go as they are; PDF pages (at the options' `rendering.dpi`) and every other kind, and all where bands or levels are asked for, are rendered to
+    JPEG first, since browsers show neither. `s3://` sources must be JPEG or PNG and stay where they are.
+    `account`, `options`: see JobAccount and LabelingOptions.
     Labels then come back in pixels of those images: read the job's output manifest with `images=<out>/images`.
     Memory: one page.
     """
-    _check(name, labels, s3, region)
+    options = checked_kind(options, LabelingOptions)
+    _check(name, labels)
     if adjust is not None:
         _check_adjusted(name, labels, adjust)
-    folder, base = Path(out), f"{s3.rstrip('/')}/{name}"
+    folder, base = Path(out), f"{account.s3.rstrip('/')}/{name}"
     uploads: dict[Path, str] = {}
     manifest, used, given = folder / "input.manifest", set[str](), 0
     with ManifestWriter(manifest, attribute=ADJUSTED, job_name=f"{name}-input") as writer:
         for done, source in enumerate(listed := list(sources), 1):
-            for image in _images(source, folder / "images", base, rendering, used):
+            for image in _images(source, folder / "images", base, options.rendering, used):
                 if image.file is not None:
                     uploads[image.file] = image.address
                 given += _write_line(writer, image, adjust)
@@ -137,7 +166,7 @@ def labeling_job(
             )
         images = writer.lines
     categories = {"document-version": "2018-11-28", "labels": [{"label": label} for label in labels]}
-    text = instructions.replace("&", "&amp;").replace("<", "&lt;")
+    text = options.instructions.replace("&", "&amp;").replace("<", "&lt;")
     write_text(folder / "labels.json", json.dumps(categories, ensure_ascii=False, indent=2) + "\n")
     write_text(
         folder / "template.liquid.html",
@@ -145,20 +174,14 @@ def labeling_job(
     )
     for part in ("input.manifest", "labels.json", "template.liquid.html"):
         uploads[folder / part] = f"{base}/{part}"
-    request = _request(name, base, role, workteam, region, instructions, workers, adjust is not None)
+    request = _request(name, base, account, options, adjust is not None)
     write_text(folder / "create-labeling-job.json", json.dumps(request, indent=2, ensure_ascii=False) + "\n")
     return LabelingJob(folder, manifest, images, uploads, request)
 
 
-def _check(name: str, labels: Sequence[str], s3: str, region: str) -> None:
+def _check(name: str, labels: Sequence[str]) -> None:
     if not _JOB_NAME.fullmatch(name) or len(name) > 63:
         raise InvalidArgument(f"name={name!r}: use 1 to 63 letters, digits and inner dashes")
-    if not s3.startswith("s3://"):
-        raise InvalidArgument(f"s3={s3!r} must be of the form s3://bucket/prefix")
-    if region not in _ACCOUNTS:
-        raise InvalidArgument(
-            f"region={region!r}: Ground Truth's box functions are in {', '.join(_ACCOUNTS)}"
-        )
     if not labels or len(set(labels)) != len(labels):
         raise InvalidArgument(f"labels={list(labels)!r} must be different labels, at least one")
 
@@ -247,24 +270,24 @@ def _fresh(name: str, used: set[str]) -> str:
 
 
 def _request(
-    name: str, base: str, role: str, workteam: str, region: str, instructions: str, workers: int, adjust: bool
+    name: str, base: str, account: JobAccount, options: LabelingOptions, adjust: bool
 ) -> dict[str, Any]:
     task = "AdjustmentBoundingBox" if adjust else "BoundingBox"
-    function = f"arn:aws:lambda:{region}:{_ACCOUNTS[region]}:function"
+    function = f"arn:aws:lambda:{account.region}:{_ACCOUNTS[account.region]}:function"
     return {
         "LabelingJobName": name,
         "LabelAttributeName": name,
         "InputConfig": {"DataSource": {"S3DataSource": {"ManifestS3Uri": f"{base}/input.manifest"}}},
         "OutputConfig": {"S3OutputPath": f"{base}/output/"},
-        "RoleArn": role,
+        "RoleArn": account.role,
         "LabelCategoryConfigS3Uri": f"{base}/labels.json",
         "HumanTaskConfig": {
-            "WorkteamArn": workteam,
+            "WorkteamArn": account.workteam,
             "UiConfig": {"UiTemplateS3Uri": f"{base}/template.liquid.html"},
             "PreHumanTaskLambdaArn": f"{function}:PRE-{task}",
             "TaskTitle": f"{'Adjust' if adjust else 'Draw'} boxes: {name}"[:128],
-            "TaskDescription": instructions[:255],
-            "NumberOfHumanWorkersPerDataObject": workers,
+            "TaskDescription": options.instructions[:255],
+            "NumberOfHumanWorkersPerDataObject": options.workers,
             "TaskTimeLimitInSeconds": 3600,
             "TaskAvailabilityLifetimeInSeconds": 864_000,
             "AnnotationConsolidationConfig": {"AnnotationConsolidationLambdaArn": f"{function}:ACS-{task}"},

@@ -25,6 +25,7 @@ from tilekit.labels.json_files import read_json
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.masks import box_of_rows, runs_of, studio_bytes, studio_mask
 from tilekit.labels.options import ReadOptions
+from tilekit.labels.rows import Outline
 from tilekit.labels.shapes import (
     ellipse_outline,
     mask_of,
@@ -250,8 +251,7 @@ def _take(collector: Collector, mention: int, region: Any, label: Any, where: Wh
         ignore=ignore,
         share=False,
         score=region.get("score"),
-        shape=shape,
-        drawn=lambda: _drawn(value, shape, float(wide), float(tall)),
+        outline=Outline(shape, lambda: _drawn(value, shape, float(wide), float(tall))),
     )
 
 

@@ -15,6 +15,7 @@ from tilekit.labels.entries import Where, Wrong, an_object, around, number, poin
 from tilekit.labels.files import folder_of, read_bytes
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.options import ReadOptions
+from tilekit.labels.rows import Outline
 from tilekit.labels.shapes import outline
 from tilekit.labels.sources import PathLike, resolve
 from tilekit.rekognition.lines import decode_plain
@@ -124,7 +125,7 @@ def _object(collector: Collector, mention: int, item: dict[str, Any], where: Whe
         if kind in item:
             points = points_of(item[kind], kind)
             drawn = outline(points) if kind == "polygon" and len(points) > 2 else None
-            collector.box(mention, label, around(points, kind), where, shape=kind, drawn=drawn)
+            collector.box(mention, label, around(points, kind), where, outline=Outline(kind, drawn))
             return
     kinds = [kind for kind in ("point", "mask", "instanceURI") if kind in item]
     raise Wrong(

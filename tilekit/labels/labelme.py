@@ -26,6 +26,7 @@ from tilekit.labels.holding import HOLDS, fitted
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.masks import mask_png, png_mask
 from tilekit.labels.options import ReadOptions
+from tilekit.labels.rows import Outline
 from tilekit.labels.shapes import Point, corners, ellipse_outline, mask_of, outline
 from tilekit.labels.sources import PathLike, relative, resolve
 from tilekit.labels.voc import page_files
@@ -104,8 +105,7 @@ def _shape(collector: Collector, mention: int, shape: dict[str, Any], where: Whe
         where.at("points"),
         ignore=ignore,
         score=shape.get("score"),
-        shape=named,
-        drawn=drawn,
+        outline=Outline(named, drawn),
     )
 
 

@@ -35,7 +35,7 @@ class PageDetections:
 
     `complete` is False where a tile failed (`failed` says which): there may be more on the page.
     `tilings` are the recipes used; of several, `scale` (n,) is the place of the one that found each box. `model` names what found it, `options` what else shaped the boxes
-    (see `page_options`). `training`: how the model's training ended, where it says so.
+    (see `ScansOptions.shaping`). `training`: how the model's training ended, where it says so.
     """
 
     key: PageKey

@@ -26,6 +26,14 @@ class Row(NamedTuple):
     where: Where
 
 
+class Outline(NamedTuple):
+    """What a box is the hull of: its kind, and that shape in px as `Shapes.from_json` takes a row, or {"corners": [four
+    points]}, or a function that gives it, called where shapes are asked for."""
+
+    kind: str = "box"
+    drawn: Any = None
+
+
 @dataclass(frozen=True)
 class Rows:
     """Boxes as columns; `origin`: where each came, as a number in the order of arrival."""

@@ -19,6 +19,7 @@ from tilekit.labels.json_files import read_json
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.masks import png_mask
 from tilekit.labels.options import ReadOptions
+from tilekit.labels.rows import Outline
 from tilekit.labels.shapes import mask_of, outline
 from tilekit.labels.sources import PathLike, is_there, resolve
 
@@ -97,7 +98,7 @@ def _object(collector: Collector, mention: int, item: dict[str, Any], where: Whe
             "geometryType",
         )
     shape = {"rectangle": "box", "bitmap": "mask"}.get(kind, kind)
-    collector.box(mention, item.get("classTitle"), sides, where, shape=shape, drawn=drawn)
+    collector.box(mention, item.get("classTitle"), sides, where, outline=Outline(shape, drawn))
 
 
 def _mask(data: Any, left: int, top: int) -> Any:

@@ -18,6 +18,7 @@ from tilekit.labels.files import folder_of, read_bytes
 from tilekit.labels.holding import HOLDS, fitted
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.options import ReadOptions
+from tilekit.labels.rows import Outline
 from tilekit.labels.shapes import corners
 from tilekit.labels.sources import PathLike, find_image, resolve
 from tilekit.labels.voc import page_files
@@ -136,7 +137,7 @@ def _dota(collector: Collector, mention: int, row: list[str], where: Where) -> N
     ignore = len(row) == 10 and row[9] not in ("0", "0.0")
     shape = "box" if flat else "rotated box"
     collector.box(
-        mention, row[8], around(points, ""), where, ignore=ignore, shape=shape, drawn=corners(points)
+        mention, row[8], around(points, ""), where, ignore=ignore, outline=Outline(shape, corners(points))
     )
 
 

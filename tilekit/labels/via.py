@@ -21,6 +21,7 @@ from tilekit.labels.holding import HOLDS, fitted
 from tilekit.labels.json_files import read_json
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.options import ReadOptions
+from tilekit.labels.rows import Outline
 from tilekit.labels.shapes import ellipse_outline, outline, turned_ellipse
 from tilekit.labels.sources import PathLike, relative, resolve
 from tilekit.rekognition.lines import decode_plain
@@ -74,7 +75,7 @@ def _region(collector: Collector, mention: int, region: Any, where: Where) -> No
     collector.expect(len(labels) - 1)
     for label in labels:
         ignore = marks.get("ignore") in (True, "true", "1")
-        collector.box(mention, label, sides, where, ignore=ignore, shape=kind, drawn=drawn)
+        collector.box(mention, label, sides, where, ignore=ignore, outline=Outline(kind, drawn))
 
 
 def _labels(marks: dict[str, Any]) -> list[str]:
@@ -187,7 +188,7 @@ def _third(collector: Collector, document: dict[str, Any], folder: str) -> None:
         if mention is None:
             collector.expect(-1)
             continue
-        collector.box(mention, label, sides, where, shape=kind, drawn=drawn)
+        collector.box(mention, label, sides, where, outline=Outline(kind, drawn))
 
 
 def _third_label(values: Any, marks: Any) -> str:

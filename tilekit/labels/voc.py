@@ -20,6 +20,7 @@ from tilekit.labels.entries import Where, Wrong, around, number, number_text, te
 from tilekit.labels.holding import HOLDS, fitted
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.options import ReadOptions
+from tilekit.labels.rows import Outline
 from tilekit.labels.shapes import oriented, outline, turned
 from tilekit.labels.sources import PathLike, image_of, is_there, relative, resolve
 from tilekit.labels.xml_files import read_xml, write_xml
@@ -94,12 +95,12 @@ def _object(collector: Collector, mention: int, item: ET.Element, where: Where, 
         cx, cy, w, h, angle = (number(turned_box.findtext(side), "robndbox") for side in _TURNED)
         around_it = turned((cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2), math.degrees(angle), (cx, cy))
         spot = where.at("robndbox")
-        collector.box(mention, label, around_it, spot, ignore=ignore, shape="rotated box", drawn=drawn)
+        collector.box(mention, label, around_it, spot, ignore=ignore, outline=Outline("rotated box", drawn))
         return
     if box is None and polygon is not None:
         points = _polygon(polygon)
         sides, spot = around(points, "polygon"), where.at("polygon")
-        collector.box(mention, label, sides, spot, ignore=ignore, shape="polygon", drawn=drawn)
+        collector.box(mention, label, sides, spot, ignore=ignore, outline=Outline("polygon", drawn))
         return
     texts = [None if box is None else box.findtext(side) for side in _CORNERS]
     try:
@@ -109,7 +110,7 @@ def _object(collector: Collector, mention: int, item: ET.Element, where: Where, 
     sides[0] -= first_pixel
     sides[1] -= first_pixel
     shape = "polygon" if polygon is not None else "box" if turned_box is None else "rotated box"
-    collector.box(mention, label, sides, where.at("bndbox"), ignore=ignore, shape=shape, drawn=drawn)
+    collector.box(mention, label, sides, where.at("bndbox"), ignore=ignore, outline=Outline(shape, drawn))
 
 
 def _drawn(turned_box: ET.Element | None, polygon: ET.Element | None) -> dict[str, Any] | None:

@@ -15,6 +15,7 @@ from tilekit.labels.files import folder_of
 from tilekit.labels.json_files import read_json
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.options import ReadOptions
+from tilekit.labels.rows import Outline
 from tilekit.labels.shapes import outline
 from tilekit.labels.sources import PathLike, resolve
 
@@ -85,4 +86,4 @@ def _region(collector: Collector, mention: int, region: Any, tag: Any, where: Wh
         points = points_of(entry["points"], "points")
         drawn = outline(points) if len(points) > 2 else None
     plain = kind in ("rectangle", "square")
-    collector.box(mention, tag, sides, where, shape="box" if plain else kind, drawn=drawn)
+    collector.box(mention, tag, sides, where, outline=Outline("box" if plain else kind, drawn))

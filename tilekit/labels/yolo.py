@@ -27,6 +27,7 @@ from tilekit.labels.holding import Holds, fitted, holds_of
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.options import ReadOptions
 from tilekit.labels.page_sizes import size_of_image
+from tilekit.labels.rows import Outline
 from tilekit.labels.shapes import corners, outline
 from tilekit.labels.sources import IMAGE_SUFFIXES, PathLike, image_of, is_there, relative, resolve
 from tilekit.labels.voc import page_files
@@ -365,8 +366,7 @@ def _line(collector: Collector, on: _Page, words: list[str], found: _Set, ignore
         ignore=ignore,
         share=True,
         score=score,
-        shape=shape,
-        drawn=drawn,
+        outline=Outline(shape, drawn),
     )
 
 

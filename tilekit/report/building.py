@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import tilekit
-from tilekit.errors import EvaluationError, InvalidArgument, ScanError
+from tilekit.errors import EvaluationError, InvalidArgument, ScanError, checked_kind
 from tilekit.evaluation.comparison import compare
 from tilekit.evaluation.evaluating import evaluate
 from tilekit.evaluation.matching import Criterion
@@ -28,7 +28,7 @@ from tilekit.rendition import Rendering
 from tilekit.report import alike
 from tilekit.report.files import copy_assets, templates
 from tilekit.report.matches import Matches, PageBoxes, RunBoxes, match_runs
-from tilekit.report.pages import Around, Crop, inner, page_number, write_page
+from tilekit.report.pages import Around, Crop, PageWriter, inner, page_number
 from tilekit.report.pair import write_pair
 from tilekit.report.plots import precision_recall_plot, threshold_plot
 from tilekit.scans.encoding import decode_image
@@ -49,6 +49,33 @@ class Report:
     evaluations: dict[str, Evaluation]
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions:
+    """How a report looks and is made.
+
+    `title`: of its first page. `rendering`: the dpi PDF pages were labeled at (else found from the labels' page size),
+    bands and levels (else as the first run's tiles). `open_page` opens a page of the truth, where its key does not say
+    how. `crops`: pictures of missed and false boxes, per run and kind at most this many. `tile`, `quality`: of the
+    viewer's pyramids. `workers`: pages at once.
+    """
+
+    title: str = "Whole pages against tiles"
+    rendering: Rendering = AS_TILED
+    open_page: Callable[[PageKey], Scan] | None = None
+    crops: int = 48
+    tile: int = 512
+    quality: int = 80
+    workers: int = 2
+
+    def __post_init__(self) -> None:
+        for name, value, least in (("crops", self.crops, 0), ("workers", self.workers, 1)):
+            if value < least:
+                raise InvalidArgument(f"{name}={value} must be at least {least}")
+
+
+_OPTIONS = ReportOptions()
+
+
 def write_report(
     out: str | os.PathLike[str],
     truth: Truth,
@@ -57,34 +84,24 @@ def write_report(
     evaluations: Mapping[str, Evaluation] | None = None,
     iou: Criterion = 0.5,
     missing: Missing = "error",
-    title: str = "Whole pages against tiles",
-    rendering: Rendering = AS_TILED,
-    open_page: Callable[[PageKey], Scan] | None = None,
-    crops: int = 48,
-    tile: int = 512,
-    quality: int = 80,
-    workers: int = 2,
+    options: ReportOptions = _OPTIONS,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
     """Write `out/index.html` with a viewer for every page of the truth.
 
-    `truth`: LabelSet or mapping PageKey -> Annotations, whose keys open as scans (or give
+    `truth`: LabelSet or mapping PageKey -> Annotations, whose keys open as scans (or give the options'
     `open_page`). `runs`: name -> predictions, the baseline first. `evaluations`: name -> Evaluation
     made elsewhere (thresholds fitted on other pages, say); by default each run is evaluated here.
     `missing`: pages of truth without predictions of a run are an "error", as in `evaluate`, or "empty"
-    (all missed).
-    `crops`: pictures of missed and false boxes, per run and kind at most this many. `rendering`: the dpi PDF pages
-    were labeled at (else found from the labels' page size), bands and levels (else as the first run's tiles).
-    A rerun keeps finished pyramids. Memory: `workers` pages' bands (see `write_pyramid`), all boxes.
+    (all missed). `options`: see ReportOptions. `progress(done, total)` counts pages.
+    A rerun keeps finished pyramids. Memory: the workers' pages' bands (see `write_pyramid`), all boxes.
     Raises EvaluationError where there is no run or pages do not fit, ScanError naming the page that cannot be read.
     """
+    options = checked_kind(options, ReportOptions)
     if not runs:
         raise EvaluationError("a report needs at least one set of predictions")
     if missing not in ("error", "empty"):
         raise InvalidArgument(f"missing={missing!r} is unknown here; choose error or empty")
-    for name, value, least in (("crops", crops, 0), ("workers", workers, 1)):
-        if value < least:
-            raise InvalidArgument(f"{name}={value} must be at least {least}")
     root = Path(out)
     found = {name: _loaded(run) for name, run in runs.items()}
     rules, judged = EvaluationRules(missing=missing), dict(evaluations or {})
@@ -93,33 +110,28 @@ def write_report(
     judged = {name: judged[name] for name in found}
     matches = match_runs(truth, found, judged, iou, missing)
     sizes = {**_sizes(found), **getattr(truth, "sizes", {})}
-    opener = open_page or _opener(sizes, rendering.dpi, rendering.shown or _shown(found))
-    chosen = _chosen_crops(matches, crops)
+    chosen = _chosen_crops(matches, options.crops)
     copy_assets(root / "assets")
-
-    errors = _with_errors(matches)
+    errors, names, rendering = _with_errors(matches), list(found), options.rendering
+    writer = PageWriter(
+        root,
+        matches,
+        names,
+        [_tiling(run) for run in found.values()],
+        options.open_page or _opener(sizes, rendering.dpi, rendering.shown or _shown(found)),
+        templates().get_template("page.html"),
+        options.tile,
+        options.quality,
+    )
 
     def one(place: int) -> None:
-        write_page(
-            root,
-            place,
-            matches.pages[place],
-            matches,
-            list(found),
-            opener,
-            templates().get_template("page.html"),
-            tilings=[_tiling(run) for run in found.values()],
-            crops=[crop for crop in chosen if crop.page == place],
-            around=Around.of(place, errors),
-            tile=tile,
-            quality=quality,
-        )
+        writer.write(place, [crop for crop in chosen if crop.page == place], Around.of(place, errors))
 
-    for done, _ in enumerate(ordered_map(one, range(len(matches.pages)), workers=workers), 1):
+    for done, _ in enumerate(ordered_map(one, range(len(matches.pages)), workers=options.workers), 1):
         if progress is not None:
             progress(done, len(matches.pages))
-    shown: dict[str, Any] = {"title": title, "galleries": _galleries(root, chosen, list(found), matches)}
-    shown |= {"pair": write_pair(root, matches, list(found)), **_figures(judged, matches)}
+    shown: dict[str, Any] = {"title": options.title, "galleries": _galleries(root, chosen, names, matches)}
+    shown |= {"pair": write_pair(root, matches, names), **_figures(judged, matches)}
     write_text(root / "index.html", templates().get_template("index.html").render(shown))
     return Report(root / "index.html", len(matches.pages), len(chosen), judged)
 

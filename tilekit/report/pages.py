@@ -74,59 +74,65 @@ def page_number(place: int) -> str:
     return f"{place + 1:05d}"
 
 
-def write_page(
-    root: Path,
-    place: int,
-    page: PageBoxes,
-    matches: Matches,
-    run_names: Sequence[str],
-    open_page: Callable[[PageKey], Scan],
-    template: Any,
-    *,
-    tilings: Sequence[Tiling | None],
-    crops: Sequence[Crop],
-    around: Around,
-    tile: int,
-    quality: int,
-) -> None:
-    """Write everything that belongs to one page; a finished page is left as it is on a rerun."""
-    number = page_number(place)
-    tiles = root / "tiles" / number
-    with open_page(page.key) as scan:
-        pyramid = _pyramid(scan, tiles, tile, quality)
-        windows = _grid(scan, tilings)
-    boxes = page_json(page, matches.names)
-    data = {
-        "name": matches.titles[place],
-        "width": pyramid.width,
-        "height": pyramid.height,
-        "pyramid": pyramid.to_json(),
-        "tiles": f"../tiles/{number}",
-        "names": list(matches.names) or ["-"],
-        "truth": boxes["truth"],
-        "grid": windows,
-        "runs": [
-            {"name": name, "thresholds": list(floors), "boxes": found, "scales": list(scales)}
-            for name, floors, found, scales in zip(
-                run_names, matches.thresholds, boxes["runs"], matches.scales, strict=True
-            )
-        ],
-    }
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
-    write_text(root / "data" / f"{number}.js", f"window.TILEKIT_PAGE={text};\n")
-    html = template.render(
-        name=matches.titles[place],
-        runs=list(run_names),
-        labels=list(matches.names),
-        layers=LAYERS,
-        data=f"../data/{number}.js",
-        around=around,
-    )
-    write_text(root / "pages" / f"{number}.html", html)
-    for crop in crops:
-        pixels = _cut(tiles, crop.box)
-        data_of_crop = encode_image(pixels, "jpeg", quality=88, subsampling="444").data
-        write_bytes(root / "crops" / crop.file, data_of_crop)
+@dataclass(frozen=True)
+class PageWriter:
+    """Writes pages of one report: their pyramids, boxes, viewers, crops.
+
+    `runs`: their names, and `tilings` what their pages were cut by. `open_page` opens a page's scan; `tile` and
+    `quality` are the pyramids'.
+    """
+
+    root: Path
+    matches: Matches
+    runs: Sequence[str]
+    tilings: Sequence[Tiling | None]
+    open_page: Callable[[PageKey], Scan]
+    template: Any
+    tile: int
+    quality: int
+
+    def write(self, place: int, crops: Sequence[Crop], around: Around) -> None:
+        """Write everything that belongs to one page; a finished page is left as it is on a rerun."""
+        number, page, title = page_number(place), self.matches.pages[place], self.matches.titles[place]
+        tiles = self.root / "tiles" / number
+        with self.open_page(page.key) as scan:
+            pyramid = _pyramid(scan, tiles, self.tile, self.quality)
+            windows = _grid(scan, self.tilings)
+        data = self._data(page, title, number, pyramid) | {"grid": windows}
+        text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
+        write_text(self.root / "data" / f"{number}.js", f"window.TILEKIT_PAGE={text};\n")
+        html = self.template.render(
+            name=title,
+            runs=list(self.runs),
+            labels=list(self.matches.names),
+            layers=LAYERS,
+            data=f"../data/{number}.js",
+            around=around,
+        )
+        write_text(self.root / "pages" / f"{number}.html", html)
+        for crop in crops:
+            pixels = _cut(tiles, crop.box)
+            encoded = encode_image(pixels, "jpeg", quality=88, subsampling="444")
+            write_bytes(self.root / "crops" / crop.file, encoded.data)
+
+    def _data(self, page: PageBoxes, title: str, number: str, pyramid: Pyramid) -> dict[str, Any]:
+        """What the viewer's script reads."""
+        boxes, matches = page_json(page, self.matches.names), self.matches
+        return {
+            "name": title,
+            "width": pyramid.width,
+            "height": pyramid.height,
+            "pyramid": pyramid.to_json(),
+            "tiles": f"../tiles/{number}",
+            "names": list(matches.names) or ["-"],
+            "truth": boxes["truth"],
+            "runs": [
+                {"name": name, "thresholds": list(floors), "boxes": found, "scales": list(scales)}
+                for name, floors, found, scales in zip(
+                    self.runs, matches.thresholds, boxes["runs"], matches.scales, strict=True
+                )
+            ],
+        }
 
 
 def _pyramid(scan: Scan, tiles: Path, tile: int, quality: int) -> Pyramid:
@@ -160,7 +166,7 @@ def _grid(scan: Scan, tilings: Sequence[Tiling | None]) -> list[list[float]]:
 
 
 def inner(pixels: NDArray[np.uint8], box: tuple[float, float, float, float]) -> NDArray[np.uint8]:
-    """The box itself and a little around it, out of its crop as `write_page` writes it."""
+    """The box itself and a little around it, out of its crop as PageWriter writes it."""
     side = max(box[2] - box[0], box[3] - box[1], 12.0) * 1.5
     x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
     left, top = max(0, int(x - side)), max(0, int(y - side))
