@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from tests.report.pages import NAMES, make_pages
 from tilekit.cli.report import report as command
 from tilekit.errors import EvaluationError, InvalidArgument, ScanError
+from tilekit.evaluation.rules import EvaluationRules
 from tilekit.labels.reading import write_labels
 from tilekit.report.building import ReportOptions, write_report
 
@@ -62,10 +63,16 @@ def test_pages_that_do_not_fit_are_refused_as_evaluate_does(tmp_path: Path) -> N
     with pytest.raises(EvaluationError, match="no predictions"):
         write_report(tmp_path / "report", truth, {"tiles": {first: good[first]}})
     with pytest.raises(InvalidArgument, match="missing"):
-        write_report(tmp_path / "report", truth, {"tiles": good}, missing="skip")
+        write_report(tmp_path / "report", truth, {"tiles": good}, rules=EvaluationRules(missing="skip"))
     assert not (tmp_path / "report").exists()
     assert (
-        write_report(tmp_path / "report", truth, {"tiles": {first: good[first]}}, missing="empty").pages == 2
+        write_report(
+            tmp_path / "report",
+            truth,
+            {"tiles": {first: good[first]}},
+            rules=EvaluationRules(missing="empty"),
+        ).pages
+        == 2
     )
 
 

@@ -110,7 +110,7 @@ def evaluate(
 
     if options.service_snapshot and not options.service_summary:
         raise click.UsageError("--service-snapshot goes with --service-summary")
-    labels = reading.read_aloud(truth)
+    labels = reading.read_aloud(truth, shapes=options.shapes)
     result = _evaluated(labels, predictions, options, reading, options.labels or None)
     value = result.to_json()
     extra: list[str] = []
@@ -213,7 +213,7 @@ def compare(
             raise click.UsageError("--fit and --thresholds belong to TRUTH A.jsonl B.jsonl")
         sides = ([files[0], *options.also_baseline], [files[1], *options.also_tiled])
     else:
-        truth = reading.read_aloud(files[0])
+        truth = reading.read_aloud(files[0], shapes=options.shapes)
         sides = tuple(  # type: ignore[assignment]
             [_evaluated(truth, path, options, reading) for path in (first, *others)]
             for first, others in ((files[1], options.also_baseline), (files[2], options.also_tiled))
@@ -265,7 +265,7 @@ def _evaluated(
         truth,
         read_predictions(predictions),
         options.iou,
-        fit=(reading.read(fit[0]), read_predictions(fit[1])) if fit else None,
+        fit=(reading.read(fit[0], shapes=options.shapes), read_predictions(fit[1])) if fit else None,
         thresholds=read_thresholds(thresholds) if thresholds else None,
         rules=EvaluationRules(
             by="shape" if options.shapes else "box", labels=labels, missing=options.missing

@@ -92,9 +92,9 @@ class Reading:
             **{name: value for name, value in more.items() if value},
         )
 
-    def read_aloud(self, source: str) -> LabelSet:
+    def read_aloud(self, source: str, *, shapes: bool = False) -> LabelSet:
         """The labels of a file or folder; what was left out of it is said."""
-        found = self.read(source)
+        found = self.read(source, shapes=shapes)
         if found.problems:
             tell(found)
         else:

@@ -26,6 +26,7 @@ class ReportArguments:
     baseline: str | None
     iou: float
     missing: Any
+    shapes: bool
     dpi: float | None
     bands: Any
     levels: Any
@@ -54,6 +55,11 @@ class ReportArguments:
     show_default=True,
     help="Pages of truth without predictions: refuse, or all missed.",
 )
+@click.option(
+    "--shapes",
+    is_flag=True,
+    help="Draw and judge polygons, masks and oriented boxes by their own area, as `evaluate --shapes` does.",
+)
 @click.option("--dpi", type=float, help="Resolution at which PDF pages were labeled.")
 @rendition_options
 @click.option("--title", default="Whole pages against tiles", show_default=True, help="Title of the page.")
@@ -71,10 +77,12 @@ def report(
 
     Shows what was found and missed, whole pages against tiles where a baseline is given.
     """
+    from tilekit.evaluation.rules import EvaluationRules
     from tilekit.rendition import Rendering
     from tilekit.report.building import ReportOptions, write_report
 
-    labels = reading.read_aloud(str(options.truth or _default(folder, "--truth", _TRUTH)))
+    source = str(options.truth or _default(folder, "--truth", _TRUTH))
+    labels = reading.read_aloud(source, shapes=options.shapes)
     tiled = options.detections or str(_default(folder, "--detections", ("detections.jsonl",)))
     other = options.baseline or _existing(folder, "baseline.jsonl")
     runs = {"whole pages": other, "tiles": tiled} if other else {"tiles": tiled}
@@ -84,7 +92,7 @@ def report(
             labels,
             runs,
             iou=options.iou,
-            missing=options.missing,
+            rules=EvaluationRules(by="shape" if options.shapes else "box", missing=options.missing),
             options=ReportOptions(
                 title=options.title,
                 rendering=Rendering(options.bands, options.levels, options.dpi),

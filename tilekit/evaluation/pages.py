@@ -49,6 +49,7 @@ class FlatPages:
     `regions`: where the truth says that only parts of pages count, the place of the page and the rectangle of each
     unit that figures are drawn by: a region, or a page that counts whole (None). `truth_unit`, `unit`: of each row
     the place among them, -1 for a prediction beyond all regions. None, all three, where all pages count whole.
+    `truth_row`: of each true box the place on its page, among all that the truth has there.
     """
 
     names: tuple[str, ...]
@@ -73,6 +74,7 @@ class FlatPages:
     truth_unit: NDArray[np.int64] | None = None
     unit: NDArray[np.int64] | None = None
     training: TrainingNote | None = None
+    truth_row: NDArray[np.int64] | None = None
 
     @property
     def units(self) -> list[tuple[PageKey, Region | None]]:
@@ -251,6 +253,7 @@ def _flat(
         None if truth_unit is None else truth_unit[counted],
         None if unit is None else unit[keep_found],
         found.training if isinstance(found, PredictionSet) else None,
+        (np.arange(len(every)) - np.searchsorted(truth_page, truth_page))[counted],
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tilekit.evaluation.matching import Criterion
+from tilekit.evaluation.matching import By, Criterion
 from tilekit.evaluation.metrics import Counts, Curve, mean
 from tilekit.evaluation.pages import Region
 from tilekit.pages import PageKey
@@ -164,7 +164,7 @@ class Evaluation:
     by_border: tuple[Group, ...] = ()
     by_scale: tuple[ScaleGroup, ...] = ()
     confusion: NDArray[np.int64] | None = None
-    by: str = "box"
+    by: By = "box"
     ignored: int = 0
     notes: tuple[str, ...] = ()
     name: str = field(default="")

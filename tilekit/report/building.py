@@ -16,7 +16,7 @@ from tilekit.errors import EvaluationError, InvalidArgument, ScanError, checked_
 from tilekit.evaluation.comparison import compare
 from tilekit.evaluation.evaluating import evaluate
 from tilekit.evaluation.matching import Criterion
-from tilekit.evaluation.pages import Missing, Predictions, Truth
+from tilekit.evaluation.pages import Predictions, Truth
 from tilekit.evaluation.result import Evaluation
 from tilekit.evaluation.rules import EvaluationRules
 from tilekit.flow import ordered_map
@@ -83,7 +83,7 @@ def write_report(
     *,
     evaluations: Mapping[str, Evaluation] | None = None,
     iou: Criterion = 0.5,
-    missing: Missing = "error",
+    rules: EvaluationRules | None = None,
     options: ReportOptions = _OPTIONS,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
@@ -92,23 +92,25 @@ def write_report(
     `truth`: LabelSet or mapping PageKey -> Annotations, whose keys open as scans (or give the options'
     `open_page`). `runs`: name -> predictions, the baseline first. `evaluations`: name -> Evaluation
     made elsewhere (thresholds fitted on other pages, say); by default each run is evaluated here.
-    `missing`: pages of truth without predictions of a run are an "error", as in `evaluate`, or "empty"
-    (all missed). `options`: see ReportOptions. `progress(done, total)` counts pages.
+    `rules`: as in `evaluate`, for runs without an evaluation; pages without predictions are an "error" or "empty".
+    Every run shows the matches that its evaluation counted: by its overlap, boxes or shapes, and labels.
+    `options`: see ReportOptions. `progress(done, total)` counts pages.
     A rerun keeps finished pyramids. Memory: the workers' pages' bands (see `write_pyramid`), all boxes.
     Raises EvaluationError where there is no run or pages do not fit, ScanError naming the page that cannot be read.
     """
     options = checked_kind(options, ReportOptions)
     if not runs:
         raise EvaluationError("a report needs at least one set of predictions")
-    if missing not in ("error", "empty"):
-        raise InvalidArgument(f"missing={missing!r} is unknown here; choose error or empty")
+    rules = rules or EvaluationRules()
+    if rules.missing == "skip":
+        raise InvalidArgument("rules.missing='skip' is unknown here; choose error or empty")
     root = Path(out)
     found = {name: _loaded(run) for name, run in runs.items()}
-    rules, judged = EvaluationRules(missing=missing), dict(evaluations or {})
+    judged = dict(evaluations or {})
     for name in found.keys() - judged.keys():
         judged[name] = evaluate(truth, found[name], iou, rules=rules, name=name)
     judged = {name: judged[name] for name in found}
-    matches = match_runs(truth, found, judged, iou, missing)
+    matches = match_runs(truth, found, judged, rules.missing)
     sizes = {**_sizes(found), **getattr(truth, "sizes", {})}
     chosen = _chosen_crops(matches, options.crops)
     copy_assets(root / "assets")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from tilekit.boxes.annotations import Annotations
 from tilekit.boxes.shapes import Shapes
-from tilekit.evaluation.matching import Criterion, find_overlaps, match_pages
-from tilekit.evaluation.pages import Missing, Predictions, Truth, flatten
+from tilekit.evaluation.matching import find_overlaps, match_pages
+from tilekit.evaluation.pages import FlatPages, Missing, Predictions, Truth, flatten
 from tilekit.evaluation.result import Evaluation
 from tilekit.pages import PageKey
 
@@ -61,54 +61,86 @@ class Matches:
 
 
 def match_runs(
-    truth: Truth,
-    runs: dict[str, Predictions],
-    evaluations: dict[str, Evaluation],
-    criterion: Criterion,
-    missing: Missing = "error",
+    truth: Truth, runs: dict[str, Predictions], evaluations: dict[str, Evaluation], missing: Missing = "error"
 ) -> Matches:
-    """Match every run to the truth, as `evaluate` does."""
-    flats = [flatten(truth, run, missing=missing) for run in runs.values()]
+    """What every run found, as its evaluation counted it."""
+    flats = [_flat(truth, run, evaluations[name], missing) for name, run in runs.items()]
     places: dict[str, int] = {}
     for flat in flats:
         for name in flat.names:
             places.setdefault(name, len(places))
     names = tuple(places)
-    parts = []
-    for flat in flats:
-        matched = match_pages(flat, find_overlaps(flat), criterion)
-        to_names = np.array([places[name] for name in flat.names], dtype=np.int64)
-        count = len(flat.pages)
-        first_truth = np.searchsorted(flat.truth_page, np.arange(count + 1))
-        first_found = np.searchsorted(flat.page, np.arange(count + 1))
-        pages: dict[PageKey, RunBoxes] = {}
-        for place, key in enumerate(flat.pages):
-            rows = slice(first_found[place], first_found[place + 1])
-            local = np.where(matched[rows] >= 0, matched[rows] - first_truth[place], matched[rows])
-            labels = to_names[flat.label[rows]] if len(flat.label[rows]) else flat.label[rows]
-            scale = None if flat.seen_at is None else flat.seen_at.found_scale
-            pages[key] = RunBoxes(
-                flat.boxes[rows],
-                labels,
-                flat.scores[rows],
-                local,
-                None if scale is None else scale[rows],
-                None if flat.shapes is None else flat.shapes[rows],
-            )
-        parts.append(pages)
     keys = flats[0].pages if flats else tuple(truth)
-    pages_out = tuple(
+    counted = _counted(truth, keys, flats)
+    parts = [
+        _run_boxes(flat, evaluations[name], places, counted) for name, flat in zip(runs, flats, strict=True)
+    ]
+    pages = tuple(
         PageBoxes(
             key,
-            _named(truth[key][~truth[key].ignore], names),
-            _named(truth[key][truth[key].ignore], names),
+            _named(truth[key][counted[key]], names),
+            _named(truth[key][~counted[key]], names),
             tuple(part[key] for part in parts),
         )
         for key in keys
     )
     thresholds = tuple(tuple(evaluations[run].thresholds.get(name, 0.5) for name in names) for run in runs)
     scales = tuple(() if flat.seen_at is None else flat.seen_at.scales for flat in flats)
-    return Matches(names, pages_out, thresholds, _titles(keys), scales)
+    return Matches(names, pages, thresholds, _titles(keys), scales)
+
+
+def _flat(truth: Truth, run: Predictions, evaluation: Evaluation, missing: Missing) -> FlatPages:
+    """The boxes that the evaluation looked at: all, or those of the labels that it was asked for."""
+    flat = flatten(truth, run, missing=missing)
+    asked = [name for name in flat.names if name in evaluation.curves]
+    return flat if len(asked) in (0, len(flat.names)) else flatten(truth, run, missing=missing, labels=asked)
+
+
+def _counted(
+    truth: Truth, keys: Sequence[PageKey], flats: Sequence[FlatPages]
+) -> dict[PageKey, NDArray[Any]]:
+    """Of each page's true boxes, those that count in any run: not ignored, in a part of the page that counts."""
+    counted = {key: np.zeros(len(truth[key]), np.bool_) for key in keys}
+    for flat in flats:
+        assert flat.truth_row is not None
+        for key, rows in zip(flat.pages, _by_page(flat.truth_row, flat.truth_page, flat), strict=True):
+            counted[key][rows] = True
+    return counted
+
+
+def _by_page(column: NDArray[Any], page: NDArray[np.int64], flat: FlatPages) -> list[NDArray[Any]]:
+    return np.split(column, np.searchsorted(page, np.arange(1, len(flat.pages))))
+
+
+def _run_boxes(
+    flat: FlatPages,
+    evaluation: Evaluation,
+    places: Mapping[str, int],
+    counted: Mapping[PageKey, NDArray[Any]],
+) -> dict[PageKey, RunBoxes]:
+    """One run's predictions, page by page."""
+    assert flat.truth_row is not None
+    matched = match_pages(flat, find_overlaps(flat, evaluation.by), evaluation.iou)
+    shown = [
+        np.cumsum(counted[key]) - 1 for key in flat.pages
+    ]  # the place of each true box among those shown
+    place_of = np.concatenate(
+        [shown[page][rows] for page, rows in enumerate(_by_page(flat.truth_row, flat.truth_page, flat))]
+    )
+    local = np.where(matched >= 0, place_of[np.maximum(matched, 0)], matched) if len(place_of) else matched
+    to_names = np.array([places[name] for name in flat.names] or [0], dtype=np.int64)
+    scale = None if flat.seen_at is None else flat.seen_at.found_scale
+    return {
+        key: RunBoxes(
+            flat.boxes[rows],
+            to_names[flat.label[rows]],
+            flat.scores[rows],
+            local[rows],
+            None if scale is None else scale[rows],
+            None if flat.shapes is None else flat.shapes[rows],
+        )
+        for key, rows in zip(flat.pages, _by_page(np.arange(len(flat.page)), flat.page, flat), strict=True)
+    }
 
 
 def _titles(keys: Sequence[PageKey]) -> tuple[str, ...]:
