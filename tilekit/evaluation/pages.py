@@ -203,7 +203,6 @@ def _flat(
     seen = Detections.concat(given)
     places = {name: place for place, name in enumerate(every.names)}
     relabel = np.array([places.setdefault(name, len(places)) for name in seen.names], dtype=np.int64)
-    names = tuple(places)
     truth_page = np.repeat(np.arange(len(keys)), [len(part) for part in marked])
     page = np.repeat(np.arange(len(keys)), [len(part) for part in given])
     label = relabel[seen.class_ids] if len(seen) else np.empty(0, np.int64)
@@ -218,7 +217,7 @@ def _flat(
         notes.append(f"only {parts} regions of {of} pages count; figures are drawn by region")
     counted = ~ignore
     ignore_label = acting_labels(every.class_ids, ignore, label)
-    keep_truth, keep_found, names, remap = _selection(names, labels, every, label)
+    keep_truth, keep_found, names, remap = _selection(tuple(places), labels, every, label)
     if len(keep_found) and remap is not None:
         label = remap[label]
     truth_label = every.class_ids if remap is None else remap[every.class_ids]
