@@ -168,6 +168,7 @@ class Run:
         self._token = f"{time.time_ns():x}-{os.getpid():x}"
         self._watchman = Watchman(crew.inputs, crew.out)
         self._flying: dict[Future[Any], Waiting] = {}
+        self._ended: list[tuple[Record | None, Event]] = []  # for the next transaction
 
     def go(
         self, ledger: Ledger, holds: Callable[[ScanFile], bool] | None = None, *, clean: bool = False
@@ -182,8 +183,11 @@ class Run:
         self._tally = ArchiveSummary()
         self._unreadable: list[str] = []
         try:
-            self._discard_unfinished()
-            self._work(holds)
+            try:
+                self._discard_unfinished()
+                self._work(holds)
+            finally:
+                self._write()
             if not self._tally.stopped:
                 self._drop()
         except _PlaceFault as exc:
@@ -202,7 +206,7 @@ class Run:
     def _work(self, holds: Callable[[ScanFile], bool] | None) -> None:
         found = found_sources(self._crew.inputs)
         batches = identified(found if holds is None else filter(holds, found), self._options.identity)
-        fresh = chain.from_iterable(map(self._undone, batches))
+        fresh = chain.from_iterable(map(self._undone, self._written_before(batches)))
         most = self._options.max_failures
         while True:
             self._fill(fresh)
@@ -213,6 +217,24 @@ class Run:
             if most is not None and self._tally.failed > most:
                 self._tally.stopped = f"more than {most} pages failed"
                 return
+
+    def _written_before(self, batches: Iterator[list[ScanFile]]) -> Iterator[list[ScanFile]]:
+        """The same; what has ended is written before any is waited for, and before records are looked up."""
+        while True:
+            self._write()
+            if (batch := next(batches, None)) is None:
+                return
+            yield batch
+
+    def _write(self, *begun: Waiting) -> None:
+        """Record what has ended and what is to be begun, in one transaction: each costs as much as 20 records."""
+        ended, self._ended = self._ended, []
+        records = [record for record, _ in ended if record is not None]
+        records += (self._record(waiting.task, "started", self._begun(waiting.task)) for waiting in begun)
+        if records:
+            self._ledger.put(*records)
+        for _, event in ended:
+            self._log(event)
 
     def _discard_unfinished(self) -> None:
         """Remove what tasks left that a killed run had begun."""
@@ -313,11 +335,14 @@ class Run:
             yield from self._announced(begin)
 
     def _fill(self, fresh: Iterator[Task]) -> None:
-        while len(self._flying) < self._ahead:
-            waiting = self._queue.next(fresh, self._flying.values())
+        ready: list[Waiting] = []
+        while len(self._flying) + len(ready) < self._ahead:
+            waiting = self._queue.next(fresh, [*self._flying.values(), *ready])
             if waiting is None:
-                return
-            self._ledger.put(self._record(waiting.task, "started", self._begun(waiting.task)))
+                break
+            ready.append(waiting)
+        self._write(*ready)
+        for waiting in ready:
             allowance = self._queue.share if waiting.cost is None else None
             self._flying[self._submit(waiting, allowance)] = waiting
 
@@ -382,9 +407,10 @@ class Run:
         self._tally.pixels += int(info.get("pixels", 0))
         kept = {"uri": task.source.uri, "run": self._token, "pages": outcome.pages}
         kept |= {"seconds": seconds, **info}
-        self._ledger.put(self._record(task, "done", kept))
         told = {name: info[name] for name in ("tiles", "pixels", "objects") if name in info}
-        self._tell("done", task, seconds=seconds, worker=outcome.worker, **told)
+        self._end(
+            self._record(task, "done", kept), "done", task, seconds=seconds, worker=outcome.worker, **told
+        )
 
     def _fail(
         self, task: Task, key: str, reason: str, outcome: Outcome | None = None, *, record: bool = True
@@ -394,16 +420,19 @@ class Run:
         self._tally.failed += 1
         self._tally.fail(key, reason)
         seconds = round(outcome.seconds, 4) if outcome is not None else 0.0
+        kept = None
         if record:
             self._job.discard(task, self._out)  # what an earlier run made of a file that was good then
             info = {"uri": task.source.uri, "run": self._token, "reason": reason, "seconds": seconds}
             info["pages"] = outcome.pages if outcome is not None else 1
-            self._ledger.put(Record(key, self._mark(task.source), "failed", info))
+            kept = Record(key, self._mark(task.source), "failed", info)
         worker = outcome.worker if outcome is not None else ""
-        self._tell("failed", task, reason=reason, seconds=seconds, worker=worker)
+        self._end(kept, "failed", task, reason=reason, seconds=seconds, worker=worker)
 
-    def _tell(self, event: str, task: Task, **values: Any) -> None:
-        self._log({"event": event, "source": task.source.uri, "page": task.page, **values})
+    def _end(self, record: Record | None, event: str, task: Task, **values: Any) -> None:
+        """A page ended: recorded and told with others that ended by now."""
+        told = {"event": event, "source": task.source.uri, "page": task.page, **values}
+        self._ended.append((record, told))
 
     def _record(self, task: Task, state: Any, info: dict[str, Any]) -> Record:
         return Record(task.key, self._mark(task.source), state, info)
