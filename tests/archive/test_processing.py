@@ -12,10 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import simplejpeg
+from click.testing import CliRunner
 
 from tests.archive.jobs import NoteJob
 from tilekit.archive import ArchiveOptions, archive_status, merge_ledgers, process_archive, verify_archive
 from tilekit.archive.locking import run_lock
+from tilekit.archive.sources import LeftAside
+from tilekit.cli import cli
 from tilekit.errors import InvalidArgument, LedgerError, StorageNotFound, TilekitError
 
 PAGE = simplejpeg.encode_jpeg(np.full((64, 64, 3), 200, np.uint8))
@@ -107,6 +110,31 @@ def test_the_largest_of_a_batch_come_first(tmp_path: Path) -> None:
     events: list[dict[str, object]] = []
     process_archive(source, tmp_path / "out", NoteJob(), ThreadPoolExecutor(1), on_event=events.append)
     assert [Path(str(event["source"])).name for event in events][:2] == ["b.jpg", "d.jpg"]
+
+
+def test_files_left_aside_are_said_by_their_ending(tmp_path: Path) -> None:
+    source = scans(tmp_path / "in", "a.jpg", "d/plan.SVG", "d/b.svg", "notes.txt", "d/README", ".hidden.svg")
+    runner = CliRunner()
+    command = ["archive", "run", str(source), str(tmp_path / "out"), "--tile", "32", "--overlap", "0"]
+    said = runner.invoke(cli, [*command, "--workers", "1"])
+    assert said.exit_code == 0, said.output
+    assert "4 files left aside" in said.output
+    assert "2 .svg, 1 .txt, 1 no ending" in said.output
+    assert "--untrusted" in said.output
+    summary = runner.invoke(cli, [*command, "--json"]).stdout.splitlines()[-1]
+    assert json.loads(summary)["left_aside"] == {".svg": 2, ".txt": 1, "no ending": 1}
+    dry = json.loads(runner.invoke(cli, [*command, "--dry-run", "--json"]).stdout)
+    assert dry["left_aside"] == {".svg": 2, ".txt": 1, "no ending": 1}
+    named = process_archive([source / "a.jpg"], tmp_path / "one", NoteJob(), ThreadPoolExecutor(1))
+    assert named.left_aside == {}
+
+
+def test_endings_left_aside_are_counted_in_bounded_memory() -> None:
+    aside = LeftAside()
+    for number in range(1000):
+        aside.see(f"a.{number}")
+    assert len(aside) <= 60
+    assert aside.total() == 1000
 
 
 def test_the_standard_pool_breaks_with_a_clear_sentence(tmp_path: Path) -> None:

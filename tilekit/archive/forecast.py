@@ -10,12 +10,13 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from tilekit.archive.executors import available_cores
 from tilekit.archive.options import ArchiveOptions
-from tilekit.archive.sources import ScanFile, iter_sources
+from tilekit.archive.sources import LeftAside, ScanFile, found_sources, identified
 from tilekit.archive.state import ledger_files, state_of
 from tilekit.archive.working import Job, Task, opening_of, run_task
 from tilekit.errors import ScanError, StorageError
@@ -33,7 +34,7 @@ class Forecast:
     """Of a whole run: `pages` and `tiles` in all, `done` pages recorded before, `bytes` out and `seconds` scaled up from
     `timed` pages done for the sake of it, `free` bytes where they go (None on S3), `memory` in bytes of the
     page that takes most (see `Scan.cost`),
-    `calls` and `dollars` of a Custom Labels model. `unreadable`: path -> reason.
+    `calls` and `dollars` of a Custom Labels model. `unreadable`: path -> reason. `left_aside`: see ArchiveSummary.
     """
 
     pages: int = 0
@@ -49,6 +50,7 @@ class Forecast:
     calls: int = 0
     dollars: float | None = None
     unreadable: dict[str, str] = field(default_factory=dict)
+    left_aside: dict[str, int] = field(default_factory=dict)
 
     @property
     def fits(self) -> bool:
@@ -82,7 +84,8 @@ def forecast(
         list[tuple[ScanFile, int]](),
     )  # reservoir: every page as likely as any other
     remote = 0
-    for source in iter_sources(inputs, "stat"):
+    aside = LeftAside()
+    for source in chain.from_iterable(identified(found_sources(inputs, aside), "stat")):
         if source.problem:
             found.unreadable[source.uri] = source.problem
             continue
@@ -97,6 +100,7 @@ def forecast(
                 sample[place] = source, page
         if progress is not None:
             progress(found.pages)
+    found.left_aside = dict(aside)
     _time(found, sample, job, remote)
     found.done = _done_before(out, given)
     if getattr(job, "is_cloud", False):

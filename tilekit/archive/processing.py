@@ -27,7 +27,15 @@ from tilekit.archive.faults import Watchman, place_fault
 from tilekit.archive.locking import run_lock
 from tilekit.archive.options import ArchiveOptions
 from tilekit.archive.prefetching import AHEAD, Prefetch
-from tilekit.archive.sources import NAMING, ScanFile, Shard, found_sources, identified, identified_now
+from tilekit.archive.sources import (
+    NAMING,
+    LeftAside,
+    ScanFile,
+    Shard,
+    found_sources,
+    identified,
+    identified_now,
+)
 from tilekit.archive.state import Event, event_log, ledger_path, state_of
 from tilekit.archive.summary import ArchiveSummary
 from tilekit.archive.truth import drop_stale, stale_records, told
@@ -204,7 +212,9 @@ class Run:
         return self._tally
 
     def _work(self, holds: Callable[[ScanFile], bool] | None) -> None:
-        found = found_sources(self._crew.inputs)
+        aside = LeftAside()
+        self._tally.left_aside = aside
+        found = found_sources(self._crew.inputs, aside)
         batches = identified(found if holds is None else filter(holds, found), self._options.identity)
         fresh = chain.from_iterable(map(self._undone, self._written_before(batches)))
         most = self._options.max_failures

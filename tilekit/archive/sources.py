@@ -6,6 +6,7 @@ import glob
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ _SUFFIXES = tuple(SCAN_SUFFIXES)
 _BATCH = 500  # sources looked at together,
 _EACH = 64  # so many by a thread at a time
 _THREADS = 4
+_ENDINGS = 50
 NAMING = (*_LISTS, *_MANIFESTS)  # files that name scans
 
 
@@ -100,12 +102,24 @@ def iter_sources(
     return chain.from_iterable(identified(found_sources(many), how))
 
 
-def found_sources(inputs: Iterable[str | os.PathLike[str]]) -> Iterator[ScanFile]:
-    """What `iter_sources` finds, local files without their identity: nothing is opened."""
+class LeftAside(Counter[str]):
+    """How many files below folders and prefixes are no input, by their ending in small letters."""
+
+    def see(self, name: str) -> None:
+        """Count a file; endings beyond the first 50 as "others"."""
+        ending = os.path.splitext(name)[1].lower() or "no ending"
+        self["others" if len(self) >= _ENDINGS and ending not in self else ending] += 1
+
+
+def found_sources(
+    inputs: Iterable[str | os.PathLike[str]], aside: LeftAside | None = None
+) -> Iterator[ScanFile]:
+    """What `iter_sources` finds, local files without their identity: nothing is opened. `aside` learns of the others."""
     many = [os.fspath(item) for item in inputs]
+    seen = LeftAside() if aside is None else aside
     for text in many:
         below = _prefix(text) if len(many) > 1 else ""
-        for source in _sources_of(text):
+        for source in _sources_of(text, seen):
             yield source._replace(relative=f"{below}{source.relative}") if below else source
 
 
@@ -128,11 +142,11 @@ def _identities(how: How, sources: list[ScanFile]) -> list[ScanFile]:
     return [source if source.identity else identified_now(source, how) for source in sources]
 
 
-def _sources_of(text: str) -> Iterator[ScanFile]:
+def _sources_of(text: str, aside: LeftAside) -> Iterator[ScanFile]:
     if text.startswith("s3://"):
-        yield from _s3_sources(text)
+        yield from _s3_sources(text, aside)
     elif os.path.isdir(text):
-        yield from _walk(text, "", ())
+        yield from _walk(text, "", (), aside)
     elif os.path.isfile(text):
         lowered = text.lower()
         if lowered.endswith(_LISTS):
@@ -154,7 +168,9 @@ def _prefix(text: str) -> str:
     return ""
 
 
-def _walk(root: str, relative: str, above: tuple[tuple[int, int], ...]) -> Iterator[ScanFile]:
+def _walk(
+    root: str, relative: str, above: tuple[tuple[int, int], ...], aside: LeftAside
+) -> Iterator[ScanFile]:
     folder = os.path.join(root, relative) if relative else root
     try:
         status = os.stat(folder)
@@ -182,10 +198,12 @@ def _walk(root: str, relative: str, above: tuple[tuple[int, int], ...]) -> Itera
                 yield ScanFile(entry.path, below, MISSING, str(storage_error(exc, entry.path)))
                 continue
             if is_folder:
-                yield from _walk(root, below, (*above, here))
+                yield from _walk(root, below, (*above, here), aside)
             elif entry.name.lower().endswith(_SUFFIXES):
                 # one that vanished, or a dangling link, is MISSING: the worker says what is wrong with it
                 yield ScanFile(entry.path, below)
+            else:
+                aside.see(entry.name)
 
 
 def _globbed(pattern: str) -> Iterator[ScanFile]:
@@ -206,7 +224,7 @@ def _listed(origin: str, lines: Iterable[tuple[int, str]]) -> Iterator[ScanFile]
     folder = os.path.dirname(os.path.abspath(origin))
     for number, text in lines:
         if text.startswith("s3://"):
-            yield from _s3_sources(text)
+            yield from _s3_sources(text, LeftAside())
             continue
         path = text if os.path.isabs(text) else os.path.join(folder, text)
         if os.path.isdir(path):
@@ -239,7 +257,7 @@ def _manifest_lines(path: str) -> Iterator[tuple[int, str]]:
             yield number, reference.partition("#page=")[0]
 
 
-def _s3_sources(uri: str) -> Iterator[ScanFile]:
+def _s3_sources(uri: str, aside: LeftAside) -> Iterator[ScanFile]:
     from tilekit.storage.s3 import default_store
 
     found = False
@@ -248,6 +266,8 @@ def _s3_sources(uri: str) -> Iterator[ScanFile]:
         address = str(item.location)
         name = address.rsplit("/", 1)[-1]
         if address != uri and os.path.splitext(name)[1].lower() not in SCAN_SUFFIXES:
+            if name:  # a folder's own mark has none
+                aside.see(name)
             continue
         found = True
         relative = address[len(base) :] if address.startswith(base) else name

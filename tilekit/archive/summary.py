@@ -15,7 +15,8 @@ class ArchiveSummary:
     `done` and `failed` pages of this run, `skipped` pages proven done before, `set_aside` pages
     that failed in an earlier run and have not changed since; `tiles`, `pixels` made by this run;
     `seconds` of wall clock; `failures`: the first reasons (at most 100), key -> sentence. `dropped`: pages whose
-    results were removed since their scan or page is gone, `drops` the first 100 of them by name. `stopped`: why
+    results were removed since their scan or page is gone, `drops` the first 100 of them by name. `left_aside`: files
+    below the inputs that do not end as scans do, ending -> count; named themselves they are taken. `stopped`: why
     the run did not go to the end; where that was the place's fault, the same command goes on from there.
     """
 
@@ -31,6 +32,7 @@ class ArchiveSummary:
     failures: dict[str, str] = field(default_factory=dict)
     dropped: int = 0
     drops: dict[str, str] = field(default_factory=dict)
+    left_aside: dict[str, int] = field(default_factory=dict)
 
     def fail(self, key: str, reason: str) -> None:
         """Keep a reason, while there are few."""
@@ -52,6 +54,7 @@ class ArchiveSummary:
             self.fail(key, reason)
         self.dropped += other.dropped
         self.drops |= other.drops
+        self.left_aside = other.left_aside or self.left_aside  # each part goes through all inputs
         self.stopped = self.stopped or other.stopped
 
     @property
@@ -74,4 +77,5 @@ class ArchiveSummary:
             "failures": self.failures,
             "dropped": self.dropped,
             "drops": self.drops,
+            "left_aside": self.left_aside,
         }

@@ -36,6 +36,9 @@ _state_option = click.option(
 )
 
 
+_SHOWN_ENDINGS = 6
+
+
 @click.group()
 def archive() -> None:
     """Process many scans, resumable, on one machine or a cluster."""
@@ -296,6 +299,7 @@ def _forecast(
         print_table(("what", "about"), rows)
         for reason in found.unreadable.values():
             complain(f"would fail: {reason}")
+        _say_left_aside(found.left_aside)
         if not found.fits:
             complain("the disk has not that much room")
         next_again(without=["--dry-run"])
@@ -483,6 +487,7 @@ def _finish(summary: ArchiveSummary, out: str, state: Path | None, as_json: bool
         )
         if summary.dropped:
             say(f"{summary.dropped} pages dropped, whose scan or page is gone")
+        _say_left_aside(summary.left_aside)
         if summary.stopped:
             complain(f"stopped: {summary.stopped}")
             say("mend that first; what is done is recorded")
@@ -491,3 +496,18 @@ def _finish(summary: ArchiveSummary, out: str, state: Path | None, as_json: bool
         next_command("archive", "status" if summary.ok else "retry", out, *passed(state=state))
     if not summary.ok:
         raise click.exceptions.Exit(1)
+
+
+def _say_left_aside(found: dict[str, int]) -> None:
+    """How many files below the inputs were not taken for scans, by their ending."""
+    if not found:
+        return
+    shown = sorted(found.items(), key=lambda item: (-item[1], item[0]))
+    endings = ", ".join(f"{count} {ending}" for ending, count in shown[:_SHOWN_ENDINGS])
+    more = sum(count for _, count in shown[_SHOWN_ENDINGS:])
+    say(
+        f"{sum(found.values())} files left aside, which do not end as scans do: {endings}"
+        + (f", {more} more" if more else "")
+        + "; give such a file itself, or a glob, to have it taken"
+        + (" (.svg also needs --untrusted)" if ".svg" in found else "")
+    )
