@@ -6,7 +6,8 @@ nothing lost, nothing twice, nothing stale. A third of the rounds writes to S3 t
 cuts; the others to a disk of their own, a small tmpfs where this user may mount one, which is full now and then: such
 a run must say so, and record nothing as failed. `--kills 100` goes on until so many kills have hit a run: of workers,
 up to three a run, of parents, and of whole namespaces of processes where `unshare` is allowed. Prints one JSON line
-of figures after each round; exit code 1 where anything differed.
+of figures after each round, and at the end all of it as one sentence; exit code 1 where anything differed. Writes
+nothing but a temporary folder for each round, which is removed.
 """
 
 from __future__ import annotations
@@ -37,7 +38,10 @@ import numpy as np
 
 from tilekit import Tiling
 from tilekit.archive import TileJob, archive_status, process_archive, verify_archive
+from tilekit.archive.joining import all_records
+from tilekit.archive.state import ledger_files
 from tilekit.errors import StorageNotFound
+from tilekit.ledger import Ledger
 from tilekit.scans.encoding import encode_image
 from tilekit.storage.place import place_of
 
@@ -173,6 +177,28 @@ def tree(out: str) -> dict[str, str]:
     return {name: hashlib.sha256(data).hexdigest() for name, data in found.items()}
 
 
+def recorded_twice(out: str) -> list[str]:
+    """Pages of which two ledgers, or the records of two parts, say that they are done."""
+    place = place_of(out) / ".tilekit"
+    counts = Counter(record.key for record in all_records(place) if record.state == "done")
+    for path in ledger_files(place):
+        with Ledger(path) as ledger:
+            counts.update(record.key for record in ledger.records("done"))
+    return sorted(key for key, count in counts.items() if count > 1)
+
+
+def sentence(minutes: float, counts: Counter[str]) -> str:
+    """All of it in one line, for docs/archives.md."""
+    kills = ", ".join(
+        f"{counts[f'kills of a {whom}']} of {whom}s" for whom in ("worker", "parent", "namespace")
+    )
+    harms = ", ".join(
+        f"{counts[what]} {what}" for what in ("throttles", "cut connections", "full disks", "changed inputs")
+    )
+    ends = ", ".join(f"{counts[what]} {what}" for what in ("differing", "lost", "left over", "pages twice"))
+    return f"{minutes} minutes, {counts['kills']} kills ({kills}), {harms}: {counts['files compared']:,} files compared, {ends}"
+
+
 def children(parent: int) -> list[int]:
     """Worker processes of a run; the resource tracker of multiprocessing among them."""
     found = []
@@ -278,11 +304,13 @@ class Round:
         self.counts["differing"] += len(other)
         self.counts["lost"] += len(lost)
         self.counts["left over"] += len(more)
+        twice = recorded_twice(self.out)
+        self.counts["pages twice"] += len(twice)
         done = status.done == SCANS - 1 and not status.failed and not status.unfinished
-        if last.returncode or wrong or other or lost or more or not done:
+        if last.returncode or wrong or other or lost or more or twice or not done:
             self.wrong.append(
                 f"exit {last.returncode}, {last.stderr[-500:]}, {status}, {wrong}, "
-                f"differing: {other[:10]}, lost: {lost[:10]}, left over: {more[:10]}"
+                f"differing: {other[:10]}, lost: {lost[:10]}, left over: {more[:10]}, twice: {twice[:10]}"
             )
         return "".join(f"{self.mode}: {one}\n" for one in self.wrong)
 
@@ -335,12 +363,13 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--kills", type=int, default=0, help="end after so many, if sooner")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--mode", choices=MODES, help="only rounds of this kind")
     given = parser.parse_args()
     chance, counts = random.Random(given.seed), Counter[str]()
     started, wrong = time.monotonic(), 0
     with s3_server(counts) as line:
         while time.monotonic() - started < given.minutes * 60 and not 0 < given.kills <= counts["kills"]:
-            mode = chance.choice(MODES)
+            mode = given.mode or chance.choice(MODES)
             with (
                 tempfile.TemporaryDirectory(prefix="tilekit-soak-") as folder,
                 Disk(Path(folder) / "disk").up() as disk,
@@ -352,6 +381,7 @@ def main() -> int:
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
             figures = {"minutes": minutes, "wrong rounds": wrong, **dict(sorted(counts.items()))}
             print(json.dumps({**figures, "peak MB of this process": peak}), flush=True)
+    print(sentence(round((time.monotonic() - started) / 60, 1), counts), flush=True)
     return 1 if wrong else 0
 
 

@@ -17,6 +17,7 @@ from tests.archive.test_processing import PAGE, notes, scans
 from tilekit import Tiling
 from tilekit.archive import ArchiveOptions, TileJob, archive_status, process_archive, verify_archive
 from tilekit.archive.faults import Watchman, place_fault
+from tilekit.archive.forecast import forecast
 from tilekit.archive.jobs import discard_page
 from tilekit.archive.sources import ScanFile, iter_sources
 from tilekit.archive.working import Task
@@ -118,6 +119,26 @@ def test_deep_finds_a_tile_with_other_bytes(tmp_path: Path) -> None:
     tile.write_bytes(bytes(data))
     assert verify_archive(out) == {}
     assert "other bytes" in verify_archive(out, deep=True)["a.jpg"]
+
+
+@pytest.mark.parametrize("source", ["in", "in/**/*.jpg", "in/."])
+@pytest.mark.parametrize("linked", [False, True])
+def test_results_below_the_input_are_no_input(tmp_path: Path, source: str, linked: bool) -> None:
+    scans(tmp_path / "in", "a.jpg", "d/b.jpg")
+    if linked:
+        (tmp_path / "elsewhere").mkdir()
+        (tmp_path / "in" / "tiles").symlink_to(tmp_path / "elsewhere")
+    out = tmp_path / "in" / "tiles"
+    assert process_archive(tmp_path / source, out, TILES, ONE).done == 2
+    again = process_archive(tmp_path / source, out, TILES, ONE)
+    assert (again.done, again.skipped, again.left_aside) == (0, 2, {})
+    assert forecast([str(tmp_path / source)], out, TILES).pages == 2
+
+
+def test_tiles_into_the_folder_of_their_scans_are_refused(tmp_path: Path) -> None:
+    source = scans(tmp_path / "in", "a.jpg")
+    with pytest.raises(InvalidArgument, match="both input and output"):
+        process_archive(source, tmp_path / "in" / ".", TILES, ONE)
 
 
 def test_an_empty_mount_drops_nothing(tmp_path: Path) -> None:

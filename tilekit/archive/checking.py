@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from tilekit.archive.jobs import TileJob
 from tilekit.archive.options import ArchiveOptions
 from tilekit.archive.sources import Shard
 from tilekit.archive.working import WholeJob
@@ -17,6 +18,7 @@ _JOB = ("recipe", "cost", "session", "run", "finish", "discard")
 
 def check_run(
     inputs: Sequence[str | os.PathLike[str]],
+    out: str | os.PathLike[str],
     job: Any,
     *,
     workers: int | None = None,
@@ -48,9 +50,21 @@ def check_run(
         raise InvalidArgument("a DatasetJob takes one label file as its input")
     for item in inputs:
         text = os.fspath(item)
+        if isinstance(job, TileJob) and _is_same(text, out):
+            raise InvalidArgument(
+                f"{text}: is both input and output, so the next run would take tiles for scans; "
+                f"give another output, such as {os.path.join(text, 'tiles')}"
+            )
         if text.startswith("s3://") or os.path.exists(text):
             continue
         if not glob.has_magic(text):
             raise StorageNotFound(f"{text}: no such file or folder")
         if next(glob.iglob(text, recursive=True), None) is None:
             raise StorageNotFound(f"{text}: matches no file")
+
+
+def _is_same(item: str, out: str | os.PathLike[str]) -> bool:
+    text = os.fspath(out)
+    if item.startswith("s3://") or text.startswith("s3://"):
+        return item.rstrip("/") == text.rstrip("/")
+    return os.path.realpath(item) == os.path.realpath(text)

@@ -84,7 +84,7 @@ def forecast(
         list[tuple[ScanFile, int]](),
     )  # reservoir: every page as likely as any other
     remote = 0
-    aside = LeftAside()
+    aside = LeftAside(out)
     for source in chain.from_iterable(identified(found_sources(inputs, aside), "stat")):
         if source.problem:
             found.unreadable[source.uri] = source.problem

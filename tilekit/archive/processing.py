@@ -83,7 +83,7 @@ def process_archive(
     inputs = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
     given = options or ArchiveOptions()
     check_not_importing()
-    check_run(inputs, job, workers=workers, shard=shard, options=given)
+    check_run(inputs, out, job, workers=workers, shard=shard, options=given)
     part = Shard.parse(shard) if isinstance(shard, str) else shard
     if isinstance(job, WholeJob):
         return _whole(inputs[0], out, job, executor, workers, given, on_event)
@@ -212,7 +212,7 @@ class Run:
         return self._tally
 
     def _work(self, holds: Callable[[ScanFile], bool] | None) -> None:
-        aside = LeftAside()
+        aside = LeftAside(self._out)
         self._tally.left_aside = aside
         found = found_sources(self._crew.inputs, aside)
         batches = identified(found if holds is None else filter(holds, found), self._options.identity)

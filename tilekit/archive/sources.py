@@ -81,14 +81,17 @@ def place_among(relative: str, count: int) -> int:
 
 
 def iter_sources(
-    inputs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], how: How = "sample"
+    inputs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    how: How = "sample",
+    out: str | os.PathLike[str] | None = None,
 ) -> Iterator[ScanFile]:
     """Stream the sources of all inputs, in the order the file system gives them.
 
     An input is a scan file, a folder (walked; files with a scan's suffix), a glob, `s3://bucket/prefix`,
     a list file (.txt, one path or URL a line) or a Ground Truth manifest (.manifest, .jsonl: source-ref).
     Of several inputs each folder and prefix keeps its own name at the front of `relative`.
-    `how`: the identity of local files. A folder below that cannot be read, and a link that leads back up, come as
+    `how`: the identity of local files. `out`: where results go; what lies there is no source, unless it is listed or
+    given by name. A folder below that cannot be read, and a link that leads back up, come as
     sources with a `problem`, and the rest goes on.
     Memory: one folder's open handle per level of depth, and 500 sources; names are never gathered.
     Raises StorageNotFound for an input that does not exist or a glob that matches nothing, StorageLost where the
@@ -99,16 +102,44 @@ def iter_sources(
     many = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
     if not many:
         raise InvalidArgument("inputs: give at least one file, folder, glob, list or S3 prefix")
-    return chain.from_iterable(identified(found_sources(many), how))
+    return chain.from_iterable(identified(found_sources(many, LeftAside(out)), how))
 
 
 class LeftAside(Counter[str]):
-    """How many files below folders and prefixes are no input, by their ending in small letters."""
+    """How many files below folders and prefixes are no input, by their ending in small letters.
+
+    `out`: where the results go. It may lie below an input: what is in it is neither an input nor counted, or the
+    next run would take tiles for scans.
+    """
+
+    def __init__(self, out: str | os.PathLike[str] | None = None) -> None:
+        super().__init__()
+        text = "" if out is None else os.fspath(out)
+        self._remote = f"{text.rstrip('/')}/" if text.startswith("s3://") else ""
+        self._local = os.path.realpath(text) if text and not self._remote else ""
+        self._names = {
+            os.path.basename(os.path.normpath(text)),
+            os.path.basename(self._local),
+        }  # it may be a link
 
     def see(self, name: str) -> None:
         """Count a file; endings beyond the first 50 as "others"."""
         ending = os.path.splitext(name)[1].lower() or "no ending"
         self["others" if len(self) >= _ENDINGS and ending not in self else ending] += 1
+
+    def is_out(self, folder: str) -> bool:
+        """Whether a folder is that of the results."""
+        return (
+            bool(self._local)
+            and os.path.basename(folder) in self._names
+            and os.path.realpath(folder) == self._local
+        )
+
+    def is_result(self, uri: str) -> bool:
+        """Whether a file or object lies where the results go."""
+        if uri.startswith("s3://"):
+            return bool(self._remote) and uri.startswith(self._remote)
+        return bool(self._local) and os.path.realpath(uri).startswith(self._local + os.sep)
 
 
 def found_sources(
@@ -156,7 +187,7 @@ def _sources_of(text: str, aside: LeftAside) -> Iterator[ScanFile]:
         else:
             yield ScanFile(text, os.path.basename(text))
     elif glob.has_magic(text):
-        yield from _globbed(text)
+        yield from _globbed(text, aside)
     else:
         raise StorageNotFound(f"{text}: no such file or folder")
 
@@ -198,6 +229,8 @@ def _walk(
                 yield ScanFile(entry.path, below, MISSING, str(storage_error(exc, entry.path)))
                 continue
             if is_folder:
+                if aside.is_out(entry.path):
+                    continue
                 yield from _walk(root, below, (*above, here), aside)
             elif entry.name.lower().endswith(_SUFFIXES):
                 # one that vanished, or a dangling link, is MISSING: the worker says what is wrong with it
@@ -206,14 +239,14 @@ def _walk(
                 aside.see(entry.name)
 
 
-def _globbed(pattern: str) -> Iterator[ScanFile]:
+def _globbed(pattern: str, aside: LeftAside) -> Iterator[ScanFile]:
     fixed = pattern
     while glob.has_magic(fixed):
         fixed = os.path.dirname(fixed)
     found = False
     for path in glob.iglob(pattern, recursive=True):
         found = True
-        if os.path.isdir(path):
+        if os.path.isdir(path) or aside.is_result(path):
             continue
         yield ScanFile(path, os.path.relpath(path, fixed or ".").replace(os.sep, "/"))
     if not found:
@@ -264,6 +297,8 @@ def _s3_sources(uri: str, aside: LeftAside) -> Iterator[ScanFile]:
     base = uri.rstrip("/") + "/"
     for item in default_store().list(uri):
         address = str(item.location)
+        if aside.is_result(address):
+            continue
         name = address.rsplit("/", 1)[-1]
         if address != uri and os.path.splitext(name)[1].lower() not in SCAN_SUFFIXES:
             if name:  # a folder's own mark has none

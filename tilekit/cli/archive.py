@@ -157,7 +157,7 @@ def retry(
 
     room = _bytes(staging, "--staging")
     until = deadline_of(until["duration_text"], until["guard"], until["guard_role"])
-    with _Watch(as_json, None) as watch:
+    with _Watch(as_json, None, out) as watch:
         options = ArchiveOptions(staging=room, state=state)
         summary = retry_archive(out, workers=workers, options=options, on_event=watch.event, **until)
     _finish(summary, out, state, as_json)
@@ -252,11 +252,11 @@ def _run(inputs: tuple[str, ...], out: str, *, as_json: bool, **options: Any) ->
         drop=options["drop"],
     )
     limits = {"workers": options["workers"], "shard": options["shard"], "options": given}
-    check_run(inputs, job, **limits)
+    check_run(inputs, out, job, **limits)
     if options["dry_run"]:
         _forecast(inputs, out, job, options["workers"], given, as_json)
         return
-    with _executor(options["dask"]) as executor, _Watch(as_json, inputs) as watch:
+    with _executor(options["dask"]) as executor, _Watch(as_json, inputs, out) as watch:
         if options["job"] != "dataset":
             remember_run(out, list(inputs), job, options["state"])
         summary = process_archive(
@@ -409,8 +409,8 @@ class _executor:  # noqa: N801 - used as a function
 class _Watch:
     """Progress for people (a bar on a terminal) or events for machines (JSON lines)."""
 
-    def __init__(self, as_json: bool, inputs: tuple[str, ...] | None) -> None:
-        self._as_json = as_json
+    def __init__(self, as_json: bool, inputs: tuple[str, ...] | None, out: str) -> None:
+        self._as_json, self._out = as_json, out
         self._inputs = inputs
         self._bar: Any = None
         self._task: Any = None
@@ -469,7 +469,7 @@ class _Watch:
         from tilekit.errors import TilekitError
 
         try:
-            total = sum(1 for _ in iter_sources(list(inputs), "stat"))
+            total = sum(1 for _ in iter_sources(list(inputs), "stat", self._out))
         except TilekitError:
             return
         self._bar.update(self._task, total=total)
@@ -505,8 +505,9 @@ def _say_left_aside(found: dict[str, int]) -> None:
     shown = sorted(found.items(), key=lambda item: (-item[1], item[0]))
     endings = ", ".join(f"{count} {ending}" for ending, count in shown[:_SHOWN_ENDINGS])
     more = sum(count for _, count in shown[_SHOWN_ENDINGS:])
+    count = sum(found.values())
     say(
-        f"{sum(found.values())} files left aside, which do not end as scans do: {endings}"
+        f"{count} {'file' if count == 1 else 'files'} left aside, not ending as scans do: {endings}"
         + (f", {more} more" if more else "")
         + "; give such a file itself, or a glob, to have it taken"
         + (" (.svg also needs --untrusted)" if ".svg" in found else "")
