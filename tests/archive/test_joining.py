@@ -32,11 +32,12 @@ from tilekit.archive.sources import place_among
 from tilekit.errors import InvalidArgument, LedgerError, StorageLost, StorageNotFound
 from tilekit.ledger import Ledger, Record
 from tilekit.storage.leasing import Lease
-from tilekit.storage.place import FolderPlace
+from tilekit.storage.place import FolderPlace, place_of
 from tilekit.storage.s3 import S3Store
 
 JOIN = ArchiveOptions(join=True, lease=3.0, parts=8)
 FEW = ArchiveOptions(parts=2)
+FEW_JOINED = ArchiveOptions(join=True, parts=4)
 MANY = 24  # scans: some in each part, and in each machine's hands
 
 
@@ -145,11 +146,49 @@ def test_an_archive_on_s3_keeps_its_records_there(tmp_path: Path, store: S3Store
         archive_status("s3://archive/elsewhere")
 
 
+KINDS = {
+    "alone": ({},),
+    "halves": ({"shard": "1/2"}, {"shard": "2/2"}),
+    "thirds": ({"shard": "1/3"}, {"shard": "2/3"}, {"shard": "3/3"}),
+    "joined": ({"options": FEW_JOINED},),
+}
+
+
+@pytest.mark.parametrize("before", KINDS)
+@pytest.mark.parametrize("after", KINDS)
+def test_a_run_of_another_kind_goes_on_from_the_records(tmp_path: Path, before: str, after: str) -> None:
+    """Alone, by shards cut so or so, or joined: nothing is made again, and no page is counted twice."""
+    source, out = scans(tmp_path / "in", *(f"s{i}.jpg" for i in range(9))), tmp_path / "out"
+    for kind, done in ((before, 9), (after, 0)):
+        for how in KINDS[kind]:
+            if kind in ("halves", "thirds") and before == "joined":
+                with pytest.raises(LedgerError, match="archive merge"):
+                    process_archive(source, out, NoteJob(), ThreadPoolExecutor(1), **how)
+                assert merge_ledgers(out) == 9
+                before = ""
+            done -= process_archive(source, out, NoteJob(), ThreadPoolExecutor(1), **how).done
+        assert done == 0
+    found = archive_status(out)
+    assert (found.done, found.unfinished) == (9, 0)
+
+
+def test_a_run_alone_does_not_begin_beside_machines_that_joined(tmp_path: Path) -> None:
+    source, out = scans(tmp_path / "in", "a.jpg"), tmp_path / "out"
+    process_archive(source, out, NoteJob(), ThreadPoolExecutor(1), options=FEW_JOINED)
+    lease = Lease.take(place_of(out / ".tilekit"), "leases/001-of-004", "the part")
+    try:
+        with pytest.raises(LedgerError, match="--join"):
+            process_archive(source, out, NoteJob(), ThreadPoolExecutor(1))
+    finally:
+        lease.drop()
+    assert process_archive(source, out, NoteJob(), ThreadPoolExecutor(1)).skipped == 1
+
+
 @pytest.mark.parametrize("where", ["folder", "s3"])
 def test_shards_merge_in_one_command(
     tmp_path: Path, store: S3Store, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tilekit.archive.inspecting.parts_at", lambda _: 2)
+    monkeypatch.setattr("tilekit.archive.merging.parts_at", lambda _: 2)
     source = scans(tmp_path / "in", *(f"s{n}.jpg" for n in range(6)))
     out = str(tmp_path / "out") if where == "folder" else "s3://archive/shards"
     job = TileJob(Tiling(64))

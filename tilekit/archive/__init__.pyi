@@ -3,8 +3,8 @@ from .dataset import DatasetJob as DatasetJob
 from .detecting import DetectJob as DetectJob
 from .inspecting import ArchiveStatus as ArchiveStatus
 from .inspecting import archive_status as archive_status
-from .inspecting import merge_ledgers as merge_ledgers
 from .jobs import TileJob as TileJob
+from .merging import merge_ledgers as merge_ledgers
 from .options import ArchiveOptions as ArchiveOptions
 from .processing import process_archive as process_archive
 from .retrying import retry_archive as retry_archive

@@ -114,9 +114,7 @@ class Campaign:
 
     def taken(self) -> set[str]:
         """Names of the parts somebody holds."""
-        leases = list(self.place.list("leases/"))
-        now = self.place.now() if leases else 0.0
-        return {entry.name.rpartition("/")[2] for entry in leases if now - entry.modified < self._lease}
+        return taken_parts(self.place, self._lease)
 
     def finished(self) -> set[str]:
         """Names of the parts that are done."""
@@ -302,6 +300,13 @@ class PartLedger(Ledger):
             ) from exc
         self._next[part] += 1
         self._segments[part].append(name)
+
+
+def taken_parts(place: Place, seconds: float) -> set[str]:
+    """Names of the parts whose leases have not lapsed."""
+    leases = list(place.list("leases/"))
+    now = place.now() if leases else 0.0
+    return {entry.name.rpartition("/")[2] for entry in leases if now - entry.modified < seconds}
 
 
 def _segments(place: Place, parts: list[str]) -> dict[str, list[str]]:

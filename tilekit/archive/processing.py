@@ -36,7 +36,7 @@ from tilekit.archive.sources import (
     identified,
     identified_now,
 )
-from tilekit.archive.state import Event, event_log, ledger_path, state_of
+from tilekit.archive.state import Event, event_log, ledger_files, ledger_path, state_of
 from tilekit.archive.summary import ArchiveSummary
 from tilekit.archive.truth import drop_stale, stale_records, told
 from tilekit.archive.working import Job, Outcome, Task, WholeJob, run_task
@@ -92,16 +92,36 @@ def process_archive(
     if given.join or not isinstance(where, FolderPlace):
         from tilekit.archive.joining import run_joined
 
+        if isinstance(where, FolderPlace) and ledger_files(where):
+            from tilekit.archive.merging import adopt_joined
+
+            adopt_joined(where, given.parts, given.lease)
         return run_joined(crew, where, part)
     with contextlib.ExitStack() as stack:
         stack.enter_context(run_lock(where.folder, part))
-        ledger = stack.enter_context(Ledger(ledger_path(where.folder, part)))
+        ledger = stack.enter_context(_ledger(where, part, given))
         log = stack.enter_context(event_log(where.folder, part, on_event))
         run = stack.enter_context(crew.at_work(log))
         summary = run.go(ledger, None if part is None else part.holds)
         if part is None and not summary.stopped:
             job.finish(os.fspath(out), ledger.records("done"))
         return summary
+
+
+def _ledger(where: FolderPlace, part: Shard | None, options: ArchiveOptions) -> Ledger:
+    """The ledger of a run here, with what runs of other kinds have recorded; the run's lock is held."""
+    path = ledger_path(where.folder, part)
+    others = [file for file in ledger_files(where) if file != path]
+    if not others and not (where.folder / "records").is_dir():
+        return Ledger(path)
+    from tilekit.archive.merging import adopt, adopt_shard
+
+    if part is None:
+        adopt(where, options.lease)
+        return Ledger(path)
+    ledger = Ledger(path)
+    adopt_shard(where, part, ledger)
+    return ledger
 
 
 @dataclass(frozen=True)

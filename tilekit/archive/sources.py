@@ -68,7 +68,11 @@ class Shard:
 
     def holds(self, source: ScanFile) -> bool:
         """Whether this shard owns the source."""
-        return place_among(source.relative, self.count) == self.index
+        return self.holds_name(source.relative)
+
+    def holds_name(self, relative: str) -> bool:
+        """The same by its relative path."""
+        return place_among(relative, self.count) == self.index
 
     def __str__(self) -> str:
         return f"{self.index + 1}-of-{self.count}"

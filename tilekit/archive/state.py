@@ -6,11 +6,12 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from tilekit.archive.sources import Shard
+from tilekit.ledger import Ledger, Record
 from tilekit.storage.local import storage_errors
 from tilekit.storage.place import FolderPlace, Place, place_of
 
@@ -31,6 +32,13 @@ def ledger_path(state: Path, shard: Shard | None) -> Path:
 def ledger_files(where: Place) -> list[Path]:
     """The ledgers that runs of one machine, or shards, have left in a folder."""
     return sorted(where.folder.glob("ledger*.sqlite")) if isinstance(where, FolderPlace) else []
+
+
+def of_files(ledgers: Sequence[Path]) -> Iterator[Record]:
+    """The records of some ledgers, one after the other."""
+    for path in ledgers:
+        with Ledger(path) as ledger:
+            yield from ledger.records()
 
 
 @contextlib.contextmanager
