@@ -2,9 +2,9 @@
 
 `python benchmarks/worlds.py RESULTS.jsonl [--only 3] [--shard 0/2]` makes worlds whose objects have 3 to 60 px on
 whole pages, 5 to 200 boxes a page, with and without look-alikes; for each it plans, trains the local trainer (on one
-core, until its plateau) on whole pages and on the plan's tiles, and judges both on the same test pages. One JSON line
-a world; worlds that have their line are left out, so a run goes on where it was stopped. `--table` prints the table,
-`--runs` the lines that `tilekit.verdicts.recall.RUNS` takes.
+core, or a CUDA device, until its plateau) on whole pages and on the plan's tiles, and judges both on the same test
+pages. One JSON line a world; worlds that have their line are left out, so a run goes on where it was stopped. `--table`
+prints the table, `--runs` the lines that `tilekit.verdicts.runs` takes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ from tilekit.local.budget import Caps
 from tilekit.rekognition.limits import LIMITS
 from tilekit.scans.encoding import encode_image
 from tilekit.testing.scenes import SceneStyle, scene_page
+from tilekit.verdicts.recall import expected_recall
+from tilekit.verdicts.runs import DOCUMENTS, RecordedRun
 
 PX = (3.0, 4.6, 7.1, 10.8, 16.6, 25.4, 39.0, 60.0)
 BOXES = (5, 20, 60, 200)
@@ -203,32 +205,50 @@ def read_results(path: Path) -> list[dict[str, Any]]:
 def summary(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """How often the plan's verdict has the measured sign, and how far recall is from what was expected.
 
-    `clear`: worlds whose interval is clear of 0, both sides converged; `agree` of them: better where the plan has
-    a reason, worse where it has none. `by_size_worse`: worlds called by size where tiles are measured worse.
-    `off`: mean absolute difference of expected and measured recall, a label and side each, of `recalls` of them.
+    `clear`: worlds whose interval is clear of 0; `agree` of them: better where the plan has a reason, worse where it
+    has none. `by_size_worse`: worlds called by size where tiles are measured worse. `off`: mean absolute difference of
+    expected and measured recall, a label and side each, of `recalls` of them: `off` as the plan expected it then,
+    `off_others` by a curve of the other half of the worlds and the documents, which has not seen this world.
     """
-    clear = [one for one in results if one["outcome"] in ("better", "worse")]
-    agree = [one for one in clear if (one["outcome"] == "better") == bool(one["plan"]["reasons"])]
-    off = []
-    for one in results:
-        for side, key in (("whole", "whole"), ("tiles", "tiled")):
-            if not one[side]["note"]["converged"]:
-                continue
-            for label, expected in one["plan"]["expected"].items():
-                measured = one[side]["labels"].get(label, [None, None])[1]
-                if measured is not None:
-                    off.append(abs(measured - expected[key]["recall"]))
+    signs = [_sign(one["difference"]) for one in results]
+    clear = [(sign, one) for sign, one in zip(signs, results, strict=True) if sign]
+    off = [(abs(found - then), abs(found - others)) for found, then, others in _recalls(results)]
+    then, others = np.mean(off, axis=0).tolist() if off else (None, None)
     return {
         "worlds": len(results),
         "clear": len(clear),
-        "agree": len(agree),
-        "by_size_worse": sum(
-            one["outcome"] == "worse" and "size" in one["plan"]["reasons"] for one in results
+        "agree": sum((sign > 0) == bool(one["plan"]["reasons"]) for sign, one in clear),
+        "by_size_worse": sum(sign < 0 and "size" in one["plan"]["reasons"] for sign, one in clear),
+        "not_converged": sum(
+            not all(one[side]["note"]["converged"] for side in ("whole", "tiles")) for one in results
         ),
-        "not_converged": sum(one["outcome"] == "not converged" for one in results),
         "recalls": len(off),
-        "off": float(np.mean(off)) if off else None,
+        "off": then,
+        "off_others": others,
     }
+
+
+def _sign(difference: Sequence[float | None]) -> int:
+    """1 or -1 where the interval is clear of 0, else 0."""
+    _, low, high = difference
+    if low is None or high is None:
+        return 0
+    return 1 if low > 0 else -1 if high < 0 else 0
+
+
+def _recalls(results: Sequence[dict[str, Any]]) -> Iterator[tuple[float, float, float]]:
+    """(measured, expected then, expected from the other half of the worlds) of each label and side."""
+    seeds = sorted(one["world"]["seed"] for one in results)
+    halves = [[one for one in results if seeds.index(one["world"]["seed"]) % 2 == half] for half in (0, 1)]
+    for mine, others in (halves, halves[::-1]):
+        curve = (*DOCUMENTS, *(run for one in others for run in recorded(one)))
+        for one in mine:
+            for side, key in (("whole", "whole"), ("tiles", "tiled")):
+                by_others = expected_recall(np.array([one[side]["px"]]), curve)
+                for label, expected in one["plan"]["expected"].items():
+                    measured = one[side]["labels"].get(label, [None, None])[1]
+                    if measured is not None and by_others is not None:
+                        yield measured, expected[key]["recall"], by_others.recall
 
 
 def table(results: Sequence[dict[str, Any]]) -> str:
@@ -242,29 +262,38 @@ def table(results: Sequence[dict[str, Any]]) -> str:
         cells += [_figure(one[side]["f1"]) for side in ("whole", "tiles")]
         difference, low, high = one["difference"]
         span = "" if low is None else f" ({low:+.2f} to {high:+.2f})"
-        cells.append("-" if difference is None else f"{difference:+.3f}{span}, {one['outcome']}")
+        cells.append("-" if difference is None else f"{difference:+.3f}{span}")
         for side, key in (("whole", "whole"), ("tiles", "tiled")):
             expected = [found[key]["recall"] for found in one["plan"]["expected"].values()]
             cells.append(f"{_figure(one[side]['recall'])} ({np.mean(expected):.2f})")
         lines.append(f"| {' | '.join(cells)} |")
     said = summary(results)
-    off = "-" if said["off"] is None else f"{said['off']:.3f}"
+    off, others = ("-" if said[key] is None else f"{said[key]:.3f}" for key in ("off", "off_others"))
     lines += [
         "",
         f"{said['worlds']} worlds: the interval is clear of 0 in {said['clear']}, where the plan's verdict has the measured "
-        f"sign in {said['agree']}; called by size and measured worse: {said['by_size_worse']}; not converged: "
-        f"{said['not_converged']}. Expected recall is {off} from the measured, mean of {said['recalls']} labels and sides.",
+        f"sign in {said['agree']}; called by size and measured worse: {said['by_size_worse']}; a side not converged: "
+        f"{said['not_converged']}. Expected recall was {off} from the measured, mean of {said['recalls']} labels and "
+        f"sides; by a curve of the other half of the worlds it is {others}.",
     ]
     return "\n".join(lines)
 
 
 def runs(results: Sequence[dict[str, Any]]) -> list[str]:
-    """Lines for `tilekit.verdicts.recall.RUNS`: each converged side at the px of its median object."""
+    """Lines for `tilekit.verdicts.runs`."""
     return [
-        f'    RecordedRun("world of {one["world"]["name"]}", "{side}", {one[side]["px"]:.1f}, {one[side]["recall"]:.3f}),'
+        f'    RecordedRun("{run.what}", "{run.side}", {run.px:.1f}, {run.recall:.3f}),'
         for one in results
+        for run in recorded(one)
+    ]
+
+
+def recorded(one: dict[str, Any]) -> list[RecordedRun]:
+    """Both sides of a world, each at the px of its median object."""
+    return [
+        RecordedRun(f"world of {one['world']['name']}", side, one[side]["px"], one[side]["recall"])
         for side in ("whole", "tiles")
-        if one[side]["note"]["converged"] and one[side]["recall"] is not None
+        if one[side]["recall"] is not None
     ]
 
 

@@ -44,10 +44,10 @@ def work(made: Budget, clock: Clock, steps: int, seconds: float = 1.0, views: in
 
 def test_the_budget_is_views_of_a_box_whatever_a_batch_shows() -> None:
     for views in (5, 10, 40):
-        made, clock = budget(Caps(views=30.0), boxes=800)
+        made, clock = budget(Caps(views=30.0), boxes=4000)
         work(made, clock, 50, views=views)
-        assert made.most_steps() == 30 * 800 / views
-        assert "views" in made.first_cap()
+        assert made.most_steps() == min(30 * 4000 / views, MOST_STEPS)
+        assert ("views" if views == 40 else "steps") in made.first_cap()
     made, clock = budget(Caps(views=30.0), boxes=1)
     work(made, clock, 50)
     assert made.most_steps() == LEAST_STEPS
@@ -235,3 +235,41 @@ def test_a_training_does_not_load_torchs_compiler() -> None:
         "sys.exit('torch._dynamo' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def mixed_picture() -> Picture:
+    """Small boxes of one label, and one of another that is as long as half the picture."""
+    boxes = [[20.0 * place, 10, 20 * place + 12, 22] for place in range(30)] + [[100.0, 100, 500, 330]]
+    labels = np.array([0] * 30 + [1], np.int64)
+    return Picture(np.full((700, 900, 1), 255, np.uint8), np.array(boxes), labels)
+
+
+def test_a_rare_large_object_is_reviewed_whole() -> None:
+    cut = windows([mixed_picture()], np.random.default_rng(0))
+    sides = {window.pixels.shape[0] for window in cut}
+    assert min(sides) == 256
+    assert max(sides) == 640
+    (large,) = (window for window in cut if window.pixels.shape[0] == 640)
+    x0, y0, x1, y1 = large.boxes[-1]
+    assert min(x0, y0) >= 0
+    assert max(x1, y1) <= 640
+
+
+def test_f1_counts_a_rare_label_as_much_as_a_common_one() -> None:
+    picture = mixed_picture()
+
+    def small_ones(network: CenterNetwork, pixels: np.ndarray) -> Found:
+        return Found(picture.boxes[:-1], np.ones(30), np.zeros(30, np.int64))
+
+    whole = Picture(np.full((1024, 1024, 1), 255, np.uint8), picture.boxes, picture.labels)
+    made = Reviewer([whole], 2, small_ones, lambda *given: 1.0)
+    assert made.review(CenterNetwork(1, 2), 40, 0.0).f1 == pytest.approx(0.5)
+
+
+def test_a_falling_loss_is_no_reason_to_go_on_where_all_is_found() -> None:
+    losses = [1.0, 0.9, 0.8, 0.7, 0.6]
+    for share, plateau in ((1.0, True), (0.5, False)):
+        made = reviewer([share] * 5, losses)
+        for step in range(5):
+            made.review(CenterNetwork(1, 1), step, 0.0)
+        assert made.plateau is plateau

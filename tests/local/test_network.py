@@ -132,3 +132,17 @@ def test_large_objects_get_crops_with_room(sides: list[int], crops: int) -> None
     for plan in plans:
         images, _ = source.batch(plan)
         assert images.shape == (plan.count, 1, plan.side, plan.side)
+
+
+def test_large_crops_are_drawn_around_what_needs_them() -> None:
+    boxes = [[20.0 * place, 10, 20 * place + 12, 22] for place in range(30)] + [[100.0, 100, 500, 330]]
+    labels = np.array([0] * 30 + [1], np.int64)
+    picture = Picture(np.full((900, 900, 1), 255, np.uint8), np.array(boxes), labels)
+    small, large = sorted(crop_plans([picture]), key=lambda plan: plan.side)[0], crop_plans([picture])[0]
+    assert large.side >= 2 * 400
+    assert large.count * large.side**2 <= 2.8 * BATCH * CROP**2
+    source = CropSource([picture], 2, np.random.default_rng(0))
+    for plan, label in ((small, 0), (large, 1)):
+        assert {row < 30 for some in source._objects(plan) for _, row in some} == {label == 0}
+    shown = [source.batch(large)[1].objects > 0 for _ in range(20)]
+    assert sum(shown) > 10

@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tilekit.verdicts.recall import RUNS, Expected, by_label, expected_recall
+from tilekit.verdicts.recall import Expected, by_label, expected_recall
+from tilekit.verdicts.runs import RUNS
 
 sizes = st.floats(0.1, 1000)
 

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from statistics import median
 
-VIEWS = 40.0
+VIEWS = 120.0
 """Times each box is seen at most, on average, before a training has to settle."""
-LEAST_STEPS = 500
+LEAST_STEPS = 1600
 """A cap in views is never fewer steps than these: a small set is seen often, and still needs them."""
 MOST_STEPS = 6000
 _FIRST = 20  # steps before views and seconds a step are known

@@ -1,6 +1,6 @@
 """What recall to expect of objects by their px as trained on: recorded runs, and a curve through them with its range.
 
-The runs are the ones of docs/demo-results.md, few as they are; the curve is theirs, and so is its width.
+The curve is that of the recorded runs, and so is its width.
 """
 
 from __future__ import annotations
@@ -12,40 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tilekit.verdicts.runs import RUNS, RecordedRun
+
 WHOSE = "tilekit's local trainer"
 _REACH = 1.5
 """Runs within this factor in px speak for a size."""
 _SLACK = 0.05
 """The range is wider than its runs by this: other pages, other looks."""
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedRun:
-    """One side of a recorded training: `px` of the median object as trained on, mean `recall` over its labels."""
-
-    what: str
-    side: str
-    px: float
-    recall: float
-
-
-RUNS = (
-    RecordedRun("demo, seed 0", "whole", 4.0, 0.712),
-    RecordedRun("demo, seed 1", "whole", 4.0, 0.621),
-    RecordedRun("demo, seed 2", "whole", 4.0, 0.613),
-    RecordedRun("sheets of a manual, four signs", "whole", 4.7, 0.555),
-    RecordedRun("made pages in color, eight labels", "whole", 5.9, 0.588),
-    RecordedRun("letter pages, four signs, one rare", "whole", 9.3, 0.781),
-    RecordedRun("letter pages, three signs", "whole", 9.3, 0.966),
-    RecordedRun("sheets of a manual, four signs", "tiles", 12.0, 0.962),
-    RecordedRun("letter pages, four signs, one rare", "tiles", 12.0, 0.859),
-    RecordedRun("letter pages, three signs", "tiles", 12.0, 0.983),
-    RecordedRun("demo, seed 0", "tiles", 12.5, 0.950),
-    RecordedRun("demo, seed 1", "tiles", 12.5, 0.942),
-    RecordedRun("demo, seed 2", "tiles", 12.5, 0.975),
-    RecordedRun("made pages in color, eight labels", "tiles", 32.0, 0.946),
-)
-"""All that the expectation rests on; recorded with trainings of 400 and 500 steps."""
 
 
 @dataclass(frozen=True, slots=True)
