@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import inspect
 import os
@@ -42,6 +43,7 @@ class Follower:
         self.depth = 0
         self.chain: set[Place] = set()  # what spoke since a test's own command: once each, for hints go round
         self.told: list[tuple[Place, str]] = []
+        self.reached: set[Place] = set()  # whose hints were run
         self.fill: dict[str, str] = {}
         self.patch = patch
         say = hints.say
@@ -83,6 +85,7 @@ class Follower:
         for place, line in told if follow else []:
             if place not in self.chain:
                 self.chain.add(place)
+                self.reached.add(place)
                 self.follow(line, codes)
         self.depth -= 1
         return result
@@ -93,7 +96,8 @@ class Follower:
             return
         words = shlex.split(line, comments=True)
         for word, value in self.fill.items():
-            words = [value.format(last=words[-1]) if one == word else one for one in words]
+            put = shlex.split(value.format(last=words[-1]))
+            words = [part for one in words for part in (put if one == word else [one])]
         assert not set(words) & set(hints.PLACEHOLDERS), f"nothing to put into: {line}"
         if words[0] == "export":
             for pair in words[1:]:
@@ -133,6 +137,8 @@ def from_labels_to_a_report_of_a_local_model(follower: Follower) -> None:
     }
     follower("labels", "convert", "truth.manifest", "truth.coco.json", "--to", "coco")
     assert Path("report/index.html").is_file()
+    pair = ("dataset/train.manifest", "dataset/test.manifest")
+    follower("train", *pair, "--local", "--steps", 2, "--state", "other", "--export", "other.onnx")
 
 
 def the_service(follower: Follower) -> None:
@@ -147,6 +153,8 @@ def the_service(follower: Follower) -> None:
     follower("models")
     follower("copy", "symbols/v1", "--to", "other", "--bucket", "follow", "--yes")
     follower("delete", "other", "--yes")
+    follower("deploy", "symbols/v1", "--for", "1h", follow=False)
+    follower("models")  # to `stop --all`
 
 
 def detections_to_a_report(follower: Follower) -> None:
@@ -157,11 +165,9 @@ def detections_to_a_report(follower: Follower) -> None:
     follower("detect", "scans", *found, "--whole", "--out", "whole.jsonl", follow=False)
     follower("detect", "truth.manifest", *found, "--out", "tiled.jsonl", "--dry-run")
     follower("compare", "truth.manifest", "whole.jsonl", "tiled.jsonl")
-    follower(
-        "detect", "truth.manifest", *found, "--out", "again.jsonl", "--keep-tiles", "kept.jsonl", follow=False
-    )
-    merge = follower("tune-merge", "truth.manifest", "kept.jsonl", follow=False)
-    assert "next: tilekit detect SCANS --model MODEL --merge" in merge.stderr
+    follower.fill["MODEL"] = "finder:nothing --names valve --out tuned.jsonl"
+    follower("detect", "truth.manifest", *found, "--out", "again.jsonl", "--keep-tiles", "kept.jsonl")
+    assert Path("tuned.jsonl").is_file()
     broken = ("--model", "finder:broken", "--names", "valve", "--out", "broken.jsonl")
     follower("detect", "scans/p0.png", *broken, code=1, codes=(1,))
 
@@ -173,11 +179,10 @@ def archives(follower: Follower) -> None:
     for name in ("p0.png", "p1.png"):
         shutil.copy(f"scans/{name}", "mixed")
     state = ("--state", "state")
-    follower(
-        "archive", "run", "mixed", "half", *state, "--workers", 1, "--max-failures", 0, code=1, follow=False
-    )
-    follower("archive", "run", "mixed", "half", *state, "--workers", 1, code=1, follow=False)
-    follower("archive", "status", "half", *state, follow=False)
+    run = ("archive", "run", "mixed", "half", *state, "--workers", 1)
+    follower(*run, "--max-failures", 0, code=1, codes=(1,))
+    follower(*run, code=1, codes=(1,))  # to `archive retry`
+    follower("archive", "status", "half", *state, codes=(1,))
     for shard in ("1/2", "2/2"):
         follower("archive", "run", "scans", "parts", "--workers", 1, "--shard", shard, follow=False)
     follower("archive", "merge", "parts")
@@ -221,11 +226,45 @@ QUICK = (tiles, detections_to_a_report, archives)
 TRAIN = (from_labels_to_a_report_of_a_local_model, the_service, what_is_left)  # some steps of a network each
 
 
-@pytest.mark.parametrize(
-    "scenario",
-    [*QUICK, *(pytest.param(one, marks=pytest.mark.slow) for one in TRAIN)],
-    ids=lambda one: one.__name__,
-)
+@pytest.mark.parametrize("scenario", QUICK, ids=lambda one: one.__name__)
 def test_what_is_said_next_runs(scenario: Callable[[Follower], None], tmp_path: Path) -> None:
     with following(tmp_path) as follower:
         scenario(follower)
+
+
+def calls(path: Path) -> Iterator[tuple[str, str, int, int]]:
+    """Function that holds the call, what it calls, first and last line, of a file's calls by plain names."""
+    for top in ast.parse(path.read_text(encoding="utf-8")).body:
+        for node in ast.walk(top):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                yield getattr(top, "name", ""), node.func.id, node.lineno, node.end_lineno or node.lineno
+
+
+def sites() -> Iterator[tuple[str, int, int]]:
+    """Where the command line says what comes next: file, first and last line of the call."""
+    said = {"say"}
+    while more := {holder for holder, called, *_ in calls(ROOM / "hints.py") if called in said} - said:
+        said |= more
+    for path in ROOM.glob("*.py"):
+        if path.name != "hints.py":
+            lines = [line for _, called, *line in calls(path) if called in said - {"say"}]
+            yield from ((path.name, first, last) for first, last in lines)
+
+
+@pytest.mark.slow
+def test_every_hint_there_is_was_run(tmp_path: Path) -> None:
+    reached: set[Place] = set()
+    for number, scenario in enumerate((*TRAIN, *QUICK)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        with following(folder) as follower:
+            scenario(follower)
+        reached |= follower.reached
+    known = list(sites())
+    assert len(known) > 40
+    left = [
+        f"{file}:{first}"
+        for file, first, last in known
+        if not any(file == name and first <= line <= last for name, line in reached)
+    ]
+    assert not left, "hints that no scenario runs"

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from tests.boxes import shape_strategies as own
 from tilekit.boxes.annotations import Annotations
@@ -153,3 +154,91 @@ def test_a_mask_of_another_size_than_its_image_is_named(tmp_path: Path, size: li
     found = read_labels(path, strict=False, shapes=True)
     assert sum(len(page) for page in found.values()) == read
     assert [("30 x 10 px" in str(problem)) for problem in found.problems] == [True] * (1 - read)
+
+
+names = st.sampled_from(["a.png", "plans/b.tif", "c.pdf"])
+scored = st.lists(
+    st.tuples(
+        st.integers(0, 50), st.integers(0, 40), st.integers(1, 50), st.integers(1, 40), st.integers(0, 2)
+    ),
+    max_size=5,
+)
+
+
+@st.composite
+def truths(draw):
+    """Labels of some pages with sizes; every label is used, for GeoJSON keeps no other."""
+    keys = draw(st.lists(st.builds(PageKey, names, st.integers(0, 2)), unique=True, min_size=1, max_size=3))
+    pages = {}
+    for key in keys:
+        rows = draw(scored)
+        boxes = [[x, y, x + w, y + h] for x, y, w, h, _ in rows]
+        ignore = draw(st.lists(st.booleans(), min_size=len(rows), max_size=len(rows)))
+        pages[key] = Annotations(boxes, [row[4] for row in rows], ("x", "y", "z"), ignore)
+    used = {name for page in pages.values() for name in page.labels}
+    assume(used == {"x", "y", "z"})
+    return LabelSet(pages, sizes=dict.fromkeys(keys, (100, 80)))
+
+
+@given(truths())
+def test_documents_in_memory_come_back_as_they_were(labels):
+    for back in (LabelSet.from_coco(labels.to_coco()), LabelSet.from_geojson(labels.to_geojson())):
+        assert list(back) == list(labels)
+        assert back.sizes == labels.sizes
+        for key, page in labels.items():
+            assert np.array_equal(back[key].boxes, page.boxes)
+            assert back[key].labels == page.labels
+            assert np.array_equal(back[key].ignore, page.ignore)
+        assert back.tally.entries == sum(map(len, labels.values()))
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_what_was_found_goes_to_documents_and_back(name, tmp_path):
+    given_ones = predictions(COLUMNS[name])
+    (page,) = given_ones.pages()
+    ways = {"coco": ("to_coco", "from_coco"), "geojson": ("to_geojson", "from_geojson")}
+    for kind, (there, back) in ways.items():
+        document = getattr(given_ones, there)()
+        found = getattr(PredictionSet, back)(document)
+        assert list(found) == list(given_ones)
+        assert found.sizes == given_ones.sizes
+        one, wanted = found[page.key], given_ones[page.key]
+        assert np.array_equal(one.scores, wanted.scores)
+        assert one.labels == wanted.labels
+        assert np.allclose(one.boxes, wanted.boxes, atol=name == "masks" and kind == "geojson")
+        assert (one.shapes is None) == (wanted.shapes is None)
+        alone = getattr(PageDetections, back)(getattr(page, there)())
+        assert (alone.key, alone.width, alone.height) == (page.key, 100, 80)
+        assert alone.detections == one
+        path = tmp_path / f"{kind}.json"
+        path.write_text(json.dumps(document), encoding="utf-8")
+        assert len(getattr(LabelSet, back)(path)[PageKey(str(tmp_path / "one.png"))]) == 3
+    assert PageDetections.from_pandas(page.to_pandas()).detections == page.detections
+
+
+def test_detections_of_other_packages_come_back_page_by_page():
+    given_ones = predictions(OUTLINES)
+    (page,) = given_ones.pages()
+    one = PageDetections.from_supervision(page.to_supervision(), page.key, (100, 80))
+    assert one.detections == page.detections
+    labels = LabelSet.from_supervision(given_ones.to_supervision(), given_ones.sizes)
+    assert PredictionSet.from_labels(labels)[page.key] == page.detections
+    truth = LabelSet({page.key: Annotations([[0, 0, 5, 5]], None, ("x",))})
+    assert LabelSet.from_supervision(truth.to_supervision()) == truth
+
+
+def test_documents_that_are_none_are_said():
+    with pytest.raises(InvalidArgument, match="a dict or a path, not a list"):
+        LabelSet.from_coco([])
+    with pytest.raises(InvalidArgument, match="JSON has no place"):
+        LabelSet.from_geojson({"features": object()})
+    with pytest.raises(LabelError, match=r"annotations\[0\]"):
+        LabelSet.from_coco({"images": [], "annotations": [{"image_id": 1}], "categories": []})
+    two = predictions(None).to_coco()
+    two["images"].append({"id": 2, "file_name": "two.png", "width": 9, "height": 9})
+    with pytest.raises(InvalidArgument, match="holds 2 pages, not one"):
+        PageDetections.from_coco(two)
+    for entry in two["annotations"]:
+        del entry["score"]
+    with pytest.raises(InvalidArgument, match="no scores"):
+        PredictionSet.from_coco(two)

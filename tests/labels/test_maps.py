@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 from rasterio.transform import Affine
 
 from tilekit.boxes.annotations import Annotations
+from tilekit.boxes.shapes import Polygons
 from tilekit.cli import cli
 from tilekit.cli.detect import _export
-from tilekit.errors import InvalidArgument, ScanError
+from tilekit.errors import InvalidArgument, MissingExtra, ScanError
 from tilekit.labels.label_set import LabelSet
-from tilekit.labels.maps import map_geojson, write_map_geojson
+from tilekit.labels.maps import map_geojson, write_geopackage, write_map_geojson
 from tilekit.labels.prediction_lines import write_predictions
 from tilekit.labels.predictions import PredictionSet
 from tilekit.labels.reading import write_labels
@@ -105,6 +106,50 @@ def test_the_command_line_writes_maps_too(tmp_path, monkeypatch):
         cli, ["labels", "convert", str(tmp_path / "labels.json"), str(out), "--to", "coco", "--map"]
     )
     assert (wrong.exit_code, "--map is for --to geojson" in wrong.output) == (2, True)
+
+
+def test_a_geopackage_is_read_as_it_was_meant(tmp_path, monkeypatch):
+    import pyogrio.raw
+    import shapely
+
+    key = PageKey(str(write(tmp_path / "sheet.tif", PLACE, 32633)))
+    outlines = Polygons.of([[[10, 10, 20, 10, 20, 14]], None])
+    page = Annotations([[10, 10, 20, 14], [1, 2, 3, 5]], [0, 1], ("house", "tree"), [False, True], outlines)
+    found = LabelSet({key: page}, sizes={key: (40, 30)}, scores={key: [0.25, 0.5]})
+    for name, more in (("scored", found), ("truth", found.replace(scores={}))):
+        path = tmp_path / f"{name}.gpkg"
+        assert "EPSG 32633" in write_geopackage(more, path)
+        meta, _, geometry, columns = pyogrio.raw.read(path)
+        assert meta["crs"] == "EPSG:32633"
+        rows = dict(zip(meta["fields"], columns, strict=True))
+        assert rows["label"].tolist() == ["house", "tree"]
+        assert rows["ignore"].tolist() == [False, True]
+        assert rows["page"].tolist() == [0, 0]
+        wanted = [0.25, 0.5] if name == "scored" else [np.nan, np.nan]
+        assert np.array_equal(rows["score"], wanted, equal_nan=True)
+        shapes = shapely.from_wkb(geometry)
+        assert [shape.area for shape in shapes] == [20 * 0.25, 6 * 0.25]
+        assert shapes[1].bounds == (500_000.5, 5_799_997.5, 500_001.5, 5_799_999)
+    assert not list(tmp_path.glob("*.part*"))
+    write_labels(found, tmp_path / "labels.json", "coco")
+    words = [
+        "labels",
+        "convert",
+        str(tmp_path / "labels.json"),
+        str(tmp_path / "out.gpkg"),
+        "--to",
+        "geojson",
+    ]
+    ran = CliRunner().invoke(cli, [*words, "--map"])
+    assert ran.exit_code == 0, ran.output
+    write_predictions(PredictionSet.from_labels(found).pages(), tmp_path / "found.jsonl")
+    exported = _export(str(tmp_path / "found.jsonl"), ["geopackage"])
+    for made in (tmp_path / "out.gpkg", *exported):
+        assert len(pyogrio.raw.read(made)[2]) == 2
+    monkeypatch.setitem(sys.modules, "pyogrio", None)
+    monkeypatch.setitem(sys.modules, "pyogrio.raw", None)
+    with pytest.raises(MissingExtra, match="pyogrio"):
+        write_geopackage(found, tmp_path / "none.gpkg")
 
 
 def test_longitude_and_latitude_where_pyproj_is_there(tmp_path, monkeypatch):

@@ -50,6 +50,7 @@ EXPORTS = {
     "datumaro": ("datumaro", ".datumaro.json"),
     "labelme": ("labelme", "-labelme"),
     "map": ("map", ".map.geojson"),
+    "geopackage": ("map", ".gpkg"),
 }
 _PICTURE_SIDE = 4000
 _BYTES_PER_PIXEL = 0.3  # of a JPEG of quality 90; a page of text has less, a photo more
@@ -138,7 +139,7 @@ class DetectOptions:
     "formats",
     multiple=True,
     type=click.Choice(list(EXPORTS)),
-    help="Also write this, beside --out; map: GeoJSON in map coordinates, of georeferenced TIFFs.",
+    help="Also write this, beside --out; map, geopackage: GeoJSON or GeoPackage in map coordinates, of georeferenced TIFFs.",
 )
 @click.option("--draw", "pictures", metavar="DIR", help="Also draw each page with its boxes.")
 @click.option("--force", is_flag=True, help="Use tiles of another size than the model was trained on.")
@@ -162,7 +163,7 @@ def detect(
     ref = model_ref(options.model, asking)
     limits = read_thresholds(options.thresholds) if options.thresholds else None
     sources = list(dict.fromkeys(_sources(scans)))
-    if "map" in options.formats:
+    if {"map", "geopackage"} & set(options.formats):
         _require_places(sources)
     policy, kept = _policy(options.merge), list[Any]()
     rows: list[list[Any]] = []
@@ -447,7 +448,7 @@ def _draw(page: PageDetections, scan: Scan, folder: Path) -> None:
 
 def _export(out: str, formats: Sequence[str]) -> list[str]:
     """Write the whole file of predictions in other formats, beside it."""
-    from tilekit.labels.maps import write_map_geojson
+    from tilekit.labels.maps import write_map
     from tilekit.labels.prediction_lines import read_predictions
     from tilekit.labels.reading import write_labels
 
@@ -456,7 +457,7 @@ def _export(out: str, formats: Sequence[str]) -> list[str]:
         format, ending = EXPORTS[name]
         path = str(Path(out).with_suffix("")) + ending
         if format == "map":
-            say(write_map_geojson(read_predictions(out), path) or "coordinates are longitude and latitude")
+            say(write_map(read_predictions(out), path))
         else:
             write_labels(read_predictions(out).to_labels(), path, format)
         written.append(path)

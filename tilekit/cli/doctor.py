@@ -26,6 +26,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "local": ("torch", "onnx", "moto", "werkzeug"),
     "onnx": ("onnxruntime",),
     "coco": ("pycocotools",),
+    "maps": ("pyogrio", "pyproj"),
 }
 _CORE = ("numpy", "pyvips", "numba", "boto3", "imagecodecs", "isal", "click", "rich", "msgspec", "pillow")
 

@@ -48,7 +48,10 @@ class ConvertOptions:
     "--scale-to-scan", is_flag=True, help="With --scans: fit boxes to a scan of another size, same shape."
 )
 @click.option(
-    "--map", "on_map", is_flag=True, help="With --to geojson: in map coordinates, of georeferenced TIFFs."
+    "--map",
+    "on_map",
+    is_flag=True,
+    help="With --to geojson: in map coordinates, of georeferenced TIFFs; a GeoPackage where OUT ends in .gpkg.",
 )
 @click.option("--drop-scores", is_flag=True, help="Leave out the scores of a detector.")
 @json_option
@@ -63,7 +66,7 @@ def convert(
 ) -> None:
     """Convert labels between formats; what OUT cannot hold is said, and every entry of IN is accounted for."""
     from tilekit.labels.holding import losses
-    from tilekit.labels.maps import write_map_geojson
+    from tilekit.labels.maps import write_map
     from tilekit.labels.reading import WRITABLE, write_labels
     from tilekit.labels.scans import resolve_scans
 
@@ -85,7 +88,7 @@ def convert(
         found = found.replace(scores={})
     if options.on_map:
         lost: tuple[str, ...] = losses(found, target)
-        note = write_map_geojson(found, out) or "coordinates are longitude and latitude"
+        note = write_map(found, out)
         found = found.replace(reading=replace(found.reading, notes=(*found.notes, note)))
     else:
         lost = write_labels(found, out, target)

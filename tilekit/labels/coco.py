@@ -146,8 +146,20 @@ def side_of(file: Path) -> str:
     return stem.rstrip("0123456789") or file.stem
 
 
+def labels_of_coco(document: bytes, options: ReadOptions) -> LabelSet:
+    """The labels of a COCO document in memory; its file names count from the working folder."""
+    collector = Collector("document", options)
+    _document(collector, document, "document", options, "ignore", "")
+    return collector.finish("coco")
+
+
 def _file(collector: Collector, path: PathLike, options: ReadOptions, crowd: Crowd, side: str) -> None:
-    raw = read_bytes(path)
+    _document(collector, read_bytes(path), path, options, crowd, side)
+
+
+def _document(
+    collector: Collector, raw: bytes, path: PathLike, options: ReadOptions, crowd: Crowd, side: str
+) -> None:
     try:
         top = json_names.fields(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:

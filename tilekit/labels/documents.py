@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,13 @@ import numpy as np
 from tilekit.boxes import interop
 from tilekit.boxes.annotations import Annotations
 from tilekit.errors import InvalidArgument, MissingExtra
+from tilekit.labels.options import ReadOptions
+from tilekit.labels.sources import PathLike
 from tilekit.pages import PageKey
+from tilekit.storage import json_names
 
 if TYPE_CHECKING:
-    from tilekit.labels.label_set import LabelSet
+    from tilekit.labels.label_set import LabelSet, Size
 
 Named = Callable[[PageKey], str]
 _PART = 1 << 16  # boxes at a time
@@ -168,3 +172,56 @@ def table_fields(found: Any) -> dict[str, Any]:
 def plain(document: Any) -> Any:
     """A document as dicts and lists."""
     return msgspec.to_builtins(document)
+
+
+def coco_labels(document: Mapping[str, Any] | PathLike, options: ReadOptions | None) -> LabelSet:
+    """The labels of a COCO document, or of the file or folder at a path; shapes come along."""
+    from tilekit.labels.coco import labels_of_coco, read_coco
+
+    how = options or ReadOptions(shapes=True)
+    if isinstance(document, (str, os.PathLike)):
+        return read_coco(document, how)
+    return labels_of_coco(_encoded(document), how)
+
+
+def geojson_labels(document: Mapping[str, Any] | PathLike, options: ReadOptions | None) -> LabelSet:
+    """The labels of a GeoJSON document, or of the file at a path; shapes come along."""
+    from tilekit.labels.geojson import labels_of_geojson, read_geojson
+    from tilekit.rekognition.lines import decode_plain
+
+    how = options or ReadOptions(shapes=True)
+    if isinstance(document, (str, os.PathLike)):
+        return read_geojson(document, how)
+    return labels_of_geojson(decode_plain(_encoded(document)), how)
+
+
+def _encoded(document: Mapping[str, Any]) -> bytes:
+    """As JSON, so that a document in memory goes through what a file goes through."""
+    if not isinstance(document, Mapping):
+        raise InvalidArgument(f"document must be a dict or a path, not a {type(document).__name__}")
+    try:
+        return json_names.encoded(document)
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise InvalidArgument(f"document holds what JSON has no place for: {exc}") from exc
+
+
+def pages_of(
+    found: Mapping[PageKey, Any],
+    sizes: Mapping[PageKey, Size],
+    read: Callable[[Any, PageKey], Annotations],
+    scores_of: Callable[[Any], Any],
+) -> dict[str, Any]:
+    """The arguments of a LabelSet from another package's detections of pages, scores where they have them."""
+    pages = {key: read(one, key) for key, one in found.items()}
+    scores = {key: scores_of(one) for key, one in found.items()}
+    return {
+        "pages": pages,
+        "sizes": {key: sizes[key] for key in found if key in sizes},
+        "scores": {key: np.asarray(one, np.float64) for key, one in scores.items() if one is not None},
+    }
+
+
+def confidences(found: Any) -> Any:
+    """The scores of a `fiftyone.Detections`; None where a box has none."""
+    given = [row.confidence for row in found.detections]
+    return given if given and None not in given else None

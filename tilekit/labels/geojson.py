@@ -30,7 +30,11 @@ _LABELS = ("label", "name", "class")
 
 def read_geojson(path: PathLike, options: ReadOptions) -> LabelSet:
     """Read a GeoJSON file; problems name the feature, such as `features[3].geometry`."""
-    document = read_json(path)
+    return labels_of_geojson(read_json(path), options, path)
+
+
+def labels_of_geojson(document: Any, options: ReadOptions, path: PathLike = "document") -> LabelSet:
+    """The labels of a GeoJSON document in memory; sources count from the folder of `path`."""
     features = document.get("features") if isinstance(document, dict) else document
     if not isinstance(features, list):
         raise LabelError(f"{os.fspath(path)}: not a GeoJSON FeatureCollection: features is missing")

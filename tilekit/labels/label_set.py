@@ -15,6 +15,8 @@ from tilekit.boxes.annotations import Annotations
 from tilekit.boxes.checks import unite
 from tilekit.errors import InvalidArgument, LabelError
 from tilekit.labels import documents
+from tilekit.labels.options import ReadOptions
+from tilekit.labels.sources import PathLike
 from tilekit.labels.tally import Tally
 from tilekit.pages import PageKey
 
@@ -281,9 +283,26 @@ class LabelSet(Mapping[PageKey, Annotations]):
         found: dict[str, Any] = documents.plain(documents.coco_document(self))
         return found
 
+    @classmethod
+    def from_coco(
+        cls, document: Mapping[str, Any] | PathLike, options: ReadOptions | None = None
+    ) -> LabelSet:
+        """From a COCO document, as `to_coco` gives it, or a file or folder; shapes too, unless `options` say otherwise.
+
+        File names of a document count from the working folder. Raises LabelError where an entry is wrong.
+        """
+        return documents.coco_labels(document, options)
+
     def to_geojson(self) -> dict[str, Any]:
         """A GeoJSON FeatureCollection in image pixels, as QuPath takes it."""
         return documents.geojson_document(self)
+
+    @classmethod
+    def from_geojson(
+        cls, document: Mapping[str, Any] | PathLike, options: ReadOptions | None = None
+    ) -> LabelSet:
+        """From a GeoJSON document in image pixels, as `to_geojson` gives it, or a file; as `from_coco` otherwise."""
+        return documents.geojson_labels(document, options)
 
     def to_supervision(self) -> dict[PageKey, Any]:
         """Each page as `supervision.Detections`, with scores where they are known."""
@@ -293,12 +312,26 @@ class LabelSet(Mapping[PageKey, Annotations]):
             out[key].confidence = self.scores.get(key)
         return out
 
+    @classmethod
+    def from_supervision(
+        cls, pages: Mapping[PageKey, Any], sizes: Mapping[PageKey, Size] | None = None
+    ) -> LabelSet:
+        """From `supervision.Detections` of pages, as `to_supervision` gives them; `sizes`: the pages' (width, height)."""
+        read, scores = (lambda one, key: Annotations.from_supervision(one)), (lambda one: one.confidence)
+        return cls(**documents.pages_of(pages, sizes or {}, read, scores))
+
     def to_fiftyone(self) -> dict[PageKey, Any]:
         """Each page as `fiftyone.Detections`, with scores where they are known; every page needs its size."""
         return {
             key: interop.to_fiftyone(page, self.size(key), self.scores.get(key))
             for key, page in self._pages.items()
         }
+
+    @classmethod
+    def from_fiftyone(cls, pages: Mapping[PageKey, Any], sizes: Mapping[PageKey, Size]) -> LabelSet:
+        """From `fiftyone.Detections` of pages, as `to_fiftyone` gives them, and the pages' (width, height)."""
+        read = lambda one, key: Annotations.from_fiftyone(one, sizes[key])  # noqa: E731
+        return cls(**documents.pages_of(pages, sizes, read, documents.confidences))
 
     def ignoring(self, names: tuple[str, ...] | list[str]) -> LabelSet:
         """Boxes of these labels become ignore regions; the other boxes stay as they are."""

@@ -1,18 +1,22 @@
-"""Boxes and shapes of georeferenced pages in map coordinates, as GeoJSON that a map program opens."""
+"""Boxes and shapes of georeferenced pages in map coordinates, as GeoJSON or GeoPackage that a map program opens."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import warnings
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from tilekit.errors import InvalidArgument, ScanError
+import numpy as np
+from numpy.typing import NDArray
+
+from tilekit.errors import InvalidArgument, MissingExtra, ScanError
 from tilekit.labels.predictions import PageDetections, PredictionSet
 from tilekit.pages import PageKey
 from tilekit.scans.georeference import GeoReference, read_georeference
 from tilekit.storage import json_names
-from tilekit.storage.local import write_bytes
+from tilekit.storage.local import atomic_path, write_bytes
 
 if TYPE_CHECKING:
     from tilekit.labels.label_set import LabelSet
@@ -69,6 +73,52 @@ def write_map_geojson(
     document = map_geojson(found, wgs84=wgs84)
     write_bytes(path, json_names.encoded(document))
     return str(document.get("note", ""))
+
+
+def write_geopackage(
+    found: PageDetections | PredictionSet | LabelSet, path: str | os.PathLike[str], *, layer: str = "objects"
+) -> str:
+    """Write pages that are georeferenced TIFFs as one layer of a GeoPackage, in the map's own system; gives a note on it.
+
+    Columns: label, score, ignore, shape, source, page. Needs pyogrio (the extra `maps`). Raises as `map_geojson` does.
+    """
+    try:
+        import pyogrio.raw
+        import shapely
+    except ImportError as exc:
+        raise MissingExtra("a GeoPackage needs pyogrio, which is not installed", "maps") from exc
+    document = map_geojson(found, wgs84=False)
+    rows = [feature["properties"] for feature in document["features"]]
+    geometries = [shapely.geometry.shape(feature["geometry"]) for feature in document["features"]]
+    columns: dict[str, NDArray[Any]] = {
+        "label": np.array([row["classification"]["name"] for row in rows], object),
+        "score": np.array([row.get("score", np.nan) for row in rows], np.float64),
+        "ignore": np.array([row["ignore"] for row in rows], np.bool_),
+        "shape": np.array([row["shape"] for row in rows], object),
+        "source": np.array([row["source"] for row in rows], object),
+        "page": np.array([row["page"] for row in rows], np.int64),
+    }
+    system = document.get("crs")
+    with atomic_path(path) as part, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*(crs|extension).*")
+        pyogrio.raw.write(
+            str(part),
+            shapely.to_wkb(np.array(geometries, object)),
+            list(columns.values()),
+            np.array(list(columns)),
+            layer=layer,
+            driver="GPKG",
+            geometry_type="MultiPolygon",
+            promote_to_multi=True,
+            crs=None if system is None else system["properties"]["name"],
+        )
+    return str(document.get("note", ""))
+
+
+def write_map(found: PageDetections | PredictionSet | LabelSet, path: str | os.PathLike[str]) -> str:
+    """Write a GeoPackage where the file's name ends so, else GeoJSON; gives what its coordinates are."""
+    write = write_geopackage if os.fspath(path).lower().endswith(".gpkg") else write_map_geojson
+    return write(found, path) or "coordinates are longitude and latitude"
 
 
 def require_places(keys: Iterable[PageKey]) -> None:

@@ -15,6 +15,8 @@ from tilekit.boxes.detections import Detections
 from tilekit.errors import InvalidArgument
 from tilekit.grid import Tiling, Window
 from tilekit.labels.label_set import LabelSet
+from tilekit.labels.options import ReadOptions
+from tilekit.labels.sources import PathLike
 from tilekit.pages import PageKey
 from tilekit.rekognition.training_note import TrainingNote, least_trained
 
@@ -163,6 +165,38 @@ class PageDetections:
         """A GeoJSON FeatureCollection in image pixels, as QuPath takes it."""
         return PredictionSet([self]).to_geojson()
 
+    @classmethod
+    def from_supervision(cls, found: Any, key: PageKey, size: tuple[int, int]) -> Self:
+        """From the `supervision.Detections` of a page and its (width, height)."""
+        return cls(key, *size, Detections.from_supervision(found))
+
+    @classmethod
+    def from_fiftyone(cls, found: Any, key: PageKey, size: tuple[int, int]) -> Self:
+        """From the `fiftyone.Detections` of a page and its (width, height)."""
+        return cls(key, *size, Detections.from_fiftyone(found, size))
+
+    @classmethod
+    def from_pandas(cls, table: Any) -> Self:
+        """From a DataFrame of one page, as `to_pandas` gives it."""
+        return cls._only(PredictionSet.from_pandas(table))
+
+    @classmethod
+    def from_coco(cls, document: Mapping[str, Any] | PathLike, options: ReadOptions | None = None) -> Self:
+        """From a COCO document of one page, with scores, as `to_coco` gives it, or a file."""
+        return cls._only(PredictionSet.from_coco(document, options))
+
+    @classmethod
+    def from_geojson(cls, document: Mapping[str, Any] | PathLike, options: ReadOptions | None = None) -> Self:
+        """From a GeoJSON document of one page, with scores, as `to_geojson` gives it, or a file."""
+        return cls._only(PredictionSet.from_geojson(document, options))
+
+    @classmethod
+    def _only(cls, found: PredictionSet) -> Self:
+        if len(found) != 1:
+            raise InvalidArgument(f"holds {len(found)} pages, not one; use PredictionSet for several")
+        (page,) = found.pages()
+        return cls(page.key, page.width, page.height, page.detections)
+
     def plot(
         self,
         *,
@@ -291,6 +325,16 @@ class PredictionSet(Mapping[PageKey, Detections]):
     def to_geojson(self) -> dict[str, Any]:
         """A GeoJSON FeatureCollection in image pixels, as QuPath takes it."""
         return self.to_labels().to_geojson()
+
+    @classmethod
+    def from_coco(cls, document: Mapping[str, Any] | PathLike, options: ReadOptions | None = None) -> Self:
+        """From a COCO document with scores, as `to_coco` gives it, or a file or folder; shapes too."""
+        return cls.from_labels(LabelSet.from_coco(document, options))
+
+    @classmethod
+    def from_geojson(cls, document: Mapping[str, Any] | PathLike, options: ReadOptions | None = None) -> Self:
+        """From a GeoJSON document with scores and sizes, as `to_geojson` gives it, or a file; shapes too."""
+        return cls.from_labels(LabelSet.from_geojson(document, options))
 
     @classmethod
     def from_labels(cls, labels: LabelSet) -> Self:
