@@ -210,3 +210,26 @@ def carry_shapes(geometries, boxes, grid, min_visible):
                 box = [left - window.x0, top - window.y0, right - window.x0, bottom - window.y0]
                 rows.append((tile, source, box, visible, shown))
     return rows
+
+
+def box_means(rows, across, down):
+    """Means of boxes of pixels: down, rounded, then across, rounded; the last row and column fill the last boxes."""
+    height, width, bands = rows.shape
+    tall, wide = -(-height // down), -(-width // across)
+    out = np.zeros((tall, wide, bands), np.uint8)
+    for y, x, band in np.ndindex(out.shape):
+        means = []
+        for column in range(x * across, (x + 1) * across):
+            column = min(column, width - 1)
+            values = [
+                int(rows[min(row, height - 1), column, band]) for row in range(y * down, (y + 1) * down)
+            ]
+            means.append(vips_mean(values))
+        out[y, x, band] = vips_mean(means)
+    return out
+
+
+def vips_mean(values):
+    """As libvips divides: by a factor of 24 binary places, rounded down, so that halves and a bit more go down."""
+    count = len(values)
+    return (sum(values) + count // 2) * (2**32 // (256 * count)) >> 24

@@ -1,6 +1,6 @@
 """Kernels as machine code that starts at once: the two decorators under which every kernel is written.
 
-For rooms of kernels only (`boxes.kernels`, `jpeg.kernels`), which are numba on bare arrays. A kernel is compiled once
+For rooms of kernels only (`boxes.kernels`, `jpeg.kernels`, `scans.kernels`), which are numba on bare arrays. A kernel is compiled once
 by numba into an object that needs nothing but the interpreter, shipped in the wheel or kept in the user's cache as a
 shared library, and loaded in well under a millisecond without importing numba or llvmlite (a bare object, made where
 no linker was, is linked by llvmlite). An object is used only where what it says of itself proves

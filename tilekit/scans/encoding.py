@@ -184,7 +184,7 @@ def _png(pixels: NDArray[np.uint8]) -> bytes:
 def _webp(pixels: NDArray[np.uint8]) -> bytes:
     import pyvips
 
-    from tilekit.scans.vips import calm
+    from tilekit.scans.reducing import calm
 
     height, width, bands = pixels.shape
     pixels = np.ascontiguousarray(pixels)

@@ -10,8 +10,9 @@ import pyvips
 from numpy.typing import NDArray
 
 from tilekit.scans.color import AS_LOADED, Meaning, to_page
+from tilekit.scans.reducing import calm
 from tilekit.scans.request import Request
-from tilekit.scans.vips import VipsScan, calm, scan_of
+from tilekit.scans.vips import VipsScan, scan_of
 
 
 def scan_of_array(

@@ -164,6 +164,12 @@ class Scan(ABC):
         heights = [_SPAN_ROWS] * (height // _SPAN_ROWS) + [height % _SPAN_ROWS] * bool(height % _SPAN_ROWS)
         return spans_of_bands(self.bands_of_rows(heights, scale=scale), spans)
 
+    def expect(self, size: tuple[int, int]) -> None:  # noqa: B027 - readers need not heed it
+        """Say that the page at `size` (as `scale` of `spans_of_rows`) is wanted after a pass over all its rows.
+
+        A reader may make it on the way, of the same bytes, and then need no second pass. Memory: at most 64 MB.
+        """
+
     @abstractmethod
     def read(
         self, x0: int, y0: int, x1: int, y1: int, *, scale: tuple[int, int] | None = None

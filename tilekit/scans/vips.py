@@ -24,10 +24,11 @@ from tilekit.scans.bitbands import Rows, rows_for, spans_of_bits
 from tilekit.scans.blockbits import BlockBits
 from tilekit.scans.color import AS_LOADED, Look, Meaning, look_at, plan_of, to_page
 from tilekit.scans.faults import one_line
-from tilekit.scans.forking import about_to_compute, check_not_cut_off
+from tilekit.scans.forking import check_not_cut_off
 from tilekit.scans.jpegbits import JpegBits, bits_of
 from tilekit.scans.levels import NUMPY
 from tilekit.scans.pushing import decode_spans
+from tilekit.scans.reducing import calm, held, reduced, reducer_for, watched
 from tilekit.scans.request import Request
 from tilekit.scans.scan import Access, Scan, ScanInfo
 from tilekit.scans.source import Source
@@ -44,7 +45,6 @@ _FAIL_ON = {"jpegload": "warning"}
 
 
 _UNSUPPORTED = re.compile(r"data precision 1[26]\b|marker type 0xf7|SOF type 0x[0-9a-f]+")
-_PLACES = 1 << 24
 _DCT_SHRINKS = (8, 4, 2)
 _MOST_SHIFT = 1 / 8
 # Up to here a page is decoded whole, which spares small scans a thread and half their time.
@@ -98,6 +98,8 @@ class VipsScan(Scan):
         self._to_page = to_page
         self._lock = threading.Lock()
         self._random: dict[tuple[int, int], Any] = {}
+        self._expected: set[tuple[int, int]] = set()
+        self._made: dict[tuple[int, int], Any] = {}
         self._bits: JpegBits | BlockBits | None = None
         self._random_bits = (
             info.kind == "jpeg" and look.as_stored and info.width * info.height * info.bands > SMALL_BYTES
@@ -121,14 +123,36 @@ class VipsScan(Scan):
     ) -> Iterator[NDArray[np.uint8]]:
         """See Scan. A large JPEG is decoded by all `workers`, in bands that are found by a parse of its bits."""
         size = self._check_scale(scale)
+        found = self._spans_of_rows(spans, size, gate, workers)
+        if size != (self.width, self.height) or not self._expected:
+            return found
+        return self._watched(found, [start for start, _ in spans])
+
+    def expect(self, size: tuple[int, int]) -> None:
+        """See Scan. Where a JPEG's DCT or a smaller copy in the file give the size, they are cheaper."""
+        self._check_scale(size)
+        if size not in self._made and self._shrink(size) == 1 and self._copy(size) is None:
+            self._expected.add(size)
+
+    def _watched(self, spans: Iterator[NDArray[np.uint8]], starts: list[int]) -> Iterator[NDArray[np.uint8]]:
+        makers = {size: reducer_for(self.width, self.height, self.bands, size) for size in self._expected}
+        able = {size: maker for size, maker in makers.items() if maker is not None}
+        yield from watched(spans, starts, list(able.values()))
+        images = {size: maker.image() for size, maker in able.items()}
+        self._made |= {size: image for size, image in images.items() if image is not None}
+        self._expected.clear()
+
+    def _spans_of_rows(
+        self, spans: Sequence[Span], size: tuple[int, int], gate: Gate | None, workers: int
+    ) -> Iterator[NDArray[np.uint8]]:
         if size == (self.width, self.height) and self._random_bits:
             bits, rows = self._rows_of_bits(spans, workers / 2 if gate is not None else workers)
             if bits is not None and rows is not None:
                 found, done = spans_of_bits(bits, rows, spans, workers=workers, gate=gate), 0
                 try:
-                    for held in map(_held, found):  # no name here keeps a span that is given
+                    for kept in map(held, found):  # no name here keeps a span that is given
                         done += 1
-                        yield held.pop()
+                        yield kept.pop()
                     return
                 except ScanCorrupt:  # damage is judged by the decoder of the whole
                     self._random_bits, spans = False, spans[done:]
@@ -194,7 +218,7 @@ class VipsScan(Scan):
 
     def close(self) -> None:
         """See Scan."""
-        self._random, self._bits = {}, None
+        self._random, self._bits, self._made = {}, None, {}
         self._first = None
         super().close()
 
@@ -219,6 +243,8 @@ class VipsScan(Scan):
             return None
 
     def _page(self, access: str, size: tuple[int, int]) -> Any:
+        if size in self._made:
+            return calm(self._made[size])
         copy, shrink = self._copy(size), self._shrink(size)
         base = (self.width // shrink, self.height // shrink) if copy is None else (copy.width, copy.height)
         image = None
@@ -266,10 +292,6 @@ class VipsScan(Scan):
         return 1
 
 
-def _held(pixels: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
-    return [pixels]
-
-
 def _whole(image: Any) -> NDArray[np.uint8]:
     return np.frombuffer(image.write_to_memory(), np.uint8).reshape(image.height, image.width, image.bands)
 
@@ -290,51 +312,6 @@ def _shift(base: int, shrink: int, wanted: int) -> float:
         return math.inf
     missing = base / shrink % 1
     return min(missing, 1 - missing) / 2 * wanted * shrink / base
-
-
-def reduced(image: Any, size: tuple[int, int], extent: tuple[float, float] | None = None) -> Any:
-    """The image resampled to `size` (width, height): a box by whole pixels, then Lanczos 3.
-
-    `extent`: how large the page is in the image's pixels, where less than one is missing on the right or below.
-    libvips adds up positions from the left edge of whatever region it computes, and rounding
-    then depends on the region. Factors rounded to 24 binary places make those sums exact, so a
-    rectangle read alone has the very pixels of the whole.
-    """
-    sides = [0.0, 0.0]
-    for axis in (1, 0):  # down first, and the box of both before Lanczos: a quarter of the time
-        now, wanted = extent[axis] if extent else (image.width, image.height)[axis], size[axis]
-        if now - (image.width, image.height)[axis] > 0.5:
-            image = image.embed(0, 0, image.width + (axis == 0), image.height + (axis == 1), extend="copy")
-        if wanted > now:
-            times = math.ceil(wanted / now)
-            image, now = image.zoom(times, 1) if axis == 0 else image.zoom(1, times), now * times
-        box = int(now // wanted // 2)
-        if box > 1:
-            image = image.shrinkh(box, ceil=True) if axis == 0 else image.shrinkv(box, ceil=True)
-            now /= box
-        sides[axis] = now
-    for axis in (1, 0):
-        factor = round(sides[axis] / size[axis] * _PLACES) / _PLACES
-        if factor != 1:
-            image = (
-                image.reduceh(factor, kernel="lanczos3")
-                if axis == 0
-                else image.reducev(factor, kernel="lanczos3")
-            )
-    if (image.width, image.height) != size:
-        image = image.gravity("north-west", size[0], size[1], extend="copy")
-    return image
-
-
-def calm(image: Any) -> Any:
-    """The image, to be computed by one thread of libvips: the callers' pools fill the cores.
-
-    Set on this image alone; nothing process-wide is touched. Raises ScanError after a fork, see `forking`.
-    """
-    about_to_compute()
-    image = image.copy()
-    image.set_type(pyvips.GValue.gint_type, "concurrency", 1)
-    return image
 
 
 @contextlib.contextmanager

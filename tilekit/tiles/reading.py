@@ -63,9 +63,19 @@ def _read_scales(
     if only is not None:
         raise InvalidArgument("only= is for one tiling; read each of several scales by itself")
     scales.grids(scan.width, scan.height, dpi=scan.dpi)
-    for place in scales.on(scan.width, scan.height, dpi=scan.dpi):
+    for place in expected(scan, scales):
         for tile in read_tiles(scan, scales[place], workers=threads, budget=budget):
             yield replace(tile, scale=place)
+
+
+def expected(scan: Scan, scales: Scales) -> tuple[int, ...]:
+    """Places of the scales that the scan is cut at; it is told the later ones, which one pass may give with the first."""
+    places = scales.on(scan.width, scan.height, dpi=scan.dpi)
+    for place in places[1:]:
+        grid = scan.grid(scales[place])
+        if grid.is_scaled:
+            scan.expect((grid.width, grid.height))
+    return places
 
 
 def _read(

@@ -12,7 +12,7 @@ from tilekit.scales import AnyTiling, as_scales
 from tilekit.scans.scan import Scan, check_open
 from tilekit.tiles.encoder import TileEncoder
 from tilekit.tiles.pieces import RawTile
-from tilekit.tiles.reading import chosen_rows, worker_count
+from tilekit.tiles.reading import chosen_rows, expected, worker_count
 from tilekit.tiles.recipe import make_recipe
 from tilekit.tiles.tile import Tile
 
@@ -28,7 +28,7 @@ def tiles_to_send(
     check_open(scan)
     scales = as_scales(tiling)
     scales.grids(scan.width, scan.height, dpi=scan.dpi)
-    for place in scales.on(scan.width, scan.height, dpi=scan.dpi):
+    for place in expected(scan, scales):
         yield from _of_grid(scan, scan.grid(scales[place]), place, worker_count(workers), budget)
 
 

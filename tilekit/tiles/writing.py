@@ -32,7 +32,7 @@ from tilekit.tiles.index import PageRecord, TileIndex, TileRecord, read_index
 from tilekit.tiles.naming import check_stem, stem_of, tile_name
 from tilekit.tiles.options import EncodeOptions, TileScanOptions
 from tilekit.tiles.pieces import RawTile
-from tilekit.tiles.reading import chosen_rows, worker_count
+from tilekit.tiles.reading import chosen_rows, expected, worker_count
 from tilekit.tiles.recipe import KEEP, TilesRecipe, make_recipe
 from tilekit.tiles.sinks import FolderSink, Sink, sink_for
 
@@ -165,7 +165,7 @@ def tile_scan(
         found = []
         if len(scales) > 1:
             scales.grids(opened.width, opened.height, dpi=opened.dpi)
-        for place in scales.on(opened.width, opened.height, dpi=opened.dpi):
+        for place in expected(opened, scales):
             sink = sink_for(place_of_scale(out, place) if len(scales) > 1 else out)
             recipe = _as_opened(recipes[place], opened)
             with TileRun(sink, recipe, workers=workers, budget=options.budget) as run:
