@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import pytest
 import tilekit as tk
 from tilekit.aws.recipe import ModelRecipe, check_tiling, tiling_of_tag, tiling_tag
 from tilekit.errors import InvalidArgument, RecipeMismatch
-from tilekit.scales import as_scales, words_of
+from tilekit.scales import as_aligned, as_scales, words_of
 from tilekit.scans.encoding import encode_image
 
 FINE, COARSE, PAGE = tk.Tiling(2560, 96), tk.Tiling(1280, 64, scale=0.25), tk.Tiling.whole(1280)
@@ -114,3 +115,13 @@ def test_a_model_trained_on_scales_knows_them():
     check_tiling(scales, FINE, "model")
     with pytest.raises(RecipeMismatch, match="was trained on tiles of 2560"):
         check_tiling(FINE, scales, "model")
+
+
+def test_tiles_at_full_size_are_aligned():
+    assert as_aligned(FINE, 16) == replace(FINE, align=16)
+    assert as_aligned(FINE, 1) is FINE
+    assert list(as_aligned(tk.Scales(FINE, COARSE, PAGE), 16)) == [replace(FINE, align=16), COARSE, PAGE]
+    for nothing in (PAGE, COARSE, tk.Scales(COARSE, PAGE)):
+        with pytest.raises(InvalidArgument, match="--align"):
+            as_aligned(nothing, 16)
+    check_tiling(FINE, as_aligned(FINE, 16), "m")  # a model takes them: they look the same

@@ -207,6 +207,21 @@ def shown(tiling: AnyTiling) -> dict[str, Any]:
     return as_scales(tiling)[0].shown
 
 
+def as_aligned(tiling: Tiling | Scales, align: int) -> Tiling | Scales:
+    """The same recipe whose tiles at full size begin at multiples of `align` px; 1 leaves it as it is.
+
+    Raises InvalidArgument where all of it is reduced: there no bits can be kept, which is what it is for.
+    """
+    if align == 1:
+        return tiling
+    scales = as_scales(tiling)
+    full = [not one.is_whole and one.scale == 1 and one.dpi is None for one in scales]
+    if not any(full):
+        raise InvalidArgument(f"align={align}: is for tiles at full size, and here are none (--align)")
+    made = [replace(one, align=align) if here else one for one, here in zip(scales, full, strict=True)]
+    return made[0] if isinstance(tiling, Tiling) else Scales(made)
+
+
 def as_shown(tiling: Tiling | Scales, bands: Any, levels: Any) -> Tiling | Scales:
     """The same recipe with these bands and levels, where they are given."""
     given = {name: value for name, value in (("bands", bands), ("levels", levels)) if value is not None}

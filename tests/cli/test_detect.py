@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from tests.jpeg.files import jpeg
 from tilekit.boxes.annotations import Annotations
 from tilekit.boxes.merging import merge
 from tilekit.cli.detect import EXPORTS, detect
@@ -219,6 +220,19 @@ def test_a_dry_run_counts_and_calls_nothing(folder):
     assert not (folder / "detections.jsonl").exists()
     people = CliRunner().invoke(detect, arguments)
     assert "36 calls" in people.stderr
+
+
+def test_a_dry_run_says_what_goes_out_without_decoding(folder):
+    page = jpeg(300, 250, "4:2:0")
+    (folder / "page.jpg").write_bytes(page)
+    arguments = ["page.jpg", "--model", "finder:squares", "--tile", "128", "--overlap", "16", "--dry-run"]
+    asked = [json.loads(run(detect, *arguments, *more, "--json").stdout) for more in ((), ("--align", "16"))]
+    assert [(plan["calls"], plan["kept"]) for plan in asked] == [(9, 4), (9, 9)]
+    assert "off the grid" in asked[0]["why"]
+    assert asked[1]["why"] == ""
+    text = run(detect, *arguments).output
+    assert "4 of 9 tiles" in text
+    assert "--align 16" in text
 
 
 def test_tiles_are_kept_and_a_policy_fitted_to_them_is_used(folder):

@@ -16,6 +16,7 @@ from tilekit.cli.output import complain, json_option, print_json, print_json_lin
 from tilekit.cli.parameters import (
     Overlap,
     Quality,
+    align_option,
     chosen_scales,
     model_options,
     model_ref,
@@ -68,8 +69,7 @@ def archive() -> None:
     show_default=True,
     help="The last tile moves inward, is smaller, or is filled up.",
 )
-@click.option("--align", type=int, default=1, show_default=True,
-              help="Tiles begin at multiples of so many px; 16 keeps all tiles of a JPEG on its grid.")  # fmt: skip
+@align_option
 @click.option("--scale", default=1.0, show_default=True, help="Tile a reduced scan.")
 @click.option("--dpi", type=float, help="Tile at this physical resolution.")
 @rendition_options

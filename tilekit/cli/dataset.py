@@ -11,6 +11,7 @@ from tilekit.cli.output import complain, explain, json_option, print_json, print
 from tilekit.cli.parameters import (
     Overlap,
     Quality,
+    align_option,
     chosen_scales,
     rendition_options,
     scale_options,
@@ -39,6 +40,7 @@ def _shares(text: str) -> tuple[float, ...] | None:
 @click.option("--tile", type=int, help="Side of a tile, px; by default what `tilekit plan` recommends.")
 @click.option("--overlap", type=Overlap(), help="Overlap of tiles, px (128) or a ratio of the tile (0.125).")
 @click.option("--scale", type=float, default=1.0, show_default=True, help="Reduce the scans first.")
+@align_option
 @scale_options
 @click.option(
     "--elsewhere",
@@ -114,10 +116,10 @@ def _shares(text: str) -> tuple[float, ...] | None:
 def dataset(labels: str, out: str, as_json: bool, reading: Reading, **options: Any) -> None:
     """Cut the scans of LABELS into tiles at OUT (a folder or s3://bucket/prefix), split by page."""
     from tilekit.datasets.building import tile_dataset
-    from tilekit.scales import as_shown
+    from tilekit.scales import as_aligned, as_shown
 
     truth = reading.read_aloud(labels)
-    tiling = as_shown(_cut(truth, options), options["bands"], options["levels"])
+    tiling = as_shown(as_aligned(_cut(truth, options), options["align"]), options["bands"], options["levels"])
     with progress_bar("tiles", hidden=as_json) as progress:
         summary = tile_dataset(
             truth,

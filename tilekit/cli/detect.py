@@ -18,6 +18,7 @@ from tilekit.cli.hints import next_again, next_command
 from tilekit.cli.output import complain, json_option, print_json, print_table, progress_bar, say
 from tilekit.cli.parameters import (
     Overlap,
+    align_option,
     chosen_scales,
     model_options,
     model_ref,
@@ -64,6 +65,7 @@ class DetectOptions:
     out: str
     tile: int | None
     overlap: float | None
+    align: int
     scales: str | None
     at: tuple[Tiling, ...]
     whole: bool
@@ -108,6 +110,7 @@ class DetectOptions:
     type=Overlap(),
     help="px (128) or a ratio of the tile (0.125); default: the model's, or an eighth of the tile.",
 )
+@align_option
 @scale_options
 @click.option("--whole", is_flag=True, help="The baseline: each page as one image, no tiles.")
 @click.option(
@@ -175,6 +178,7 @@ def detect(
         options.at,
         options.bands,
         options.levels,
+        options.align,
     )
 
     def seen(page: PageDetections, scan: Scan) -> None:
@@ -265,12 +269,13 @@ class Cut:
     at: tuple[Tiling, ...] = ()
     bands: Any = None
     levels: Any = None
+    align: int = 1
 
     def with_model(self, trained: Tiling | Scales | None) -> Tiling | Scales:
-        """What was asked for, else what the model was trained on, with the bands and levels asked for."""
-        from tilekit.scales import as_shown
+        """What was asked for, else what the model was trained on, with the align, bands and levels asked for."""
+        from tilekit.scales import as_aligned, as_shown
 
-        return as_shown(self._sizes(trained), self.bands, self.levels)
+        return as_shown(as_aligned(self._sizes(trained), self.align), self.bands, self.levels)
 
     def _sizes(self, trained: Tiling | Scales | None) -> Tiling | Scales:
         """What was asked for, else what the model was trained on, else 1024 px with an eighth shared."""
@@ -377,6 +382,7 @@ def _show_plan(
     plan = plan_detection(counted.tiles, bytes_per_tile=each, units=units)
     if as_json:
         values = {"model": title, "pages": counted.pages, "calls": plan.calls, "bytes": plan.bytes}
+        values |= {"kept": counted.kept, "why": counted.why}
         failed = [{"page": page, "reason": reason} for page, reason in counted.failed]
         print_json({**values, "seconds": plan.seconds, "us_dollars": plan.cost, "failed": failed})
         return
@@ -384,6 +390,12 @@ def _show_plan(
         f"{counted.pages} pages: {plan.calls} calls, about {plan.bytes / 1e6:.0f} MB, {duration(plan.seconds)} "
         f"at the planned rate; {dollars(plan.cost)} where the model is one of Custom Labels"
     )
+    if counted.kept:
+        say(
+            f"{counted.kept} of {counted.tiles} tiles go to a service as the scan's own bits, without decoding"
+        )
+    if counted.kept and counted.why and "off the grid" in counted.why:
+        say(f"others are decoded: the first, {counted.why}; --align 16 keeps them on the grid")
     for page, reason in counted.failed:
         complain(f"cannot be read: {page}: {reason}")
     next_again(without=["--dry-run"])

@@ -148,6 +148,18 @@ class Scale(click.ParamType[Any]):
             )
 
 
+def align_option(function: _F) -> _F:
+    """`--align`, which `scales.as_aligned` applies."""
+    return click.option(
+        "--align",
+        type=int,
+        default=1,
+        show_default=True,
+        help="Tiles begin at multiples of this many px; with 16 every tile of a JPEG can keep its bits, "
+        "the last ones are up to 15 px smaller, overlaps as much larger.",
+    )(function)
+
+
 def scale_options(function: _F) -> _F:
     """`--scales auto|FILE` and repeated `--at`, which `chosen_scales` reads."""
     function = click.option(

@@ -19,6 +19,7 @@ from tilekit.cli.parameters import (
     Dpi,
     Overlap,
     Quality,
+    align_option,
     chosen_scales,
     rendition_options,
     scale_options,
@@ -43,9 +44,7 @@ _DPI_HELP = (
 
 def _tiling_options(command: Any) -> Any:
     for option in (
-        click.option("--align", type=int, default=1, show_default=True,
-                     help="Tiles begin at multiples of this many px; with 16 every tile of a JPEG can keep its bits, "
-                          "the last ones are up to 15 px smaller, overlaps as much larger."),
+        align_option,
         click.option("--scale", type=float, default=1.0, show_default=True, help="Tile a reduced scan: 0.5 is half size."),
         click.option("--parts", type=int, help="Cut into this many equal parts instead."),
         click.option("--edge", type=click.Choice(["shift", "clip", "pad"]), default="shift", show_default=True,

@@ -21,6 +21,7 @@ from tilekit.pages import PageKey
 from tilekit.scales import AnyTiling, Scales, as_scales, shown
 from tilekit.scans.opening import open_scan, scan_info
 from tilekit.scans.scan import Scan
+from tilekit.tiles.keeping import keep_plan
 
 _SHAPING = ("thresholds", "decoy", "policy", "dpi")
 _OPTIONS = ScansOptions()
@@ -226,10 +227,15 @@ def done_pages(
 
 @dataclass
 class TileCount:
-    """What detecting would go through: pages, tiles (calls), pixels sent, and what cannot be read."""
+    """What detecting would go through: pages, tiles (calls), pixels sent, and what cannot be read.
+
+    `kept` of the tiles are a scan's own bits for a service, `why`: why the first that is not is decoded.
+    """
 
     pages: int = 0
     tiles: int = 0
+    kept: int = 0
+    why: str = ""
     pixels: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
 
@@ -251,6 +257,9 @@ def count_tiles(
                 ) as scan:
                     places = scales.on(scan.width, scan.height, dpi=scan.dpi)
                     grids = [scan.grid(scales[place]) for place in places]
+                    plan = keep_plan(scan, scales[0])
+                    count.kept += plan.kept
+                    count.why = count.why or plan.why_not_all or ""
                 count.pages += 1
                 for grid in grids:
                     count.tiles += len(grid)
