@@ -16,6 +16,7 @@ from tilekit import Tiling, detect_tiles, evaluate, open_scan, tile_dataset
 from tilekit.aws.project import RekognitionProject
 from tilekit.aws.service import Service
 from tilekit.aws.waiting import Polling
+from tilekit.aws.workspace import ProjectOptions
 from tilekit.datasets import CarryingRules, DatasetOptions
 from tilekit.demo import DemoPages, DemoScale, make_pages
 from tilekit.local import running
@@ -40,7 +41,7 @@ def f1_of(pages: DemoPages, folder: Path, way: Any, seed: int) -> tuple[float | 
         S3Store(access).client.create_bucket(Bucket="slivers")
         polling = Polling(dataset=0.2, training=1.0, running=0.2)
         project = RekognitionProject(
-            "slivers", "slivers", service=Service(access, rate=200.0), polling=polling
+            "slivers", "slivers", options=ProjectOptions(service=Service(access, rate=200.0), polling=polling)
         )
         model = project.train(folder / way / "train.manifest", folder / way / "test.manifest", version=way)
         found = {}

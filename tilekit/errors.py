@@ -162,8 +162,8 @@ class TrainingFailed(ServiceError):
     """Training failed; the message carries the service's reason and the lines at fault."""
 
 
-def checked_kind(options: object, kind: type[_Kind]) -> _Kind:
+def checked_kind(given: object, kind: type[_Kind], name: str = "options") -> _Kind:
     """What was given as `options=`, where it is of just this kind; a wider one says more than is heeded."""
-    if type(options) is not kind:
-        raise InvalidArgument(f"options={options!r} must be {kind.__name__}")
-    return options
+    if type(given) is not kind:
+        raise InvalidArgument(f"{name}={given!r} must be {kind.__name__}")
+    return given

@@ -11,6 +11,7 @@ from tilekit.aws.model import Model
 from tilekit.aws.project import RekognitionProject
 from tilekit.aws.service import Service
 from tilekit.aws.waiting import Polling
+from tilekit.aws.workspace import ProjectOptions
 from tilekit.local import running
 from tilekit.storage.s3 import Access, S3Store
 
@@ -49,8 +50,8 @@ def make_project(
     def make(name: str = "", **options: object) -> RekognitionProject:
         own = name or request.node.name.replace("[", "-").replace("]", "")[:200]
         service = Service(Access(endpoint_url=endpoint), rate=1000)
-        settings = {"service": service, "polling": QUICK, "note": notes.append, **options}
-        return RekognitionProject(own, "aws-tests", **settings)
+        settings = ProjectOptions(**{"service": service, "polling": QUICK, **options})
+        return RekognitionProject(own, "aws-tests", note=notes.append, options=settings)
 
     return make
 

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConn
 
 from tests.aws.building import make_tile
 from tilekit.aws.calling import TileFailures
-from tilekit.aws.detector import RekognitionDetector
+from tilekit.aws.detector import RekognitionDetector, Trained
 from tilekit.aws.imaging import boxes_from_ratios, encode_tile
 from tilekit.aws.labels_detector import LabelsDetector
 from tilekit.aws.model import Model
@@ -78,7 +78,7 @@ def label(name: str, confidence: float, *box: float) -> dict[str, Any]:
 
 
 def test_it_is_a_detector() -> None:
-    made = detector(FakeClient(), names=("a",), workers=3)
+    made = detector(FakeClient(), trained=Trained(("a",)), workers=3)
     assert isinstance(made, Detector)
     assert (made.names, made.batch, made.workers) == (("a",), 1, 3)
 
@@ -93,7 +93,7 @@ def test_boxes_come_back_in_tile_pixels_and_clipped() -> None:
         ]
     }
     client = FakeClient(answer=answer)
-    made = detector(client, names=("arrow",), thresholds={"new": 0.4})
+    made = detector(client, trained=Trained(("arrow",)), thresholds={"new": 0.4})
     (found,) = made.detect([make_tile(0, 200, 100)])
     assert found.labels == ["arrow", "new", "whole"]
     assert found.boxes == pytest.approx(np.array([[50, 50, 100, 75], [0, 90, 40, 100], [0, 0, 200, 100]]))

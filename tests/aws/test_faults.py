@@ -26,13 +26,15 @@ TRAIN = textwrap.dedent(
     """
     import os, signal, sys
     from tilekit.aws.project import RekognitionProject
+    from tilekit.aws.training import TrainingOptions
+    from tilekit.aws.workspace import ProjectOptions
     from tilekit.aws.service import Service
     from tilekit.aws.waiting import Polling
     from tilekit.storage.s3 import Access
 
     endpoint, train, test, log = sys.argv[1:5]
     service = Service(Access(endpoint_url=endpoint), rate=1000)
-    project = RekognitionProject("killed", "aws-tests", service=service, polling=Polling(0.05, 0.05, 0.05))
+    project = RekognitionProject("killed", "aws-tests", options=ProjectOptions(service=service, polling=Polling(0.05, 0.05, 0.05)))
 
     def after(model, http_response, context, **_):
         # the service has done it, and nobody here knows yet
@@ -48,7 +50,7 @@ TRAIN = textwrap.dedent(
     for client in (service.client, project.store.client):
         client.meta.events.register("before-call", before)
         client.meta.events.register("after-call", after)
-    print(project.train(train, test, workers=1).arn)
+    print(project.train(train, test, options=TrainingOptions(workers=1)).arn)
     """
 )
 

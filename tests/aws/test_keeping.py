@@ -24,7 +24,7 @@ from tilekit.aws.keeping import is_unkept, unkept
 from tilekit.aws.leases import LEASE_SECONDS, LeaseBook, Started
 from tilekit.aws.model import Model
 from tilekit.aws.project import RekognitionProject
-from tilekit.aws.running_model import RunningModel, Signals
+from tilekit.aws.running_model import RunningModel, Safeguards, Signals
 from tilekit.aws.service import Service
 from tilekit.cli import cli
 from tilekit.cli.cloud import warn_all_unkept
@@ -246,7 +246,10 @@ def test_a_guard_needs_a_deadline(model: Model) -> None:
         pass
     with pytest.raises(InvalidArgument, match="deadline="), model.running(deadline=0):
         pass
-    assert RunningModel(model.switch, model.store, model.folder, 1, None, deadline=60).until is not None
+    assert (
+        RunningModel(model.switch, model.store, model.folder, 1, None, Safeguards(deadline=60)).until
+        is not None
+    )
 
 
 def test_a_model_whose_evaluation_is_gone_can_be_used(model: Model, notes: list[str]) -> None:

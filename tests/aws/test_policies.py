@@ -19,6 +19,8 @@ from tilekit.aws.model import Model
 from tilekit.aws.project import RekognitionProject, all_projects
 from tilekit.aws.service import Service
 from tilekit.aws.text import TextDetector
+from tilekit.aws.training import TrainingOptions
+from tilekit.aws.workspace import ProjectOptions
 from tilekit.errors import TilekitError, TrainingFailed
 from tilekit.storage.s3 import Access
 
@@ -69,7 +71,7 @@ def policy(title: str) -> tuple[set[str], set[str]]:
 
 def project(endpoint: str, name: str) -> RekognitionProject:
     service = Service(Access("us-east-1", endpoint_url=endpoint), rate=1000)
-    return RekognitionProject(name, "aws-tests", service=service, polling=QUICK)
+    return RekognitionProject(name, "aws-tests", options=ProjectOptions(service=service, polling=QUICK))
 
 
 def test_train(
@@ -85,7 +87,7 @@ def test_train(
     for _ in range(2):
         with pytest.raises(TrainingFailed):
             project(endpoint, "policy-train").train(
-                train, test, version="bad", check=False, retry_failed=True
+                train, test, version="bad", check=False, options=TrainingOptions(retry_failed=True)
             )
     assert calls == policy("Train")[0]
 
@@ -122,7 +124,9 @@ def test_stop(
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
     monkeypatch.setenv("AWS_ENDPOINT_URL_SCHEDULER", cloud)
     service = Service(Access("us-east-1"), rate=1000)
-    own = RekognitionProject("policy-stop", "aws-tests", service=service, polling=QUICK)
+    own = RekognitionProject(
+        "policy-stop", "aws-tests", options=ProjectOptions(service=service, polling=QUICK)
+    )
     deploy(own.train(*make_dataset(tmp_path)), seconds=3600, guard=True, guard_role=ROLE)
     calls.clear()
     fresh = Service(Access("us-east-1"), rate=1000)

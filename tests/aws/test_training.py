@@ -8,7 +8,7 @@ import pytest
 
 from tests.aws.building import TILING, line, make_dataset
 from tilekit.aws.project import RekognitionProject
-from tilekit.aws.training import Beside, Training, read_beside
+from tilekit.aws.training import Beside, Training, TrainingOptions, read_beside
 from tilekit.errors import InvalidArgument, LabelError, ServiceError, StorageNotFound, TrainingFailed
 from tilekit.storage.s3 import S3Store
 
@@ -19,7 +19,9 @@ def test_train_gives_a_model_with_figures_and_recipe(
     make_project: MakeProject, dataset: tuple[Path, Path], notes: list[str]
 ) -> None:
     done: list[tuple[int, int]] = []
-    model = make_project().train(*dataset, progress=lambda *now: done.append(now), tags={"team": "maps"})
+    model = make_project().train(
+        *dataset, progress=lambda *now: done.append(now), options=TrainingOptions(tags={"team": "maps"})
+    )
     assert model.version.startswith("v-")
     assert model.f1 is not None
     assert model.metrics is not None
@@ -81,7 +83,7 @@ def test_a_dataset_of_somebody_else_is_left_alone(
     project.service.call("CreateDataset", ProjectArn=arn, DatasetType="TRAIN")
     with pytest.raises(ServiceError, match="tilekit did not make"):
         project.train(*dataset)
-    assert project.train(*dataset, replace=True).f1 is not None
+    assert project.train(*dataset, options=TrainingOptions(replace=True)).f1 is not None
 
 
 def test_lines_the_service_drops_are_named(
@@ -150,7 +152,9 @@ def test_a_failed_model_is_tried_again_only_when_told(
     dataset[1].write_text(dataset[1].read_text().replace('"arrow"', '"x"').replace('"triangle"', '"y"'))
     for again in (False, False, True):
         with pytest.raises(TrainingFailed, match="bad: training failed: "):
-            make_project().train(*dataset, version="bad", retry_failed=again, check=False)
+            make_project().train(
+                *dataset, version="bad", check=False, options=TrainingOptions(retry_failed=again)
+            )
         assert any("removing the failed bad" in note for note in notes) is again
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from tilekit.aws.calling import TileCaller, subject_of
 from tilekit.aws.imaging import TileFormat, boxes_from_ratios, sent_tile
 from tilekit.boxes.detections import Detections
-from tilekit.errors import InvalidArgument
+from tilekit.errors import InvalidArgument, checked_kind
 from tilekit.grid import Tiling
 from tilekit.rekognition.arns import parse_version_arn
 from tilekit.rekognition.training_note import TrainingNote
@@ -20,16 +21,29 @@ from tilekit.tiles.recipe import Quality, check_quality
 from tilekit.tiles.tile import Tile
 
 
+@dataclass(frozen=True)
+class Trained:
+    """What a model's training fixed. `names`: its labels. `tiling`: how the training's tiles were cut. `decoys`: labels
+    that are dropped after merging. `note`: how the training ended, written into what is found."""
+
+    names: Sequence[str] = ()
+    tiling: Tiling | Scales | None = None
+    decoys: Sequence[str] = ()
+    note: TrainingNote | None = None
+
+
+_TRAINED = Trained()
+
+
 class RekognitionDetector(TileCaller):
     """A running Custom Labels model as a Detector. Thread-safe; `detect` from up to `workers` threads.
 
-    `arn`: the model version's. `names`: its labels. `min_confidence`: 0 to 1, what the service is asked for;
+    `arn`: the model version's. `trained`: see Trained. `min_confidence`: 0 to 1, what the service is asked for;
     the default 0 asks for everything, so that merging and thresholds come after. `thresholds`: per label,
     0 to 1, below which a detection is dropped here; labels not named keep everything. `format`, `quality`:
     of the bytes sent, which stay under 4 MB by lowering the quality; "keep": tiles cut from the bits of a JPEG
     scan are sent as they are, others with quality 90. `reference(tile)`: an S3 place to send
-    instead of bytes (the object must be the tile's image), or None for bytes. `tiling`: that of the training;
-    `decoys`: labels that are dropped after merging. `training`: how it ended, written into what is found.
+    instead of bytes (the object must be the tile's image), or None for bytes.
     Other options are TileCaller's: workers, access, limiter, max_rate, attempts, patience.
     """
 
@@ -39,19 +53,16 @@ class RekognitionDetector(TileCaller):
         self,
         arn: str,
         *,
-        names: Sequence[str] = (),
+        trained: Trained = _TRAINED,
         min_confidence: float = 0.0,
         max_results: int | None = None,
         thresholds: Mapping[str, float] | None = None,
         format: TileFormat = "jpeg",
         quality: Quality = "keep",
         reference: Callable[[Tile], S3Location | None] | None = None,
-        tiling: Tiling | Scales | None = None,
-        decoys: Sequence[str] = (),
-        training: TrainingNote | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(names=names, **options)
+        super().__init__(names=checked_kind(trained, Trained, "trained").names, **options)
         parse_version_arn(arn)
         if not 0 <= min_confidence <= 1:
             raise InvalidArgument(f"min_confidence={min_confidence!r} must be a number from 0 to 1")
@@ -66,9 +77,9 @@ class RekognitionDetector(TileCaller):
         self.format: TileFormat = format
         self.quality = quality
         self.reference = reference
-        self.tiling = tiling
-        self.decoys = tuple(decoys)
-        self.training = training
+        self.tiling = trained.tiling
+        self.decoys = tuple(trained.decoys)
+        self.training = trained.note
 
     @property
     def takes_jpeg(self) -> bool:

@@ -20,7 +20,7 @@ from tilekit.aws.recipe import (
     tiling_tag,
     write_recipe,
 )
-from tilekit.aws.running_model import RunningModel, Signals
+from tilekit.aws.running_model import RunningModel, Safeguards, Signals
 from tilekit.aws.service import Service
 from tilekit.aws.switching import Switch
 from tilekit.aws.waiting import Note, Polling, poll, silent
@@ -184,12 +184,12 @@ class Model:
 
     def detector(self, **options: Any) -> RekognitionDetector:
         """A detector for this model, which must run for its calls; options as RekognitionDetector's."""
-        from tilekit.aws.detector import RekognitionDetector
+        from tilekit.aws.detector import RekognitionDetector, Trained
 
-        options.setdefault("names", self.recipe.names)
-        options.setdefault("tiling", self.recipe.tiling)
-        options.setdefault("decoys", self.recipe.decoys)
-        options.setdefault("training", self.metrics.training if self.metrics is not None else None)
+        if "trained" not in options:
+            known, metrics = self.recipe, self.metrics
+            note = metrics.training if metrics is not None else None
+            options["trained"] = Trained(known.names, known.tiling, known.decoys, note)
         made = RekognitionDetector(self.arn, access=self.service.access, **options)
         made.note = self.note
         return made
@@ -230,21 +230,8 @@ class Model:
         if tiling is not None:
             self.check_tiling(tiling, force=force)
         detector = self.detector(**options)
-        if deadline is not None and deadline <= 0:
-            raise InvalidArgument(f"deadline={deadline!r} must be above 0 seconds")
-        if guard_role is not None and deadline is None:
-            raise InvalidArgument("guard_role: needs deadline=, at which the schedule stops the model")
-        session = RunningModel(
-            self.switch,
-            self.store,
-            self.folder,
-            units,
-            max_units,
-            share=share,
-            watchdog=watchdog,
-            deadline=deadline,
-            guard_role=guard_role,
-        )
+        kept = Safeguards(share, watchdog, deadline, guard_role)
+        session = RunningModel(self.switch, self.store, self.folder, units, max_units, kept)
         signals = Signals(self.note)
         signals.install()
         try:

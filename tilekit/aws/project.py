@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tilekit.aws.datasets import project_datasets
 from tilekit.aws.model import Model, model_of, models_of
 from tilekit.aws.service import Service
-from tilekit.aws.training import Training, TrainingPlan
+from tilekit.aws.training import Training, TrainingOptions, TrainingPlan
 from tilekit.aws.waiting import Polling, poll
 from tilekit.aws.workspace import Workspace, describe_project
-from tilekit.errors import InvalidArgument, StorageNotFound
+from tilekit.errors import InvalidArgument, StorageNotFound, checked_kind
 from tilekit.grid import Tiling
 from tilekit.rekognition.arns import check_name, parse_project_arn
 from tilekit.scales import Scales
 from tilekit.storage.s3 import S3Location, is_s3, parse_s3
+
+_OPTIONS = TrainingOptions()
 
 
 class RekognitionProject(Workspace):
     """A Custom Labels project and the bucket its data lives in.
 
     `name`: found, or made at the first training. `bucket`: takes tiles, manifests and training output, all
-    below `prefix` (default: the project's name). `region`, `profile`, `endpoint_url`, `session`: beside
-    boto3's own chain. `note(text)` gets a sentence for everything that happens; `polling` says how often
-    to look.
+    below `prefix` (default: the project's name). `region`, `profile`, `endpoint_url`: beside
+    boto3's own chain. `note(text)` gets a sentence for everything that happens. `options`: see ProjectOptions.
     """
 
     def models(self) -> Iterator[Model]:
@@ -45,40 +46,28 @@ class RekognitionProject(Workspace):
         *,
         version: str | None = None,
         tiling: Tiling | Scales | None = None,
-        tags: Mapping[str, str] | None = None,
-        description: str | None = None,
-        kms_key: str | None = None,
         check: bool = True,
-        replace: bool = False,
-        retry_failed: bool = False,
-        workers: int = 16,
-        progress: Callable[[int, int], None] | None = None,
         state: str | Path | None = None,
+        options: TrainingOptions = _OPTIONS,
+        progress: Callable[[int, int], None] | None = None,
     ) -> Model:
         """Train a model on two manifests and wait for it; a rerun with the same names goes on.
 
         `train`, `test`: Ground Truth manifests, local or `s3://`; local images are uploaded. `version`: the model's name
         (default: made of the manifests' content, so the same data finds the same model). `tiling`: how the
-        tiles were cut (default: the tiling.json beside the train manifest). `check=False` leaves out the local check. `replace` replaces datasets that tilekit did not make. `retry_failed` removes a failed model of
-        this name and trains again. `progress(done, total)` counts files uploaded. `state`: folder for what
-        a rerun needs (default: `.tilekit-train` beside the train manifest).
+        tiles were cut (default: the tiling.json beside the train manifest). `check=False` leaves out the local check.
+        `state`: folder for what a rerun needs (default: `.tilekit-train` beside the train manifest). `options`: see
+        TrainingOptions. `progress(done, total)` counts files uploaded.
 
         Raises LabelError for manifests at fault, TrainingFailed with the lines at fault, QuotaExceeded,
         ServiceDenied, StorageError.
         """
+        options = checked_kind(options, TrainingOptions)
         files = self._local(train, state), self._local(test, state)
         run = Training(self, *files, version=version, tiling=tiling, state=state)
         if check:
             run.check()
-        return run.run(
-            tags=tags,
-            description=description,
-            kms_key=kms_key,
-            replace=replace,
-            retry_failed=retry_failed,
-            workers=workers,
-            progress=progress,
-        )
+        return run.run(options, progress)
 
     def plan(
         self,

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any
 
@@ -17,13 +17,29 @@ from tilekit.aws.keeping import is_unkept, last_sign
 from tilekit.aws.leases import Lease, LeaseBook, Started
 from tilekit.aws.switching import STARTABLE, Switch
 from tilekit.aws.waiting import poll
-from tilekit.errors import ModelNotReady, StorageError
+from tilekit.errors import InvalidArgument, ModelNotReady, StorageError
 from tilekit.rekognition.pricing import PRICES, dollars, duration
 from tilekit.storage.s3 import S3Location, S3Store
 
 _ENDING = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )  # a closing terminal sends the last; Windows has none
+
+
+@dataclass(frozen=True)
+class Safeguards:
+    """What stops a model beside the block that started it; see `Model.running`."""
+
+    share: bool = True
+    watchdog: bool = True
+    deadline: float | None = None
+    guard_role: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.deadline is not None and self.deadline <= 0:
+            raise InvalidArgument(f"deadline={self.deadline!r} must be above 0 seconds")
+        if self.guard_role is not None and self.deadline is None:
+            raise InvalidArgument("guard_role: needs deadline=, at which the schedule stops the model")
 
 
 class RunningModel:
@@ -40,18 +56,14 @@ class RunningModel:
         folder: S3Location,
         units: int,
         max_units: int | None,
-        *,
-        share: bool = True,
-        watchdog: bool = True,
-        deadline: float | None = None,
-        guard_role: str | None = None,
+        kept: Safeguards,
     ) -> None:
         self.switch, self.note, self.access = switch, switch.note, store.access
         self.units, self.max_units = units, max_units
-        self.book = LeaseBook(store, folder) if share else None
-        self.watchdog = watchdog and store.access.session is None
-        self.until = None if deadline is None else time.time() + deadline
-        self.guard = CloudGuard(store.access, switch.arn, guard_role) if guard_role else None
+        self.book = LeaseBook(store, folder) if kept.share else None
+        self.watchdog = kept.watchdog and store.access.session is None
+        self.until = None if kept.deadline is None else time.time() + kept.deadline
+        self.guard = CloudGuard(store.access, switch.arn, kept.guard_role) if kept.guard_role else None
         self.owned = False
         self.since = time.time()
         self._lease: Lease | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,24 @@ class TrainingPlan:
     def bytes(self) -> int:
         """Bytes to send at most; what is in the bucket already is skipped."""
         return sum(call.bytes for call in self.calls)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions:
+    """How a model is made beside its data. `tags`, `description`, `kms_key`: of the version, as the service has them.
+    `replace` replaces datasets that tilekit did not make. `retry_failed` removes a failed model of this name and trains
+    again. `workers`: uploads at once."""
+
+    tags: Mapping[str, str] = field(default_factory=dict)
+    description: str | None = None
+    kms_key: str | None = None
+    replace: bool = False
+    retry_failed: bool = False
+    workers: int = 16
+
+    def __post_init__(self) -> None:
+        if self.description is not None:
+            check_description(self.description)
 
 
 class Training:
@@ -143,28 +161,16 @@ class Training:
             self.version, calls, hours, prices.training(hours * 3600) + puts / 1000 * prices.thousand_puts
         )
 
-    def run(
-        self,
-        *,
-        tags: Mapping[str, str] | None,
-        description: str | None,
-        kms_key: str | None,
-        replace: bool,
-        retry_failed: bool,
-        workers: int,
-        progress: Callable[[int, int], None] | None,
-    ) -> Model:
+    def run(self, options: TrainingOptions, progress: Callable[[int, int], None] | None = None) -> Model:
         """Go through all steps and give the model."""
         project = self.project
-        own_tags = {**(tags or {}), MANIFESTS_TAG: self.digest, TILING_TAG: tiling_tag(self.tiling)}
+        own_tags = {**options.tags, MANIFESTS_TAG: self.digest, TILING_TAG: tiling_tag(self.tiling)}
         check_tags(own_tags)
-        if description is not None:
-            check_description(description)
         arn = project.find_or_create()
-        existing = self._existing(arn, retry_failed=retry_failed)
+        existing = self._existing(arn, retry_failed=options.retry_failed)
         if existing is None:
-            self._upload(workers, progress)
-            reports = self._datasets(arn, replace=replace)
+            self._upload(options.workers, progress)
+            reports = self._datasets(arn, replace=options.replace)
             self._write_recipe(arn)
             project.note(f"training {self.version} on {reports[0].labeled} images")
             project.service.call(
@@ -175,8 +181,8 @@ class Training:
                 VersionName=self.version,
                 OutputConfig={"S3Bucket": project.output.bucket, "S3KeyPrefix": project.output.key},
                 Tags=own_tags,
-                VersionDescription=description,
-                KmsKeyId=kms_key,
+                VersionDescription=options.description,
+                KmsKeyId=options.kms_key,
             )
         return self._wait(arn)
 

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from tilekit.aws.service import Service
 from tilekit.aws.waiting import Note, Polling, poll, silent
+from tilekit.errors import InvalidArgument, checked_kind
 from tilekit.rekognition.arns import check_bucket, check_name
 from tilekit.storage.s3 import Access, S3Location, S3Store
+
+
+_POLLING = Polling()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProjectOptions:
+    """How a project reaches the service: by a boto3 `session`, or by a `service` and `store` made elsewhere, which then
+    say region, profile and endpoint; `polling` says how often it looks."""
+
+    session: Any = None
+    service: Service | None = None
+    store: S3Store | None = None
+    polling: Polling = _POLLING
+
+
+_OPTIONS = ProjectOptions()
 
 
 class Workspace:
@@ -22,19 +41,19 @@ class Workspace:
         region: str | None = None,
         profile: str | None = None,
         endpoint_url: str | None = None,
-        session: Any = None,
-        polling: Polling | None = None,
         note: Note | None = None,
-        service: Service | None = None,
-        store: S3Store | None = None,
+        options: ProjectOptions = _OPTIONS,
     ) -> None:
         self.name = check_name(name, "project")
         self.bucket = check_bucket(bucket)
         self.root = S3Location(bucket, (prefix if prefix is not None else name).strip("/"))
-        access = Access(region, profile, endpoint_url, session)
-        self.service = service or Service(access, note=note or silent)
-        self.store = store or S3Store(self.service.access, connections=16)
-        self.polling = polling or Polling()
+        options = checked_kind(options, ProjectOptions)
+        access = Access(region, profile, endpoint_url, options.session)
+        if options.service is not None and access != Access():
+            raise InvalidArgument("options.service says region, profile, endpoint and session; give either")
+        self.service = options.service or Service(access, note=note or silent)
+        self.store = options.store or S3Store(self.service.access, connections=16)
+        self.polling = options.polling
         self.note = note or silent
 
     @property

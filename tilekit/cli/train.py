@@ -102,7 +102,10 @@ def train_command(
 
     With --local a small network is trained on this machine instead, free and offline, in minutes.
     """
+    # Long because a command reads from top to bottom: check, do, show.
     from tilekit.aws.project import RekognitionProject
+    from tilekit.aws.training import TrainingOptions
+    from tilekit.aws.workspace import ProjectOptions
     from tilekit.local.preparation import WARM_START
 
     if options.onnx is not None and not options.local:
@@ -122,7 +125,11 @@ def train_command(
             place = options.bucket or _local_bucket(options.endpoint_url)
             service = make_service(options.region, options.profile, options.endpoint_url)
             target = RekognitionProject(
-                options.project, place, prefix=options.prefix, service=service, note=say
+                options.project,
+                place,
+                prefix=options.prefix,
+                note=say,
+                options=ProjectOptions(service=service),
             )
         if options.dry_run:
             _show_plan(target.plan(train, test, version=options.version), as_json)
@@ -134,15 +141,17 @@ def train_command(
                 train,
                 test,
                 version=options.version,
-                tags=marks,
-                description=options.description,
-                kms_key=options.kms_key,
                 check=not options.no_check,
-                replace=options.replace or options.local,
-                retry_failed=options.retry_failed,
-                workers=options.workers,
-                progress=progress,
                 state=options.state / "train" if options.local else None,
+                options=TrainingOptions(
+                    tags=marks,
+                    description=options.description,
+                    kms_key=options.kms_key,
+                    replace=options.replace or options.local,
+                    retry_failed=options.retry_failed,
+                    workers=options.workers,
+                ),
+                progress=progress,
             )
         if options.onnx is not None:
             _export(model, options.state, train, options.onnx)
@@ -157,6 +166,7 @@ def _local_project(
     from tilekit.aws.project import RekognitionProject
     from tilekit.aws.service import Service
     from tilekit.aws.waiting import Polling
+    from tilekit.aws.workspace import ProjectOptions
     from tilekit.local import ServerSettings, running
     from tilekit.storage.s3 import keyed_access
 
@@ -164,7 +174,11 @@ def _local_project(
     with running(state, **settings) as url:
         service = Service(keyed_access(url), rate=200.0, note=say)
         yield RekognitionProject(
-            name, ServerSettings().bucket, prefix=prefix, service=service, polling=polling, note=say
+            name,
+            ServerSettings().bucket,
+            prefix=prefix,
+            note=say,
+            options=ProjectOptions(service=service, polling=polling),
         )
 
 

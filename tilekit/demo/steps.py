@@ -143,6 +143,7 @@ def _service(
         return
     from tilekit.aws.service import Service
     from tilekit.aws.waiting import Polling
+    from tilekit.aws.workspace import ProjectOptions
     from tilekit.local import running
     from tilekit.storage.s3 import S3Store, keyed_access
 
@@ -156,7 +157,9 @@ def _service(
         access = keyed_access(url)
         S3Store(access).client.create_bucket(Bucket="tilekit-demo")
         service = Service(access, rate=200.0)
-        yield RekognitionProject("tilekit-demo", "tilekit-demo", service=service, polling=polling, note=say)
+        yield RekognitionProject(
+            "tilekit-demo", "tilekit-demo", note=say, options=ProjectOptions(service=service, polling=polling)
+        )
 
 
 def _one_training(run: _Run, outcome: DemoOutcome, project: RekognitionProject, place: int) -> None:
@@ -178,8 +181,14 @@ def _one_training(run: _Run, outcome: DemoOutcome, project: RekognitionProject, 
 
 
 def _train(project: RekognitionProject, folder: Path, version: str, state: Path) -> Model:
+    from tilekit.aws.training import TrainingOptions
+
     return project.train(
-        folder / "train.manifest", folder / "test.manifest", version=version, replace=True, state=state
+        folder / "train.manifest",
+        folder / "test.manifest",
+        version=version,
+        state=state,
+        options=TrainingOptions(replace=True),
     )
 
 
