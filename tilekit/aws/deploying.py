@@ -45,6 +45,7 @@ def deploy(
 
     Raises InvalidArgument, QuotaExceeded, ServiceDenied, ModelNotReady.
     """
+    # Long because the order is the point: everything that stops the model stands before it starts.
     for name, value in (("seconds", seconds), ("idle", idle)):
         if value is not None and value <= 0:
             raise InvalidArgument(f"{name}={value!r} must be above 0")

@@ -11,7 +11,6 @@ from tilekit.errors import InvalidArgument, checked_kind
 from tilekit.rekognition.arns import check_bucket, check_name
 from tilekit.storage.s3 import Access, S3Location, S3Store
 
-
 _POLLING = Polling()
 
 

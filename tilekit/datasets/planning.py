@@ -75,6 +75,7 @@ def recommend_tiling(
 
     Raises InvalidArgument where there is nothing to plan with.
     """
+    # Long because half of it says what is weighed against what, and a plan is filled in once.
     _check_positive(price=price, rate=rate, pays_below=pays_below, enough=enough)
     if budget is not None:
         _check_positive(budget=budget)

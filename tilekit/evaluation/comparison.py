@@ -253,18 +253,9 @@ def compare(
     differences = []
     for place, (name, figure) in _rows(labels, sizes):
         one, two = (float(part[place]) for part in whole)
-        differences.append(
-            Difference(
-                name,
-                figure,
-                _number(one),
-                _number(two),
-                _number(two - one),
-                _number(float(low[place])),
-                _number(float(high[place])),
-                converged,
-            )
-        )
+        figures = one, two, two - one, float(low[place]), float(high[place])
+        before, after, change, least, most = map(_number, figures)
+        differences.append(Difference(name, figure, before, after, change, least, most, converged))
     return Comparison(
         tuple(differences),
         len(pages),

@@ -45,22 +45,17 @@ def evaluate(
     way; where the truth has `regions` (a dataset split by region), only these count. Raises EvaluationError where pages or sizes do not fit, InvalidArgument for wrong values.
     Memory: all boxes, plus one bounded chunk of pairs.
     """
+    # Long because an evaluation is all of its parts, each a line made once from what stands above it.
     _check_criterion(iou)
     rules = rules or EvaluationRules()
     if fit is not None and thresholds is not None:
         raise InvalidArgument("fit= and thresholds= both set the thresholds; give one of them")
     flat = flatten(truth, predictions, missing=rules.missing, labels=rules.labels)
-    source = "assumed: best F1 on these same pages"
+    source, known = "assumed: best F1 on these same pages", None
     if fit is not None:
-        fitted = evaluate(fit[0], fit[1], iou, rules=replace(rules, labels=None))
-        thresholds = _given({label: line.middle for label, line in fitted.curves.items()})
-        source = f"fitted on {len(fitted.pages)} other pages"
-        shared = set(fitted.units) & set(flat.units)
-        if shared:
-            source = f"fitted on {len(fitted.pages)} pages, {len(shared)} of them among these"
+        source, known = _fitted(fit, iou, rules, flat)
     elif thresholds is not None:
-        thresholds = check_thresholds(thresholds)
-        source = "given"
+        source, known = "given", check_thresholds(thresholds)
     overlaps = find_overlaps(flat, rules.by)
     matched = match_pages(flat, overlaps, iou)
     parts = _rows_by_label(flat, matched)
@@ -69,10 +64,7 @@ def evaluate(
         for label, (rows, truths) in parts.items()
     }
     assumed = {label: None if line.best is None else line.best[0] for label, line in curves.items()}
-    used = {
-        label: threshold_of(_given(assumed) if thresholds is None else thresholds, label)
-        for label in flat.names
-    }
+    used = {label: threshold_of(_given(assumed) if known is None else known, label) for label in flat.names}
     floors = np.array(list(used.values()) or [0.0])
     kept = flat.scores >= floors[flat.label]
     results = [
@@ -111,6 +103,18 @@ def evaluate(
         training=flat.training,
         expected=_expected(flat),
     )
+
+
+def _fitted(
+    fit: tuple[Truth, Predictions], iou: Criterion, rules: EvaluationRules, flat: FlatPages
+) -> tuple[str, Thresholds]:
+    """Where thresholds fitted on other pages come from, in words, and they."""
+    found = evaluate(fit[0], fit[1], iou, rules=replace(rules, labels=None))
+    thresholds = _given({label: line.middle for label, line in found.curves.items()})
+    shared = len(set(found.units) & set(flat.units))
+    if shared:
+        return f"fitted on {len(found.pages)} pages, {shared} of them among these", thresholds
+    return f"fitted on {len(found.pages)} other pages", thresholds
 
 
 def _expected(flat: FlatPages) -> dict[str, Expected]:

@@ -296,17 +296,10 @@ def match(
     labels, truth_labels = _shared_labels(predictions, truth)
     if class_agnostic:
         labels, truth_labels = np.zeros_like(labels), np.zeros_like(truth_labels)
-        acting = np.full(len(truth), ANY_LABEL)
-    elif drawn is None:
-        acting = acting_labels(truth_labels, truth.ignore, labels)
-    else:
-        named = np.array([name in drawn for name in truth.names], np.bool_)
-        acting = np.where(named[truth.class_ids], ANY_LABEL, truth_labels) if len(truth) else truth_labels
+    acting = _acting(truth, truth_labels, labels, drawn, class_agnostic)
     real, region = np.flatnonzero(~truth.ignore), np.flatnonzero(truth.ignore)
-    column = truth.shapes
-    names = tuple(dict.fromkeys((*predictions.names, *truth.names)))
     flat = FlatPages(
-        names,
+        tuple(dict.fromkeys((*predictions.names, *truth.names))),
         (PageKey("page"),),
         truth.boxes[real],
         np.zeros(len(real), np.int64),
@@ -319,13 +312,13 @@ def match(
         np.zeros(len(predictions), np.int64),
         labels,
         None,
-        truth_shapes=None if column is None else column[real],
-        ignore_shapes=None if column is None else column[region],
+        truth_shapes=None if truth.shapes is None else truth.shapes[real],
+        ignore_shapes=None if truth.shapes is None else truth.shapes[region],
         shapes=predictions.shapes,
     )
     overlaps = find_overlaps(flat, by)
-    # an IoU of 0 asks for nothing, yet what shares nothing was not found
-    found = match_pages(flat, overlaps, "center" if metric == "center" else max(limit, 5e-324))
+    least = max(limit, 5e-324)  # an IoU of 0 asks for nothing, yet what shares nothing was not found
+    found = match_pages(flat, overlaps, "center" if metric == "center" else least)
     truth_of, prediction_of = np.full(len(predictions), -1, np.int64), np.full(len(truth), -1, np.int64)
     hits = np.flatnonzero(found >= 0)
     truth_of[hits] = real[found[hits]]
@@ -334,6 +327,22 @@ def match(
     pair = found[overlaps.prediction] == overlaps.truth
     shares[overlaps.prediction[pair]] = overlaps.iou[pair]
     return Matches(truth_of, prediction_of, found == IGNORED, shares)
+
+
+def _acting(
+    truth: Annotations,
+    truth_labels: NDArray[np.int64],
+    labels: NDArray[np.int64],
+    drawn: Collection[str] | None,
+    class_agnostic: bool,
+) -> NDArray[np.int64]:
+    """The label on which each ignored box acts, as `match` says."""
+    if class_agnostic:
+        return np.full(len(truth), ANY_LABEL)
+    if drawn is None:
+        return acting_labels(truth_labels, truth.ignore, labels)
+    named = np.array([name in drawn for name in truth.names], np.bool_)
+    return np.where(named[truth.class_ids], ANY_LABEL, truth_labels) if len(truth) else truth_labels
 
 
 def _shared_labels(

@@ -195,6 +195,7 @@ def _flat(
     labels: Sequence[str] | None,
     notes: list[str],
 ) -> FlatPages:
+    # Long because each column is made once and in an order: the later ones are cut by what the earlier ones say.
     chosen = {key: truth[key] for key in keys}
     marked = list(chosen.values())
     seen_by = _seen_at(found, pairs, chosen)
