@@ -193,6 +193,21 @@ def grown(box, edges, grid, growth, tolerance):
     return out
 
 
+def edges(rings, holes):
+    """Edges of one outline that are not upright, by x0: x0, y0, x1, y1, which side is inside; and its area."""
+    out, area = [], 0.0
+    for ring, hole in zip(rings, holes, strict=True):
+        pairs = list(zip(ring, [*ring[1:], ring[0]], strict=True))
+        double = sum(
+            (a[0] - ring[0][0]) * (b[1] - ring[0][1]) - (b[0] - ring[0][0]) * (a[1] - ring[0][1])
+            for a, b in pairs
+        )
+        area += (-0.5 if hole else 0.5) * abs(double)
+        sign = (-1 if hole else 1) * (-1 if double < 0 else 1)
+        out += [(*a, *b, sign) if a[0] < b[0] else (*b, *a, -sign) for a, b in pairs if a[0] != b[0]]
+    return sorted(out, key=lambda edge: edge[0]), max(area, 0.0)
+
+
 def carry_shapes(geometries, boxes, grid, min_visible):
     """Rows of (tile, source, box, visible, clipped geometry): every outline against every tile, one by one."""
     import shapely

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from tilekit.boxes.detections import Detections
-from tilekit.boxes.shapes import Polygons
 from tilekit.errors import InvalidArgument, LabelError, StorageNotFound
 from tilekit.grid import Tiling, Window
 from tilekit.labels.prediction_lines import (
@@ -127,17 +126,6 @@ def test_lines_of_another_writer_are_gone_on_with(tmp_path):
     with PredictionWriter(path, append=True) as writer:
         writer.write(page())
     assert len(list(iter_predictions(path))) == 2
-
-
-def test_a_shape_off_its_page_is_named(tmp_path):
-    path = tmp_path / "detections.jsonl"
-    found = Detections([[1, 2, 5, 9]], [0.5], None, ("x",), shapes=Polygons.of([[[901, 2, 905, 2, 905, 9]]]))
-    with PredictionWriter(path) as writer:
-        writer.write(PageDetections(PageKey("a.tif"), 100, 100, found))
-    with pytest.raises(
-        LabelError, match=r"line 1: detections\[0\].shape lies at 901, 2 to 905, 9, outside the page of 100"
-    ):
-        read_predictions(path)
 
 
 def test_no_file(tmp_path):

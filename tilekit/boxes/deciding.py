@@ -90,9 +90,10 @@ def _keys(pieces: Pieces, policy: MergePolicy) -> NDArray[np.int64]:
 
 
 def _ranks(pieces: Pieces, marks: NDArray[np.uint8]) -> NDArray[np.float64]:
-    boxes = pieces.boxes
-    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    return np.where(marks[:, 1], areas, pieces.scores)
+    ranks, cut = pieces.scores.copy(), np.flatnonzero(marks[:, 1] != 0)
+    boxes = pieces.boxes[cut]
+    ranks[cut] = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    return ranks
 
 
 def _best_first(pieces: Pieces, marks: NDArray[np.uint8]) -> NDArray[np.int32]:

@@ -74,36 +74,34 @@ class Pieces:
 _ARRAYS = tuple(field.name for field in fields(Pieces) if field.name != "shapes")
 
 
-def spans_below(pieces: Pieces, grid: TileGrid, allowed: Allowance) -> NDArray[np.bool_]:
-    """Pieces that may go on in the next row: cut at the bottom, across the whole shared strip."""
+def spans_below(pieces: Pieces, grid: TileGrid, allowed: Allowance) -> NDArray[np.int64]:
+    """Places of pieces that may go on in the next row: cut at the bottom, across the whole shared strip."""
     starts = np.append(grid.lines.starts()[1:], grid.height)
-    found: NDArray[np.bool_] = ((pieces.edges & BOTTOM) != 0) & (
-        pieces.tails[:, 1] < starts[pieces.rows] + allowed.of(pieces.tails, 1)
-    )
-    return found
+    cut = np.flatnonzero((pieces.edges & BOTTOM) != 0)
+    tails = pieces.tails[cut]
+    return cut[tails[:, 1] < starts[pieces.rows[cut]] + allowed.of(tails, 1)]
 
 
-def spans_above(pieces: Pieces, grid: TileGrid, allowed: Allowance) -> NDArray[np.bool_]:
-    """Pieces that may come from the row above: cut at the top, across the whole shared strip."""
+def spans_above(pieces: Pieces, grid: TileGrid, allowed: Allowance) -> NDArray[np.int64]:
+    """Places of pieces that may come from the row above: cut at the top, across the whole shared strip."""
     stops = np.append(0, grid.lines.stops()[:-1])
-    found: NDArray[np.bool_] = ((pieces.edges & TOP) != 0) & (
-        pieces.tails[:, 3] > stops[pieces.rows] - allowed.of(pieces.tails, 1)
-    )
-    return found
+    cut = np.flatnonzero((pieces.edges & TOP) != 0)
+    tails = pieces.tails[cut]
+    return cut[tails[:, 3] > stops[pieces.rows[cut]] - allowed.of(tails, 1)]
 
 
 def join_across(
     pieces: Pieces, grid: TileGrid, allowed: Allowance, any_label: bool, links: Links | None = None
 ) -> Pieces:
     """Join pieces over the seams between columns, within each row of tiles; `links` gets who went into whom."""
-    cols = pieces.tiles % grid.cols
     starts = np.append(grid.columns.starts()[1:], grid.width)
     stops = np.append(0, grid.columns.stops()[:-1])
-    slack = allowed.of(pieces.boxes, 0)
-    near = ((pieces.edges & RIGHT) != 0) & (pieces.boxes[:, 0] < starts[cols] + slack)
-    far = ((pieces.edges & LEFT) != 0) & (pieces.boxes[:, 2] > stops[cols] - slack)
-    labels = np.zeros_like(pieces.labels) if any_label else pieces.labels
-    return _join(pieces, labels, np.flatnonzero(near), np.flatnonzero(far), grid, (RIGHT, LEFT), links)
+    near, far = np.flatnonzero((pieces.edges & RIGHT) != 0), np.flatnonzero((pieces.edges & LEFT) != 0)
+    boxes = pieces.boxes[near]
+    near = near[boxes[:, 0] < starts[pieces.tiles[near] % grid.cols] + allowed.of(boxes, 0)]
+    boxes = pieces.boxes[far]
+    far = far[boxes[:, 2] > stops[pieces.tiles[far] % grid.cols] - allowed.of(boxes, 0)]
+    return _join(pieces, any_label, near, far, grid, (RIGHT, LEFT), links)
 
 
 def join_down(
@@ -117,15 +115,14 @@ def join_down(
     """Join pieces over the seams between rows, within each column of tiles: all seams, or the one above `row`."""
     far = spans_above(pieces, grid, allowed)
     if row is not None:
-        far &= pieces.rows == row
-    near = np.flatnonzero(spans_below(pieces, grid, allowed))
-    labels = np.zeros_like(pieces.labels) if any_label else pieces.labels
-    return _join(pieces, labels, near, np.flatnonzero(far), grid, (BOTTOM, TOP), links)
+        far = far[pieces.rows[far] == row]
+    near = spans_below(pieces, grid, allowed)
+    return _join(pieces, any_label, near, far, grid, (BOTTOM, TOP), links)
 
 
 def _join(
     pieces: Pieces,
-    labels: NDArray[np.int64],
+    any_label: bool,
     near: NDArray[np.int64],
     far: NDArray[np.int64],
     grid: TileGrid,
@@ -140,20 +137,25 @@ def _join(
     down = seam[0] == BOTTOM
     step = grid.cols if down else 1
     along = slice(0, 3, 2) if down else slice(1, 4, 2)
-    reached = pieces.tiles
-    if down:  # what runs askew goes on below in another column of tiles; its shape says where
-        reached = pieces.rows * step + (0 if _shaped(pieces) else pieces.tiles % step)
-    near = near[np.argsort(reached[near], kind="stable")]
-    far = far[np.argsort(reached[far], kind="stable")]
+
+    def reached(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The tile each ends in; what runs askew goes on below in another column of tiles, its shape says where."""
+        if not down:
+            return pieces.tiles[rows]
+        return pieces.rows[rows] * step + (0 if _shaped(pieces) else pieces.tiles[rows] % step)
+
+    near = near[np.argsort(reached(near), kind="stable")]
+    far = far[np.argsort(reached(far), kind="stable")]
+    labels = [np.zeros_like(rows) if any_label else pieces.labels[rows] for rows in (near, far)]
     forth, back = np.empty(len(near), np.int64), np.empty(len(far), np.int64)
     ends, others = _in_strips(pieces, near, 0, grid, down), _in_strips(pieces, far, 1, grid, down)
     seams.pair_up(
-        reached[near] + step,
+        reached(near) + step,
         np.ascontiguousarray(ends[:, along]),
-        labels[near],
-        reached[far],
+        labels[0],
+        reached(far),
         np.ascontiguousarray(others[:, along]),
-        labels[far],
+        labels[1],
         _AGREE,
         forth,
         back,

@@ -18,7 +18,7 @@ from tilekit.boxes.shapes import Shapes, ragged
 from tilekit.errors import InvalidArgument
 from tilekit.grid import TileGrid
 
-_COARSE = 2**20  # steps of x0 in the first sort
+_BITS = 33  # of a key in the first sort, which takes 11 at a time: tile, then steps of x0
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +253,8 @@ class StreamingMerge:
     def _settle(self, pool: Pieces, horizon: float) -> Detections:
         slack = 2 * self._policy.tolerance
         if self._policy.join and np.isfinite(horizon) and len(pool):
-            growing = joining.spans_below(pool, self._grid, self._policy.allowance) & (pool.rows == self._row)
+            growing = joining.spans_below(pool, self._grid, self._policy.allowance)
+            growing = growing[pool.rows[growing] == self._row]
             horizon = float(pool.boxes[growing, 1].min(initial=horizon))
         state = deciding.decide(pool, self._policy, pool.boxes[:, 3] + slack > horizon)
         waiting = state == 2
@@ -346,8 +347,9 @@ def _merge_order(
     if not len(boxes):
         return np.empty(0, np.int64)
     low = boxes[:, 0].min()
-    keys = ((boxes[:, 0] - low) * (_COARSE / max(float(boxes[:, 0].max() - low), 1e-9))).astype(np.int64)
-    keys += tiles * (2 * _COARSE)
+    steps = 1 << max(_BITS - int(tiles.max()).bit_length(), 10)
+    keys = ((boxes[:, 0] - low) * ((steps - 1) / max(float(boxes[:, 0].max() - low), 1e-9))).astype(np.int64)
+    keys += tiles * steps
     order = engine.ascending(keys)
     keys = keys[order]
     tied = np.zeros(len(keys), np.bool_)
@@ -372,7 +374,7 @@ def _grow(
 ) -> None:
     """Make longer, in place, those of `boxes` (the `rows` of the pieces) that stay cut and whose sizes are not known."""
     sized = np.array([name in {known.name for known in policy.sizes} for name in names], np.bool_)
-    cut = np.flatnonzero(pieces.edges[rows])
+    cut = np.flatnonzero(pieces.edges[rows] != 0)
     cut = cut[~sized[pieces.labels[rows[cut]]]]
     boxes[cut] = grown(boxes[cut], pieces.edges[rows[cut]], grid, policy.growth, policy.tolerance)
 

@@ -32,7 +32,6 @@ import msgspec
 import numpy as np
 
 from tilekit.boxes.detections import Detections
-from tilekit.boxes.shapes import Shapes
 from tilekit.boxes.shapes.reading import from_json
 from tilekit.errors import InvalidArgument, LabelError
 from tilekit.grid import Tiling, Window
@@ -189,7 +188,7 @@ def _page(line: _Line) -> PageDetections:
         tuple(places),
         np.array(tiles, np.int64) if tiles and len(tiles) == len(ids) else None,
         np.array(cuts, dtype=np.bool_) if cuts and None not in cuts else None,
-        _on_page(from_json([row.shape for row in line.detections]), line.width, line.height),
+        from_json([row.shape for row in line.detections]),
     )
     return PageDetections(
         PageKey(line.source, line.page),
@@ -204,21 +203,6 @@ def _page(line: _Line) -> PageDetections:
         np.array(places_of, np.int64) if places_of and len(places_of) == len(ids) else None,
         line.training,
     )
-
-
-def _on_page(shapes: Shapes | None, width: int, height: int) -> Shapes | None:
-    """The shapes, none of which lies off its page."""
-    if shapes is None:
-        return None
-    off = (shapes.boxes[:, :2] >= [width, height]).any(axis=1) | (shapes.boxes[:, 2:] <= 0).any(axis=1)
-    off &= shapes.given
-    if off.any():
-        row = int(off.argmax())
-        x0, y0, x1, y1 = shapes.boxes[row].tolist()
-        raise InvalidArgument(
-            f"detections[{row}].shape lies at {x0:g}, {y0:g} to {x1:g}, {y1:g}, outside the page of {width} x {height} px"
-        )
-    return shapes
 
 
 def check_replaceable(path: str | os.PathLike[str]) -> None:

@@ -105,11 +105,14 @@ class Polygons(Shapes):
 
     def resolved(self) -> Self:
         """The same areas by rings that neither cross nor overlap: rows that are so already as they are."""
-        made, bad = self._as_drawn()
-        rows = np.flatnonzero(bad)
+        rows = self._maybe_crossing()
         if not len(rows):
             return self
-        both = type(self).concat([self, type(self).from_geometries(_mended(made, bad)[rows])])
+        made, bad = self[rows]._as_drawn()
+        if not bad.any():
+            return self
+        rows, made = rows[bad], _mended(made, bad)[bad]
+        both = type(self).concat([self, type(self).from_geometries(made)])
         order = np.arange(len(self))
         order[rows] = len(self) + np.arange(len(rows))
         return both[order]
@@ -117,32 +120,31 @@ class Polygons(Shapes):
     def edges(self) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
         """Edges (m, 6) of `resolved` outlines as the kernel `shared.outlines` takes them, where each row's begin (n + 1,),
         and the area of each row (n,)."""
-        following = np.arange(1, len(self.points) + 1)
-        following[self.rings[1:] - 1] = self.rings[:-1]
-        ring = ragged.row_of(self.rings)
-        local = self.points - self.points[self.rings[:-1]][ring]
-        then = local[following]
-        cross = local[:, 0] * then[:, 1] - then[:, 0] * local[:, 1]
-        double = np.add.reduceat(cross, self.rings[:-1]) if len(self.holes) else np.empty(0)
-        turn = np.where(self.holes, -1.0, 1.0)
-        owner = ragged.row_of(self.objects)
-        areas = np.bincount(owner, 0.5 * turn * np.abs(double), len(self))
-        turn = np.where(double < 0, -turn, turn)[ring]
-        ends = self.points[following]
-        ahead = ends[:, 0] > self.points[:, 0]
-        made = np.empty((len(self.points), 6))
-        made[:, :2] = np.where(ahead[:, None], self.points, ends)
-        made[:, 2:4] = np.where(ahead[:, None], ends, self.points)
-        made[:, 4] = np.where(ahead, turn, -turn)
-        row = owner[ring]
-        kept = np.flatnonzero(made[:, 2] > made[:, 0])
-        kept = kept[np.lexsort((made[kept, 0], row[kept]))]
-        made, row = made[kept], row[kept]
-        starts = ragged.starts_of(np.bincount(row, minlength=len(self)))
-        from tilekit.boxes.kernels import shared
+        from tilekit.boxes.kernels import rings, shared
 
+        made, starts, areas = (
+            np.empty((len(self.points), 6)),
+            np.empty(len(self) + 1, np.int64),
+            np.empty(len(self)),
+        )
+        holes = self.holes.view(np.uint8)
+        rings.edges(self.points, self.rings, self.objects, holes, made, starts, areas)
+        made = made[: starts[-1]]
+        for row in np.flatnonzero(np.diff(starts) > rings.FEW).tolist():
+            part = made[starts[row] : starts[row + 1]]
+            part[:] = part[np.argsort(part[:, 0], kind="stable")]
         shared.reach(made, starts)
-        return made, starts, np.maximum(areas, 0.0)
+        return made, starts, areas
+
+    def _maybe_crossing(self) -> NDArray[np.int64]:
+        """Rows of which it is not sure at a glance that their rings neither cross nor overlap."""
+        from tilekit.boxes.kernels import rings
+
+        sure = np.empty(len(self.rings) - 1, np.uint8)
+        rings.simple(self.points, self.rings, sure)
+        count, before = np.diff(self.objects), np.append(0, np.cumsum(sure, dtype=np.int64))
+        alone = (count == 1) & (before[self.objects[1:]] > before[self.objects[:-1]])
+        return np.flatnonzero(~alone & (count > 0))
 
     def _as_drawn(self) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Multipolygons of the rings as they are, and which of them are not valid."""
