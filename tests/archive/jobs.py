@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +34,7 @@ class NoteJob:
     def cost(self, scan: Scan) -> int:
         return 10**12 if "huge" in scan.key.source else self.bytes_each
 
-    def session(self) -> AbstractContextManager[None]:
+    def session(self, note: Callable[[str], None]) -> AbstractContextManager[None]:
         return contextlib.nullcontext()
 
     def run(self, task: Task, scan: Scan, out: str) -> dict[str, Any]:

@@ -132,7 +132,12 @@ def test_an_archive_ends_with_its_models_deadline(
     job = DetectJob(TILING, model.arn, deadline=3600.0)
     assert job.recipe() == DetectJob(TILING, model.arn).recipe()
 
+    told: list[str] = []
+
     def stop_at_first(event: dict[str, Any]) -> None:
+        if event["event"] == "note":
+            told.append(event["text"])
+            return
         Deadline.made[-1].comes()
 
     ended = process_archive(
@@ -142,6 +147,7 @@ def test_an_archive_ends_with_its_models_deadline(
     assert ended.done >= 1
     assert ended.failed == 0
     assert model.status in {"STOPPING", "STOPPED"}
+    assert any("ran" in text and "cost" in text for text in told)  # whoever waits is told for what
     again = process_archive(
         tmp_path / "in", tmp_path / "out", DetectJob(TILING, model.arn), ThreadPoolExecutor(1)
     )

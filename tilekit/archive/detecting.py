@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -97,7 +97,7 @@ class DetectJob:
         return [one.grid(scan.width, scan.height, dpi=scan.dpi) for one in self._on(scan)]
 
     @contextlib.contextmanager
-    def session(self) -> Iterator[None]:
+    def session(self, note: Callable[[str], None]) -> Iterator[None]:
         """Keep a cloud model running for the run; what was started is stopped, whatever happens."""
         if not self.is_cloud:
             yield
@@ -106,6 +106,7 @@ class DetectJob:
 
         with running(
             self.ref,
+            note=note,
             units=self.units,
             tiling=self.tiling,
             force=self.force,

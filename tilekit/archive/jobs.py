@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -68,7 +68,7 @@ class TileJob:
         return PROCESS + scan.cost(scan.grid(self.tiling))
 
     @contextlib.contextmanager
-    def session(self) -> Iterator[None]:
+    def session(self, note: Callable[[str], None]) -> Iterator[None]:
         """Tiling needs nothing around the run."""
         yield
 

@@ -72,7 +72,7 @@ def process_archive(
     `out`: a folder or s3:// prefix. `executor`: any concurrent.futures.Executor; without one,
     `workers` processes on this machine (default one a core), where a killed worker costs one retry
     of its scan. `shard`: "i/n" or a Shard, this run's part. `on_event`: called in this process for each
-    page that ended. `options`: limits, what is tried again, where the records are, other machines: see ArchiveOptions.
+    page that ended, with notes of what a model waits for. `options`: limits, what is tried again, where the records are, other machines: see ArchiveOptions.
 
     Every page that ends gets one ledger record after its outputs are whole. A rerun skips pages
     whose input and recipe are unchanged, redoes the others, and drops, by name, those whose scan or page is gone.
@@ -141,7 +141,7 @@ class Crew:
         """Workers, a running model, downloads: up for the block."""
         with contextlib.ExitStack() as stack:
             pool = stack.enter_context(pool_of(self.executor, self.workers))
-            stack.enter_context(self.job.session())
+            stack.enter_context(self.job.session(lambda text: log({"event": "note", "text": text})))
             staging = self.executor is None and _any_s3(self.inputs)
             prefetch = stack.enter_context(Prefetch(self.options.staging)) if staging else None
             yield Run(pool, self, log, prefetch)

@@ -43,10 +43,11 @@ def retry_archive(
     on_event: Callable[[dict[str, Any]], None] | None = None,
     deadline: float | None = None,
     guard_role: str | None = None,
+    force: bool = False,
 ) -> ArchiveSummary:
     """Run what was last run into `out` once more, failed pages included.
 
-    Relative inputs count from the folder that run was started in. `deadline`, `guard_role`: see DetectJob.
+    Relative inputs count from the folder that run was started in. `deadline`, `guard_role`, `force`: see DetectJob.
     Raises StorageNotFound where nothing was run into `out`.
     """
     where = state_of(out, options.state if options is not None else None)
@@ -64,9 +65,9 @@ def retry_archive(
     except (ValueError, KeyError, TypeError) as exc:
         raise StorageError(f"{path}: is damaged; run the archive again with its full command") from exc
     if isinstance(job, DetectJob):
-        job = replace(job, deadline=deadline, guard_role=guard_role)
-    elif deadline is not None or guard_role is not None:
-        raise InvalidArgument("deadline, guard_role: what was run here uses no model")
+        job = replace(job, deadline=deadline, guard_role=guard_role, force=force)
+    elif deadline is not None or guard_role is not None or force:
+        raise InvalidArgument("deadline, guard_role, force: what was run here uses no model")
     return process_archive(
         inputs,
         out,

@@ -73,8 +73,11 @@ class Job(Protocol):
     def dpi(self) -> float | None:
         """Resolution at which PDF pages are opened; None for the default."""
 
-    def session(self) -> AbstractContextManager[None]:
-        """What must be up while the archive runs, such as a model; entered once, in the caller's process."""
+    def session(self, note: Callable[[str], None]) -> AbstractContextManager[None]:
+        """What must be up while the archive runs, such as a model; entered once, in the caller's process.
+
+        `note` hears what it waits for; the run tells it as an event.
+        """
 
     def run(self, task: Task, scan: Scan, out: str) -> dict[str, Any]:
         """Process the open page; returns JSON values: tiles, pixels, outputs [[name, bytes], ...]."""

@@ -84,14 +84,17 @@ def running(
     units: int = 1,
     tiling: Tiling | Scales | None = None,
     force: bool = False,
+    note: Note | None = None,
     **options: Any,
 ) -> Iterator[Detector]:
     """Any named model, ready for a block of code: one of Custom Labels is started, and stopped if this started it.
 
-    Options are those of `Model.running`; they, `units`, `tiling` and `force` mean nothing to other models.
+    Options are those of `Model.running`; they, `units`, `tiling`, `force` and `note` mean nothing to other models.
     """
     if ref.kind != "model":
         yield detector_of(ref, access)
         return
-    with model_of(ref, access).running(units, tiling=tiling, force=force, **asked(ref), **options) as found:
+    with model_of(ref, access, note=note).running(
+        units, tiling=tiling, force=force, **asked(ref), **options
+    ) as found:
         yield found

@@ -38,6 +38,9 @@ _state_option = click.option(
 
 
 _SHOWN_ENDINGS = 6
+_force_option = click.option(
+    "--force", is_flag=True, help="For --job detect: use tiles of another size than the model was trained on."
+)
 
 
 @click.group()
@@ -103,6 +106,7 @@ def archive() -> None:
     "--decoy", multiple=True, metavar="LABEL", help="A label to drop after merging; may be repeated."
 )
 @click.option("--units", default=1, show_default=True, help="Inference units, where the model is started.")
+@_force_option
 @deadline_options
 @click.option("--workers", type=int, help="Processes. [default: one a core]")
 @click.option("--dask", metavar="ADDRESS", help="Run on the Dask cluster at this scheduler address.")
@@ -146,10 +150,17 @@ def run(inputs: tuple[str, ...], out: str, **options: Any) -> None:
 @_state_option
 @click.option("--workers", type=int, help="Processes. [default: one a core]")
 @click.option("--staging", metavar="BYTES", help="Disk for scans fetched ahead from S3, e.g. 20G.")
+@_force_option
 @deadline_options
 @json_option
 def retry(
-    out: str, state: Path | None, workers: int | None, staging: str | None, as_json: bool, **until: Any
+    out: str,
+    state: Path | None,
+    workers: int | None,
+    staging: str | None,
+    force: bool,
+    as_json: bool,
+    **until: Any,
 ) -> None:
     """Try the pages again that failed in OUT."""
     from tilekit.archive.options import ArchiveOptions
@@ -159,7 +170,9 @@ def retry(
     until = deadline_of(until["duration_text"], until["guard"], until["guard_role"])
     with _Watch(as_json, None, out) as watch:
         options = ArchiveOptions(staging=room, state=state)
-        summary = retry_archive(out, workers=workers, options=options, on_event=watch.event, **until)
+        summary = retry_archive(
+            out, workers=workers, options=options, on_event=watch.event, force=force, **until
+        )
     _finish(summary, out, state, as_json)
 
 
@@ -343,6 +356,7 @@ def _job(options: dict[str, Any]) -> Any:
             decoy=options["decoy"],
             thresholds=read_thresholds(file) if file else None,
             units=options["units"],
+            force=options["force"],
             **until,
             untrusted=options["untrusted"],
         )
@@ -444,6 +458,10 @@ class _Watch:
         """Take one event of the run."""
         if self._as_json:
             print_json_line(event)
+        if event["event"] == "note":
+            if not self._as_json:
+                say(event["text"])
+            return
         if event["event"] == "dropped":
             if not self._as_json:
                 complain(f"dropped: {event['reason']}")
