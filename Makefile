@@ -14,7 +14,7 @@ test: $(STAMP)
 	./.ci/system-packages
 	./.ci/test -m "not slow"
 
-# Trainings to their end, half a minute to two minutes each; CI runs them after `make test`.
+# What takes long each: trainings to their end, browsers, whole chains; CI runs them after `make test`.
 slow: $(STAMP)
 	./.ci/system-packages
 	./.ci/test -m slow

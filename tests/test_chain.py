@@ -128,6 +128,7 @@ def test_false_alarms_become_decoys_that_are_dropped_again(chain: Chain, tmp_pat
     ] == dict.fromkeys(SYMBOLS, 0)
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_its_model_is_stopped(tmp_path: Path) -> None:
     with running(canned=True, time_scale=0.0, latency=0.15) as url, pytest.MonkeyPatch.context() as patch:
         chain = Chain(tmp_path / "chain", reach(patch, url, BUCKET))

@@ -18,7 +18,7 @@ import tilekit
 from tilekit.cli import COMMANDS, cli
 
 ROOT = Path(__file__).resolve().parent.parent
-TRAINS = {"guide.md"}
+LONG = {"guide.md", "aws.md", "tutorial.md", "tiling.md", "looking.md", "datasets.md"}
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 TEXT = {page: page.read_text(encoding="utf-8") for page in PAGES}
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.M | re.S)
@@ -45,7 +45,7 @@ def anchor(heading: str) -> str:
 @pytest.mark.parametrize(
     "page",
     [
-        pytest.param(page, marks=[pytest.mark.slow] if page.name in TRAINS else [])
+        pytest.param(page, marks=[pytest.mark.slow] if page.name in LONG else [])
         for page in PAGES
         if blocks(page)
     ],

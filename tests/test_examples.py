@@ -16,7 +16,15 @@ from tilekit.grid import Tiling
 from tilekit.testing.scans import write_scan
 
 FOLDER = Path(__file__).resolve().parent.parent / "examples"
-TRAINS = {"whole_against_tiles"}
+LONG = {
+    "whole_against_tiles",
+    "archive_on_batch",
+    "archive_on_dask",
+    "archive_on_ray",
+    "bench_own_scans",
+    "train_with_torch",
+    "coco_to_tiles",
+}
 RUNS = {
     "tile_a_pdf": ([], "plans.pdf#page=2: "),
     "coco_to_tiles": ([], "tiles in dataset"),
@@ -58,7 +66,7 @@ def test_each_example_is_short_and_known():
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in TRAINS else []) for name in RUNS]
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in LONG else []) for name in RUNS]
 )
 def test_it_runs_in_an_empty_folder(name, tmp_path):
     arguments, said = RUNS[name]

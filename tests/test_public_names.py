@@ -60,6 +60,7 @@ def test_other_names_are_refused(room):
         import_module(room).nothing_like_it  # noqa: B018
 
 
+@pytest.mark.slow
 def test_a_type_checker_sees_the_types(tmp_path):
     """Parameters and results, through the top and through a room."""
     script = tmp_path / "uses.py"

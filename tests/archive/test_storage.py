@@ -67,6 +67,7 @@ def faulty(monkeypatch: pytest.MonkeyPatch) -> Iterator[Faulty]:
         server.server_close()
 
 
+@pytest.mark.slow
 def test_s3_in_and_out_through_faults(tmp_path: Path, faulty: Faulty) -> None:
     source = archive(tmp_path / "in", 6)
     store = S3Store()

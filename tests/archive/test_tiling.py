@@ -131,6 +131,7 @@ def _children(parent: int) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 def test_killed_at_any_point_a_rerun_gives_the_undisturbed_output(tmp_path: Path) -> None:
     """kill -9 of the parent or of a worker at random moments; then one run to the end."""
     source = archive(tmp_path / "in", 30)

@@ -55,6 +55,7 @@ TRAIN = textwrap.dedent(
 )
 
 
+@pytest.mark.slow
 def test_kill_at_every_step_of_a_training(endpoint: str, store: S3Store, tmp_path: Path) -> None:
     train, test = make_dataset(tmp_path / "data", train=1, test=1)
     log = tmp_path / "log"

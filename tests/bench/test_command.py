@@ -17,7 +17,7 @@ from tilekit.cli import cli
 from tilekit.cli.output import run_guarded
 from tilekit.testing.scans import write_scan
 
-pytestmark = pytest.mark.xdist_group("bench commands")  # one run for all
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bench commands")]  # one run for all
 
 
 @pytest.fixture(scope="module")

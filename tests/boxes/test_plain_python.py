@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 HERE = Path(__file__).resolve().parent
 
 
+@pytest.mark.slow
 def test_merging_and_carrying_hold_without_the_compiler(tmp_path):
     files = [str(HERE / name) for name in ("test_merging.py", "test_remap.py")]
     done = subprocess.run(

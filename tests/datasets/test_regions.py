@@ -39,6 +39,7 @@ def gap(one, other) -> int:
     return max(one[0] - other[2], other[0] - one[2], one[1] - other[3], other[1] - one[3])
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=25)
 @given(
     size=st.tuples(st.integers(400, 3000), st.integers(400, 3000)),

@@ -87,6 +87,7 @@ def test_images_to_a_bucket_and_papers_to_a_folder(labels, access, tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on(labels, access, monkeypatch):
     whole = tile_dataset(labels, "s3://data/one", TILING, options=DatasetOptions(access=access))
     real, left = S3Store.put, [45]

@@ -145,6 +145,7 @@ def faults(found: tk.Detections, truth: tk.Annotations) -> int:
     return len(truth) + len(found) - 2 * hits
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["mask", "oriented"])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_sliced_shapes_are_at_least_as_good_as_theirs(kind, seed, tmp_path):

@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.local.clients import Clients, wait
 
 AWS: str = shutil.which(
@@ -32,6 +34,7 @@ def aws(url: str, home: Path, *words: str) -> Any:
     return json.loads(done.stdout) if done.stdout.strip().startswith("{") else done.stdout
 
 
+@pytest.mark.slow
 def test_from_create_project_to_stop_project_version(canned: Clients, tmp_path: Path) -> None:
     url = canned.url
     lines = [canned.put_page(f"{n}.jpg", [("square", 40, 40, 30, 30)]) for n in range(3)]

@@ -39,6 +39,7 @@ def run(*words: object) -> tuple[int, str, str]:
     return result.exit_code, result.stdout, result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_train_on_this_machine_and_take_the_model_along(data: Path, tmp_path: Path) -> None:
     words = ("train", data / "train.manifest", data / "test.manifest", "--local", "--steps", 3)

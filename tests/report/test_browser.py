@@ -20,7 +20,7 @@ from tilekit.report.building import write_report
 from tilekit.scans.encoding import decode_image
 from tilekit.scans.opening import open_scan
 
-pytestmark = pytest.mark.xdist_group("report browser")  # one browser for all
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("report browser")]  # one browser for all
 ARGS = [
     "--no-sandbox",
     "--disable-gpu",

@@ -62,6 +62,7 @@ def test_put_get_head_list_delete(store: S3Store) -> None:
     assert store.exists("s3://scans/a/2.txt")
 
 
+@pytest.mark.slow
 def test_a_listing_goes_on_over_pages(store: S3Store) -> None:
     for number in range(1050):
         store.put(f"s3://scans/many/{number:05}", b"")

@@ -143,6 +143,7 @@ for path in sorted(inputs.iterdir()):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_mutated_files_are_tiled_or_refused_whole(tmp_path):
     """Exit code 0 with a full index, or 1 with a sentence and not a tile of a page that failed."""

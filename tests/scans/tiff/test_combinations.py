@@ -77,6 +77,7 @@ def differs(scan, want: np.ndarray) -> str:
     return ""
 
 
+@pytest.mark.slow
 def test_every_combination_is_read_right_or_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(logging.getLogger("tifffile"), "disabled", True)
     found = {one: verdict(tmp_path / f"{place}.tif", one) for place, one in enumerate(drawn(COUNT, seed=0))}
