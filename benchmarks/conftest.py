@@ -71,17 +71,18 @@ class Frame:
         note: str = "",
         *,
         exact: bool = False,
-        cost: Rounds | None = None,
+        cost: Rounds | Mapping[str, Any] | None = None,
         **details: Any,
     ) -> None:
         """Put down this pass's samples of a target; None where it could not be measured, with the reason.
 
-        `exact`: a figure without noise, such as memory or a count. `cost`: what everyone of the pairing took.
+        `exact`: a figure without noise, such as memory or a count. `cost`: what everyone of the pairing took,
+        by name: seconds, cpu, peak_mb.
         """
         known = TARGETS[target]
         samples = _samples(figure)
         if cost is not None:
-            details["cost"] = cost.told()
+            details["cost"] = cost.told() if isinstance(cost, Rounds) else dict(cost)
         if self.quick and samples:
             note = f"{note}; quick run, smaller sizes".lstrip("; ")
         line = {"target": target, "samples": samples, "exact": exact, "note": note, "details": details}

@@ -7,12 +7,15 @@ the decoded scan (of nine tiles) are told for both. "What a service is sent" is 
 RekognitionDetector whose answers are empty, tiles cut against tiles decoded and encoded. The record is
 `benchmarks/results/cut-tiles.json`; it takes about three minutes, and stops adding rounds at `minutes` (3.3).
 
+The same rows, without "within a process", are the suite `cutting` of `benchmarks/run.py`.
+
 `python benchmarks/cut_tiles.py memory [Gpx ...]` tells the peak of processes that cut 1, 4 and 10 Gpx (a JPEG ends at
 4.29), of scans that repeat a strip or a block and whose tiles are counted, not kept: `results/cut-memory.json`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import statistics
@@ -20,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 RECORD = Path(__file__).parent / "results" / "cut-tiles.json"
@@ -226,6 +230,34 @@ def measured(runner: Runner, name: str, rounds: int, until: float, *, warm: bool
     return row
 
 
+@contextlib.contextmanager
+def busy(wanted: bool = True) -> Iterator[None]:
+    """Every core kept at work by another process, for the block."""
+    command = [sys.executable, "-c", "while True: pass"]
+    loads = [subprocess.Popen(command) for _ in range(os.cpu_count() or 1) if wanted]
+    try:
+        yield
+    finally:
+        for load in loads:
+            load.kill()
+            load.wait()
+
+
+def words(row: dict) -> str:
+    """A row as a note: what was cut, CPU, memory, bytes and PSNR of ours / dzsave's, and who is ahead."""
+    peaks, sizes = row["peak_mb"], row["bytes"]
+    psnr = "/".join("exact" if db is None else f"{db:.1f}" for db in row["psnr"])
+    return (
+        f"{row['cut']} of {row['tiles']} cut; CPU {row['cpu_ratio']:.2f} of dzsave's; peak MB "
+        f"{peaks['tilekit']:.0f}/{peaks['dzsave']:.0f}; written MB {sizes['tilekit'] / 1e6:.1f}/"
+        f"{sizes['dzsave'] / 1e6:.1f}; PSNR dB {psnr}{_behind(row)}"
+    )
+
+
+def _behind(row: dict) -> str:
+    return "" if row["wall_ratio"] > 1.05 else "; dzsave is level or ahead"
+
+
 def line(name: str, how: str, row: dict) -> str:
     """One row of the table."""
     within = (
@@ -235,11 +267,10 @@ def line(name: str, how: str, row: dict) -> str:
     )
     psnr = "/".join("exact" if db is None else f"{db:.1f}" for db in row.get("psnr", ())) or ""
     peaks, sizes = row["peak_mb"], row["bytes"]
-    behind = "" if row["wall_ratio"] > 1.05 else "  dzsave is level or ahead"
     return (
         f"{name:32} {how:5} {row['wall_ratio']:5.2f} {row['cpu_ratio']:5.2f}  {within}"
         f"  {peaks['tilekit']:4.0f}/{peaks['dzsave']:4.0f} {sizes['tilekit'] / 1e6:6.1f}/{sizes['dzsave'] / 1e6:6.1f}"
-        f"  {psnr:12} {row['cut']}/{row['tiles']}{behind}"
+        f"  {psnr:12} {row['cut']}/{row['tiles']}{_behind(row)}"
     )
 
 
@@ -281,12 +312,7 @@ def main(side: int, minutes: float) -> None:
             f"what a service is sent: CPU of cut tiles / of decoded and encoded ones {share:.2f}", flush=True
         )
         for how, rounds, warm in (("idle", 4, True), ("busy", 2, False)):
-            loads = [
-                subprocess.Popen([sys.executable, "-c", "while True: pass"])
-                for _ in range(os.cpu_count() or 1)
-                if how == "busy"
-            ]
-            try:
+            with busy(how == "busy"):
                 for place_of, (name, file) in enumerate(INPUTS.items()):
                     left = len(INPUTS) - place_of + (len(INPUTS) if how == "idle" else 0)
                     until = time.monotonic() + (end - time.monotonic()) / left
@@ -294,9 +320,6 @@ def main(side: int, minutes: float) -> None:
                     row["psnr"] = rows[name]["psnr"]
                     rows[name][how] = row
                     print(line(name, how, row), flush=True)
-            finally:
-                for load in loads:
-                    load.kill()
     for found in rows.values():
         found.pop("psnr")
     RECORD.write_text(

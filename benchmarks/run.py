@@ -29,6 +29,7 @@ SHARES = {
     "startup": 15,
     "boxes": 80,
     "tiling": 190,
+    "cutting": 45,
     "encoding": 15,
     "detection": 110,
     "labels": 60,

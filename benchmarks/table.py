@@ -46,7 +46,17 @@ def row(target: Target, line: dict | None) -> tuple[str, str, str, str, str]:
     if line["rounds"] > 1:
         spread = f"{number(line['low'])} to {number(line['high'])} ({line['rounds']})"
     verdict = "" if reached is None else ("yes" if reached else "**no**")
-    return target.text, number(line["value"], target.unit), spread, goal, verdict
+    return target.text, number(line["value"], target.unit) + beaten(target, line), spread, goal, verdict
+
+
+def beaten(target: Target, line: dict) -> str:
+    """In words, where a peer is ahead, or level: its spread holds 1, or it is within a twentieth."""
+    if "faster than" not in target.text:
+        return ""
+    low, high = (line[end] if line["rounds"] > 1 else line["value"] for end in ("low", "high"))
+    if high < 1:
+        return ", the peer is ahead"
+    return ", the peer is level" if low <= 1 or line["value"] <= 1.05 else ""
 
 
 def number(value: float, unit: str = "") -> str:
@@ -72,12 +82,20 @@ def table(document: dict, ids: tuple[str, ...] | None = None, notes: bool = True
 
 
 def costs(document: dict) -> str:
-    """Seconds, CPU seconds and peak memory of everyone, by line."""
-    out = ["| line | who | seconds | CPU seconds | peak MB |", "|---|---|---|---|---|"]
+    """Seconds, CPU seconds and peak memory of everyone, by line; of tiles also what was written, and how true it is."""
+    out = [
+        "| line | who | seconds | CPU seconds | peak MB | written MB | PSNR dB |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for key, line in lines_of(document).items():
         for who, cost in line["details"].get("cost", {}).items():
             peak = f"{cost['peak_mb']:.0f}" if cost["peak_mb"] else ""
-            out.append(f"| {key} | {who} | {number(cost['seconds'])} | {number(cost['cpu'])} | {peak} |")
+            told = {**line["details"].get("output", {}).get(who, {}), **cost}
+            written = f"{told['bytes'] / 1e6:.1f}" if told.get("bytes") else ""
+            same = "exact" if "bytes" in cost else ""  # of cut tiles alone no PSNR means that nothing differs
+            psnr = f"{told['psnr']:.1f}" if told.get("psnr") is not None else same
+            cells = key, who, number(cost["seconds"]), number(cost["cpu"]), peak, written, psnr
+            out.append(f"| {' | '.join(cells)} |")
     return "\n".join(out)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 KINDS = ("jpeg", "png", "deflate-strips", "lzw-strips", "tiled-jpeg")
 PAPERS = ("clean", "noisy")
+CUT_KINDS, LOADS = ("jpeg", "tiled-jpeg"), ("idle", "busy")
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,10 @@ def _tiling() -> list[Target]:
         found.append(
             Target(f"tiling.dzsave.mean.{paper}", f"geometric mean over the five, {paper}: dzsave", ">=", 1.4)
         )
+    for kind in CUT_KINDS:
+        for load in LOADS:
+            text = f"cut {kind} without decoding, whole processes to disk, {load} cores: times faster than dzsave"
+            found.append(Target(f"tiling.cut.{kind}.{load}", text, ">=", 3.0 if load == "idle" else 2.0))
     found += [
         Target("tiling.sahi", "tile jpeg: times faster than SAHI slice_image", ">=", 4.0),
         Target("tiling.image_slicer", "tile jpeg, no overlap: times faster than image_slicer", ">=", 1.4),

@@ -8,7 +8,19 @@ from typing import Any
 
 import pytest
 
-from benchmarks.table import BEGIN, END, PLACES, SHORT, SHORT_PLACES, block, plots, replaced, row, table
+from benchmarks.table import (
+    BEGIN,
+    END,
+    PLACES,
+    SHORT,
+    SHORT_PLACES,
+    block,
+    costs,
+    plots,
+    replaced,
+    row,
+    table,
+)
 from benchmarks.targets.targets import TARGETS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -104,3 +116,35 @@ def test_the_docs_hold_no_figure_without_its_run(place: str) -> None:
         assert recorded.exists(), f"{place} shows a run that is not there"
         run = json.loads(recorded.read_text(encoding="utf-8"))
         assert shown == block(run, recorded.name, place in SHORT_PLACES)
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "words"),
+    [
+        (0.9, 0.85, 0.95, ", the peer is ahead"),
+        (1.02, 0.97, 1.08, ", the peer is level"),
+        (1.04, 1.03, 1.05, ", the peer is level"),
+        (1.2, 1.1, 1.3, ""),
+    ],
+)
+def test_whoever_is_ahead_is_said(value: float, low: float, high: float, words: str) -> None:
+    line = {"value": value, "low": low, "high": high, "rounds": 3, "note": ""}
+    assert row(TARGETS["tiling.opencv"], line)[1] == f"{value:.3g} x{words}"
+
+
+def test_what_tiles_took_has_their_bytes_and_how_true_they_are() -> None:
+    took = {"seconds": 1.0, "cpu": 1.5, "peak_mb": 90.0}
+    told = document()
+    told["lines"] = [
+        {"target": "tiling.cut.jpeg.idle", "value": 3.0, "details": {
+            "cost": {"tilekit": took | {"bytes": 46e6, "psnr": None}, "dzsave": took | {"bytes": 5e7, "psnr": 54.0}}}},
+        {"target": "tiling.sahi", "value": 3.0, "details": {
+            "cost": {"tilekit": took}, "output": {"tilekit": {"tiles": 9, "bytes": 2e6, "psnr": 40.25}}}},
+        {"target": "archive.dzsave", "value": 3.0, "details": {"cost": {"dzsave": took}}},
+    ]  # fmt: skip
+    assert costs(told).splitlines()[2:] == [
+        "| tiling.cut.jpeg.idle | tilekit | 1 | 1.5 | 90 | 46.0 | exact |",
+        "| tiling.cut.jpeg.idle | dzsave | 1 | 1.5 | 90 | 50.0 | 54.0 |",
+        "| tiling.sahi | tilekit | 1 | 1.5 | 90 | 2.0 | 40.2 |",
+        "| archive.dzsave | dzsave | 1 | 1.5 | 90 |  |  |",
+    ]
