@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -398,3 +399,33 @@ def test_a_new_process_cuts_without_numba(tmp_path):
     command = [sys.executable, "-c", code, str(tmp_path / "a.jpg"), str(tmp_path / "out")]
     told = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     assert told == ["20"] + ["numba"] * (not portable())
+
+
+@pytest.mark.parametrize(("optimized", "kept"), [("all", 0), ("few", 4), ("none", 4)])
+def test_blocks_with_tables_of_their_own_are_told(tmp_path, optimized, kept):
+    rng = np.random.default_rng(0)
+    pixels = rng.normal(128, np.linspace(1, 60, 256)[:, None], (256, 256)).clip(0, 255).astype(np.uint8)
+    own = {"all": range(16), "few": (5, 6, 10), "none": ()}[optimized]
+
+    def blocks():
+        for place, (y, x) in enumerate(np.ndindex(4, 4)):
+            part = Image.fromarray(pixels[64 * y : 64 * y + 64, 64 * x : 64 * x + 64])
+            out = io.BytesIO()
+            part.save(out, "JPEG", quality=80, optimize=place in own)
+            yield out.getvalue()
+
+    path = tmp_path / "page.tif"
+    tifffile.imwrite(path, blocks(), shape=(256, 256), dtype=np.uint8, tile=(64, 64), compression="jpeg", photometric="minisblack")  # fmt: skip
+    with tk.open_scan(path) as scan:
+        plan = tk.tiles.keep_plan(scan, tk.Tiling(128))
+        tiles = list(tk.encode_tiles(scan, tk.Tiling(128)))
+        page = scan.read(0, 0, 256, 256)
+    assert (plan.kept, plan.total) == (kept, 4)
+    told = {"all": "its blocks have tables", "few": "some of its blocks have tables", "none": ""}[optimized]
+    assert (plan.why_not_all or "").startswith(told)
+    assert bool(plan.why_not_all) == bool(told)
+    assert sum(tile.kept for tile in tiles) == {"all": 0, "few": 1, "none": 4}[optimized]
+    for tile in tiles:
+        x0, y0, x1, y1 = tile.window
+        errors = decode_image(tile.data).astype(int) - page[y0:y1, x0:x1]
+        assert abs(errors).mean() <= (0 if tile.kept else 1)

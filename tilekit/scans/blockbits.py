@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from tilekit.errors import ScanCorrupt
 from tilekit.jpeg.cutting import Stretch, cut_runs, scratch
 from tilekit.jpeg.index import EveryMcu, Runs, every_mcu
 from tilekit.jpeg.markers import CannotCut, Header, read_header
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from tilekit.grid import Window
     from tilekit.scans.scan import Scan
 
+OWN_TABLES = "its blocks have tables of their own"
+_SAMPLED = 17
 _KEPT_BYTES = 1 << 25
 Read = Callable[[int, int, int, int], NDArray[np.uint8]]
 Cell = tuple[int, int]
@@ -78,6 +81,20 @@ class BlockBits:
         density = (1, round(dpi), round(dpi)) if dpi and dpi < 65535 and layout.photometric == YCBCR else None
         self.header = replace(self._first.sized(layout.width, layout.height), density=density, profile=())
 
+    def odd_blocks(self) -> tuple[int, int]:
+        """How many of so many blocks, spread over the page, cannot stand in one file with the first."""
+        layout = self._blocks.layout
+        places = np.unique(np.linspace(0, layout.across * layout.down - 1, _SAMPLED).astype(int))[1:]
+        odd = 0
+        for place in places.tolist():
+            try:
+                self._begin_of(self._blocks.data(*divmod(place, layout.across)))
+            except ScanCorrupt:  # damaged, or not there: whoever needs it tells
+                continue
+            except CannotCut:
+                odd += 1
+        return odd, len(places)
+
     def prepare(self, columns: Collection[int], *, workers: int) -> None:
         """Nothing is needed beforehand."""
 
@@ -129,6 +146,17 @@ class BlockBits:
         if header.density is not None and self._blocks.layout.photometric not in (1, YCBCR):
             raise CannotCut("a block says JFIF, which is YCbCr, and RGB at once")
         return header, begin - len(self._head) + 2
+
+    def _begin_of(self, data: bytes) -> int:
+        """Where a block's entropy-coded data begins; raises CannotCut where it cannot stand in one file with the first."""
+        if data.startswith(self._start):
+            return len(self._start)
+        header, begin = self._header(data)
+        if header.coding != self._first.coding:
+            raise CannotCut(OWN_TABLES)
+        if header.restart != self._first.restart:
+            raise CannotCut("its blocks have restart markers at different places")
+        return begin
 
     def _parsed(self, cells: list[Cell]) -> tuple[list[_Parsed], NDArray[np.int64]]:
         """Parsed batches that have these blocks, and which of all their blocks, batch after batch, each one is."""
@@ -184,15 +212,7 @@ class BlockBits:
     def _parse(self, cells: list[Cell]) -> _Parsed:
         parts, begins, stops, end = self._blocks.several(cells), [], [], 0
         for data in parts:
-            if data.startswith(self._start):
-                begin = len(self._start)
-            else:
-                header, begin = self._header(data)
-                if header.coding != self._first.coding:
-                    raise CannotCut("its blocks have tables of their own")
-                if header.restart != self._first.restart:
-                    raise CannotCut("its blocks have restart markers at different places")
-            begins.append(end + begin)
+            begins.append(end + self._begin_of(data))
             end += len(data)
             stops.append(end)
         array = np.frombuffer(b"".join(parts), np.uint8)

@@ -10,7 +10,7 @@ import numpy as np
 from tilekit.grid import TileGrid, Tiling, Window
 from tilekit.jpeg.cutting import Stretch, reason_against
 from tilekit.jpeg.markers import CannotCut, Header
-from tilekit.scans.blockbits import BlockBits
+from tilekit.scans.blockbits import OWN_TABLES, BlockBits
 from tilekit.scans.encoding import JpegTables
 from tilekit.scans.formats import ImageFormat, Subsampling
 from tilekit.scans.jpegbits import JpegBits
@@ -27,13 +27,14 @@ Bits = JpegBits | BlockBits
 class KeepPlan:
     """Which tiles are cut from the scan's own bits. `reason`: why none is, or None.
 
-    `kept` of `total` tiles are; `why(i)` tells of one. The data itself is read only when tiles are
+    `kept` of `total` tiles are; `why(i)` tells of one. `some`: why some more are not, which are not known before. The data itself is read only when tiles are
     made: where it proves damaged, all are decoded, and the damage is an error as ever.
     """
 
     grid: TileGrid
     reason: str | None
     header: Header | None = None
+    some: str | None = None
 
     @property
     def total(self) -> int:
@@ -69,7 +70,7 @@ class KeepPlan:
     def why_not_all(self) -> str | None:
         """Why the first tile that is decoded is; None where all keep the scan's bits."""
         edges = [*range(self.grid.cols), *range(0, self.total, self.grid.cols)]
-        return next((reason for reason in map(self.why, edges) if reason is not None), None)
+        return next((reason for reason in map(self.why, edges) if reason is not None), self.some)
 
 
 def keep_plan(
@@ -105,9 +106,13 @@ def _plan(
             and len(bits.header.components) > 1
         ):
             raise CannotCut(f"subsampling={subsampling} is asked for; the scan has {bits.header.subsampling}")
+        odd, seen = bits.odd_blocks() if isinstance(bits, BlockBits) else (0, 0)
+        if odd == seen > 0:
+            raise CannotCut(OWN_TABLES)
     except CannotCut as exc:
         return KeepPlan(grid, str(exc)), None
-    return KeepPlan(grid, None, bits.header), bits
+    some = "some of its blocks have tables of their own; tiles that need those are decoded" if odd else None
+    return KeepPlan(grid, None, bits.header, some), bits
 
 
 class KeptTile(RawTile):
