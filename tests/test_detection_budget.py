@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from tilekit.detection import detecting
 from tilekit.detection.options import DetectionOptions
 from tilekit.detectors.callables import CallableDetector
 from tilekit.grid import Tiling
+from tilekit.scales import Scales
 from tilekit.scans.encoding import encode_image
 from tilekit.scans.opening import open_scan
 
@@ -78,3 +80,30 @@ def test_by_default_every_worker_has_a_tile(scan):
         scan, detector, Tiling(TILE, 0), workers=4, options=DetectionOptions(retries=0)
     )
     assert found.complete
+
+
+def test_detectors_of_two_scales_are_each_asked_by_as_many_as_they_bear(scan):
+    """Four threads for both: neither has more calls at once than its own `workers`."""
+    lock, now, most = threading.Lock(), Counter(), Counter()
+
+    def finder(name):
+        def find(pixels):
+            with lock:
+                now[name] += 1
+                most[name] = max(most[name], now[name])
+            time.sleep(0.002)
+            with lock:
+                now[name] -= 1
+            return NOTHING
+
+        return find
+
+    pair = [
+        CallableDetector(finder(name), names=["a"], workers=count)
+        for name, count in (("one", 1), ("four", 4))
+    ]
+    scales = Scales([Tiling(TILE, 0), Tiling(2 * TILE, 0, scale=0.5)])
+    found = detecting.detect_tiles(scan, pair, scales)
+    assert found.complete
+    assert most["one"] == 1
+    assert 1 <= most["four"] <= 4

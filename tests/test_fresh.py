@@ -48,3 +48,14 @@ def test_options_of_another_kind_are_refused(tmp_path: Path) -> None:
         detect_scans([], Finder(), Tiling(32), tmp_path / "x.jsonl", options=DetectionOptions())  # type: ignore[arg-type]
     with pytest.raises(InvalidArgument, match="retries=-1"):
         ScansOptions(retries=-1)
+
+
+def test_a_run_that_reads_nothing_leaves_what_was_there(tmp_path: Path) -> None:
+    none, new, old = str(tmp_path / "none.png"), tmp_path / "made" / "x.jsonl", tmp_path / "kept.jsonl"
+    old.touch()
+    for out in (new, old):
+        assert detect_scans([none], Finder(), Tiling(32), out).failed
+    assert old.exists()
+    assert not new.parent.exists()
+    detect_scans([none], Finder(), Tiling(32), tmp_path / "y.jsonl")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kept.jsonl"]

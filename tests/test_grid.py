@@ -192,3 +192,84 @@ def test_two_parts_may_be_aligned_by_half_the_page():
 
 def test_a_scan_may_have_less_than_one_pixel_per_inch():
     assert Tiling(64, dpi=0.25).grid(1000, 1000, dpi=0.5).width == 500
+
+
+@given(
+    st.integers(1, 7),
+    st.integers(1, 7),
+    st.integers(0, 9) | st.floats(0, 0.4),
+    st.integers(1, 40),
+    st.integers(1, 40),
+    st.data(),
+)
+def test_parts_are_found_where_they_lie(rows, cols, overlap, width, height, data):
+    try:
+        grid = Tiling.parts(rows=rows, cols=cols, overlap=overlap).grid(width, height)
+    except InvalidArgument:
+        return
+    every = list(grid)
+    assert (
+        [tuple(window) for window in grid.windows().tolist()] == every == [grid[i] for i in range(len(grid))]
+    )
+    x = data.draw(st.integers(0, width - 1) | st.floats(0, width, exclude_max=True))
+    y = data.draw(st.integers(0, height - 1) | st.floats(0, height, exclude_max=True))
+    assert grid.at(x, y) == [i for i, w in enumerate(every) if w.x0 <= x < w.x1 and w.y0 <= y < w.y1]
+    assert grid.at(width - 1, height - 1)[-1] == len(grid) - 1
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"count": 4, "rows": 2},
+        {"count": 4, "cols": 2},
+        {"rows": 2},
+        {"cols": 2},
+        {"count": 4, "rows": 2, "cols": 2},
+    ],
+)
+def test_parts_take_a_count_or_both_sides(given):
+    with pytest.raises(InvalidArgument, match="either a count, or both"):
+        Tiling.parts(**given)
+
+
+def test_each_axis_has_its_own_overlap_and_align():
+    strided = Tiling((100, 60), (10, 20), align=(5, 4)).grid(300, 300)
+    assert (strided.columns.stride, strided.lines.stride) == (90, 40)
+    assert Tiling(100, (0.1, 0.5)).overlap_px == (10, 50)
+    even = Tiling.parts(rows=3, cols=2, overlap=(10, 30)).grid(310, 330)
+    assert (even.columns.tile, even.lines.tile) == (160, 130)
+    assert [axis.align for axis in (even.columns, even.lines, strided.columns, strided.lines)] == [1, 1, 5, 4]
+
+
+def test_align_needs_room_between_parts_and_only_then():
+    assert Tiling.parts(rows=1, cols=5, align=(2, 1)).grid(10, 1).cols == 5
+    with pytest.raises(InvalidArgument, match="align=2 leaves no room for 5 parts on 9 px"):
+        Tiling.parts(rows=1, cols=5, align=(2, 1)).grid(9, 1)
+    assert Tiling.parts(rows=1, cols=1, align=(16, 1)).grid(9, 1).cols == 1
+    assert Tiling.parts(rows=1, cols=9, overlap=(30, 0)).grid(40, 1).cols == 9
+
+
+def test_what_a_detector_sees_of_equal_parts():
+    look = Tiling.parts(4).look
+    assert look == Tiling.parts(4, overlap=5, align=2).look
+    assert look[0] is None
+    assert (
+        len(
+            {look, Tiling.parts(5).look, Tiling(1024).look, Tiling(512).look, Tiling.parts(4, scale=0.5).look}
+        )
+        == 5
+    )
+
+
+def test_the_most_there_may_be():
+    assert Tiling.parts(10**7).division == 10**7
+    with pytest.raises(InvalidArgument, match="parts"):
+        Tiling.parts(10**7 + 1)
+    assert Tiling(scale=1e6).scale == Tiling(dpi=1e6).dpi == 1e6
+    for named in ({"scale": 1_000_001}, {"dpi": 1_000_001}):
+        with pytest.raises(InvalidArgument, match="up to a million"):
+            Tiling(**named)
+    assert len(Tiling(2**40).grid(2**40, 1)) == 1
+    with pytest.raises(InvalidArgument, match="width="):
+        Tiling(64).grid(2**40 + 1, 1)

@@ -555,7 +555,7 @@ def _check_overlap(item: Any, name: str, value: Any) -> None:
 def _check_division(division: Any) -> None:
     counts = division if isinstance(division, tuple) else (division,)
     if len(counts) not in (1, 2) or any(not _is_int(item) or not 1 <= item <= 10**7 for item in counts):
-        raise InvalidArgument(f"parts: {division!r} must be whole numbers of at least 1")
+        raise InvalidArgument(f"parts: {division!r} must be whole numbers from 1 to 10,000,000")
 
 
 def _resolve(overlap: int | float, tile: int) -> int:

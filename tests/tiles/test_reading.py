@@ -177,3 +177,25 @@ def test_stopping_early_lets_go(scans):
 def test_an_index_outside_the_grid_is_refused(scans):
     with tk.open_scan(scans["png", 3][0]) as scan, pytest.raises(InvalidArgument, match="tile 99"):
         tk.read_tiles(scan, tk.Tiling(200), only=[0, 99])
+
+
+@pytest.mark.parametrize("how", ["turned", "profile", "half clear"])
+def test_blocks_that_are_not_the_pages_pixels_are_not_taken_for_them(tmp_path, how):
+    """Stored in blocks, but turned, in other colors, or over white: what is stored is not what is seen."""
+    noise = np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)
+    image = pyvips.Image.new_from_array(noise, interpretation="srgb")
+    if how == "half clear":
+        image = image.bandjoin(100)
+    if how == "turned":
+        image = image.copy()
+        image.set_type(pyvips.GValue.gint_type, "orientation", 6)
+    profile = {"profile": "p3"} if how == "profile" else {}
+    path = str(tmp_path / "page.tif")
+    image.write_to_file(path, tile=True, compression="deflate", tile_width=64, tile_height=64, **profile)
+    with tk.open_scan(path) as scan:
+        whole = next(scan.bands_of_rows([scan.height]))
+    assert how == "turned" or not np.array_equal(whole, noise)
+    with tk.open_scan(path) as scan:
+        assert not scan.as_stored
+        for tile in tk.read_tiles(scan, tk.Tiling(100, 20)):
+            assert np.array_equal(tile.pixels, expected(whole, tile.window))
