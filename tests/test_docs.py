@@ -7,6 +7,7 @@ import inspect
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from operator import attrgetter
 from pathlib import Path
@@ -159,3 +160,19 @@ def test_the_reference_is_what_the_package_says():
     assert make_reference().reference() == TEXT[ROOT / "docs" / "reference.md"], (
         "run python docs/make_reference.py"
     )
+
+
+def test_the_readme_on_the_package_index_leads_nowhere_that_is_not_there():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    hook = project["tool"]["hatch"]["metadata"]["hooks"]["fancy-pypi-readme"]
+    assert [part["path"] for part in hook["fragments"]] == ["README.md"]
+    text = TEXT[ROOT / "README.md"]
+    links = re.compile(r"!?\[[^\]]*\]\(([^)]*)\)|(?:src|href)=\"([^\"]*)\"")
+    picture = re.search(r"!\[([^\]]+)\]\(docs/", text)
+    assert picture, "the README opens with a picture"
+    for step in hook["substitutions"]:
+        text = re.sub(step["pattern"], step["replacement"], text)
+    left = [one or other for one, other in links.findall(text)]
+    assert [link for link in left if not link.startswith("https://")] == []
+    assert f"*{picture[1]}.*" in text
+    assert len(text) > 0.7 * len(TEXT[ROOT / "README.md"])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -20,3 +23,20 @@ def test_nothing_heavy_is_loaded(work):
     code = f"{work}\nimport sys; print(*sorted(m for m in sys.modules if '.' not in m))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert HEAVY & set(out.split()) == set()
+
+
+def test_a_wheel_builds_where_only_what_building_needs_is_installed():
+    """`pip install .` builds in an environment of its own, with what `[build-system]` names and nothing else."""
+    root = Path(__file__).resolve().parent.parent
+    hook = (root / "hatch_build.py").read_text(encoding="utf-8")
+    work = re.search(r'"import pathlib, sys; (from tilekit\.[\w.]+ import \w+);', hook)
+    assert work, "the build hook starts with other imports now"
+    code = f"{work[1]}\nimport sys; print(*sorted({{m.split('.')[0] for m in sys.modules}}))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    site = ("import sys; print(*{m.split('.')[0] for m in sys.modules})",)
+    before = subprocess.run([sys.executable, "-c", *site], capture_output=True, text=True, check=True).stdout
+    loaded = set(out.split()) - set(before.split()) - set(sys.stdlib_module_names) - {"tilekit", "llvmlite"}
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    given = {re.split(r"[><=]", name)[0] for name in project["build-system"]["requires"]}
+    assert loaded <= given
+    assert "lazy_loader" in loaded
