@@ -1,6 +1,6 @@
 """How fast shapes are suppressed, merged and carried, beside who else does it; and nms of plain boxes beside the peers.
 
-`python -m benchmarks.shapes_speed benchmarks/results/shapes-speed.json` takes under three minutes on a quiet machine;
+`python -m benchmarks.shapes_speed benchmarks/results/shapes-speed.json` takes about a minute;
 `--scale 0.01` is a try at a hundredth of the sizes. Every case is timed in interleaved rounds, wall and CPU seconds.
 What a peer would take hours for it does on the first part of the same input, its answer compared there, and its time
 is multiplied by the ratio of pairs that overlap (`scaled`): a loop over pairs is linear in them.
