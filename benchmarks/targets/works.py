@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
@@ -149,7 +150,9 @@ def resident_mb():
 
 
 def archived(source, out, workers):
-    """An archive run from start to summary."""
+    """An archive run from start to summary; one worker has one core, as each of two has."""
+    if workers == 1 and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # the worker inherits it
     from tilekit import TileJob, Tiling, process_archive
 
     def work():
