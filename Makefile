@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO_STAMP := $(VENV)/.demo-installed
 
-.PHONY: site demo test slow quick nightly mutants check lint types docs soak clean
+.PHONY: site demo test slow quick nightly mutants coverage check lint types docs soak clean
 
 demo: $(DEMO_STAMP)
 	$(BIN)/tilekit demo --out demo-out
@@ -31,6 +31,13 @@ nightly: $(STAMP)
 # Whether tests notice a changed line: make mutants ROOM=grid COUNT=100
 mutants: $(STAMP)
 	$(BIN)/python tests/mutants.py $(or $(ROOM),grid) --count $(or $(COUNT),100)
+
+# Lines and branches that no test reaches; a report, not a floor.
+coverage: $(STAMP)
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -m "not slow" $(TESTS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 check: $(STAMP)
 	./.ci/run

@@ -273,3 +273,23 @@ def test_the_most_there_may_be():
     assert len(Tiling(2**40).grid(2**40, 1)) == 1
     with pytest.raises(InvalidArgument, match="width="):
         Tiling(64).grid(2**40 + 1, 1)
+
+
+def test_no_boxes_stay_no_boxes_in_either_frame():
+    for grid in (Tiling(64, scale=0.5).grid(100, 100), Tiling(64).grid(100, 100)):
+        assert (
+            grid.to_reduced([]).shape
+            == grid.to_base([]).shape
+            == grid.to_base(np.empty((0, 4))).shape
+            == (0, 4)
+        )
+
+
+@given(st.integers(2, 9), st.integers(1, 30), st.integers(40, 900))
+def test_parts_that_overlap_are_no_larger_than_they_must_be(count, shared, size):
+    try:
+        tile = Tiling.parts(rows=1, cols=count, overlap=(shared, 0)).grid(size, 1).columns.tile
+    except InvalidArgument:
+        return
+    smaller = tile - 1
+    assert smaller - -(-(size - smaller) // (count - 1)) < shared
