@@ -108,7 +108,7 @@ def _fault(
             way = "correct it" if off else "clip it (clip=True, --clip), correct it"
             return f"{said}, outside the page of {size[0]} x {size[1]} px; {way}, or correct the page's size"
     apart = max(hull[0] - box[2], hull[1] - box[3], box[0] - hull[2], box[1] - hull[3])
-    if apart > overhang:
+    if apart > overhang and kind != "keypoints":  # points may stand beside the box, areas may not
         return f"{said}, apart from its box at {_sides(box)}; correct the one that is wrong"
     return ""
 
