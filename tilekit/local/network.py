@@ -3,8 +3,8 @@
 Pixels are folded 4 x 4 into channels, so all work is done at stride 4, 8, 16 and 32. Each label has a
 heatmap of centers (Zhou et al., "Objects as Points", 2019) on each of two levels: boxes of 4 to 64 px
 belong to the level of stride 4, those over 40 px to that of stride 16, where 200 px are a dozen cells
-and not fifty. Every cell tells the sides of a box and the offset of its center. Any image size, gray or
-color.
+and not fifty. A center sees about 300 px to each side, so that a table of 400 px has its edges in view. Every cell
+tells the sides of a box and the offset of its center. Any image size, gray or color.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class CenterNetwork(nn.Module):  # type: ignore[misc]
         self.down8 = nn.Sequential(_block(fine, middle, stride=2), _block(middle, middle))
         self.down16 = nn.Sequential(_block(middle, coarse, stride=2), _block(coarse, coarse, dilation=2))
         self.down32 = nn.Sequential(
-            _block(coarse, far, stride=2), _block(far, far, dilation=2), _block(far, far)
+            _block(coarse, far, stride=2), _block(far, far, dilation=2), _block(far, far, dilation=4)
         )
         self.lift32 = nn.Conv2d(far, coarse, 1)
         self.join16 = _block(coarse, coarse)
