@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import tomllib
 from pathlib import Path
 
@@ -83,3 +84,11 @@ def test_a_room_says_what_it_is_for_and_what_it_never_does(file):
         "a room's docstring says what it is for, who may call it, what it never does"
     )
     assert "never" in said or "nothing" in said or " no " in said
+
+
+def test_the_one_home_of_each_idea_is_where_the_docs_say() -> None:
+    text = (TOP / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = text.partition("## Each idea has one home")[2].partition("\n## ")[0]
+    homes = re.findall(r"`((?:tilekit|benchmarks)/[^`]+)`", table)
+    assert len(homes) >= 15
+    assert not [home for home in homes if not (TOP / home).exists()]

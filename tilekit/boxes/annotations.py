@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -10,11 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tilekit.boxes import checks, interop
+from tilekit.boxes.labeled import LabeledBoxes
 from tilekit.boxes.shapes import column
 from tilekit.boxes.shapes.column import Shapes
 
 
-class Annotations:
+class Annotations(LabeledBoxes):
     """Labeled boxes of one page or tile: a frozen struct of arrays, checked once.
 
     `boxes` (n, 4) float64 xyxy, half-open pixel edges; `class_ids` (n,) int64, places in `names`;
@@ -25,9 +25,6 @@ class Annotations:
 
     __slots__ = ("boxes", "class_ids", "ignore", "names", "shapes")
 
-    boxes: NDArray[np.float64]
-    class_ids: NDArray[np.int64]
-    names: tuple[str, ...]
     ignore: NDArray[np.bool_]
     shapes: Shapes | None
 
@@ -50,9 +47,6 @@ class Annotations:
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"Annotations are frozen; make new ones instead of setting {name!r}")
-
-    def __len__(self) -> int:
-        return len(self.boxes)
 
     def __getitem__(self, index: Any) -> Self:
         """Rows by slice, mask or index array (an int gives one row)."""
@@ -99,31 +93,6 @@ class Annotations:
     def __repr__(self) -> str:
         return f"<Annotations {len(self)} boxes, {len(self.names)} labels, {int(self.ignore.sum())} ignored>"
 
-    def plot(
-        self,
-        picture: Any,
-        *,
-        window: Sequence[float] | None = None,
-        path: str | os.PathLike[str] | None = None,
-    ) -> Any:
-        """The boxes on `picture` (a scan, or the pixels they are of) as a matplotlib figure.
-
-        `window` (x0, y0, x1, y1): only this part, at full resolution. `path`: also write it there.
-        """
-        from tilekit.boxes.plotting import plot_boxes
-
-        return plot_boxes(self, picture, window, path)
-
-    def _repr_html_(self) -> str:
-        from tilekit.boxes.plotting import counts_html
-
-        return counts_html(self)
-
-    @property
-    def labels(self) -> list[str]:
-        """The label of each box."""
-        return [self.names[i] for i in self.class_ids]
-
     @classmethod
     def from_shapes(
         cls,
@@ -134,11 +103,6 @@ class Annotations:
     ) -> Self:
         """Shapes with the boxes around them; every row must have a shape."""
         return cls(column.hulls(shapes), class_ids, names, ignore, shapes)
-
-    def replaced(self, **fields: Any) -> Self:
-        """The same rows with some fields given anew: every other field, shapes too, stays with its row."""
-        given = {name: getattr(self, name) for name in self.__slots__} | fields
-        return type(self)(**given)
 
     def to_supervision(self, size: tuple[int, int] | None = None) -> Any:
         """As `supervision.Detections` without confidence; masks need the page's `size` (width, height)."""

@@ -12,8 +12,7 @@ from tilekit.errors import InvalidArgument
 from tilekit.figures import BLUE, GRAY, ORANGE, caption, picture_axes, rectangles, saved
 
 if TYPE_CHECKING:
-    from tilekit.boxes.annotations import Annotations
-    from tilekit.boxes.detections import Detections
+    from tilekit.boxes.labeled import LabeledBoxes
 
 _COLORS = (BLUE, ORANGE, "#008a64", "#aa4488", "#b68200", "#282828", "#44a0d2", "#783c14")
 _MOST_CAPTIONS = 150
@@ -21,7 +20,7 @@ _SIDE = 1600
 
 
 def plot_boxes(
-    found: Detections | Annotations,
+    found: LabeledBoxes,
     picture: Any,
     window: Sequence[float] | None = None,
     path: str | os.PathLike[str] | None = None,
@@ -79,7 +78,7 @@ def _seen(picture: Any, window: Sequence[float] | None) -> tuple[Any, tuple[floa
     return pixels, (x0, y0, x1, y1)
 
 
-def counts_html(found: Detections | Annotations) -> str:
+def counts_html(found: LabeledBoxes) -> str:
     """A row for each label: how many there are, and how wide and high the middle one is."""
     from html import escape
 
