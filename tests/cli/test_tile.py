@@ -37,6 +37,15 @@ def test_a_folder_keeps_its_shape(folder):
     assert (folder / "out" / "a" / "plan.p0.x0.y0.w128.h128.jpg").is_file()
 
 
+def test_tiles_below_the_scans_are_no_scans_of_the_next_run(folder):
+    for _ in range(2):
+        done = run("tile", folder / "in", folder / "in" / "tiles", "--tile", 128, "--json")
+        assert done.exit_code == 0, done.output
+        assert json.loads(done.stdout)["pages"] == 2
+    done = run("tile", folder / "in", folder / "in", "--tile", 128)
+    assert "is both input and output" in str(done.exception or done.output)
+
+
 def test_one_bad_input_is_set_aside(folder):
     bad = folder / "in" / "a" / "bad.jpg"
     bad.write_bytes((folder / "in" / "a" / "plan.jpg").read_bytes()[:4000])

@@ -50,17 +50,23 @@ def check_run(
         raise InvalidArgument("a DatasetJob takes one label file as its input")
     for item in inputs:
         text = os.fspath(item)
-        if isinstance(job, TileJob) and _is_same(text, out):
-            raise InvalidArgument(
-                f"{text}: is both input and output, so the next run would take tiles for scans; "
-                f"give another output, such as {os.path.join(text, 'tiles')}"
-            )
+        if isinstance(job, TileJob):
+            check_apart(text, out)
         if text.startswith("s3://") or os.path.exists(text):
             continue
         if not glob.has_magic(text):
             raise StorageNotFound(f"{text}: no such file or folder")
         if next(glob.iglob(text, recursive=True), None) is None:
             raise StorageNotFound(f"{text}: matches no file")
+
+
+def check_apart(item: str, out: str | os.PathLike[str]) -> None:
+    """Raise InvalidArgument where tiles would go into the folder of their scans."""
+    if _is_same(item, out):
+        raise InvalidArgument(
+            f"{item}: is both input and output, so the next run would take tiles for scans; "
+            f"give another output, such as {os.path.join(item, 'tiles')}"
+        )
 
 
 def _is_same(item: str, out: str | os.PathLike[str]) -> bool:

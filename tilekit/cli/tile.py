@@ -128,6 +128,7 @@ def tile_command(
 
     One bad input is reported and the others go on; the exit code is then 1.
     """
+    from tilekit.archive.checking import check_apart
     from tilekit.tiles.recipe import make_recipe
 
     if options.preview is not None:
@@ -135,6 +136,8 @@ def tile_command(
             inputs, options.preview, (options.dpi, _scales(cut, options.dpi)[0], cut["untrusted"]), as_json
         )
         return
+    for item in inputs:
+        check_apart(item, out)
     recipes = [
         make_recipe(
             one,
@@ -155,7 +158,7 @@ def tile_command(
         _runs(out, recipes, options.workers) as runs,
         progress_bar("tiling", hidden=as_json) as progress,
     ):
-        for uri, stem in _inputs(inputs, failures):
+        for uri, stem in _inputs(inputs, out, failures):
             for made in _tile_file(runs, uri, stem, (options.dpi, cut["untrusted"]), progress, failures):
                 total["pages"] += made.recipe.tiling == recipes[0].tiling
                 for count in ("tiles", "kept", "blank", "lowered", "bytes"):
@@ -186,7 +189,7 @@ def _preview(inputs: tuple[str, ...], out: str, how: tuple[Any, Tiling, bool], a
     from tilekit.storage.local import write_bytes
 
     failures: list[dict[str, str]] = []
-    first = next((uri for uri, _ in _inputs(inputs, failures)), None)
+    first = next((uri for uri, _ in _inputs(inputs, out, failures)), None)
     form = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp"}.get(Path(out).suffix.lower())
     if form is None:
         raise click.UsageError(f"--preview {out}: name a .jpg, .png or .webp file")
@@ -252,8 +255,8 @@ def _runs(out: str, recipes: list[TilesRecipe], workers: int | None) -> Iterator
         ]
 
 
-def _inputs(inputs: tuple[str, ...], failures: list[dict[str, str]]) -> Iterator[tuple[str, str]]:
-    """(file, stem with relative folder), as the inputs are walked; only the stems taken are remembered."""
+def _inputs(inputs: tuple[str, ...], out: str, failures: list[dict[str, str]]) -> Iterator[tuple[str, str]]:
+    """(file, stem with relative folder), as the inputs are walked, `out` left aside; only the stems are remembered."""
     from tilekit.archive.sources import iter_sources
 
     taken: dict[str, int] = {}
@@ -261,7 +264,7 @@ def _inputs(inputs: tuple[str, ...], failures: list[dict[str, str]]) -> Iterator
         name, found = Path(item).name, False
         below = f"{name}/" if len(inputs) > 1 and Path(item).is_dir() and name else ""
         try:
-            for source in iter_sources(item):
+            for source in iter_sources(item, out=out):
                 found = True
                 stem = _stem(source.uri, below + source.relative)
                 taken[stem] = taken.get(stem, 0) + 1
