@@ -159,7 +159,9 @@ def test_a_bad_scan_is_set_aside(folder):
     assert "a.png" in value["failed"][0]["page"]
 
 
-@pytest.mark.parametrize("name", [name for name in EXPORTS if name != "map"])  # no map: tests of maps have it
+@pytest.mark.parametrize(
+    "name", [name for name, (format, _) in EXPORTS.items() if format != "map"]
+)  # tests of maps have it
 def test_exports(folder, name):
     found(folder, "--format", name)
     format, ending = EXPORTS[name]

@@ -11,7 +11,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from tests.labels.strategies import label_sets, words
@@ -139,6 +139,16 @@ def mutated(document: Any, data: st.DataObject) -> Any:
     return document
 
 
+def write(labels: LabelSet, path: Path, name: str) -> None:
+    """Write what a format has a place for; an example of which nothing would be left is another one's turn."""
+    try:
+        write_labels(labels, path, name)
+    except LabelError as exc:
+        if "nothing would be left to write" not in str(exc):
+            raise
+        reject()
+
+
 def held(path: Path, name: str) -> LabelSet | None:
     """What comes out leniently; None where the file as a whole is refused in a sentence."""
     try:
@@ -166,7 +176,7 @@ def test_entries_of_json_are_accounted_for(name: str, data: st.DataObject, tmp_p
     if name in READ_ONLY:
         documents = [READ_ONLY[name]]
     else:
-        write_labels(data.draw(label_sets(labels=words, pdf=False, ignore=True)), path, name)
+        write(data.draw(label_sets(labels=words, pdf=False, ignore=True)), path, name)
         text = path.read_text()
         documents = (
             [json.loads(line) for line in text.splitlines()] if name == "ground-truth" else [json.loads(text)]
@@ -186,7 +196,7 @@ def test_entries_of_text_are_accounted_for(name: str, data: st.DataObject, tmp_p
     folder = tmp_path_factory.mktemp(name)
     drawn = data.draw(label_sets(labels=words, pdf=False, ignore=True, folders=False))
     path = folder if name in FOLDERS else folder / f"x{SUFFIX.get(name, '.json')}"
-    write_labels(drawn, path, name)
+    write(drawn, path, name)
     files = (
         [path]
         if path.is_file()

@@ -21,13 +21,17 @@ from tilekit.rekognition.codes import CODES
 TERMINAL = [name for name, code in CODES.items() if code.terminal and code.message]
 RULES = [
     FaultRule("CreateProject", error="InternalServerError", late=True, times=1),
-    FaultRule("S3.PUT", error="SlowDown", after=1, times=1),  # the first makes the bucket
-    FaultRule("S3.GET", drop=True, times=1),
     FaultRule("Dataset", error="InternalServerError", message="An internal error.", times=1),
     FaultRule("Update", error="ERROR_TOO_MANY_RECORDS_IN_ERROR", times=1),
     FaultRule("Starting", message="The model could not be loaded.", error="InternalServerError", times=1),
     FaultRule("Copying", error="AccessDeniedException", message="No rights.", times=1),
     *(FaultRule("Training", error=code, times=1) for code in TERMINAL),
+]
+
+
+BUCKET_RULES = [
+    FaultRule("S3.PUT", error="SlowDown", after=1, times=1),  # the first makes the bucket
+    FaultRule("S3.GET", drop=True, times=1),
 ]
 
 
@@ -61,13 +65,15 @@ def test_half_an_answer_and_none() -> None:
         assert [item["ProjectArn"].split("/")[1] for item in found] == ["half"]
 
 
-def test_buckets_fail_too(faulty: Clients) -> None:
-    put = faulty.s3.put_object
-    assert faulty.code(put, Bucket=faulty.bucket, Key="a", Body=b"a") == "SlowDown"
-    assert faulty.code(put, Bucket=faulty.bucket, Key="a", Body=b"a") == ""
-    with pytest.raises(HTTPClientError):
-        faulty.s3.get_object(Bucket=faulty.bucket, Key="a")
-    assert faulty.s3.get_object(Bucket=faulty.bucket, Key="a")["Body"].read() == b"a"
+def test_buckets_fail_too() -> None:
+    with running(canned=True, faults=BUCKET_RULES) as url:
+        faulty = Clients(url)
+        put = faulty.s3.put_object
+        assert faulty.code(put, Bucket=faulty.bucket, Key="a", Body=b"a") == "SlowDown"
+        assert faulty.code(put, Bucket=faulty.bucket, Key="a", Body=b"a") == ""
+        with pytest.raises(HTTPClientError):
+            faulty.s3.get_object(Bucket=faulty.bucket, Key="a")
+        assert faulty.s3.get_object(Bucket=faulty.bucket, Key="a")["Body"].read() == b"a"
 
 
 @pytest.mark.timeout(600)

@@ -28,9 +28,10 @@ def large(monkeypatch):
     monkeypatch.setattr(vips, "SMALL_BYTES", 0)
 
 
-def tiles(file, tiling, **options):
+def tiles(file, tiling, subsampling=None, **options):
     with tk.open_scan(file) as scan:
-        return list(tk.encode_tiles(scan, tiling, **options))
+        how = tk.tiles.EncodeOptions(subsampling=subsampling)
+        return list(tk.encode_tiles(scan, tiling, options=how, **options))
 
 
 def whole(file):
