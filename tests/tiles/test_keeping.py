@@ -28,10 +28,10 @@ def large(monkeypatch):
     monkeypatch.setattr(vips, "SMALL_BYTES", 0)
 
 
-def tiles(file, tiling, subsampling=None, **options):
+def tiles(file, tiling, subsampling=None, **given):
+    given.setdefault("options", tk.tiles.EncodeOptions(subsampling=subsampling))
     with tk.open_scan(file) as scan:
-        how = tk.tiles.EncodeOptions(subsampling=subsampling)
-        return list(tk.encode_tiles(scan, tiling, options=how, **options))
+        return list(tk.encode_tiles(scan, tiling, **given))
 
 
 def whole(file):
