@@ -128,7 +128,6 @@ def tile_command(
 
     One bad input is reported and the others go on; the exit code is then 1.
     """
-    from tilekit.archive.checking import check_apart
     from tilekit.tiles.recipe import make_recipe
 
     if options.preview is not None:
@@ -136,8 +135,6 @@ def tile_command(
             inputs, options.preview, (options.dpi, _scales(cut, options.dpi)[0], cut["untrusted"]), as_json
         )
         return
-    for item in inputs:
-        check_apart(item, out)
     recipes = [
         make_recipe(
             one,
@@ -257,8 +254,11 @@ def _runs(out: str, recipes: list[TilesRecipe], workers: int | None) -> Iterator
 
 def _inputs(inputs: tuple[str, ...], out: str, failures: list[dict[str, str]]) -> Iterator[tuple[str, str]]:
     """(file, stem with relative folder), as the inputs are walked, `out` left aside; only the stems are remembered."""
+    from tilekit.archive.checking import check_apart
     from tilekit.archive.sources import iter_sources
 
+    for item in inputs:
+        check_apart(item, out)
     taken: dict[str, int] = {}
     for item in inputs:
         name, found = Path(item).name, False
