@@ -323,7 +323,11 @@ class Round:
         if run.returncode not in (0, 3) or "Traceback" in run.stderr or (run.returncode == 3 and not said):
             self.wrong.append(f"full disk: exit {run.returncode}: {run.stderr[-500:]}")
         with contextlib.suppress(StorageNotFound):
-            if failed := archive_status(self.out).failures:
+            failures = archive_status(self.out).failures.items()
+            failed = {
+                page: why for page, why in failures if "its worker died" not in why
+            }  # by an earlier turn's kills
+            if failed:
                 self.wrong.append(f"recorded as failed on a full disk: {failed}")
 
     def _disturb(self) -> None:

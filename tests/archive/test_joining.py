@@ -83,6 +83,22 @@ process_archive(sys.argv[1], sys.argv[2], NoteJob(seconds=0.05), ThreadPoolExecu
 """
 
 
+def test_an_input_that_changed_after_others_did_its_part_is_done_again(tmp_path: Path) -> None:
+    """A run that joins what machines began before it answers for the inputs as they are since it began."""
+    source = scans(tmp_path / "in", *(f"s{n}.jpg" for n in range(MANY)))
+    out = tmp_path / "out"
+    process_archive(source, out, NoteJob(), ThreadPoolExecutor(1), options=JOIN)
+    marks = sorted(out.rglob("finished/*/*"))
+    marks[-1].unlink()  # as if its machine had died in these parts: the going over is still on
+    before = archive_status(out)
+    for scan in sorted(source.rglob("*.jpg")):
+        scans(tmp_path / "other", scan.name)
+        scan.write_bytes((tmp_path / "other" / scan.name).read_bytes() + b" ")
+    again = process_archive(source, out, NoteJob(), ThreadPoolExecutor(1), options=JOIN)
+    assert (before.done, again.done, again.stopped) == (MANY, MANY, "")
+    assert not verify_archive(out, deep=True)
+
+
 def test_what_a_dead_machine_had_taken_is_done_by_another(tmp_path: Path) -> None:
     source = scans(tmp_path / "in", *(f"s{n}.jpg" for n in range(MANY)))
     out = tmp_path / "out"

@@ -51,12 +51,30 @@ def run_joined(crew: Crew, place: Place, shard: Shard | None) -> ArchiveSummary:
             total = _work(run, place, [Part(shard.index, shard.count)], _SHARDS, crew.options.lease)
         else:
             campaign = Campaign.join(place, crew)
+            earlier = campaign.finished() | campaign.taken()
             while not total.stopped and (parts := campaign.free()):
                 total.add(_work(run, place, parts, campaign.identity, crew.options.lease))
+            changed = _look_again(run, campaign, earlier, crew.options.lease, total)
             if not total.stopped:
-                campaign.finish(crew)
+                campaign.finish(crew, again=changed)
     total.seconds = time.perf_counter() - started
     return total
+
+
+def _look_again(run: Run, campaign: Campaign, earlier: set[str], lease: float, total: ArchiveSummary) -> bool:
+    """Go through the parts that others had looked at before this run began: inputs may have changed in between.
+
+    What is as it was is passed over. Gives whether anything was done.
+    """
+    left, before = set(earlier), total.done + total.failed + total.set_aside
+    while left and not total.stopped:
+        taken = campaign.taken()
+        parts = [part for part in campaign.every() if part.name in left - taken]
+        if not parts:
+            time.sleep(min(5.0, lease / 5))
+            continue
+        total.add(_work(run, campaign.place, parts, campaign.identity, lease, left))
+    return total.done + total.failed + total.set_aside > before
 
 
 class Part(Shard):
@@ -121,6 +139,10 @@ class Campaign:
         marks = self.place.list(f"finished/{self.identity}/")
         return {name for mark in marks for name in json.loads(self.place.read(mark.name))}
 
+    def every(self) -> list[Part]:
+        """All parts."""
+        return [Part(index, self.parts) for index in range(self.parts)]
+
     def free(self) -> list[Part]:
         """Parts to try next, about a quarter of what nobody has; waits where others have all that is left.
 
@@ -128,8 +150,7 @@ class Campaign:
         """
         while True:
             done = self.finished()
-            every = (Part(index, self.parts) for index in range(self.parts))
-            left = [part for part in every if part.name not in done]
+            left = [part for part in self.every() if part.name not in done]
             if not left:
                 return []
             taken = self.taken()
@@ -139,14 +160,14 @@ class Campaign:
                 return (open_ + open_)[start : start + max(1, -(-len(open_) // 4))]
             time.sleep(min(5.0, self._lease / 5))
 
-    def finish(self, crew: Crew) -> None:
-        """Join what pages left apart; of all machines the first to come does it."""
+    def finish(self, crew: Crew, *, again: bool = False) -> None:
+        """Join what pages left apart; of all machines the first to come does it, and whoever changed something after."""
         name = f"finished/{self.identity}.joined"
         with (
             contextlib.suppress(LedgerError),
             self.place.lock(f"joining-{self.identity}.lock", "the joining"),
         ):
-            if self.place.entry(name) is None:
+            if again or self.place.entry(name) is None:
                 with (
                     tempfile.TemporaryDirectory(prefix="tilekit-") as folder,
                     Ledger(Path(folder) / "all.sqlite") as ledger,
@@ -157,8 +178,10 @@ class Campaign:
                 self.place.put(name, b"")
 
 
-def _work(run: Run, place: Place, parts: list[Part], campaign: str, seconds: float) -> ArchiveSummary:
-    """Take those of the parts that are still free, and do them."""
+def _work(
+    run: Run, place: Place, parts: list[Part], campaign: str, seconds: float, left: set[str] | None = None
+) -> ArchiveSummary:
+    """Take those of the parts that are still free, and do them; their names go from `left`."""
     with contextlib.ExitStack() as stack:
         threads = stack.enter_context(ThreadPoolExecutor(_AT_ONCE, "tilekit-parts"))
         leases: dict[str, Lease] = {}
@@ -184,6 +207,8 @@ def _work(run: Run, place: Place, parts: list[Part], campaign: str, seconds: flo
             if campaign != _SHARDS:
                 mark = f"finished/{campaign}/{uuid.uuid4().hex[:12]}"
                 place.put(mark, json.dumps([part.name for part in taken]).encode())
+            if left is not None:
+                left.difference_update(part.name for part in taken)
         return summary
 
 
