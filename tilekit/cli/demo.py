@@ -62,7 +62,7 @@ def demo(out: Path, data: Path | None, as_json: bool, **options: Any) -> None:
         raise click.UsageError("--aws and --bucket go together")
     if options["mixed"] and data is not None:
         raise click.UsageError("--mixed is of made pages; --data takes your own")
-    scale = _scale(options)
+    scale = _scale(options, own_pages=data is not None)
     if aws and not options["yes"]:
         click.confirm(_COST.format(trainings=2 * options["repeats"]), abort=True, err=True)
     _check_extras(aws)
@@ -86,8 +86,11 @@ def demo(out: Path, data: Path | None, as_json: bool, **options: Any) -> None:
     next_look(out / "report" / "index.html")
 
 
-def _scale(options: Mapping[str, Any]) -> DemoScale:
-    """How much is made and trained, and how pages are cut; None: as planned."""
+def _scale(options: Mapping[str, Any], *, own_pages: bool) -> DemoScale:
+    """How much is made and trained, and how pages are cut; None: as planned.
+
+    Pages of one's own are trained on until they are learned; made ones for some minutes, as a demo may take.
+    """
     from tilekit.demo import FULL, MIXED_TABLE, QUICK
     from tilekit.grid import Tiling
 
@@ -100,7 +103,7 @@ def _scale(options: Mapping[str, Any]) -> DemoScale:
     usual = QUICK if options["quick"] else FULL
     return dataclasses.replace(
         usual,
-        steps=options["steps"] or usual.steps,
+        steps=options["steps"] or (None if own_pages and not options["quick"] else usual.steps),
         minutes=options["minutes"],
         tiling=tiling if tile is None else Tiling(tile, overlap or 0),
         table_px=MIXED_TABLE if options["mixed"] else None,

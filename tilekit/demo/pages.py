@@ -41,7 +41,7 @@ class DemoScale:
     count: int = 12
     tiling: Tiling | Scales | None = None
     table_px: tuple[float, float] | None = None
-    steps: int | None = None
+    steps: int | None = 500
     minutes: float | None = 60.0
     limit: int = 1280
     threads: int = 2
