@@ -57,10 +57,12 @@ def test_the_whole_chain_on_the_command_line(run: Run, dataset: tuple[Path, Path
     name = f"cli-chain/{trained['version']}"
     assert "next: tilekit deploy" in run(*train).stderr
 
-    dry = json.loads(run("deploy", name, "--for", "2h", "--units", 2, "--dry-run", "--json").stdout)
+    dry = json.loads(run("deploy", name, "--for", "2h", "--inference-units", 2, "--dry-run", "--json").stdout)
     assert dry["calls"] == ["StartProjectVersion"]
     assert dry["cost"] == 16.0
-    assert "US$ 16.00 at most" in run("deploy", name, "--for", "2h", "--units", 2, "--dry-run").stderr
+    assert (
+        "US$ 16.00 at most" in run("deploy", name, "--for", "2h", "--inference-units", 2, "--dry-run").stderr
+    )
     assert "without use" in run("deploy", name, "--idle", "5m", "--dry-run").stderr
     deployed = json.loads(run("deploy", name, "--for", "1h", "--idle", "30m", "--json").stdout)
     assert deployed["started"]

@@ -272,3 +272,21 @@ def test_tiles_kept_at_two_scales_come_back_with_their_grids(folder):
         sides = np.concatenate([np.zeros((len(tiles), 2)), windows[:, 2:] - windows[:, :2]], axis=1)
         assert (tiles.boxes[:, 2:] <= sides[:, 2:] + 1e-6).all()
         assert (tiles.boxes >= -1e-6).all()
+
+
+def test_pages_of_labels_are_detected_on_as_the_labels_are_read(folder):
+    words = ["--model", "finder:squares", "--names", "square", "--tile", 128, "--overlap", 40]
+    document = json.loads((folder / "truth.coco.json").read_text())
+    for image in document["images"]:
+        image["file_name"] = image["file_name"].removeprefix("scans/")
+    document["annotations"][0]["bbox"][2] = 4000  # a box beyond its page
+    (folder / "moved.json").write_text(json.dumps(document))
+    with pytest.raises(LabelError, match="outside the page"):
+        run(detect, "moved.json", "--from", "coco", "--images", "scans", *words)
+    told = ["--from", "coco", "--images", "scans", "--clip"]
+    result = run(detect, "moved.json", *words, *told)
+    assert len(read_predictions("detections.jsonl")) == 3
+    assert f"next: tilekit evaluate moved.json detections.jsonl {' '.join(told[:4])} --clip" in result.stderr
+    run(evaluate, "moved.json", "detections.jsonl", *told)
+    refused = run(detect, "scans", *words, "--lenient", code=2)
+    assert "--lenient says how labels are read: none of SCANS is a manifest" in refused.output

@@ -16,6 +16,7 @@ from tests.cli.test_speaking import PYTHON_WORDS
 from tilekit.cli import all_commands, cli
 from tilekit.cli.output import run_guarded
 from tilekit.cli.reading import Reading, reading_options
+from tilekit.labels.reading import read_labels
 
 META = {
     "human-annotated": "yes",
@@ -121,9 +122,9 @@ def readers() -> dict[str, Any]:
 def test_every_command_that_reads_labels_can_be_told_how() -> None:
     made = reading_options(lambda **_: None)
     wanted = {option.name for option in made.__click_params__}  # type: ignore[attr-defined]
-    assert {"labels stats", "plan", "dataset", "evaluate", "compare", "report", "tune-merge"} <= set(
-        readers()
-    )
+    wanted_by = {"plan", "dataset", "evaluate", "compare", "report", "tune-merge", "detect"}
+    wanted_by |= {f"labels {name}" for name in ("convert", "stats", "match", "job", "merge")}
+    assert wanted_by == set(readers())
     for name, command in readers().items():
         assert wanted <= {part.name for part in command.params}, name
 
@@ -176,3 +177,45 @@ def test_a_hint_repeats_how_the_labels_were_read() -> None:
     assert CliRunner().invoke(command, how.words).exit_code == 0
     assert CliRunner().invoke(command, Reading().words).exit_code == 0
     assert seen == [how, Reading()]
+
+
+def test_labels_to_adjust_are_read_as_told(told: Any, tmp_path: Path) -> None:
+    Image.new("RGB", (640, 480), "white").save("p.png")
+    (tmp_path / "shares.json").write_text(json.dumps(SHARES), encoding="utf-8")
+    role, team = (
+        "arn:aws:iam::123456789012:role/r",
+        "arn:aws:sagemaker:eu-west-1:123456789012:workteam/private-crowd/t",
+    )
+    words = [
+        "labels",
+        "job",
+        "p.png",
+        "--out",
+        "job",
+        "--name",
+        "again",
+        "--label",
+        "tap",
+        "--s3",
+        "s3://b/c",
+    ]
+    words += ["--role", role, "--workteam", team, "--region", "eu-west-1"]
+    code, said = told(*words, "--adjust", "shares.json")
+    assert (code, "--units share" in said) == (1, True)
+    assert told(*words, "--adjust", "shares.json", "--units", "share")[0] == 0
+    entry = json.loads((tmp_path / "job/input.manifest").read_text(encoding="utf-8"))
+    boxes = next(value for value in entry.values() if isinstance(value, dict) and "annotations" in value)
+    assert len(boxes["annotations"]) == 2
+    code, said = told(*words, "--units", "share")
+    assert (code, "--units says how labels are read: give them as --adjust LABELS" in said) == (2, True)
+
+
+def test_a_review_is_merged_into_labels_read_as_told(told: Any, tmp_path: Path) -> None:
+    Image.new("RGB", (640, 480), "white").save("p.png")
+    (tmp_path / "shares.json").write_text(json.dumps(SHARES), encoding="utf-8")
+    told("labels", "convert", "shares.json", "review.manifest", "--to", "ground-truth", "--units", "share")
+    words = ["labels", "merge", "shares.json", "review.manifest", "--out", "merged.manifest"]
+    assert told(*words)[0] == 1
+    code, said = told(*words, "--units", "share", "--from", "coco")
+    assert code == 0, said
+    assert len(read_labels("merged.manifest")) == 1

@@ -105,7 +105,14 @@ def archive() -> None:
 @click.option(
     "--decoy", multiple=True, metavar="LABEL", help="A label to drop after merging; may be repeated."
 )
-@click.option("--units", default=1, show_default=True, help="Inference units, where the model is started.")
+@click.option(
+    "--inference-units",
+    "units",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Inference units, where the model is started.",
+)
 @_force_option
 @deadline_options
 @click.option("--workers", type=int, help="Processes. [default: one a core]")

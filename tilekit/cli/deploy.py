@@ -36,7 +36,14 @@ class DeployOptions:
 
 @click.command("deploy")
 @click.argument("model")
-@click.option("--units", default=1, show_default=True, help="Inference units; each is billed by the minute.")
+@click.option(
+    "--inference-units",
+    "units",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Inference units; each is billed by the minute.",
+)
 @click.option("--max-units", type=int, help="Let the service add units up to this many.")
 @click.option("--for", "duration_text", metavar="TIME", help="Stop it after this time: 2h, 90m.")
 @click.option("--idle", "idle_text", metavar="TIME", help="Stop it after this time without use by tilekit.")

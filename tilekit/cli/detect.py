@@ -26,6 +26,7 @@ from tilekit.cli.parameters import (
     scale_options,
     untrusted_option,
 )
+from tilekit.cli.reading import Reading, reading_options
 from tilekit.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class DetectOptions:
     merge: str | None
     keep_tiles: str | None
     workers: int | None
-    units: int
+    inference_units: int
     duration_text: str | None
     guard_role: str | None
     guard: bool
@@ -133,7 +134,11 @@ class DetectOptions:
 )
 @click.option("--workers", type=int, help="Concurrent calls, at most what the detector allows.")
 @click.option(
-    "--units", type=int, default=1, show_default=True, help="Inference units, where the model is started."
+    "--inference-units",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Inference units, where the model is started.",
 )
 @deadline_options
 @model_options
@@ -148,6 +153,7 @@ class DetectOptions:
 @click.option("--force", is_flag=True, help="Use tiles of another size than the model was trained on.")
 @click.option("--fresh", is_flag=True, help="Start over; by default pages already in --out are left alone.")
 @click.option("--dry-run", is_flag=True, help="Show calls, bytes and estimated cost; start and call nothing.")
+@reading_options
 @cloud_options
 @json_option
 @grouped(DetectOptions)
@@ -155,9 +161,13 @@ def detect(
     scans: tuple[str, ...],
     as_json: bool,
     options: DetectOptions,
+    reading: Reading,
     **asking: Any,
 ) -> None:
-    """Find objects on scans: files, folders, globs, PDFs, manifests, s3:// prefixes. Run again to go on."""
+    """Find objects on scans: files, folders, globs, PDFs, manifests, s3:// prefixes. Run again to go on.
+
+    Of a manifest, or of any labels where --from names their format, the pages are detected on that it names.
+    """
     # Long because a command reads from top to bottom: check, do, show.
     from tilekit.detection.batch import anything_left, detect_scans, done_pages
     from tilekit.detection.options import ScansOptions
@@ -165,7 +175,7 @@ def detect(
 
     ref = model_ref(options.model, asking)
     limits = read_thresholds(options.thresholds) if options.thresholds else None
-    sources = list(dict.fromkeys(_sources(scans)))
+    sources = list(dict.fromkeys(_sources(scans, reading)))
     if {"map", "geopackage"} & set(options.formats):
         _require_places(sources)
     policy, kept = _policy(options.merge), list[Any]()
@@ -207,11 +217,17 @@ def detect(
     cloud = (options.region, options.profile, options.endpoint_url)
     until = deadline_of(options.duration_text, options.guard, options.guard_role, ref)
     if options.dry_run:
-        with named_detector(ref, cloud, options.units, chosen, options.force, needed) as (_, tiling, title):
-            _show_plan(sources, tiling, options.dpi, options.units, title, options.untrusted, as_json)
+        with named_detector(ref, cloud, options.inference_units, chosen, options.force, needed) as (
+            _,
+            tiling,
+            title,
+        ):
+            _show_plan(
+                sources, tiling, options.dpi, options.inference_units, title, options.untrusted, as_json
+            )
         return
     with (
-        named_detector(ref, cloud, options.units, chosen, options.force, needed, until) as (
+        named_detector(ref, cloud, options.inference_units, chosen, options.force, needed, until) as (
             detector,
             tiling,
             title,
@@ -253,7 +269,7 @@ def detect(
             complain(f"incomplete: {key}: tiles failed; run the same command again to mend it")
         if limits is None and result.done:
             say("every score is kept, for `tilekit evaluate`; --thresholds FILE leaves the likely boxes")
-        _hint(options.out, scans, options.keep_tiles, again=bool(result.failed or result.incomplete))
+        _hint(options, scans, reading, again=bool(result.failed or result.incomplete))
     if result.failed or result.incomplete:
         raise click.exceptions.Exit(1)
 
@@ -401,17 +417,20 @@ def _show_plan(
     next_again(without=["--dry-run"])
 
 
-def _sources(scans: Sequence[str]) -> Iterator[str | PageKey]:
+def _sources(scans: Sequence[str], reading: Reading) -> Iterator[str | PageKey]:
     """Files, folders, globs, lists and S3 prefixes as scans, each argument's in order of their names.
 
-    Of a manifest just the pages that it names, as labels name them, in its order.
+    Of labels just the pages that they name, as they name them, in their order.
     """
     from tilekit.archive.sources import iter_sources
-    from tilekit.labels.reading import read_labels
 
+    reading.require(
+        any(_is_labels(scan, reading) for scan in scans),
+        "none of SCANS is a manifest; --from FORMAT says that they are labels",
+    )
     for scan in scans:
-        if _is_labels(scan):
-            labels = read_labels(scan)
+        if _is_labels(scan, reading):
+            labels = reading.read_aloud(scan)
             yield from (*labels, *labels.unlabeled)
             continue
         found = sorted(source.uri for source in iter_sources(scan))
@@ -429,18 +448,21 @@ def _require_places(sources: Sequence[str | PageKey]) -> None:
     require_places(key for key in keys if os.path.isfile(key.source))
 
 
-def _hint(out: str, scans: Sequence[str], kept: str | None, *, again: bool) -> None:
-    truth = scans[0] if len(scans) == 1 and _is_labels(scans[0]) else "TRUTH"
+def _hint(options: DetectOptions, scans: Sequence[str], reading: Reading, *, again: bool) -> None:
+    labels = len(scans) == 1 and _is_labels(scans[0], reading)
+    truth, words = (scans[0], reading.words) if labels else ("TRUTH", [])
     if again:
         next_again(note="does what is missing")
-    elif kept:
-        next_command("tune-merge", truth, kept)
-    elif os.path.exists(out):
-        next_command("evaluate", truth, out)
+    elif options.keep_tiles:
+        next_command("tune-merge", truth, options.keep_tiles, *words)
+    elif os.path.exists(options.out):
+        next_command("evaluate", truth, options.out, *words)
 
 
-def _is_labels(scan: str) -> bool:
-    """Whether a thing to detect on is a manifest, which holds the truth as well."""
+def _is_labels(scan: str, reading: Reading) -> bool:
+    """Whether a thing to detect on is a manifest, or labels of the format that was named, which hold the truth as well."""
+    if reading.source_format is not None:
+        return True
     return scan.lower().endswith((".manifest", ".jsonl")) and os.path.isfile(scan)
 
 

@@ -246,18 +246,21 @@ class JobOptions:
     help="What the people who draw are told.",
 )
 @click.option("--adjust", metavar="LABELS", help="Labels of these scans for people to adjust, not draw anew.")
+@reading_options
 @json_option
 @grouped(JobOptions)
 def job(
     sources: tuple[str, ...],
     as_json: bool,
     options: JobOptions,
+    reading: Reading,
 ) -> None:
     """Write the files of a SageMaker Ground Truth box job over pages or tiles, and the request to start it."""
     from tilekit.labels.jobs import JobAccount, LabelingOptions, labeling_job
-    from tilekit.labels.reading import read_labels
     from tilekit.rendition import Rendering
 
+    reading.require(options.adjust is not None, "give them as --adjust LABELS")
+    adjust = None if options.adjust is None else reading.read_aloud(options.adjust)
     with progress_bar("pages", hidden=as_json) as progress:
         made = labeling_job(
             sources,
@@ -265,7 +268,7 @@ def job(
             name=options.name,
             labels=options.names,
             account=JobAccount(options.s3, options.role, options.workteam, options.region),
-            adjust=None if options.adjust is None else read_labels(options.adjust),
+            adjust=adjust,
             options=LabelingOptions(
                 rendering=Rendering(options.bands, options.levels, options.dpi),
                 instructions=options.instructions,
@@ -289,16 +292,21 @@ def job(
 @click.option(
     "--to", "target", default="ground-truth", show_default=True, metavar="FORMAT", help="Format of FILE."
 )
+@reading_options
 @json_option
-def merge(base: str, reviewed: tuple[str, ...], out: str, target: str, as_json: bool) -> None:
+def merge(
+    base: str, reviewed: tuple[str, ...], out: str, target: str, as_json: bool, reading: Reading
+) -> None:
     """Take reviewed pages (a Ground Truth job's output manifest) back into LABELS, to train again.
 
     A reviewed page replaces the page it is of, boxes the reviewer removed are gone; new pages are added.
+    --from, --units, --crowd, --no-file and --attribute tell of LABELS; what REVIEWED are is found by content.
     """
     from tilekit.labels.merging import merge_labels
-    from tilekit.labels.reading import read_labels, write_labels
+    from tilekit.labels.reading import write_labels
 
-    merged = merge_labels(read_labels(base), *(read_labels(path) for path in reviewed))
+    again = reading.of_review()
+    merged = merge_labels(reading.read_aloud(base), *(again.read_aloud(path) for path in reviewed))
     write_labels(merged.labels, out, target)
     value = {
         "out": out,

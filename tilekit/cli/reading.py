@@ -115,6 +115,15 @@ class Reading:
             *(word for name in self.attributes for word in ("--attribute", name)),
         ]
 
+    def of_review(self) -> Reading:
+        """How a review of these labels is read: its format is its own, its pages are in the same place."""
+        return Reading(images=self.images, lenient=self.lenient, clip=self.clip, duplicates=self.duplicates)
+
+    def require(self, there: bool, what: str) -> None:
+        """Refuse options of reading where no labels are read; `what` says what would be."""
+        if self.words and not there:
+            raise click.UsageError(f"{self.words[0]} says how labels are read: {what}")
+
 
 def tell(found: LabelSet) -> None:
     """Notes, problems, and the sum of all entries."""
