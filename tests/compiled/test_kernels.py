@@ -412,13 +412,38 @@ print(json.dumps([ready, bool({"numba", "llvmlite.binding"} & set(sys.modules)),
 """
 
 
+BUILT_WHILE_EMPTIED = """
+import pathlib, sys
+from tilekit.compiled import packages
+prepare = packages.prepare
+def emptied(room):
+    prepare(room)
+    for file in pathlib.Path(sys.argv[2]).iterdir():
+        file.unlink()
+packages.prepare = emptied
+print(packages.build(pathlib.Path(sys.argv[1])))
+"""
+
+
 def test_a_fresh_process_runs_all_kernels_of_the_wheel_without_numba(tmp_path):
-    """As the wheel is built: compiled once, then every process loads them, also from a cache elsewhere."""
-    code = "import pathlib, sys; from tilekit.compiled.packages import build; print(build(pathlib.Path(sys.argv[1])))"
-    built = tmp_path / "tilekit-kernels"
+    """As the wheel is built: compiled once, then every process loads them, also from a cache elsewhere.
+
+    Meanwhile somebody empties the cache that all builds share.
+    """
+    built, users = tmp_path / "tilekit-kernels", tmp_path / "users" / "tilekit-kernels"
+    users.mkdir(parents=True)
+    users.parent.chmod(0o700)
+    users.chmod(0o700)
+    if (known := objects.cache_folder()) is not None:
+        packages._copy(known, users)
     made = subprocess.run(
-        [sys.executable, "-c", code, str(built)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", BUILT_WHILE_EMPTIED, str(built), str(users)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "NUMBA_CACHE_DIR": str(users.parent)},
     ).stdout
+    assert len(list(users.glob("*.kernel"))) >= int(made)  # given back for the next build
     assert int(made) == len(list(built.glob("*.kernel"))) >= 20
     built.chmod(0o700)
     for mark in list(built.glob("*-wheel.whole")):  # in a cache it also names its compiler

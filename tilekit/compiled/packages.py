@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import os
@@ -55,21 +56,35 @@ def _folder(room: str) -> Path:
 def build(folder: Path) -> int:
     """Write every kernel of the package into a folder for the wheel, compiling what is not there; gives their number.
 
-    In a process of its own: it loads all rooms of kernels.
+    In a process of its own: it loads all rooms of kernels, from a cache of its own that begins with what the user's
+    has and is given back at the end; others may empty the user's meanwhile.
     """
     from tilekit.compiled.loading import compiler, loaded, portable
 
     if not portable():
         return 0
-    if objects.cache_folder() is None:
-        os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp()
-    top = Path(__file__).parents[1]
-    for found in sorted(top.rglob("kernels/__init__.py")):
-        room = ".".join(found.parent.relative_to(top.parent).parts)
-        prepare(room)
-        objects.write(folder / mark(room), b"")
-    for recipe in loaded:
-        if (made := objects.find(recipe, compiler())) is None:
-            raise OSError(f"the object of {recipe.symbol} could not be kept")
-        objects.keep(folder, recipe, compiler(), made)
+    users = objects.cache_folder()
+    with tempfile.TemporaryDirectory(prefix="tilekit-build-") as own:
+        if users is not None:
+            _copy(users, Path(own, users.name))
+        os.environ["NUMBA_CACHE_DIR"] = own
+        top = Path(__file__).parents[1]
+        for found in sorted(top.rglob("kernels/__init__.py")):
+            room = ".".join(found.parent.relative_to(top.parent).parts)
+            prepare(room)
+            objects.write(folder / mark(room), b"")
+        for recipe in loaded:
+            if (made := objects.find(recipe, compiler())) is None:
+                raise OSError(f"the object of {recipe.symbol} could not be kept in {own}; is the disk full?")
+            objects.keep(folder, recipe, compiler(), made)
+        if users is not None and (mine := objects.cache_folder()) is not None:
+            _copy(mine, users)
     return len(loaded)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Objects of one cache into another that lacks them; what cannot be copied is compiled again."""
+    for file in source.glob("*.kernel"):
+        with contextlib.suppress(OSError):
+            if not (target / file.name).exists():
+                objects.write(target / file.name, file.read_bytes())
