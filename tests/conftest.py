@@ -1,10 +1,15 @@
-"""Hypothesis profiles: `default` for people, `quick` while editing, `ci` derandomized, `nightly` long, run by hand."""
+"""Hypothesis profiles: `default` for people, `quick` while editing, `ci` derandomized, `nightly` long, run by hand.
+
+No process outlives the tests (`tests.processes`).
+"""
 
 from __future__ import annotations
 
 import os
 
 from hypothesis import HealthCheck, settings
+
+pytest_plugins = ["tests.processes"]
 
 _SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile("default", deadline=None, suppress_health_check=_SLOW)

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from tests.aws.building import make_dataset
-from tilekit.aws.deadlines import Watch, Watcher
 from tilekit.aws.model import Model
 from tilekit.aws.project import RekognitionProject
 from tilekit.aws.service import Service
@@ -68,21 +67,6 @@ def model(make_project: Callable[..., RekognitionProject], dataset: tuple[Path, 
     model.stop()
 
 
-@pytest.fixture(autouse=True)
-def _no_watcher_stays(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Watchers that a deploy lets go end with the test, not at their deadline."""
-    made: list[Watcher] = []
-
-    class Kept(Watcher):
-        def __init__(self, watch: Watch) -> None:
-            super().__init__(watch)
-            made.append(self)
-
-        def release(self) -> None:
-            """Kept, to be ended below."""
-
-    monkeypatch.setattr("tilekit.aws.deploying.Watcher", Kept)
-    yield
-    for watcher in made:
-        watcher._process.kill()
-        watcher._process.wait()
+@pytest.fixture(autouse=True, scope="module")
+def _no_watcher_stays(watchers_end: None) -> None:
+    """Of a deploy, or of a caller that was killed."""
