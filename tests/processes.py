@@ -24,7 +24,9 @@ def marked(mark: str) -> dict[int, str]:
     above = _above(os.getpid())
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if int(folder.name) in above or mark.encode() not in (folder / "environ").read_bytes().split(b"\0"):
+            if int(folder.name) in above or mark.encode() not in (folder / "environ").read_bytes().split(
+                b"\0"
+            ):
                 continue
             words = (folder / "cmdline").read_bytes().split(b"\0")
         except OSError:  # it ended meanwhile, or is another user's

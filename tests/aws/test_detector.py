@@ -3,6 +3,7 @@ from __future__ import annotations
 import pickle
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -181,7 +182,7 @@ def test_a_service_that_lets_nothing_through_ends_the_run_once(monkeypatch: pyte
         said: list[str] = []
         made.note = said.append
         with pytest.raises(ServiceLost, match="no call has come through for 2"):
-            list(made.detect_stream([make_tile(number) for number in range(20)]))
+            made.detect([make_tile(number) for number in range(20)])
         assert len(client.requests) < 60
         assert "trying again for up to" in said[0]
         assert len(said) <= 3
@@ -217,7 +218,7 @@ def test_what_no_tile_survives_is_raised_at_once(code: str, kind: type[Exception
     assert len(client.requests) == 1
 
 
-def test_a_stream_keeps_order_and_tells_failures_last() -> None:
+def test_tiles_that_fail_do_not_keep_the_rest_from_being_asked() -> None:
     reset = ConnectionClosedError(endpoint_url=URL)
 
     class Flaky(FakeClient):
@@ -244,11 +245,8 @@ def test_a_stream_keeps_order_and_tells_failures_last() -> None:
             tile.pixels[:] = number * 10 + 5
             yield tile
 
-    seen = []
-    with pytest.raises(TileFailures) as caught:  # noqa: PT012
-        for index, _ in made.detect_stream(tiles()):
-            seen.append(index)
-    assert seen == [0, 1, 2, 3, 4, 6, 7]
+    with pytest.raises(TileFailures) as caught:
+        made.detect(list(tiles()))
     assert list(caught.value.failed) == [5]
     assert (made.calls, made.retried) == (9, 1)
 
@@ -259,12 +257,14 @@ def test_the_real_client_against_the_local_server(
     project = make_project()
     model = project.train(*dataset)
     place = next(iter(project.store.list(project.root / "images/test/"))).location
-    with model.running(
-        watchdog=False, workers=4, reference=lambda tile: place if tile.index == 9 else None
-    ) as made:
-        found = dict(made.detect_stream(make_tile(number) for number in range(10)))
-    assert list(found) == list(range(10))
-    assert all(item.boxes[0] == pytest.approx([51.2, 51.2, 76.8, 76.8]) for item in found.values())
+    with (
+        model.running(
+            watchdog=False, workers=4, reference=lambda tile: place if tile.index == 9 else None
+        ) as made,
+        ThreadPoolExecutor(4) as pool,
+    ):
+        found = list(pool.map(lambda number: made.detect([make_tile(number)])[0], range(10)))
+    assert all(item.boxes[0] == pytest.approx([51.2, 51.2, 76.8, 76.8]) for item in found)
     assert made.calls == 10
 
 

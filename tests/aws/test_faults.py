@@ -6,6 +6,7 @@ import sys
 import textwrap
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -130,8 +131,9 @@ def test_an_expired_login_in_the_middle_keeps_what_is_done_and_stops(
             return answer(request.url, 400, b'{"__type": "ExpiredTokenException", "message": "gone"}')
 
         detector.client.meta.events.register("before-send.rekognition.DetectCustomLabels", expire)
-        for index, _found in detector.detect_stream([make_tile(number) for number in range(10)]):
-            kept.append(index)
+        for number in range(10):
+            detector.detect([make_tile(number)])
+            kept.append(number)
     assert kept == [0, 1, 2, 3, 4]
     assert model.status in {"STOPPING", "STOPPED"}
 
@@ -168,9 +170,12 @@ def test_resets_and_errors_in_detection_lose_nothing(tmp_path: Path) -> None:
         S3Store(Access(endpoint_url=endpoint)).client.create_bucket(Bucket="aws-tests")
         project = RekognitionProject("lossy", "aws-tests", endpoint_url=endpoint)
         model = project.train(*make_dataset(tmp_path))
-        with model.running(workers=4, watchdog=False, limiter=RateLimiter(50.0)) as detector:
-            found = dict(detector.detect_stream(make_tile(number) for number in range(40)))
-    assert sorted(found) == list(range(40))
+        with (
+            model.running(workers=4, watchdog=False, limiter=RateLimiter(50.0)) as detector,
+            ThreadPoolExecutor(4) as pool,
+        ):
+            found = list(pool.map(lambda number: detector.detect([make_tile(number)])[0], range(40)))
+    assert [len(one) for one in found] == [1] * 40
     assert detector.throttles >= 1
 
 

@@ -13,7 +13,7 @@ import pytest
 from tests.s3_server import moto_server
 from tilekit.errors import LedgerError, StorageConflict, StorageNotFound
 from tilekit.storage.identity import file_identity, is_unchanged, size_of, source_identity
-from tilekit.storage.leasing import Lease, is_live, read_lease
+from tilekit.storage.leasing import Lease, read_lease
 from tilekit.storage.local import part_path, parts_of
 from tilekit.storage.place import FolderPlace, Place, S3Place, place_of
 from tilekit.storage.s3 import S3Store, keyed_access
@@ -93,16 +93,21 @@ def test_of_many_at_once_one_wins(place: Place) -> None:
     assert place.read("only") == str(won[0]).encode()
 
 
+def is_held(place: Place, name: str) -> bool:
+    found = place.entry(name)
+    return found is not None and place.now() - found.modified < read_lease(place, name)["seconds"]
+
+
 def test_a_lease_keeps_others_out_until_it_lapses(place: Place) -> None:
     first = Lease.take(place, "leases/x", "part 1", seconds=2.0)
     with pytest.raises(LedgerError, match=f"part 1 is held by process {os.getpid()}"):
         Lease.take(place, "leases/x", "part 1")
-    assert is_live(place, "leases/x")
+    assert is_held(place, "leases/x")
     time.sleep(3.1)  # touched meanwhile
-    assert is_live(place, "leases/x")
+    assert is_held(place, "leases/x")
     first._ended.set()  # its machine is gone
     deadline = time.monotonic() + 20
-    while is_live(place, "leases/x") and time.monotonic() < deadline:
+    while is_held(place, "leases/x") and time.monotonic() < deadline:
         time.sleep(0.1)
     second = Lease.take(place, "leases/x", "part 1", why="test")
     assert read_lease(place, "leases/x")["why"] == "test"
@@ -110,7 +115,7 @@ def test_a_lease_keeps_others_out_until_it_lapses(place: Place) -> None:
     assert not first.touch()
     assert first.lost
     first.drop()
-    assert is_live(place, "leases/x")
+    assert is_held(place, "leases/x")
     second.drop()
     assert place.entry("leases/x") is None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tilekit.aws.errors import is_answer, is_passing, is_throttle, service_error
@@ -23,7 +23,6 @@ from tilekit.errors import (
     ServiceLost,
     TilekitError,
 )
-from tilekit.flow import ordered_map
 from tilekit.rekognition.limits import LIMITS
 from tilekit.rekognition.pricing import duration
 from tilekit.storage.s3 import Access
@@ -130,30 +129,6 @@ class TileCaller(ABC):
             first = next(iter(failed.values()))
             raise TileFailures(failed) from first
         return [result for result in results if result is not None]
-
-    def detect_stream(self, tiles: Iterator[Tile] | Sequence[Tile]) -> Iterator[tuple[int, Detections]]:
-        """(tile index, Detections) of many tiles on `workers` threads, in the tiles' order.
-
-        Tiles that fail are left out, the rest goes on; they are raised together as TileFailures after everything
-        else was given. Memory: flow's budget of 256 MB of pixels.
-        """
-        failed: dict[int, TilekitError] = {}
-
-        def one(tile: Tile) -> tuple[int, Detections | TilekitError]:
-            try:
-                return tile.index, self.detect_tile(tile)
-            except TilekitError as exc:
-                if isinstance(exc, _AT_ONCE):
-                    raise
-                return tile.index, exc
-
-        for index, found in ordered_map(one, tiles, workers=self.workers, cost=lambda tile: tile.nbytes):
-            if isinstance(found, Detections):
-                yield index, found
-            else:
-                failed[index] = found
-        if failed:
-            raise TileFailures(failed)
 
     @abstractmethod
     def detect_tile(self, tile: Tile) -> Detections:

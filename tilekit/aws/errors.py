@@ -6,7 +6,6 @@ Sources: Rekognition guide, page "error-handling"; botocore's service model and 
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from tilekit.errors import (
     InvalidArgument,
@@ -165,8 +164,3 @@ def _without_answer(exc: Exception, operation: str, where: str) -> TilekitError:
 def _denied_action(text: str) -> str:
     found = re.search(r"perform: ([a-z0-9-]+:[A-Za-z]+)", text)
     return found[1] if found else ""
-
-
-def raise_service_error(exc: Exception, operation: str, subject: str = "") -> Any:
-    """Raise our error for one of botocore's, `from` it."""
-    raise service_error(exc, operation, subject) from exc

@@ -45,11 +45,6 @@ class PreparedManifest:
     labels: tuple[str, ...]
 
     @property
-    def image_bytes(self) -> int:
-        """Bytes of the local images."""
-        return sum(file.stat().st_size for file, _ in self.images)
-
-    @property
     def images_digest(self) -> str:
         """SHA-256 over the images' places and sizes in bytes."""
         digest = hashlib.sha256()

@@ -111,12 +111,6 @@ class Curve:
         lower = float(self.thresholds[place + 1]) if place + 1 < len(self) else 0.0
         return (float(self.thresholds[place]) + lower) / 2
 
-    def counts_at(self, threshold: float) -> Counts:
-        """Counts when boxes of at least this score are kept."""
-        kept = int(np.searchsorted(-self.thresholds, -threshold, side="right"))
-        tp, fp = (int(self.tp[kept - 1]), int(self.fp[kept - 1])) if kept else (0, 0)
-        return Counts(tp, fp, self.truths - tp)
-
     def thinned(self, points: int = 200) -> Curve:
         """At most this many points, evenly chosen, first and last among them."""
         if len(self) <= points:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any, Self
@@ -383,14 +383,6 @@ def write_ground_truth(labels: LabelSet, path: PathLike, **options: Any) -> int:
             declare = ()
         for key in labels.unlabeled:
             writer.write_line({"source-ref": relative(key, folder), **labels.extra.get(key, {})})
-        return writer.lines
-
-
-def copy_lines(lines: Iterable[Mapping[str, Any]], path: PathLike) -> int:
-    """Write lines as they are; returns how many."""
-    with ManifestWriter(path) as writer:
-        for line in lines:
-            writer.write_line(line)
         return writer.lines
 
 

@@ -102,15 +102,6 @@ def parse_dataset_arn(text: str) -> DatasetArn:
     return DatasetArn(*_common(found), split, int(found["created"]))
 
 
-def parse_arn(text: str) -> ProjectArn | VersionArn | DatasetArn:
-    """Read any of the three; InvalidArgument where it is none."""
-    if _VERSION.fullmatch(text):
-        return parse_version_arn(text)
-    if _DATASET.fullmatch(text):
-        return parse_dataset_arn(text)
-    return parse_project_arn(text)
-
-
 def check_name(name: str, what: str = "name") -> str:
     """A project's or version's name: 1-255 letters, digits, `_`, `.`, `-`."""
     if not _NAME.fullmatch(name):

@@ -46,7 +46,6 @@ class Limits:
     """The rules table says 2, the limits page 1; 1 is accepted."""
     min_labels_classification: int = 2
     max_labels: int = 250
-    min_train_images_per_label: int = 1
     max_test_images_per_label: int = 1_000
     max_images: int = 250_000
     max_train_images_small: int = 28_000
@@ -59,9 +58,7 @@ class Limits:
     min_label_overlap: float = 0.50
     shrink_side: int = 1280
     """Training shrinks images with a longer side; a box must then still be larger than 1 x 1 px."""
-    max_update_bytes: int = 5 * 1024 * 1024
     """JSON Lines in one UpdateDatasetEntries call."""
-    max_page_results: int = 100
     detect_tps: float = 50.0
     control_tps: float = 5.0
     max_projects: int = 100

@@ -25,8 +25,6 @@ class Prices:
     unit_hour: float = 4.0
     training_hour: float = 1.0
     thousand_puts: float = 0.005
-    thousand_images: float = 1.0
-    """DetectText and DetectLabels, per 1,000 calls (first price step)."""
 
     def running(self, seconds: float, units: int = 1) -> float:
         """Cost of a model that ran for `seconds` with `units`, by begun minutes."""

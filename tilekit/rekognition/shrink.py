@@ -21,11 +21,6 @@ def shrunk_size(width: int, height: int, limit: int = LIMITS.shrink_side) -> tup
     return max(1, round(width * limit / longest)), max(1, round(height * limit / longest))
 
 
-def shrink_factor(width: int, height: int, limit: int = LIMITS.shrink_side) -> float:
-    """By how much training scales a width x height image: 1.0, or less where a side is over `limit`."""
-    return min(1.0, limit / max(width, height, 1))
-
-
 def smallest_side(width: int, height: int, limit: int = LIMITS.shrink_side) -> float:
     """Both sides of a box (px of the image as uploaded) must be greater than this."""
     return max(width, height, limit) / limit

@@ -97,12 +97,3 @@ def read_lease(place: Place, name: str) -> dict[str, Any]:
     except (StorageNotFound, ValueError):
         return {}
     return value if isinstance(value, dict) else {}
-
-
-def is_live(place: Place, name: str) -> bool:
-    """Whether somebody holds it."""
-    found = place.entry(name)
-    if found is None:
-        return False
-    seconds = float(read_lease(place, name).get("seconds", LEASE_SECONDS))
-    return place.now() - found.modified < seconds

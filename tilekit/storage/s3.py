@@ -336,13 +336,6 @@ class S3Store:
         found = self.head(uri)
         return io.BufferedReader(_Ranges(self, found), _READ_AHEAD)
 
-    def bucket_region(self, bucket: str) -> str:
-        """The region a bucket lives in."""
-        place = S3Location(bucket)
-        with s3_errors(place, "s3:GetBucketLocation"):
-            answer = self.client.get_bucket_location(Bucket=bucket)
-        return str(answer.get("LocationConstraint") or "us-east-1")
-
 
 def default_store() -> S3Store:
     """The store by boto3's own chain, made once for a process and its surroundings: a client takes a while to make."""

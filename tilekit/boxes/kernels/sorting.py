@@ -6,8 +6,6 @@ from typing import Any
 
 from tilekit.compiled import kernel
 
-DIGIT = 2048
-
 
 @kernel("i(I,S,I,S,I,i)")
 def radix(keys: Any, places: Any, other_keys: Any, other_places: Any, counts: Any, bits: int) -> int:
