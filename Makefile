@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO_STAMP := $(VENV)/.demo-installed
 
-.PHONY: site demo test slow quick nightly mutants coverage check lint types docs soak clean
+.PHONY: site demo test slow quick nightly mutants coverage check lint types types-here types-windows docs soak clean
 
 demo: $(DEMO_STAMP)
 	$(BIN)/tilekit demo --out demo-out
@@ -47,8 +47,12 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 
-types: $(STAMP)
+types: types-here types-windows
+
+types-here: $(STAMP)
 	$(BIN)/mypy
+
+types-windows: $(STAMP)
 	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32
 
 $(STAMP): pyproject.toml .ci/setup

@@ -15,6 +15,7 @@ import pytest
 
 MARK = "TILEKIT_TESTS"
 WATCHER = "tilekit.aws.deadlines"
+_TRACKER = "multiprocessing.resource_tracker"  # ends with the process that tests
 _PATIENCE = 5.0  # what is ending already may end
 
 
@@ -31,7 +32,8 @@ def marked(mark: str) -> dict[int, str]:
             words = (folder / "cmdline").read_bytes().split(b"\0")
         except OSError:  # it ended meanwhile, or is another user's
             continue
-        if said := b" ".join(words).decode(errors="replace").strip():  # a dead child that waits says nothing
+        said = b" ".join(words).decode(errors="replace").strip()
+        if said and _TRACKER not in said:  # a dead child that waits says nothing
             found[int(folder.name)] = said
     return found
 

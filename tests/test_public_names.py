@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ast
 import inspect
-import subprocess
-import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -58,30 +56,3 @@ def test_rooms_are_there_without_importing_them(name):
 def test_other_names_are_refused(room):
     with pytest.raises(AttributeError, match="nothing_like_it"):
         import_module(room).nothing_like_it  # noqa: B018
-
-
-@pytest.mark.slow
-def test_a_type_checker_sees_the_types(tmp_path):
-    """Parameters and results, through the top and through a room."""
-    script = tmp_path / "uses.py"
-    script.write_text(
-        "import tilekit as tk\n"
-        "reveal_type(tk.Tiling(tile=1024).grid(10, 10))\n"
-        "reveal_type(tk.boxes.giou)\n"
-        "tk.open_scan(page='x', source='y')\n"
-        "tk.nothing_like_it\n"
-    )
-    command = [
-        sys.executable,
-        "-m",
-        "mypy",
-        "--no-incremental",
-        "--follow-imports=silent",
-        "--config-file=",
-        str(script),
-    ]
-    said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-    assert 'Revealed type is "tilekit.grid.TileGrid"' in said
-    assert "numpy" in said.splitlines()[1]
-    assert 'incompatible type "str"; expected "int"' in said
-    assert 'Module has no attribute "nothing_like_it"' in said

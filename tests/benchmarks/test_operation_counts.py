@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group("operation counts")  # one count for all
+
 TOLERANCE = 1.25
 RECORDED = {
     "nms spread": 226_730,

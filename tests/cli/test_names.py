@@ -111,15 +111,12 @@ def test_readers(tmp_path, stem, ending):
 @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names are text there")
 @pytest.mark.parametrize("stem", STEMS, ids=["latin-1", "line-break", "page", "long", "format"])
 def test_commands(tmp_path, stem, monkeypatch):
-    scans = tmp_path / "scans"
-    scans.mkdir()
-    path = os.fsdecode(os.path.join(os.fsencode(scans), stem + b".png"))
+    path = os.fsdecode(os.path.join(os.fsencode(tmp_path), stem + b".png"))
     with open(path, "wb") as file:
         file.write(FILES["png"])
     (tmp_path / "finder.py").write_text(FINDS)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
-    out, archive = str(tmp_path / "tiles"), str(tmp_path / "archive")
+    out = str(tmp_path / "tiles")
     assert run("info", path, "--json")["pages"][0]["source"] == path
     assert run("tile", path, out, "--tile", "16", "--json")["failed"] == []
     run("tile", path, str(tmp_path / "tiles.tar"), "--tile", "16", "--json")
@@ -129,9 +126,6 @@ def test_commands(tmp_path, stem, monkeypatch):
     run("join", out, str(tmp_path / "again.png"), "--json")
     with tk.open_scan(tmp_path / "again.png") as scan:
         assert (scan.width, scan.height) == (30, 40)
-    run("archive", "run", str(scans), archive, *SMALL)
-    assert run("archive", "status", archive, "--json")["failed"] == 0
-    run("archive", "verify", archive, "--json")
     found = str(tmp_path / "found.jsonl")
     made = run(
         "detect",
@@ -156,20 +150,28 @@ def test_commands(tmp_path, stem, monkeypatch):
     assert next(iter(tk.read_labels(truth))).source == path
     run("labels", "stats", truth, "--json")
     run("evaluate", truth, found, "--json")
-    kept = run(
-        "archive",
-        "run",
-        str(scans),
-        str(tmp_path / "found"),
-        "--job",
-        "detect",
-        "--model",
-        "finder:finds",
-        "--no-strict",
-        *SMALL,
-    )
-    assert kept["failed"] == 0
-    assert [key.source for key in tk.read_predictions(tmp_path / "found" / "detections.jsonl")] == [path]
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names are text there")
+def test_archives_of_all_names(tmp_path, monkeypatch):
+    """One archive holds them all: each run starts processes."""
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    paths = [os.fsdecode(os.path.join(os.fsencode(scans), stem + b".png")) for stem in STEMS]
+    for path in paths:
+        with open(path, "wb") as file:
+            file.write(FILES["png"])
+    (tmp_path / "finder.py").write_text(FINDS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    archive, found = str(tmp_path / "archive"), str(tmp_path / "found")
+    assert run("archive", "run", str(scans), archive, *SMALL)["done"] == len(STEMS)
+    status = run("archive", "status", archive, "--json")
+    assert (status["done"], status["failed"]) == (len(STEMS), 0)
+    run("archive", "verify", archive, "--json")
+    job = ("--job", "detect", "--model", "finder:finds", "--no-strict")
+    assert run("archive", "run", str(scans), found, *job, *SMALL)["failed"] == 0
+    assert {key.source for key in tk.read_predictions(os.path.join(found, "detections.jsonl"))} == set(paths)
 
 
 @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names are text there")
@@ -185,14 +187,6 @@ def test_labels_and_datasets(tmp_path, stem):
     run("dataset", truth, dataset, "--tile", "64", "--overlap", "0", "--split", "1,0,0", "--json")
     assert len(tk.read_labels(os.path.join(dataset, "train.manifest"))) > 0
     said("check", truth, "--json")
-    found = [
-        tk.PageDetections(key, 120, 160, tk.Detections(box.boxes, np.array([0.9]), np.array([0]), ("mark",)))
-    ]
-    tk.write_predictions(found, tmp_path / "found.jsonl")
-    report = run(
-        "report", str(tmp_path), "--truth", truth, "--detections", str(tmp_path / "found.jsonl"), "--json"
-    )
-    assert report["pages"] == 1
     for form, name in CONVERTED.items():
         if stem == b"caf\xe9" and form in ("csv", "voc"):  # no JSON: nothing there says such bytes
             assert "not UTF-8" in said("labels", "convert", truth, str(tmp_path / form / name), "--to", form)
@@ -204,4 +198,19 @@ def test_labels_and_datasets(tmp_path, stem):
     arns = ("--role", "arn:aws:iam::1:role/x", "--workteam", "arn:aws:sagemaker:eu-west-1:1:workteam/x")
     made = run("labels", "job", path, "--out", str(tmp_path / "job"), *job, *arns, "--json")
     assert made["images"] == 1
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names are text there")
+def test_a_report_and_a_training_of_all_names(tmp_path):
+    box, scores, ids = np.array([[1.0, 1.0, 9.0, 9.0]]), np.array([0.9]), np.array([0])
+    keys = [tk.PageKey(os.fsdecode(os.path.join(os.fsencode(tmp_path), stem + b".png"))) for stem in STEMS]
+    for key in keys:
+        Image.fromarray(np.tile(PIXELS, (4, 4, 1))).save(key.source)
+    truth, found = str(tmp_path / "truth.manifest"), str(tmp_path / "found.jsonl")
+    labels = dict.fromkeys(keys, tk.Annotations(box, ids, ("mark",)))
+    tk.write_labels(tk.LabelSet(labels, sizes=dict.fromkeys(keys, (120, 160))), truth)
+    detections = tk.Detections(box, scores, ids, ("mark",))
+    tk.write_predictions([tk.PageDetections(key, 120, 160, detections) for key in keys], found)
+    report = run("report", str(tmp_path), "--truth", truth, "--detections", found, "--json")
+    assert report["pages"] == len(STEMS)
     said("train", truth, truth, "--local", "--dry-run", "--state", str(tmp_path / "state"), "--json")
