@@ -68,15 +68,17 @@ def test_five_bands_are_refused_until_chosen(tmp_path):
         ((RAMP // 40).astype(np.int8), (0, 102), "signed 8-bit"),
         (RAMP.astype(np.uint32) * 1000, (0, 4095000), "32-bit samples"),
         (RAMP.astype(np.int32) - 7, (-7, 4088), "signed 32-bit"),
-        (RAMP.astype(np.float64) / 4095, (0, 1), "float"),
-        (RAMP.astype(np.int64), (0, 4095), "values from 0 to 4095"),
+        (RAMP.astype(np.float64) / 4095, (0, 1), "has float samples"),
+        (RAMP.astype(np.int64) - 9, (-9, 4086), "has signed 64-bit samples with values from -9 to 4086"),
+        (RAMP.astype(np.uint64), (0, 4095), "has 64-bit samples with values from 0 to 4095"),
         ((RAMP / 4095).astype(np.float16), (0, 1), "float"),
     ],
 )
 def test_values_without_an_8_bit_meaning(tmp_path, pixels, levels, words):
     path = tiff(tmp_path, pixels)
-    with pytest.raises(ScanUnsupported, match=words):
+    with pytest.raises(ScanUnsupported, match=words) as refused:
         tk.open_scan(path)
+    assert ('"full"' in str(refused.value)) == (pixels.dtype.kind != "f" and pixels.dtype.itemsize < 8)
     values = pixels.astype(np.float32 if pixels.dtype.itemsize == 8 else pixels.dtype).astype(np.float64)
     low, high = levels
     want = np.clip(np.floor((values - low) * (255 / (high - low)) + 0.5), 0, 255).astype(np.uint8)
@@ -86,7 +88,8 @@ def test_values_without_an_8_bit_meaning(tmp_path, pixels, levels, words):
     middle = whole(path, levels="percentile")
     assert (middle.min(), middle.max()) == (0, 255)
     if pixels.dtype.kind == "f" or pixels.dtype.itemsize == 8:
-        with pytest.raises(InvalidArgument, match="full"):
+        called = {"f": "float", "i": "signed 64-bit", "u": "64-bit"}[pixels.dtype.kind]
+        with pytest.raises(InvalidArgument, match=f"full.*means nothing for {called} samples"):
             tk.open_scan(path, levels="full")
     else:
         kind = np.iinfo(pixels.dtype)

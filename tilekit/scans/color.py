@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from tilekit.errors import InvalidArgument, ScanUnsupported
 from tilekit.rendition import Rendition
-from tilekit.scans.levels import Range, leveled, range_of, refusal, resolved, uses_its_top_bit
+from tilekit.scans.levels import WORDS, Range, leveled, range_of, refusal, resolved, uses_its_top_bit
 
 _GRAY = {"b-w", "grey16", "multiband", "matrix", "histogram", "fourier"}
 _PLAIN = _GRAY | {"srgb", "rgb", "rgb16", "scrgb"}
@@ -26,7 +26,8 @@ class Meaning:
     2 unassociated alpha. Unspecified is no alpha; the sample is left out. `most`: the largest
     value a whole number can have by the file's word, 0 where it has none. `lab`: the colors are CIE L*a*b*, a and b stored signed or with
     an offset, though libvips takes them for RGB. `inverted`: zero is white, which is undone after levels, if there are any.
-    `inks`: the samples are inks of their own, which only `bands` makes a picture of.
+    `inks`: the samples are inks of their own, which only `bands` makes a picture of. `stored`: what the samples are
+    in the file, in words, where they come as floats but are none.
     """
 
     colors: int | None = None
@@ -35,6 +36,7 @@ class Meaning:
     lab: Literal["", "signed", "offset"] = ""
     inverted: bool = False
     inks: bool = False
+    stored: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,25 +98,27 @@ def plan_of(
         chosen = _chosen(image, name, meaning, plan)
         return chosen.extract_band(0, n=chosen.bands - 1) if _has_alpha(chosen) else chosen
 
-    levels = _levels(color(image), lambda: color(load()), name, meaning.most, rendition)
+    levels = _levels(color(image), lambda: color(load()), name, meaning, rendition)
     return Plan(plan.bands, plan.opaque, plan.gray, levels)
 
 
-def _levels(image: Any, load: Callable[[], Any], name: str, most: int, rendition: Rendition) -> Range | None:
-    form, space = image.format, image.interpretation
+def _levels(
+    image: Any, load: Callable[[], Any], name: str, meaning: Meaning, rendition: Rendition
+) -> Range | None:
+    form, space, most = image.format, image.interpretation, meaning.most
     if rendition.levels is not None:
         if space not in _PLAIN and space != "cmyk":
             raise InvalidArgument(
                 f"{name}: levels= are for gray and RGB samples; these are {space}, which has its own"
             )
-        return resolved(rendition.levels, load, most, name)
+        return resolved(rendition.levels, load, most, name, meaning.stored)
     if form in {"uchar", "ushort"} and 0 < most < (255 if form == "uchar" else 65535):
         return 0, most
     if form == "uchar" or (space not in _PLAIN and form != "char"):
         return None
     if form == "ushort" and uses_its_top_bit(load()):
         return None
-    raise refusal(name, image, range_of(load()))
+    raise refusal(name, meaning.stored or WORDS[form], range_of(load()))
 
 
 def look_at(image: Any, meaning: Meaning = AS_LOADED, plan: Plan = AS_IT_IS) -> Look:

@@ -22,7 +22,7 @@ NUMPY = {
     "uchar": np.uint8, "char": np.int8, "ushort": np.uint16, "short": np.int16, "uint": np.uint32,
     "int": np.int32, "float": np.float32, "double": np.float64,
 }  # fmt: skip
-_WORDS = {
+WORDS = {
     "char": "signed 8-bit", "ushort": "16-bit", "short": "signed 16-bit", "uint": "32-bit",
     "int": "signed 32-bit", "float": "float", "double": "64-bit float", "uchar": "8-bit",
 }  # fmt: skip
@@ -64,27 +64,31 @@ def range_of(image: Any) -> Range:
     return (low, high) if low <= high else (0.0, 0.0)
 
 
-def resolved(levels: Levels, load: Any, most: int, name: str) -> Range:
-    """Levels in numbers; `load()` gives the image afresh, `most` the largest value if the file says."""
+def resolved(levels: Levels, load: Any, most: int, name: str, stored: str = "") -> Range:
+    """Levels in numbers; `load()` gives the image afresh, `most` the largest value if the file says.
+
+    `stored`: what the samples are in the file, if not as they come.
+    """
     if not isinstance(levels, str):
         return levels
     image = load()
     if levels == "full":
-        return _full(image.format, most, name)
+        return _full(image.format, most, name, stored)
     low, high = range_of(image)
     if levels == "percentile" and low < high:
         low, high = _percentiles(load(), low, high)
     return (low, high) if low < high else (low - 1, low)
 
 
-def refusal(name: str, image: Any, found: Range) -> ScanUnsupported:
-    """What is said of samples whose values have no 8-bit meaning."""
+def refusal(name: str, words: str, found: Range) -> ScanUnsupported:
+    """What is said of samples whose values have no 8-bit meaning, such as "signed 16-bit" ones."""
+    full = '"full", ' if words in WORDS.values() and "float" not in words else ""
     least, most = found if found[0] < found[1] else (min(found[0], 0), max(found[1], 1))
     low, high = f"{least:.10g}", f"{most:.10g}"
     return ScanUnsupported(
-        f"{name}: has {_WORDS[image.format]} samples with values from {found[0]:.10g} to {found[1]:.10g}, and nothing says which are "
+        f"{name}: has {words} samples with values from {found[0]:.10g} to {found[1]:.10g}, and nothing says which are "
         f"black and white; open it with levels=({low}, {high}) (--levels {low}:{high}) or another range, "
-        '"full", "minmax" or "percentile"'
+        f'{full}"minmax" or "percentile"'
     )
 
 
@@ -110,11 +114,11 @@ def level_table(levels: Range, size: int) -> NDArray[np.uint8]:
     return np.clip(values, 0, 255).astype(np.uint8)
 
 
-def _full(form: str, most: int, name: str) -> Range:
+def _full(form: str, most: int, name: str, stored: str) -> Range:
     kind = np.dtype(NUMPY[form])
     if kind.kind == "f":
         raise InvalidArgument(
-            f'{name}: levels="full" means nothing for floats; give levels=(low, high) or "minmax"'
+            f'{name}: levels="full" means nothing for {stored or WORDS[form]} samples; give levels=(low, high) or "minmax"'
         )
     if most and kind.kind == "u":
         return 0, most

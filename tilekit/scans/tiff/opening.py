@@ -151,9 +151,12 @@ def _meaning(layout: BlockLayout) -> Meaning:
     if layout.photometric in (_LAB, _ICC_LAB):
         return Meaning(3, layout.extra, lab="signed" if layout.photometric == _LAB else "offset")
     most = (1 << max(bits, 8)) - 1 if layout.form == 1 else 0
+    # whole numbers too long for libvips, which come as floats
+    stored = {1: "", 2: "signed "}[layout.form] + f"{bits}-bit" if layout.form in (1, 2) and bits > 32 else ""
     if layout.inks:
-        return Meaning(layout.samples, (), most, inks=True)
-    return Meaning(layout.colors, layout.extra, most, inverted=layout.photometric == _MIN_IS_WHITE)
+        return Meaning(layout.samples, (), most, inks=True, stored=stored)
+    inverted = layout.photometric == _MIN_IS_WHITE
+    return Meaning(layout.colors, layout.extra, most, inverted=inverted, stored=stored)
 
 
 def _doubts(
