@@ -14,7 +14,7 @@ test: $(STAMP)
 	./.ci/system-packages
 	./.ci/test -m "not slow"
 
-# What takes long each: trainings to their end, browsers, whole chains; CI runs them after `make test`.
+# What takes long each: trainings to their end, browsers, whole chains; CI runs them with those of `make test`.
 slow: $(STAMP)
 	./.ci/system-packages
 	./.ci/test -m slow

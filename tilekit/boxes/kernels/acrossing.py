@@ -21,6 +21,7 @@ from tilekit.boxes.kernels.listing import (
     SIDE_Y,
     TOP,
     WIDE,
+    alike,
 )
 from tilekit.compiled import kernel
 
@@ -40,7 +41,6 @@ def between(
 ) -> int:
     """Add the pairs of a box and one of a group of larger boxes to the `found` ones, as `listing.within` does."""
     # Long because a kernel is one loop: what its steps share lives in locals, and a helper would have to carry them.
-    room = len(pairs)
     least = threshold * 0.999999
     for g in range(1, GROUPS):
         if plan[g, COUNT] == 0.0 or plan[g, LONG] == 0.0:
@@ -58,7 +58,6 @@ def between(
                 w, h = x1 - x0, y1 - y0
                 if max(w, h) < short:
                     continue
-                area = w * h
                 reach_x = (w + plan[other, WIDE]) * near * 0.5000001 + 1e-6 * side_x
                 reach_y = (h + plan[other, HIGH]) * near * 0.5000001 + 1e-6 * side_y
                 cx, cy = x0 + 0.5 * w - plan[other, LEFT], y0 + 0.5 * h - plan[other, TOP]
@@ -72,20 +71,7 @@ def between(
                     line = base + row * int(cols) + 1
                     start, stop = np.int64(starts[line + left]), np.int64(starts[line + right + 1])
                     budget -= int(stop - start) + 2
-                    for j in range(start, stop):
-                        w = min(x1, lying[j, 2]) - max(x0, lying[j, 0])
-                        if w <= 0.0:
-                            continue
-                        h = min(y1, lying[j, 3]) - max(y0, lying[j, 1])
-                        if h <= 0.0:
-                            continue
-                        shared = w * h
-                        union = area + (lying[j, 2] - lying[j, 0]) * (lying[j, 3] - lying[j, 1]) - shared
-                        if shared > least * union and shared / union > threshold:
-                            if found < room:
-                                pairs[found, 0] = source[i]
-                                pairs[found, 1] = source[j]
-                            found += 1
+                    found = alike(lying, source, i, start, stop, threshold, pairs, found)
                 if budget < 0 or found > limit:
                     return -1
     return found if found <= limit else -1

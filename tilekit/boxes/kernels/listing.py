@@ -170,6 +170,32 @@ def sort_in(
         lying[at, 3] = boxes[i, 3]
 
 
+@inlined
+def alike(
+    lying: Any, source: Any, i: Any, start: Any, stop: Any, threshold: float, pairs: Any, found: Any
+) -> Any:
+    """Add the pairs of a box and those from `start` to `stop` that overlap it enough; how many are `found` by then."""
+    room = len(pairs)
+    least = threshold * 0.999999
+    x0, y0, x1, y1 = lying[i, 0], lying[i, 1], lying[i, 2], lying[i, 3]
+    area = (x1 - x0) * (y1 - y0)
+    for j in range(start, stop):
+        w = min(x1, lying[j, 2]) - max(x0, lying[j, 0])
+        if w <= 0.0:
+            continue
+        h = min(y1, lying[j, 3]) - max(y0, lying[j, 1])
+        if h <= 0.0:
+            continue
+        shared = w * h
+        union = area + (lying[j, 2] - lying[j, 0]) * (lying[j, 3] - lying[j, 1]) - shared
+        if shared > least * union and shared / union > threshold:
+            if found < room:
+                pairs[found, 0] = source[i]
+                pairs[found, 1] = source[j]
+            found += 1
+    return found
+
+
 @kernel("i(F2,S,F2,S,f,S2,i,i)")
 def within(
     plan: Any, starts: Any, lying: Any, source: Any, threshold: float, pairs: Any, limit: int, budget: int
@@ -178,9 +204,7 @@ def within(
 
     Gives their number; -1 where more than `limit` pairs or `budget` comparisons are needed.
     """
-    room = len(pairs)
     found: Any = np.int64(0)  # not a literal, for which everything would be compiled once more
-    least = threshold * 0.999999
     for g in range(GROUPS):
         if plan[g, COUNT] == 0.0 or plan[g, LONG] == 0.0:
             continue
@@ -200,23 +224,8 @@ def within(
             if found > limit:
                 return -1
             for i in range(first, last):
-                x0, y0, x1, y1 = lying[i, 0], lying[i, 1], lying[i, 2], lying[i, 3]
-                area = (x1 - x0) * (y1 - y0)
                 start, stop = i + 1, ahead
                 for _ in range(2):
-                    for j in range(start, stop):
-                        w = min(x1, lying[j, 2]) - max(x0, lying[j, 0])
-                        if w <= 0.0:
-                            continue
-                        h = min(y1, lying[j, 3]) - max(y0, lying[j, 1])
-                        if h <= 0.0:
-                            continue
-                        shared = w * h
-                        union = area + (lying[j, 2] - lying[j, 0]) * (lying[j, 3] - lying[j, 1]) - shared
-                        if shared > least * union and shared / union > threshold:
-                            if found < room:
-                                pairs[found, 0] = source[i]
-                                pairs[found, 1] = source[j]
-                            found += 1
+                    found = alike(lying, source, i, start, stop, threshold, pairs, found)
                     start, stop = under, done
     return found if found <= limit else -1
