@@ -363,7 +363,7 @@ def test_threads_that_want_the_same_blocks_cut_the_same_tiles(tmp_path, monkeypa
         bits = scan.bits()
         for _ in range(3):
             assert list(pool.map(lambda window: bits.tile(window, None), grid)) == alone
-        assert bits._kept == sum(batch.parsed.nbytes for batch in bits._batches)
+        assert bits._kept == sum(batch.nbytes for batch in bits._batches)
     with tifffile.TiffFile(path) as file:
         start, size = file.pages[0].dataoffsets[6], file.pages[0].databytecounts[6]
     data = bytearray(path.read_bytes())

@@ -12,6 +12,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,6 +119,13 @@ class EveryMcu:
     def nbytes(self) -> int:
         """Bytes it takes."""
         return (self.starts.nbytes + self.before.nbytes) * (1 if self.ends is self.starts else 2)
+
+    def of(self, which: int) -> tuple[NDArray[Any], ...]:
+        """What is known of one of the JPEGs: its `starts`, `ends`, `before` and `after`, without `ends` and `after` where those are the same."""
+        here = slice(which * self.each, (which + 1) * self.each)
+        if self.ends is self.starts:
+            return self.starts[here], self.before[here]
+        return self.starts[here], self.ends[here], self.before[here], self.after[here]
 
 
 def every_mcu(data: NDArray[np.uint8], header: Header, begins: Ints, stops: Ints) -> EveryMcu:

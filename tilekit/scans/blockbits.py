@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilekit.errors import ScanCorrupt
-from tilekit.jpeg.cutting import Stretch, cut_runs, scratch
+from tilekit.jpeg.cutting import Bytes, Stretch, cut_runs, scratch
 from tilekit.jpeg.index import EveryMcu, Runs, every_mcu
 from tilekit.jpeg.markers import CannotCut, Header, read_header
 from tilekit.jpeg.tables import lookups
@@ -25,38 +25,46 @@ if TYPE_CHECKING:
 OWN_TABLES = "its blocks have tables of their own"
 _SAMPLED = 17
 _KEPT_BYTES = 1 << 25
+Ints = NDArray[np.int64]
 Read = Callable[[int, int, int, int], NDArray[np.uint8]]
 Cell = tuple[int, int]
 
 
-@dataclass(frozen=True)
-class _Parsed:
-    """The bytes of some blocks one behind the other, and where their MCUs begin."""
+@dataclass(eq=False)
+class _Batch:
+    """Blocks (row, column) that one thread parses by one call; `ready` is set when `mcus` are there, or cannot be.
 
-    data: NDArray[np.uint8]
-    mcus: EveryMcu
+    Block i lay at byte `places[i]` of what was parsed. Its bytes are not kept: whoever cuts reads them again, which
+    costs less than bringing those of several batches together.
+    """
+
+    cells: list[Cell]
+    ready: threading.Event = field(default_factory=threading.Event)
+    mcus: EveryMcu | None = None
+    places: Ints = field(default_factory=lambda: np.empty(0, np.int64))
 
     @property
     def nbytes(self) -> int:
         """Bytes it takes."""
-        return len(self.data) + self.mcus.nbytes
+        return 0 if self.mcus is None else self.mcus.nbytes
 
 
-@dataclass(eq=False)
-class _Batch:
-    """Blocks (row, column) that one thread parses by one call; `ready` is set when `parsed` is, or cannot be."""
+@dataclass(frozen=True)
+class _Needed:
+    """The bytes of the blocks of a tile: block i is `data[begins[i] : stops[i]]`."""
 
     cells: list[Cell]
-    ready: threading.Event = field(default_factory=threading.Event)
-    parsed: _Parsed | None = None
+    data: Bytes
+    begins: Ints
+    stops: Ints
 
 
 class BlockBits:
     """The bits of a page stored in JPEG blocks of one set of tables. Any thread may use it.
 
-    The blocks that a tile needs and that are not there are parsed by one call, and kept for the next ones: at most
-    32 MB of them. `read` gives the
-    pixels of a rectangle, where another than the blocks' own decoder is to.
+    The blocks that a tile needs and that are not yet known are parsed by one call, and where their MCUs begin is kept
+    for the next tiles: at most 32 MB of that. `read` gives the pixels of a rectangle, where another than the blocks'
+    own decoder is to.
     """
 
     def __init__(self, blocks: StoredBlocks, dpi: float | None, read: Read | None = None) -> None:
@@ -88,7 +96,7 @@ class BlockBits:
         odd = 0
         for place in places.tolist():
             try:
-                self._begin_of(self._blocks.data(*divmod(place, layout.across)))
+                self._begin_of(np.frombuffer(self._blocks.data(*divmod(place, layout.across)), np.uint8))
             except ScanCorrupt:  # damaged, or not there: whoever needs it tells
                 continue
             except CannotCut:
@@ -107,17 +115,20 @@ class BlockBits:
         (across, down), (width, height) = self.header.mcu, self._blocks.block
         rows = range(window.y0 // height, -(-window.y1 // height))
         cols = range(window.x0 // width, -(-window.x1 // width))
-        parts, which = self._parsed([(row, col) for row in rows for col in cols])
+        cells = [(row, col) for row in rows for col in cols]
+        needed = _Needed(cells, *self._blocks.several(cells, lambda size: scratch(size, "in")))
+        found = self._parsed(needed)
         # Row by row of MCUs, block by block in it: the MCUs `first` to `last` of all blocks' one behind the other.
         lines = np.arange(window.y0 // down, -(-window.y1 // down))[:, None]
         edges = np.arange(cols.start, cols.stop) * width
         left = np.maximum(window.x0 - edges, 0) // across
         right = -(-np.minimum(window.x1 - edges, width) // across)
-        place = which.reshape(len(rows), len(cols))[lines[:, 0] * down // height - rows.start]
-        begin = place * parts[0].mcus.each + lines % (height // down) * (width // across)
-        first, last = (begin + left).reshape(-1), (begin + right).reshape(-1)
-        stretch, runs = _joined(parts, first, last)
-        return cut_runs(stretch, runs, self.header, self._look, window.width, window.height)
+        which = np.arange(len(cells)).reshape(len(rows), len(cols))[lines[:, 0] * down // height - rows.start]
+        begin = lines % (height // down) * (width // across)
+        runs = _runs(
+            found, needed.begins, which.reshape(-1), (begin + left).reshape(-1), (begin + right).reshape(-1)
+        )
+        return cut_runs(Stretch(needed.data, 0), runs, self.header, self._look, window.width, window.height)
 
     def pixels(self, x0: int, y0: int, x1: int, y1: int) -> NDArray[np.uint8]:
         """The rectangle, decoded; raises ScanCorrupt naming the block that is damaged."""
@@ -147,24 +158,25 @@ class BlockBits:
             raise CannotCut("a block says JFIF, which is YCbCr, and RGB at once")
         return header, begin - len(self._head) + 2
 
-    def _begin_of(self, data: bytes) -> int:
+    def _begin_of(self, data: Bytes) -> int:
         """Where a block's entropy-coded data begins; raises CannotCut where it cannot stand in one file with the first."""
-        if data.startswith(self._start):
+        if data[: len(self._start)].tobytes() == self._start:
             return len(self._start)
-        header, begin = self._header(data)
+        header, begin = self._header(data.tobytes())
         if header.coding != self._first.coding:
             raise CannotCut(OWN_TABLES)
         if header.restart != self._first.restart:
             raise CannotCut("its blocks have restart markers at different places")
         return begin
 
-    def _parsed(self, cells: list[Cell]) -> tuple[list[_Parsed], NDArray[np.int64]]:
-        """Parsed batches that have these blocks, and which of all their blocks, batch after batch, each one is."""
+    def _parsed(self, needed: _Needed) -> list[tuple[_Batch, int]]:
+        """For each of the blocks a batch that has it, parsed, and its place there."""
+        cells = needed.cells
         while True:
             with self._lock:
-                missing = [cell for cell in cells if cell not in self._known]
-                mine = _Batch(missing)
-                for place, cell in enumerate(missing):
+                missing = [place for place, cell in enumerate(cells) if cell not in self._known]
+                mine = _Batch([cells[place] for place in missing])
+                for place, cell in enumerate(mine.cells):
                     self._known[cell] = mine, place
                 found = [self._known[cell] for cell in cells]
                 batches = dict.fromkeys(batch for batch, _ in found)
@@ -172,25 +184,24 @@ class BlockBits:
                     self._batches.pop(batch, None)
                     self._batches[batch] = None
             if missing:
-                self._fill(mine)
-            parts, begins, count = [], {}, 0
+                self._fill(mine, needed, missing)
             for batch in batches:
                 batch.ready.wait()
-                if batch.parsed is None:
-                    break
-                parts.append(batch.parsed)
-                begins[batch] = count
-                count += len(batch.cells)
-            else:
-                return parts, np.array([begins[batch] + place for batch, place in found], np.int64)
+            if all(batch.mcus is not None for batch in batches):
+                return found
             # another thread's blocks are damaged, these need not be: it has taken them back
 
-    def _fill(self, batch: _Batch) -> None:
+    def _fill(self, batch: _Batch, needed: _Needed, which: list[int]) -> None:
         try:
-            batch.parsed = self._parse(batch.cells)
+            batch.places = needed.begins[which]
+            begins = batch.places + [
+                self._begin_of(needed.data[begin:stop])
+                for begin, stop in zip(batch.places.tolist(), needed.stops[which].tolist(), strict=True)
+            ]
+            batch.mcus = every_mcu(needed.data, self._first, begins, needed.stops[which])
             with self._lock:
-                self._kept += batch.parsed.nbytes
-                oldest = [other for other in self._batches if other is not batch and other.parsed is not None]
+                self._kept += batch.nbytes
+                oldest = [other for other in self._batches if other is not batch and other.mcus is not None]
                 for other in oldest:
                     if self._kept <= _KEPT_BYTES:
                         break
@@ -207,34 +218,21 @@ class BlockBits:
         for cell in batch.cells:
             if self._known.get(cell, (None, 0))[0] is batch:
                 del self._known[cell]
-        self._kept -= 0 if batch.parsed is None else batch.parsed.nbytes
-
-    def _parse(self, cells: list[Cell]) -> _Parsed:
-        parts, begins, stops, end = self._blocks.several(cells), [], [], 0
-        for data in parts:
-            begins.append(end + self._begin_of(data))
-            end += len(data)
-            stops.append(end)
-        array = np.frombuffer(b"".join(parts), np.uint8)
-        return _Parsed(array, every_mcu(array, self._first, np.array(begins), np.array(stops)))
+        self._kept -= batch.nbytes
 
 
-def _joined(parts: list[_Parsed], first: NDArray[np.int64], last: NDArray[np.int64]) -> tuple[Stretch, Runs]:
-    """The bytes of all parts, and runs of their MCUs, which are counted part after part."""
-    sizes = [len(part.data) for part in parts]
-    data = np.concatenate([part.data for part in parts], out=scratch(sum(sizes), "in")[: sum(sizes)])
-    starts, ends = np.empty(len(first), np.int64), np.empty(len(first), np.int64)
-    before, after = np.empty((len(first), 3), np.int32), np.empty((len(first), 3), np.int32)
-    count = place = 0
-    for part, size in zip(parts, sizes, strict=True):
-        mcus = part.mcus
-        here = np.flatnonzero((first >= count) & (first < count + len(mcus.starts)))
-        begin, end = first[here] - count, last[here] - count
-        starts[here], ends[here] = mcus.starts[begin] + place, mcus.ends[end] + place
-        before[here], after[here] = mcus.before[begin], mcus.after[end]
-        count += len(mcus.starts)
-        place += 8 * size
-    return Stretch(data, 0), Runs(starts, ends, before, after)
+def _runs(found: list[tuple[_Batch, int]], begins: Ints, which: Ints, first: Ints, last: Ints) -> Runs:
+    """Runs of the MCUs `first` to `last` of the blocks `which`, block i now lying at byte `begins[i]`."""
+    parts, shifts = [], []
+    for (batch, place), begin in zip(found, begins.tolist(), strict=True):
+        assert batch.mcus is not None
+        parts.append(batch.mcus.of(place))
+        shifts.append(8 * (begin - int(batch.places[place])))
+    joined = [np.concatenate(same) for same in zip(*parts, strict=True)]
+    starts, ends, before, after = joined if len(joined) > 2 else (joined[0], joined[0], joined[1], joined[1])
+    base, shift = which * (len(starts) // len(found)), np.array(shifts, np.int64)[which]
+    begin, end = base + first, base + last
+    return Runs(starts[begin] + shift, ends[end] + shift, before[begin], after[end])
 
 
 def block_bits_of(scan: Scan) -> BlockBits:

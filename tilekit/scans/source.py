@@ -86,6 +86,14 @@ class ByteReader:
             self._file.seek(place)
             return self._file.read(count)
 
+    def into(self, place: int, room: memoryview) -> int:
+        """Fill `room` with bytes from a place on; gives how many there were. Errors as `at`."""
+        if self._file is not None and hasattr(os, "preadv"):
+            return os.preadv(self._file.fileno(), [room], place)
+        found = self.at(place, len(room))
+        room[: len(found)] = found
+        return len(found)
+
     def close(self) -> None:
         """Let go of the file."""
         file, self._file = self._file, None

@@ -25,6 +25,7 @@ _U0, _U1, _U4, _U5, _U8, _U16, _U24, _U32, _U56 = (_U(v) for v in (0, 1, 4, 5, 8
 _U7, _U31, _U63, _U64, _U127, _U255 = (_U(v) for v in (7, 31, 63, 64, 127, 255))
 _LOW16, _LOW32, _LOW13, _SHORT, _U13 = _U(0xFFFF), _U(0xFFFFFFFF), _U(0x1FFF), _U(8192), _U(13)
 _ONES, _TOPS = _U(0x01010101), _U(0x80808080)
+_ALL64, _ONES64, _TOPS64 = _U(0xFFFFFFFFFFFFFFFF), _U(0x0101010101010101), _U(0x8080808080808080)
 
 
 @inlined
@@ -42,6 +43,12 @@ def _word(data: Any, p: Any) -> Any:
 def _some_ff(word: Any) -> Any:
     """Not 0 where one of the four bytes is 0xFF."""
     return ((word ^ _LOW32) - _ONES) & word & _TOPS
+
+
+@inlined
+def _some_ff_of_8(word: Any) -> Any:
+    """Not 0 where one of the eight bytes is 0xFF."""
+    return ((word ^ _ALL64) - _ONES64) & word & _TOPS64
 
 
 @inlined
@@ -306,11 +313,31 @@ def _copied(
     p, last = at >> _U(3), end >> _U(3)
     skip = at & _U7
     while p < last:
-        if skip == _U0 and p + _U4 <= last:
-            word = _word(data, p)
-            if _some_ff(word) == _U0:
-                held = (held << _U32) | word
-                o = _emit(out, room, o, (held >> waiting) & _LOW32)
+        if skip == _U0 and p + _U8 <= last and o + _U16 <= room:
+            word = (_word(data, p) << _U32) | _word(data, p + _U4)
+            if _some_ff_of_8(word) == _U0:
+                made = ((held << _U1) << (_U63 - waiting)) | (word >> waiting)
+                held = word
+                p += _U8
+                if _some_ff_of_8(made) == _U0:
+                    out[o] = made >> _U56
+                    out[o + _U1] = made >> _U(48)
+                    out[o + _U(2)] = made >> _U(40)
+                    out[o + _U(3)] = made >> _U32
+                    out[o + _U4] = made >> _U24
+                    out[o + _U5] = made >> _U16
+                    out[o + _U(6)] = made >> _U8
+                    out[o + _U7] = made
+                    o += _U8
+                else:  # one in eight is so; a test of each byte would be guessed wrong
+                    for shift in range(8):
+                        byte = (made >> (_U56 - _U(8 * shift))) & _U255
+                        out[o] = byte
+                        out[o + _U1] = 0
+                        o += _U1 + _U(byte == _U255)
+                continue
+            if _some_ff(word >> _U32) == _U0:
+                o, held, waiting = _put(out, room, o, held, waiting, word >> _U32, _U32)
                 p += _U4
                 continue
         byte = _U(data[p])
@@ -361,7 +388,7 @@ def copy_runs(
         if skip > _U0:
             p, acc, left, fed, clean = _fill(data, n, p, acc, left, fed, clean)
             left -= skip
-        seen0, seen1, seen2 = False, False, False
+        seen0, seen1, seen2, unseen = False, False, False, plan[1]
         for b in range(blocks):
             p, acc, left, fed, clean = _filled(data, n, p, acc, left, fed, clean)
             dc, ac, component = _U(plan[18 + b]), _U(plan[28 + b]), plan[8 + b]
@@ -400,21 +427,26 @@ def copy_runs(
                     if value < 0:
                         value += (1 << category) - 1
                     o, held, waiting = _put(out, room, o, held, waiting, _U(value), _U(category))
+                unseen -= 1
+                if unseen == 0:
+                    break  # all that follows is copied as it is
             k = _U1
             while k < _U64:
                 p, acc, left, fed, clean = _filled(data, n, p, acc, left, fed, clean)
-                entry = _U(tables[ac + _SHORT + ((acc >> (left - _U16)) & _LOW16)])
+                entry = _U(tables[ac + ((acc >> (left - _U13)) & _LOW13)])
+                go = entry >> _U5
+                if k + go >= _U64 and not (go >= _U64 and k + go <= _U127) and (k + go != _U64 or go >= _U64):
+                    entry = _U(tables[ac + _SHORT + ((acc >> (left - _U16)) & _LOW16)])
+                    go = entry >> _U5
+                    if entry == _U0 or (go < _U64 and k + go > _U64):
+                        return -1
                 length = entry & _U31
-                if entry == _U0:
-                    return -1
                 left -= length
                 bits = (acc >> left) & ((_U1 << length) - _U1)
                 o, held, waiting = _put(out, room, o, held, waiting, bits, length)
-                if entry >> _U5 >= _U64:
+                if go >= _U64:
                     break
-                k += entry >> _U5
-                if k > _U64:
-                    return -1
+                k += go
         if left < fed:
             return -1
         at = _place(data, p, left - fed, clean)

@@ -18,6 +18,7 @@ from tilekit.scans.source import ByteReader
 from tilekit.scans.tiff.layout import JPEG, NONE, YCBCR, BlockLayout
 
 Pixels = NDArray[np.uint8]
+Ints = NDArray[np.int64]
 Shape = tuple[int, int, int]
 _GRAY, _RGB = 1, 2
 _LARGEST_SIDE = 65_500
@@ -66,26 +67,39 @@ class StoredBlocks:
             raise self._damaged(row, col, "its bytes are missing")
         return found
 
-    def several(self, cells: Sequence[tuple[int, int]]) -> list[bytes]:
-        """Blocks (row, column) of the first plane as `data` gives them, those that lie together by one read."""
-        layout, found = self.layout, [b""] * len(cells)
+    def several(
+        self, cells: Sequence[tuple[int, int]], room: Callable[[int], Pixels]
+    ) -> tuple[Pixels, Ints, Ints]:
+        """Blocks (row, column) of the first plane in one array, `room(size)` or a part of it, and where each begins and stops.
+
+        Those that lie together are read at once. Raises ScanCorrupt as `data` does.
+        """
+        layout = self.layout
         places = [row * layout.across + col for row, col in cells]
         offsets, counts = layout.offsets[places].tolist(), layout.counts[places].tolist()
+        for cell, offset, count in zip(cells, offsets, counts, strict=True):
+            if count == 0 or offset + count > self._reader.size:
+                raise self._damaged(*cell, "its bytes are missing")
         order = sorted(range(len(cells)), key=offsets.__getitem__)  # some writers store the last block first
+        begins, spans, size = [0] * len(cells), [], 0
         first = 0
         while first < len(order):
             begin = end = offsets[order[first]]
             last = first
             while last < len(order) and end <= offsets[order[last]] <= end + _GAP and end - begin < _READ:
+                begins[order[last]] = size + offsets[order[last]] - begin
                 end = offsets[order[last]] + counts[order[last]]
                 last += 1
-            read = self._reader.at(begin, end - begin)
-            for at in order[first:last]:
-                found[at] = read[offsets[at] - begin : offsets[at] - begin + counts[at]]
-                if len(found[at]) != counts[at] or not found[at]:
-                    raise self._damaged(*cells[at], "its bytes are missing")
+            spans.append((begin, size, end - begin, order[first:last]))
+            size += end - begin
             first = last
-        return found
+        data = room(size)[:size]
+        for begin, at, wanted, blocks in spans:
+            read = self._reader.into(begin, data[at : at + wanted].data)
+            if read < wanted:
+                raise self._damaged(*cells[blocks[-1]], "its bytes are missing")
+        found = np.array(begins, np.int64)
+        return data, found, found + np.array(counts, np.int64)
 
     def decode(self, row: int, col: int) -> Pixels:
         """(h, w, bands) uint8 of one block, cut to the page; raises ScanCorrupt naming the block."""
