@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tilekit
-from tilekit.compiled import decorators, emitting, is_ready, kernel, loading, objects, packages
+from tilekit.compiled import decorators, emitting, is_ready, kernel, linking, loading, objects, packages
 from tilekit.compiled.linking import shared
 from tilekit.compiled.signatures import parse
 from tilekit.errors import InvalidArgument
@@ -239,9 +239,9 @@ def test_what_this_process_cannot_link_is_left_to_numba(tmp_path, monkeypatch, w
         return objects.MachineCode(made.code, (*made.needs, "not_in_any_libc"))
 
     if what == "its library may not run":
-        monkeypatch.setattr(loading, "shared", lambda made: made._replace(code=b"no library", shared=True))
+        monkeypatch.setattr(linking, "shared", lambda made: made._replace(code=b"no library", shared=True))
     else:
-        monkeypatch.setattr(loading, "shared", lambda made: made)
+        monkeypatch.setattr(linking, "shared", lambda made: made)
         monkeypatch.setattr(emitting, "emit", emit)
 
     @kernel("f(f,f)")

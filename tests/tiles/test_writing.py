@@ -14,8 +14,8 @@ import pyvips
 import tilekit as tk
 from tilekit.errors import InvalidArgument, ScanCorrupt, StorageError
 from tilekit.scans.encoding import decode_image, encode_image
+from tilekit.tiles.containers import TarSink
 from tilekit.tiles.naming import parse_tile_name
-from tilekit.tiles.sinks import TarSink
 
 TILING = tk.Tiling(128, 32)
 

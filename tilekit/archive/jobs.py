@@ -121,7 +121,8 @@ class TileJob:
         """Each page has its own index; nothing is joined."""
 
     def _sink(self, out: str, place: str) -> Sink:
-        from tilekit.tiles.sinks import FolderSink, S3Sink, TarSink, ZipSink
+        from tilekit.tiles.containers import TarSink, ZipSink
+        from tilekit.tiles.sinks import FolderSink, S3Sink
 
         if is_s3(out):
             return S3Sink(f"{out.rstrip('/')}/{place}")

@@ -7,6 +7,7 @@ user's.
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterator
 from importlib import import_module
@@ -195,7 +196,9 @@ cli.params += [*common_options(), config_option()]
 
 def main() -> None:
     """Run the command line; exit code 0, 1 (failed) or 2 (bad usage)."""
-    sys.exit(run_guarded(cli))
+    code = run_guarded(cli)
+    gc.freeze()  # the process ends: looking through all it has for cycles, twice, takes longer than many a command
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from tilekit.compiled import objects
-from tilekit.compiled.linking import shared
 from tilekit.compiled.signatures import Signature
 
 _V3 = {
@@ -63,6 +62,7 @@ def load(function: Callable[..., Any], text: str, signature: Signature, nogil: b
     made = objects.find(wanted, compiler())
     if made is None:
         from tilekit.compiled.emitting import NotPortable, by_numba, emit
+        from tilekit.compiled.linking import shared
 
         try:
             made = emit(function, signature, wanted.symbol, nogil, wanted.processor)

@@ -7,7 +7,6 @@ import errno
 import hashlib
 import os
 import re
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -78,7 +77,7 @@ def storage_error(exc: OSError, path: str | os.PathLike[str]) -> StorageError:
 def part_path(path: str | os.PathLike[str]) -> Path:
     """A fresh name beside `path` that no reader takes for whole."""
     target = Path(path)
-    return target.with_name(f".{_part_name(target.name)}.{uuid.uuid4().hex[:12]}{PART_SUFFIX}")
+    return target.with_name(f".{_part_name(target.name)}.{os.urandom(6).hex()}{PART_SUFFIX}")
 
 
 def parts_of(path: str | os.PathLike[str]) -> Iterator[Path]:
