@@ -238,7 +238,7 @@ def _nothing_planned() -> Scales:
 @contextlib.contextmanager
 def _runs(out: str, recipes: list[TilesRecipe], workers: int | None) -> Iterator[list[TileRun]]:
     """A run for each scale: the first into OUT, the second into OUT/scale-2 and so on."""
-    from tilekit.tiles.sinks import sink_for
+    from tilekit.tiles.outputs import sink_for
     from tilekit.tiles.writing import TileRun, place_of_scale
 
     with contextlib.ExitStack() as stack:

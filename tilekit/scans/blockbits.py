@@ -194,11 +194,9 @@ class BlockBits:
     def _fill(self, batch: _Batch, needed: _Needed, which: list[int]) -> None:
         try:
             batch.places = needed.begins[which]
-            begins = batch.places + [
-                self._begin_of(needed.data[begin:stop])
-                for begin, stop in zip(batch.places.tolist(), needed.stops[which].tolist(), strict=True)
-            ]
-            batch.mcus = every_mcu(needed.data, self._first, begins, needed.stops[which])
+            spans = zip(batch.places.tolist(), needed.stops[which].tolist(), strict=True)
+            begins = [begin + self._begin_of(needed.data[begin:stop]) for begin, stop in spans]
+            batch.mcus = every_mcu(needed.data, self._first, np.array(begins, np.int64), needed.stops[which])
             with self._lock:
                 self._kept += batch.nbytes
                 oldest = [other for other in self._batches if other is not batch and other.mcus is not None]

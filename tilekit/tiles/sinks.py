@@ -193,27 +193,6 @@ class S3Sink(Sink):
         self.put(TILING_FILE, tiling_json(recipe, pages))
 
 
-def sink_for(out: object) -> Sink:
-    """The sink for a folder, `*.zip`, `*.tar`, `s3://` address, function, or a Sink itself."""
-    if isinstance(out, Sink):
-        return out
-    if callable(out):
-        return CallableSink(out)
-    if not isinstance(out, (str, os.PathLike)):
-        raise InvalidArgument(f"out={out!r} must be a path, an s3:// address or a function(name, data)")
-    text = os.fspath(out)
-    if text.startswith("s3://"):
-        return S3Sink(text)
-    if Path(text).is_dir():
-        return FolderSink(text)
-    suffix = Path(text).suffix.lower()
-    if suffix not in (".zip", ".tar"):
-        return FolderSink(text)
-    from tilekit.tiles.containers import TarSink, ZipSink
-
-    return ZipSink(text) if suffix == ".zip" else TarSink(text)
-
-
 def joined(lines: Lines) -> bytes:
     """The index in one piece; its lines are never in memory one by one."""
     whole = io.BytesIO()

@@ -31,10 +31,11 @@ from tilekit.tiles.encoder import TileEncoder
 from tilekit.tiles.index import PageRecord, TileIndex, TileRecord, read_index
 from tilekit.tiles.naming import check_stem, stem_of, tile_name
 from tilekit.tiles.options import EncodeOptions, TileScanOptions
+from tilekit.tiles.outputs import sink_for
 from tilekit.tiles.pieces import RawTile
 from tilekit.tiles.reading import chosen_rows, expected, worker_count
 from tilekit.tiles.recipe import KEEP, TilesRecipe, make_recipe
-from tilekit.tiles.sinks import FolderSink, Sink, sink_for
+from tilekit.tiles.sinks import FolderSink, Sink
 
 Progress = Callable[[int, int], object]
 _T = TypeVar("_T")
