@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO_STAMP := $(VENV)/.demo-installed
 
-.PHONY: site demo test slow quick nightly mutants coverage check lint types types-here types-windows docs soak clean
+.PHONY: site demo test slow quick nightly mutants pythons coverage check lint types types-here types-windows docs soak clean
 
 demo: $(DEMO_STAMP)
 	$(BIN)/tilekit demo --out demo-out
@@ -31,6 +31,10 @@ nightly: $(STAMP)
 # Whether tests notice a changed line: make mutants ROOM=grid COUNT=100
 mutants: $(STAMP)
 	$(BIN)/python tests/mutants.py $(or $(ROOM),grid) --count $(or $(COUNT),100)
+
+# Before a release: the wheel, built as a stranger's pip builds it, on each Python that we state and this machine has.
+pythons: $(STAMP)
+	$(BIN)/python .ci/pythons
 
 # Lines and branches that no test reaches; a report, not a floor.
 coverage: $(STAMP)

@@ -27,7 +27,11 @@ class CompileKernels(BuildHookInterface):
         command = "import pathlib, sys; from tilekit.compiled.packages import build; print(build(pathlib.Path(sys.argv[1])))"
         subprocess.run(
             [sys.executable, "-c", command, self.folder.name],
-            env={**os.environ, "PYTHONPATH": self.root},
+            # Before what pip put there: an environment for building is nothing else than that.
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(filter(None, [self.root, os.environ.get("PYTHONPATH")])),
+            },
             check=True,
         )
         build_data["force_include"].update(

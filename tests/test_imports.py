@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -23,6 +25,22 @@ def test_nothing_heavy_is_loaded(work):
     code = f"{work}\nimport sys; print(*sorted(m for m in sys.modules if '.' not in m))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert HEAVY & set(out.split()) == set()
+
+
+def test_what_pip_installed_for_the_build_reaches_the_compiler(monkeypatch, tmp_path):
+    """An environment that pip makes for a build is a folder on PYTHONPATH, and no more."""
+    root = Path(__file__).resolve().parent.parent
+    spec = importlib.util.spec_from_file_location("hatch_build", root / "hatch_build.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    seen = []
+    monkeypatch.setattr(module.subprocess, "run", lambda words, env, check: seen.append(env["PYTHONPATH"]))
+    for given, wanted in (("", [str(root)]), (str(tmp_path), [str(root), str(tmp_path)])):
+        monkeypatch.setenv("PYTHONPATH", given)
+        hook = module.CompileKernels(str(root), {}, None, None, str(tmp_path), "wheel")
+        hook.initialize("standard", {"force_include": {}})
+        hook.finalize("standard", {}, "")
+        assert seen.pop().split(os.pathsep) == wanted
 
 
 def test_a_wheel_builds_where_only_what_building_needs_is_installed():

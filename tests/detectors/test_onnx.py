@@ -61,6 +61,16 @@ def test_yolo8(tmp_path, turned):
     assert found.scores == pytest.approx([0.9, 0.7])
 
 
+def test_boxes_are_suppressed_as_the_model_gave_them_and_clipped_after(tmp_path):
+    """As Ultralytics does: two objects that pass the edge by different lengths overlap by 0.62, their clipped parts by 1."""
+    out = np.zeros((1, 7, 20))
+    out[0, :5, 0] = (64, 30, 20, 10, 0.9)  # 54 to 74 of 64
+    out[0, :5, 1] = (70, 30, 32, 10, 0.8)  # 54 to 86
+    out[0, :5, 2] = (np.nan, 30, 32, 10, 0.8)
+    (found,) = OnnxDetector(save(tmp_path / "m.onnx", {"output0": out}, names=NAMES)).detect([tile()])
+    assert found.boxes.tolist() == [[54, 25, 64, 35], [54, 25, 64, 35]]
+
+
 def test_yolo5_multiplies_objectness(tmp_path):
     out = np.zeros((1, 9, 8))
     out[0, 0] = (20, 20, 10, 8, 0.5, 0.2, 0.8, 0.1)

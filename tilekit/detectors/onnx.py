@@ -203,14 +203,17 @@ class OnnxDetector:
 
     def _found(self, how: Reading, boxes: Any, shape: tuple[int, ...], tile: Tile) -> Detections:
         rows, scores, labels = boxes
+        if (
+            self._iou is not None and how.head not in _SUPPRESSED
+        ):  # before clipping, as the models' own code does
+            sound = np.flatnonzero(np.isfinite(rows).all(axis=1) & (rows[:, 2:] > rows[:, :2]).all(axis=1))
+            kept = sound[nms(rows[sound], scores[sound], labels[sound], threshold=self._iou)]
+            rows, scores, labels = rows[kept], scores[kept], labels[kept]
         height, width = tile.pixels.shape[:2]
         rows = rows * (width / shape[1], height / shape[0], width / shape[1], height / shape[0])
         rows = np.clip(rows, 0, (width, height, width, height))
         good = (rows[:, 2] > rows[:, 0]) & (rows[:, 3] > rows[:, 1])
         rows, scores, labels = rows[good], np.minimum(scores[good], 1.0), labels[good]
-        if self._iou is not None and how.head not in _SUPPRESSED:
-            kept = nms(rows, scores, labels, threshold=self._iou)
-            rows, scores, labels = rows[kept], scores[kept], labels[kept]
         names = self.names
         top = int(labels.max()) if len(labels) else -1
         if names and top >= len(names):
