@@ -28,7 +28,7 @@ import pytest
 TOP = Path(__file__).parents[1]
 # What tells a changed line in seconds; the tests named like the changed file run first.
 ROOMS = {
-    "grid": (["grid.py"], ["tests/test_grid.py", "tests/test_scales.py", "tests/evaluation/test_shapes.py::test_margins_are_what_every_tile_says"]),
+    "grid": (["grid.py", "axes.py"], ["tests/test_grid.py", "tests/test_scales.py", "tests/evaluation/test_shapes.py::test_margins_are_what_every_tile_says"]),
     "boxes": (
         ["boxes/*.py"],
         [f"tests/boxes/test_{name}.py" for name in (

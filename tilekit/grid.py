@@ -10,10 +10,11 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
+from tilekit.axes import Axis, Edge, aligned, spread, strided
 from tilekit.errors import InvalidArgument
 from tilekit.rendition import Bands, Levels, checked_bands, checked_levels
 
@@ -23,7 +24,6 @@ if (
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
-Edge = Literal["shift", "clip", "pad"]
 _EDGES = ("shift", "clip", "pad")
 _MAX_SIZE = 2**40
 
@@ -45,90 +45,6 @@ class Window(NamedTuple):
     def height(self) -> int:
         """Height in pixels."""
         return self.y1 - self.y0
-
-
-@dataclass(frozen=True, slots=True)
-class Axis:
-    """Where tiles begin and end along one side of a scan.
-
-    `size` px of the reduced scan, `tile` px, `stride` px between starts, `count` tiles.
-    `even` spreads tiles evenly (equal parts) instead of by stride. `align`: all starts are multiples of it.
-    Starts and stops never decrease, so a lookup is a division or a binary search.
-    """
-
-    size: int
-    tile: int
-    stride: int
-    count: int
-    edge: Edge
-    even: bool = False
-    align: int = 1
-
-    def start(self, index: int) -> int:
-        """First pixel of tile `index`."""
-        if self.even:
-            if self.stride:  # parts with overlap: all the same length, spread evenly
-                start = index * (self.size - self.tile) // max(1, self.count - 1)
-            else:
-                start = index * self.size // self.count
-            return start // self.align * self.align
-        start = index * self.stride
-        return min(start, self._last_start()) if self.edge == "shift" else start
-
-    def _last_start(self) -> int:
-        """Where a tile moved inward begins: on the next multiple of `align`, so it may be smaller."""
-        return -(-max(0, self.size - self.tile) // self.align) * self.align
-
-    def stop(self, index: int) -> int:
-        """One past the last pixel of tile `index`; over `size` only where the edge is padded."""
-        if self.even:
-            if not self.stride:
-                return self.size if index + 1 == self.count else self.start(index + 1)
-            return index * (self.size - self.tile) // max(1, self.count - 1) + self.tile
-        stop = self.start(index) + self.tile
-        return stop if self.edge == "pad" else min(stop, self.size)
-
-    def starts(self) -> NDArray[np.int64]:
-        """All starts, (count,) int64."""
-        import numpy as np
-
-        index = np.arange(self.count, dtype=np.int64)
-        if self.even:
-            if self.stride:
-                starts = index * (self.size - self.tile) // max(1, self.count - 1)
-            else:
-                starts = index * self.size // self.count
-            return starts // self.align * self.align
-        starts = index * self.stride
-        return np.minimum(starts, self._last_start()) if self.edge == "shift" else starts
-
-    def stops(self) -> NDArray[np.int64]:
-        """All stops, (count,) int64."""
-        import numpy as np
-
-        if self.even:
-            if not self.stride:
-                return np.append(self.starts()[1:], self.size)
-            index = np.arange(self.count, dtype=np.int64)
-            return index * (self.size - self.tile) // max(1, self.count - 1) + self.tile
-        stops = self.starts() + self.tile
-        return stops if self.edge == "pad" else np.minimum(stops, self.size)
-
-    def covering(self, position: float) -> range:
-        """Indices of the tiles that cover a position in reduced pixels (none outside the scan)."""
-        if not 0 <= position < self.size:
-            return range(0)
-        low, high = 0, self.count  # first tile whose stop is past the position
-        while low < high:
-            middle = (low + high) // 2
-            if self.stop(middle) <= position:
-                low = middle + 1
-            else:
-                high = middle
-        end = low
-        while end < self.count and self.start(end) <= position:
-            end += 1
-        return range(low, end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,14 +190,14 @@ class Tiling:
             overlap = _pair_of(self.overlap, "overlap", _check_overlap)
             units = self.align_px
             axes = (
-                _aligned(_even_axis(reduced[0], cols, overlap[0]), units[0]),
-                _aligned(_even_axis(reduced[1], rows, overlap[1]), units[1]),
+                aligned(spread(reduced[0], cols, overlap[0]), units[0]),
+                aligned(spread(reduced[1], rows, overlap[1]), units[1]),
             )
         else:
             tile, overlap_px, units = self.tile_size, self.overlap_px, self.align_px
             axes = (
-                _strided_axis(reduced[0], tile[0], overlap_px[0], self.edge, units[0]),
-                _strided_axis(reduced[1], tile[1], overlap_px[1], self.edge, units[1]),
+                strided(reduced[0], tile[0], overlap_px[0], self.edge, units[0]),
+                strided(reduced[1], tile[1], overlap_px[1], self.edge, units[1]),
             )
         return TileGrid(self, width, height, axes[0], axes[1])
 
@@ -458,40 +374,6 @@ class TileGrid(Sequence[Window]):
             out[:, 0::2] *= across
             out[:, 1::2] *= down
         return out
-
-
-def _strided_axis(size: int, tile: int, overlap: int, edge: Edge, align: int) -> Axis:
-    stride = (tile - overlap) // align * align
-    count = 1 if size <= tile else -(-(size - tile) // stride) + 1
-    return Axis(size, tile if edge == "pad" else min(tile, size), stride, count, edge, align=align)
-
-
-def _aligned(axis: Axis, align: int) -> Axis:
-    gap = (axis.size - axis.tile) // max(1, axis.count - 1) if axis.stride else axis.size // axis.count
-    if align > 1 and axis.count > 1 and align > gap:
-        raise InvalidArgument(f"align={align} leaves no room for {axis.count} parts on {axis.size} px")
-    return replace(axis, align=align)
-
-
-def _even_axis(size: int, count: int, overlap: int | float) -> Axis:
-    if count > size:
-        raise InvalidArgument(f"{count} parts do not fit on {size} px; a part needs at least 1 px")
-    if count == 1:
-        return Axis(size, size, 0, 1, "clip", even=True)
-    if isinstance(overlap, float):  # a ratio r of the part t: n*t - (n-1)*r*t = size
-        tile = math.ceil(size / (count - (count - 1) * overlap))
-        shared = round(overlap * tile)
-    else:
-        shared = overlap
-        tile = -(-(size + (count - 1) * shared) // count)
-    if shared <= 0:
-        return Axis(size, -(-size // count), 0, count, "clip", even=True)
-    # starts are floored, so neighbors may lie one pixel further apart than (size - tile) / (n - 1)
-    while tile < size and tile - -(-(size - tile) // (count - 1)) < shared:
-        tile += 1
-    if tile >= size:
-        raise InvalidArgument(f"overlap={overlap!r} leaves no room for {count} different parts on {size} px")
-    return Axis(size, tile, tile - shared, count, "clip", even=True)
 
 
 def _layout(division: int | tuple[int, int], width: int, height: int) -> tuple[int, int]:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from tilekit.grid import Axis, TileGrid, Window
+from tilekit.axes import Axis
+from tilekit.grid import TileGrid, Window
 
 _STEPS = (0.0, -0.5, 0.5, -0.25, 0.25)
 
