@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.mixed_pages import at_scales, lost_and_extra, objects
+from tests.mixed_pages import (
+    KIND_NAMES,
+    at_scales,
+    kinds,
+    lost_and_extra,
+    objects,
+    taught_by,
+    trained_at_scales,
+)
 from tilekit.boxes.annotations import Annotations
 from tilekit.boxes.detections import Detections
 from tilekit.boxes.merging import MergePolicy
@@ -16,7 +24,10 @@ from tilekit.datasets.planning import recommend_tiling
 from tilekit.detection.combining import unite_scales
 from tilekit.detection.detecting import check_scales
 from tilekit.errors import RecipeMismatch
+from tilekit.evaluation.evaluating import evaluate
 from tilekit.grid import Tiling
+from tilekit.labels.label_set import LabelSet
+from tilekit.labels.predictions import PageDetections
 from tilekit.pages import PageKey
 from tilekit.rekognition.belonging import Look, SizeRule, belonging
 from tilekit.scales import Scales
@@ -122,3 +133,116 @@ def test_a_detector_for_one_scale_is_not_given_two():
     Trained.tiling = SCALES
     check_scales([Trained()] * 3, SCALES)
     check_scales([Trained()], Scales(SCALES[1]))
+
+
+TAUGHT = ({"a": (10.0, 60.0)}, {"b": (300.0, 4000.0)})
+
+
+def weighed(fine, coarse, taught=TAUGHT, policy=None):
+    grids = {0: Tiling(1024, 96).grid(8000, 8000), 1: Tiling.whole(1280).grid(8000, 8000)}
+    return unite_scales({0: fine, 1: coarse}, grids, policy or MergePolicy(), taught=taught)
+
+
+def test_a_label_that_other_scales_were_taught_counts_less_and_comes_last():
+    piece = find([[600, 600, 1000, 1000]], [0.95], [1])  # a table on a fine tile, where none was taught
+    found = weighed(piece, find([[590, 610, 1010, 1005]], [0.3], [1]))
+    assert found.boxes.tolist() == [[590, 610, 1010, 1005]]
+    assert found.scores.tolist() == [0.3]
+    assert found.tile_index.tolist() == [1]
+    alone = weighed(piece, find(np.empty((0, 4)), [], []))
+    assert alone.boxes.tolist() == piece.boxes.tolist()
+    assert alone.scores.tolist() == pytest.approx([0.095])
+
+
+def test_a_size_far_from_those_taught_counts_half():
+    fine = find([[0, 0, 180, 180], [500, 0, 681, 181], [900, 0, 903, 903 / 301]], [0.8, 0.8, 0.8], [0, 0, 0])
+    found = weighed(fine, find([[0, 4000, 90, 4090]], [0.8], [1]))
+    assert sorted(found.scores.tolist()) == pytest.approx([0.4, 0.4, 0.4, 0.8])
+    assert found.scores[found.boxes[:, 2] == 180].tolist() == [0.8]  # three times the largest is not far
+
+
+def test_what_no_scale_of_the_page_was_taught_belongs_to_each():
+    fine, coarse = find([[500, 500, 540, 540]], [0.9], [1]), find([[4000, 4000, 5000, 5200]], [0.7], [0])
+    for taught in ((), ({}, {}), ({"c": (1, 2)}, {"d": (1, 2)})):
+        found = weighed(fine, coarse, taught)
+        assert sorted(found.scores.tolist()) == [0.7, 0.9]
+
+
+found_boxes = st.lists(
+    st.tuples(
+        st.integers(0, 60),
+        st.integers(0, 60),
+        st.sampled_from([20, 50, 120, 400, 900, 2500]),
+        st.integers(1, 20),
+        st.integers(0, 1),
+        st.booleans(),
+    ),
+    max_size=8,
+)
+
+
+def made(rows):
+    """Finds from (x, y, side, score, label, cut) in steps, so that they often meet."""
+    boxes = np.array([[50 * x, 50 * y, 50 * x + side, 50 * y + side] for x, y, side, *_ in rows], float)
+    kept = [row[3] / 20 for row in rows]
+    return find(boxes.reshape(-1, 4), kept, [row[4] for row in rows], [row[5] for row in rows])
+
+
+def rows_of(found):
+    return sorted(
+        zip(
+            found.boxes.tolist(),
+            found.scores.tolist(),
+            found.labels,
+            found.tile_index.tolist(),
+            strict=True,
+        )
+    )
+
+
+@settings(max_examples=60)
+@given(found_boxes, found_boxes, st.booleans())
+def test_a_find_on_its_own_scale_is_never_lost_to_a_foreign_one(fine, coarse, agnostic):
+    policy = MergePolicy(class_agnostic=agnostic)
+    own = [
+        [row for row in rows if NAMES[row[4]] in taught]
+        for rows, taught in zip((fine, coarse), TAUGHT, strict=True)
+    ]
+    alone = weighed(*map(made, own), policy=policy)
+    both = weighed(made(fine), made(coarse), policy=policy)
+    here = {(tuple(box), label, place) for box, _, label, place in rows_of(both)}
+    assert {(tuple(box), label, place) for box, _, label, place in rows_of(alone)} <= here
+
+
+@settings(max_examples=60)
+@given(found_boxes, found_boxes)
+def test_the_order_of_finds_and_scales_changes_nothing_and_no_knowledge_is_as_before(fine, coarse):
+    grids = {0: Tiling(1024, 96).grid(8000, 8000), 1: Tiling.whole(1280).grid(8000, 8000)}
+    parts = {0: made(fine), 1: made(coarse)}
+    turned = dict(reversed(parts.items()))
+    for taught in ((), TAUGHT):
+        plain = unite_scales(parts, grids, MergePolicy(), taught=taught)
+        other = unite_scales(turned, dict(reversed(grids.items())), MergePolicy(), taught=taught)
+        assert rows_of(plain) == rows_of(other)
+    every = ({"a": (0.0, np.inf), "b": (0.0, np.inf)},) * 2
+    before = unite_scales(parts, grids, MergePolicy())
+    assert rows_of(unite_scales(parts, grids, MergePolicy(), taught=every)) == rows_of(before)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_what_was_taught_makes_finds_of_a_trained_detector_better(seed):
+    rng = np.random.default_rng(seed)
+    size = (9000, 12000)
+    scales = taught_by([kinds(rng, *size) for _ in range(4)], KIND_NAMES, SCALES, *size)
+    truth, results = {}, {"known": [], "not": []}
+    for page in range(2):
+        boxes, ids = kinds(rng, *size)
+        key = PageKey(str(page))
+        truth[key] = Annotations(boxes, ids, KIND_NAMES)
+        found, grids = trained_at_scales(rng, boxes, ids, scales, *size)
+        for name, taught in (("known", scales.taught), ("not", ())):
+            one = unite_scales(found, grids, MergePolicy(), taught=taught)
+            results[name].append(PageDetections(key, *size, one, tuple(scales)))
+    labels = LabelSet(truth, sizes=dict.fromkeys(truth, size), names=KIND_NAMES)
+    better, before = (evaluate(labels, results[name]).ap for name in ("known", "not"))
+    assert better > before

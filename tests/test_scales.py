@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import pickle
 from dataclasses import replace
 
@@ -12,7 +13,7 @@ import pytest
 import tilekit as tk
 from tilekit.aws.recipe import ModelRecipe, check_tiling, tiling_of_tag, tiling_tag
 from tilekit.errors import InvalidArgument, RecipeMismatch
-from tilekit.scales import as_aligned, as_scales, words_of
+from tilekit.scales import as_aligned, as_scales, as_shown, words_of
 from tilekit.scans.encoding import encode_image
 
 FINE, COARSE, PAGE = tk.Tiling(2560, 96), tk.Tiling(1280, 64, scale=0.25), tk.Tiling.whole(1280)
@@ -125,3 +126,72 @@ def test_tiles_at_full_size_are_aligned():
         with pytest.raises(InvalidArgument, match="--align"):
             as_aligned(nothing, 16)
     check_tiling(FINE, as_aligned(FINE, 16), "m")  # a model takes them: they look the same
+
+
+TAUGHT = (
+    {"valve": (12.0, 40.5)},
+    {"valve": (64.0, 90.0), "title": (70.0, 900.0)},
+    {"table": (900.0, math.inf)},
+)
+KNOWN = tk.Scales(FINE, COARSE, PAGE, taught=TAUGHT)
+
+
+def test_what_was_taught_goes_and_comes_back():
+    text = json.dumps(KNOWN.to_json(), allow_nan=False)
+    for again in (
+        tk.Scales.from_json(json.loads(text)),
+        pickle.loads(pickle.dumps(KNOWN)),
+        ModelRecipe.from_json(json.loads(json.dumps(ModelRecipe(KNOWN).to_json()))).tiling,
+        tk.Scales.from_json({"tiling": FINE.to_json(), "scales": json.loads(text)}),
+        as_aligned(as_aligned(KNOWN, 16), 1),
+        as_shown(KNOWN, "gray", None),
+    ):
+        assert again.taught == TAUGHT
+    assert KNOWN.part([0, 2]).taught == (TAUGHT[0], TAUGHT[2])
+    assert KNOWN.part([0, 2]).tilings == (FINE, PAGE)
+    assert tiling_of_tag(tiling_tag(KNOWN)) == KNOWN  # a tag has no room for it; the recipe beside has it
+    assert tk.Scales(FINE, COARSE, PAGE) == KNOWN  # they cut alike
+    assert tk.Scales(FINE, COARSE).taught == ()
+    assert "taught" not in json.dumps(tk.Scales(FINE, COARSE).to_json())
+
+
+def test_a_person_may_write_what_belongs_to_a_scale():
+    lines = [
+        {"tile": 2560, "taught": ["valve"]},
+        {**PAGE.to_json(), "taught": {"table": None, "x": [9, None]}},
+    ]
+    found = tk.Scales.from_json(lines)
+    assert found.taught == ({"valve": (0, math.inf)}, {"table": (0, math.inf), "x": (9, math.inf)})
+    assert found.looks_for() == [
+        "2560/0: valve (any size)",
+        "page@1280: table (any size), x (from 9 px)",
+    ]
+    assert KNOWN.looks_for()[0] == "2560/96: valve (12 to 40 px)"
+    assert tk.Scales(FINE, PAGE).looks_for() == ["2560/96: every label", "page@1280: every label"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ([{"tile": 2560, "taught": 3}, PAGE.to_json() | {"taught": {}}], "scale 1: taught=3 must be label"),
+        ([{"tile": 2560, "taught": {}}, PAGE.to_json() | {"taught": {"a": [5, 2]}}], "scale 2: taught="),
+        ([{"tile": 2560, "taught": {"a": ["x", 2]}}, PAGE.to_json() | {"taught": {}}], "scale 1: taught="),
+        ([{"tile": 2560, "taught": {}}, PAGE.to_json()], "scale 2 lacks taught"),
+    ],
+)
+def test_what_cannot_have_been_taught_is_one_sentence(wrong, words):
+    with pytest.raises(InvalidArgument, match=words) as caught:
+        tk.Scales.from_json(wrong)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(InvalidArgument, match="taught says what 1 scales were taught, and there are 2"):
+        tk.Scales(FINE, PAGE, taught=[{}])
+
+
+def test_scales_take_from_a_model_what_they_do_not_know_themselves():
+    asked = tk.Scales(replace(FINE, overlap=32), PAGE)
+    assert asked.knowing(KNOWN).taught == (TAUGHT[0], TAUGHT[2])
+    assert asked.knowing(None, FINE, tk.Scales(FINE, PAGE), KNOWN).taught == (TAUGHT[0], TAUGHT[2])
+    own = tk.Scales(FINE, PAGE, taught=[{}, {"a": (1, 2)}])
+    assert own.knowing(KNOWN).taught == own.taught
+    assert tk.Scales(tk.Tiling(512), PAGE).knowing(KNOWN).taught == ()  # one of them nobody was taught on
+    assert asked.knowing().taught == asked.knowing(tk.Scales(FINE, PAGE)).taught == ()

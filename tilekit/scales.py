@@ -5,8 +5,9 @@ A `Tiling` is the case of one. What takes a recipe takes either: `as_scales` mak
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, overload
 
 from tilekit.errors import InvalidArgument
@@ -16,6 +17,10 @@ _ONE_MORE = (
     "give each scale once, the finest first (Scales(fine, coarse, Tiling.whole(1280)); --at, --scales)"
 )
 
+Taught = Mapping[str, tuple[float, float]]
+"""What belongs to a scale: label -> the smallest and largest size of its objects, px of the page (square root of the
+area)."""
+
 
 @dataclass(frozen=True, init=False, eq=True)
 class Scales(Sequence[Tiling]):
@@ -23,18 +28,22 @@ class Scales(Sequence[Tiling]):
 
     `Scales(Tiling(1024, 96), Tiling(1280, 96, scale=0.25), Tiling.whole(1280))`, or any iterable of them.
     A finer scale shows less of the page in a tile. Of several, none may enlarge the scan.
+    `taught`: what belongs to each scale, as a plan or a dataset knows it and a model carries it; none: every label of
+    every size. It is no part of equality, which is about how a scan is cut.
 
-    Raises InvalidArgument where two are the same, or the order is another.
+    Raises InvalidArgument where two are the same, the order is another, or `taught` does not fit.
     """
 
     tilings: tuple[Tiling, ...]
+    taught: tuple[Taught, ...] = field(default=(), compare=False)
 
-    def __init__(self, *tilings: Tiling | Iterable[Tiling]) -> None:
+    def __init__(self, *tilings: Tiling | Iterable[Tiling], taught: Iterable[Taught] = ()) -> None:
         found: list[Any] = []
         for item in tilings:
             found += [item] if isinstance(item, Tiling) or not isinstance(item, Iterable) else list(item)
         object.__setattr__(self, "tilings", tuple(found))
         _check(self.tilings)
+        object.__setattr__(self, "taught", _checked_taught(taught, len(found)))
 
     def __len__(self) -> int:
         return len(self.tilings)
@@ -80,9 +89,51 @@ class Scales(Sequence[Tiling]):
                 grids.append(grid)
         return tuple(kept)
 
+    def part(self, places: Iterable[int]) -> Scales:
+        """Some of the scales, with what was taught there."""
+        kept = list(places)
+        return Scales(
+            (self.tilings[place] for place in kept),
+            taught=[self.taught[place] for place in kept] if self.taught else (),
+        )
+
+    def changed(self, change: Callable[[Tiling], Tiling]) -> Scales:
+        """Each tiling changed, what was taught there kept."""
+        return Scales(map(change, self.tilings), taught=self.taught)
+
+    def knowing(self, *models: Any) -> Scales:
+        """The same scales with what the `tiling` of models says was taught there, unless they say it themselves.
+
+        A scale is known by what is seen of it (`Tiling.look`). Where one of them is not known, none is."""
+        if self.taught:
+            return self
+        known = [one for one in models if isinstance(one, Scales) and one.taught]
+        by_look = {
+            one.look: taught
+            for scales in reversed(known)
+            for one, taught in zip(scales.tilings, scales.taught, strict=True)
+        }
+        if not by_look or any(one.look not in by_look for one in self.tilings):
+            return self
+        return Scales(self.tilings, taught=[by_look[one.look] for one in self.tilings])
+
+    def looks_for(self) -> list[str]:
+        """What each scale looks for, in words: `1024/96: valve (12 to 40 px), title (90 to 400 px)`."""
+        if not self.taught:
+            return [f"{words_of(one)}: every label" for one in self.tilings]
+        return [
+            f"{words_of(one)}: {', '.join(f'{name} ({_range(*ends)})' for name, ends in taught.items()) or 'nothing'}"
+            for one, taught in zip(self.tilings, self.taught, strict=True)
+        ]
+
     def to_json(self) -> list[dict[str, Any]]:
-        """Plain JSON values, a list of tilings; `from_json` reads them back."""
-        return [one.to_json() for one in self.tilings]
+        """Plain JSON values, a list of tilings, with `taught` where it is known; `from_json` reads them back."""
+        if not self.taught:
+            return [one.to_json() for one in self.tilings]
+        return [
+            one.to_json() | {"taught": taught_json(taught)}
+            for one, taught in zip(self.tilings, self.taught, strict=True)
+        ]
 
     @classmethod
     def from_json(cls, value: Any) -> Scales:
@@ -95,7 +146,17 @@ class Scales(Sequence[Tiling]):
             value = [value]
         if not isinstance(value, list) or not value:
             raise InvalidArgument("scales must be a JSON list of tilings, finest first")
-        return cls(_tiling_of(item) for item in value)
+        known = [isinstance(item, dict) and item.get("taught") is not None for item in value]
+        if any(known) and not all(known):
+            raise InvalidArgument(
+                f"scale {known.index(False) + 1} lacks taught, which others have: say it of every scale, or of none"
+            )
+        return cls(
+            (_tiling_of(item) for item in value),
+            taught=[_taught_of(item["taught"], place) for place, item in enumerate(value)]
+            if all(known)
+            else (),
+        )
 
 
 AnyTiling = Tiling | Scales | Sequence[Tiling]
@@ -193,8 +254,56 @@ def _unfit(grid: TileGrid) -> str:
     return ""
 
 
+def taught_json(taught: Taught) -> dict[str, list[float | None]]:
+    """What was taught on a scale as plain JSON values: label -> [smallest, largest], null for no upper end."""
+    return {name: [low, None if math.isinf(high) else high] for name, (low, high) in taught.items()}
+
+
+def _taught_of(value: Any, place: int) -> Taught:
+    """Read `taught_json`, or just a list of labels: of any size."""
+    if isinstance(value, list):
+        value = dict.fromkeys(value) if all(isinstance(name, str) for name in value) else None
+    if not isinstance(value, dict):
+        raise InvalidArgument(_NOT_TAUGHT.format(place + 1, value))
+    found = {}
+    for name, sizes in value.items():
+        low, high = sizes if isinstance(sizes, (list, tuple)) and len(sizes) == 2 else (0.0, sizes)
+        found[name] = (0.0 if low is None else low, math.inf if high is None else high)
+    return found
+
+
+_NOT_TAUGHT = (
+    "scale {}: taught={!r} must be label -> [smallest, largest] in px of the page, or a list of labels"
+)
+
+
+def _checked_taught(taught: Iterable[Any], scales: int) -> tuple[Taught, ...]:
+    every = tuple(taught)
+    if every and len(every) != scales:
+        raise InvalidArgument(f"taught says what {len(every)} scales were taught, and there are {scales}")
+    for place, one in enumerate(every):
+        pairs = one.values() if isinstance(one, Mapping) else [None]
+        if not all(
+            isinstance(pair, (tuple, list))
+            and len(pair) == 2
+            and all(isinstance(end, (int, float)) and not isinstance(end, bool) for end in pair)
+            and 0 <= pair[0] <= pair[1]
+            for pair in pairs
+        ):
+            raise InvalidArgument(_NOT_TAUGHT.format(place + 1, one))
+    return tuple({str(name): (float(low), float(high)) for name, (low, high) in one.items()} for one in every)
+
+
+def _range(low: float, high: float) -> str:
+    if math.isinf(high):
+        return f"from {low:.0f} px" if low else "any size"
+    return f"{low:.0f} px" if round(low) == round(high) else f"{low:.0f} to {high:.0f} px"
+
+
 def _tiling_of(value: Any) -> Tiling:
     """A scale of a list: a tiling's JSON, or tile, overlap and scale as a plan writes them."""
+    if isinstance(value, dict) and "taught" in value:
+        value = {name: item for name, item in value.items() if name != "taught"}
     if isinstance(value, dict) and isinstance(value.get("tiling"), dict):
         return Tiling.from_json(value["tiling"])
     if isinstance(value, dict) and "tiles_a_page" in value:
@@ -219,7 +328,7 @@ def as_aligned(tiling: Tiling | Scales, align: int) -> Tiling | Scales:
     if not any(full):
         raise InvalidArgument(f"align={align}: is for tiles at full size, and here are none (--align)")
     made = [replace(one, align=align) if here else one for one, here in zip(scales, full, strict=True)]
-    return made[0] if isinstance(tiling, Tiling) else Scales(made)
+    return made[0] if isinstance(tiling, Tiling) else Scales(made, taught=scales.taught)
 
 
 def as_shown(tiling: Tiling | Scales, bands: Any, levels: Any) -> Tiling | Scales:
@@ -229,4 +338,4 @@ def as_shown(tiling: Tiling | Scales, bands: Any, levels: Any) -> Tiling | Scale
         return tiling
     if isinstance(tiling, Tiling):
         return replace(tiling, **given)
-    return Scales(replace(one, **given) for one in tiling)
+    return tiling.changed(lambda one: replace(one, **given))

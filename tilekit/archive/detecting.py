@@ -91,7 +91,7 @@ class DetectJob:
     def _on(self, scan: Scan) -> Scales:
         """The scales that suit a page."""
         scales = as_scales(self.tiling)
-        return Scales(scales[place] for place in scales.on(scan.width, scan.height, dpi=scan.dpi))
+        return scales.part(scales.on(scan.width, scan.height, dpi=scan.dpi))
 
     def _grids(self, scan: Scan) -> list[TileGrid]:
         return [one.grid(scan.width, scan.height, dpi=scan.dpi) for one in self._on(scan)]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from tilekit.aws.waiting import Note, silent
-from tilekit.detectors.naming import AskedDetector, ModelRef
+from tilekit.detectors.naming import AskedDetector, ModelRef, trained_on
 from tilekit.detectors.protocol import Detector
 from tilekit.errors import InvalidArgument
 from tilekit.storage.s3 import Access
@@ -69,6 +69,11 @@ def detector_of(ref: ModelRef, access: Access | None = None) -> Detector:
     access = access or Access()
     found: Detector = TextDetector(access=access) if ref.name == "text" else LabelsDetector(access=access)
     return found if ref.conf is None else AskedDetector(found, ref.conf)
+
+
+def trained_tiling(ref: ModelRef, access: Access | None = None) -> Tiling | Scales | None:
+    """What a named model was trained on, None where it does not say; nothing is started."""
+    return model_of(ref, access).tiling if ref.kind == "model" else trained_on(detector_of(ref, access))
 
 
 def asked(ref: ModelRef) -> dict[str, Any]:

@@ -98,6 +98,8 @@ class Training:
         self.sources: dict[Split, Path] = {"train": train, "test": test}
         beside = read_beside(train)
         self.tiling = tiling if tiling is not None else beside.tiling
+        if isinstance(self.tiling, Scales):
+            self.tiling = self.tiling.knowing(beside.tiling)
         self.decoys = beside.decoys
         self.state = Path(state) if state is not None else train.parent / ".tilekit-train"
         self.dry = dry

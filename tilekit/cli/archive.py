@@ -19,9 +19,11 @@ from tilekit.cli.parameters import (
     model_options,
     model_ref,
     rendition_options,
+    say_scales,
     scale_options,
     untrusted_option,
 )
+from tilekit.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from tilekit.grid import Tiling
@@ -292,12 +294,13 @@ def _forecast(
     from tilekit.archive.forecast import forecast
     from tilekit.archive.working import WholeJob
     from tilekit.rekognition.pricing import dollars, duration
+    from tilekit.scales import as_scales
 
     if isinstance(job, WholeJob):
         raise click.UsageError("--dry-run is for --job tile and detect; `tilekit plan` tells of a dataset")
     found = forecast(list(inputs), out, job, workers=workers, options=options)
     if as_json:
-        print_json(found.to_json())
+        print_json(found.to_json() | {"scales": as_scales(job.tiling).to_json()})
     else:
         rows = [
             ("pages", found.pages),
@@ -313,6 +316,7 @@ def _forecast(
         if found.dollars is not None:
             rows += [("calls of the model", found.calls), ("cost", dollars(found.dollars))]
         print_table(("what", "about"), rows)
+        say_scales(job.tiling)
         for reason in found.unreadable.values():
             complain(f"would fail: {reason}")
         say_left_aside(found.left_aside)
@@ -377,13 +381,24 @@ def _job(options: dict[str, Any]) -> Any:
 
 def _scales(options: dict[str, Any]) -> Tiling | Scales | None:
     """What --scales or --at say; None where neither is given."""
+    from tilekit.aws.naming import trained_tiling
+    from tilekit.scales import as_scales
+
     others = {"--tile": options["tile"], "--overlap": options["overlap"], "--dpi": options["dpi"]}
     others["--scale"] = None if options["scale"] == 1 else options["scale"]
 
     def auto() -> Scales:
-        raise click.UsageError(
-            "--scales auto is for `tilekit dataset` and `tilekit detect`; give the JSON of `tilekit plan --json`, or --at"
-        )
+        if options["job"] != "detect" or options["model"] is None:
+            raise click.UsageError(
+                "--scales auto is as the model of --job detect was trained, and for `tilekit dataset` and `tilekit detect`; "
+                "give the JSON of `tilekit plan --json`, or --at"
+            )
+        trained = trained_tiling(model_ref(options["model"], options))
+        if trained is None:
+            raise InvalidArgument(
+                "--scales auto: the model does not say what it was trained on; give --at or --scales FILE"
+            )
+        return as_scales(trained)
 
     found = chosen_scales(options["scales"], options["at"], others, auto)
     return found[0] if found is not None and len(found) == 1 else found

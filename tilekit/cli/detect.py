@@ -23,6 +23,7 @@ from tilekit.cli.parameters import (
     model_options,
     model_ref,
     rendition_options,
+    say_scales,
     scale_options,
     untrusted_option,
 )
@@ -288,10 +289,12 @@ class Cut:
     align: int = 1
 
     def with_model(self, trained: Tiling | Scales | None) -> Tiling | Scales:
-        """What was asked for, else what the model was trained on, with the align, bands and levels asked for."""
-        from tilekit.scales import as_aligned, as_shown
+        """What was asked for, else what the model was trained on, with the align, bands and levels asked for, and what
+        the model was taught on each scale."""
+        from tilekit.scales import Scales, as_aligned, as_shown
 
-        return as_shown(as_aligned(self._sizes(trained), self.align), self.bands, self.levels)
+        found = as_shown(as_aligned(self._sizes(trained), self.align), self.bands, self.levels)
+        return found.knowing(trained) if isinstance(found, Scales) else found
 
     def _sizes(self, trained: Tiling | Scales | None) -> Tiling | Scales:
         """What was asked for, else what the model was trained on, else 1024 px with an eighth shared."""
@@ -392,13 +395,14 @@ def _show_plan(
     from tilekit.aws.deploying import plan_detection
     from tilekit.detection.batch import count_tiles
     from tilekit.rekognition.pricing import dollars, duration
+    from tilekit.scales import as_scales
 
     counted = count_tiles(sources, tiling, dpi=dpi, untrusted=untrusted)
     each = round(counted.pixels / counted.tiles * _BYTES_PER_PIXEL) if counted.tiles else 0
     plan = plan_detection(counted.tiles, bytes_per_tile=each, units=units)
     if as_json:
         values = {"model": title, "pages": counted.pages, "calls": plan.calls, "bytes": plan.bytes}
-        values |= {"kept": counted.kept, "why": counted.why}
+        values |= {"scales": as_scales(tiling).to_json(), "kept": counted.kept, "why": counted.why}
         failed = [{"page": page, "reason": reason} for page, reason in counted.failed]
         print_json({**values, "seconds": plan.seconds, "us_dollars": plan.cost, "failed": failed})
         return
@@ -406,6 +410,7 @@ def _show_plan(
         f"{counted.pages} pages: {plan.calls} calls, about {plan.bytes / 1e6:.0f} MB, {duration(plan.seconds)} "
         f"at the planned rate; {dollars(plan.cost)} where the model is one of Custom Labels"
     )
+    say_scales(tiling)
     if counted.kept:
         say(
             f"{counted.kept} of {counted.tiles} tiles go to a service as the scan's own bits, without decoding"

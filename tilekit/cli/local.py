@@ -177,7 +177,7 @@ def export(
     """Write a locally trained MODEL (project/version, or its folder) as an ONNX file."""
     import json
 
-    from tilekit.grid import Tiling
+    from tilekit.scales import tiling_from_json
 
     try:
         from tilekit.local.exporting import export_model, trained_folder
@@ -186,7 +186,7 @@ def export(
 
     folder = Path(model) if Path(model).exists() else trained_folder(state, model)
     made = json.loads(tiling.read_text(encoding="utf-8")) if tiling else {}
-    recipe = Tiling.from_json(made.get("tiling", made)) if made else None
+    recipe = tiling_from_json(made) if made else None
     dropped = dict.fromkeys((*decoys, *([made["decoy"]] if made.get("decoy") else ())))
     names = export_model(folder, out, tiling=recipe, decoys=tuple(dropped))
     if as_json:

@@ -10,7 +10,7 @@ import click
 if TYPE_CHECKING:
     from tilekit.detectors.naming import ModelRef
     from tilekit.grid import Tiling
-    from tilekit.scales import Scales
+    from tilekit.scales import AnyTiling, Scales
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -210,6 +210,16 @@ def chosen_scales(
         return Scales.from_json(json.loads(data))
     except (ValueError, TypeError) as exc:
         raise InvalidArgument(f"--scales {scales}: holds no scales ({exc})") from exc
+
+
+def say_scales(tiling: AnyTiling) -> None:
+    """Say what each of several scales looks for."""
+    from tilekit.cli.output import say
+    from tilekit.scales import as_scales
+
+    scales = as_scales(tiling)
+    for words in scales.looks_for() if len(scales) > 1 else ():
+        say(f"looks for, at {words}")
 
 
 class Quality(click.ParamType[Any]):

@@ -226,7 +226,7 @@ def _scales(cut: dict[str, Any], dpi: Any) -> Scales:
     found = chosen_scales(cut["scales"], cut["at"], others, _nothing_planned)
     if found is None:
         return Scales(_tiling(cut, dpi))
-    return Scales(replace(one, bands=cut["bands"], levels=cut["levels"]) for one in found)
+    return found.changed(lambda one: replace(one, bands=cut["bands"], levels=cut["levels"]))
 
 
 def _nothing_planned() -> Scales:

@@ -197,12 +197,12 @@ def _local_bucket(endpoint_url: str | None) -> str:
 
 def _export(model: Model, state: Path, train: Path, onnx: Path) -> None:
     """Write a locally trained model as ONNX, with the recipe of its dataset where there is one."""
-    from tilekit.grid import Tiling
     from tilekit.local.exporting import export_model, trained_folder
+    from tilekit.scales import tiling_from_json
 
     beside = train.parent / "tiling.json"
     made = json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else {}
-    recipe = Tiling.from_json(made.get("tiling", made)) if made else None
+    recipe = tiling_from_json(made) if made else None
     decoys = (made["decoy"],) if made.get("decoy") else ()
     export_model(
         trained_folder(state, f"{model.project}/{model.version}"), onnx, tiling=recipe, decoys=decoys

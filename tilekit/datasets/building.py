@@ -17,7 +17,7 @@ from tilekit.datasets.baseline import write_baseline
 from tilekit.datasets.decoys import with_decoys
 from tilekit.datasets.options import DatasetOptions, Decoys
 from tilekit.datasets.output import FolderOutput, Output, Progress, S3Output, output_for, progress_for
-from tilekit.datasets.planned import PlannedPage, plan_pages, within_test_limit
+from tilekit.datasets.planned import PlannedPage, plan_pages, with_taught, within_test_limit
 from tilekit.datasets.regions import part_of, room_of, split_regions
 from tilekit.datasets.sources import page_of, stems_of
 from tilekit.datasets.splitting import (
@@ -222,7 +222,8 @@ class _Run:
             for kind in options.export:
                 exported += exporting.export(kind, folder, planned, stems, extension, self.names)
         whole = self._baseline(planned, stems, failed) if options.baseline else None
-        paper.write_tiling(self.papers, build.scales, options.encoding, self.names, build.decoy)
+        scales = with_taught(build.scales, planned)
+        paper.write_tiling(self.papers, scales, options.encoding, self.names, build.decoy)
         paper.write_json(self.papers, paper.SPLIT, _split_json(self.papers, self.split))
         sides: dict[str, SideSummary] = {
             side: summarize_side(
@@ -234,7 +235,7 @@ class _Run:
         }
         summary = DatasetSummary(
             out=out,
-            tiling=build.scales if len(build.scales) > 1 else build.scales[0],
+            tiling=scales if len(scales) > 1 else scales[0],
             seed=options.seed,
             split=self.split,
             sides=sides,
@@ -465,7 +466,7 @@ def _tiling_notes(scales: Scales) -> list[str]:
 
 
 def _checked(tiling: AnyTiling) -> Scales:
-    scales = as_scales(tiling)
+    scales = Scales(as_scales(tiling).tilings)  # what is taught there is for the dataset itself to say
     if len(scales) > _MOST_SCALES:
         raise InvalidArgument(f"{len(scales)} scales are more than a dataset takes; {_MOST_SCALES} at most")
     for one in scales:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tilekit.datasets.outliers import Outlier
 from tilekit.figures import as_html, new_figure, saved
 from tilekit.grid import Tiling
-from tilekit.scales import Scales, words_of
+from tilekit.scales import Scales, Taught, taught_json, words_of
 from tilekit.verdicts.outcomes import Reason
 from tilekit.verdicts.recall import Expected, words
 
@@ -76,7 +76,8 @@ class ScaleOption:
     1280 px at the scale that fits the largest page. `tiles_a_page`: mean. `small_object`: px as trained on of the
     small objects there (10th percentile, of the label where it is least). `labels`: share of each label's objects
     that belong to the scale and are whole in a tile. `cut`: share of objects of its size that are whole on no scale.
-    `cost`: US$ for detection on 1,000 pages."""
+    `cost`: US$ for detection on 1,000 pages. `taught`: sizes, px of the page, of each label's objects that belong
+    there, outliers left out."""
 
     tiling: Tiling
     tile: int
@@ -87,10 +88,11 @@ class ScaleOption:
     labels: dict[str, float]
     cut: float
     cost: float
+    taught: Taught = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return asdict(self) | {"tiling": self.tiling.to_json()}
+        return asdict(self) | {"tiling": self.tiling.to_json(), "taught": taught_json(self.taught)}
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from tilekit.datasets.splitting import SIDES, Regions, Side, Split
 from tilekit.errors import ScanError, StorageError
 from tilekit.grid import Tiling
 from tilekit.pages import PageKey
-from tilekit.rekognition.belonging import Look, fitting
+from tilekit.rekognition.belonging import Look, fitting, size_of
 from tilekit.scales import Scales
 
 
@@ -118,6 +119,34 @@ def _at_scales(
             )
         )
     return items
+
+
+def with_taught(scales: Scales, planned: Sequence[PlannedPage]) -> Scales:
+    """The scales with what the training tiles of each teach: labels, and the sizes of their objects on the page.
+
+    One scale alone is left as it is: with nothing beside it every label belongs to it."""
+    if len(scales) == 1:
+        return scales
+    taught: list[dict[str, tuple[float, float]]] = [{} for _ in scales]
+    for item in planned:
+        if item.side != "train" or item.sampled_out or not item.plan.tiles:
+            continue
+        rows = np.unique(np.concatenate([tile.source for tile in item.plan.tiles]))
+        widen(taught[item.scale], item.annotations[rows])
+    names = dict.fromkeys(name for item in planned for name in item.annotations.names)
+    return Scales(scales, taught=[{name: one[name] for name in names if name in one} for one in taught])
+
+
+def widen(taught: dict[str, tuple[float, float]], objects: Annotations) -> None:
+    """Let the sizes that a scale teaches of each label hold these objects too; whole px, outward."""
+    sizes = size_of(objects.boxes)
+    for label in np.unique(objects.class_ids).tolist():
+        own, name = sizes[objects.class_ids == label], objects.names[label]
+        low, high = taught.get(name, (math.inf, 0.0))
+        taught[name] = (
+            float(min(low, math.floor(own.min()))),
+            float(max(high, math.ceil(own.max()))),
+        )
 
 
 def within_test_limit(

@@ -102,7 +102,7 @@ def recommend_tiling(
     paged = objects.paged
     on_page, in_tile = (by_label(px, paged.labels, paged.names) for px in (objects.trained(PAGE), shown))
     return Plan(
-        scales=Scales(scales),
+        scales=Scales(scales, taught=[one.taught for one in at] if len(at) > 1 else ()),
         at=at,
         tiling=Tiling(chosen.tile, chosen.overlap) if chosen.tile else PAGE,
         reasons=reasons,
@@ -375,9 +375,19 @@ class _Work:
                     labels=shares,
                     cut=float((own & lost).sum() / max(1, int(own.sum()))),
                     cost=self.prices.cost(tiles),
+                    taught=self._sizes(there),
                 )
             )
         return tuple(at), lost
+
+    def _sizes(self, there: Flags) -> dict[str, tuple[float, float]]:
+        """The sizes of each label's usual objects among some, whole px outward."""
+        found = {}
+        for label, rows in sorted(self.objects.by_label.items()):
+            own = self.objects.size[rows[there[rows]]]
+            if len(own):
+                found[self.paged.names[label]] = (float(np.floor(own.min())), float(np.ceil(own.max())))
+        return found
 
     def named(self, nowhere: Flags) -> list[str]:
         """Words for outliers and for objects that no scale shows whole."""

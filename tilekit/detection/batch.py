@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from tilekit.detection.detecting import detect_tiles, whole_page
+from tilekit.detection.detecting import detect_tiles, knowing, whole_page
 from tilekit.detection.options import ScansOptions
 from tilekit.detectors.naming import AnyDetector, named
 from tilekit.errors import DetectorError, InvalidArgument, ScanError, checked_kind
@@ -18,12 +19,12 @@ from tilekit.labels.prediction_lines import PredictionWriter, check_replaceable,
 from tilekit.labels.predictions import PageDetections
 from tilekit.labels.thresholds import Thresholds
 from tilekit.pages import PageKey
-from tilekit.scales import AnyTiling, Scales, as_scales, shown
+from tilekit.scales import AnyTiling, Scales, as_scales, shown, taught_json
 from tilekit.scans.opening import open_scan, scan_info
 from tilekit.scans.scan import Scan
 from tilekit.tiles.keeping import keep_plan
 
-_SHAPING = ("thresholds", "decoy", "policy", "dpi")
+_SHAPING = ("thresholds", "decoy", "policy", "dpi", "taught")
 _OPTIONS = ScansOptions()
 
 
@@ -75,8 +76,7 @@ def detect_scans(
     options = checked_kind(options, ScansOptions)
     path = Path(out)
     detector = [named(one) for one in detector] if isinstance(detector, (list, tuple)) else named(detector)
-    scales = as_scales(whole_page() if tiling is None else tiling)
-
+    scales = knowing(as_scales(whole_page() if tiling is None else tiling), detector)
     done = (
         set() if fresh else done_pages(path, scales, model=options.model, options=options.shaping(thresholds))
     )
@@ -122,7 +122,7 @@ def _detected(
             options=options.of_a_page(),
             progress=progress,
         )
-        page = replace(page, options=options.shaping(thresholds))
+        page = replace(page, options=options.shaping(thresholds) | _taught(scales))
         if options.on_page is not None:
             options.on_page(page, scan)
         return page
@@ -143,7 +143,15 @@ def on_page_of(scan: Scan, detector: Any, scales: Scales) -> tuple[Scales, Any]:
     """The scales that suit a page, and the detectors for them."""
     places = scales.on(scan.width, scan.height, dpi=scan.dpi)
     several = isinstance(detector, (list, tuple)) and len(detector) == len(scales)
-    return Scales(scales[place] for place in places), [detector[p] for p in places] if several else detector
+    return scales.part(places), [detector[p] for p in places] if several else detector
+
+
+def _taught(scales: Scales) -> dict[str, str]:
+    """A mark of what was taught on the scales, for a page's options; nothing where nobody knows."""
+    if not scales.taught or len(scales) == 1:
+        return {}
+    told = json.dumps([taught_json(one) for one in scales.taught], sort_keys=True)
+    return {"taught": hashlib.sha256(told.encode()).hexdigest()[:16]}
 
 
 def _told(options: Mapping[str, Any], name: str) -> str:
@@ -196,7 +204,8 @@ def done_pages(
     `options`: what `ScansOptions.shaping` gives for the run that goes on. Raises InvalidArgument where they
     were made with other tiles, another model or other options.
     """
-    path, asked, scales = Path(out), dict(options or {}), as_scales(tiling)
+    path, scales = Path(out), as_scales(tiling)
+    asked = dict(options or {}) | _taught(scales)
     if not path.exists():
         return set()
     with PredictionWriter(path, append=True):

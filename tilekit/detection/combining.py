@@ -12,7 +12,8 @@ from tilekit.boxes.merging import MergePolicy
 from tilekit.boxes.overlap import pairs
 from tilekit.boxes.suppression import nms
 from tilekit.grid import TileGrid
-from tilekit.rekognition.belonging import Look, SizeRule, fitting
+from tilekit.rekognition.belonging import Look, SizeRule, WeightRule, fitting, size_of, weights
+from tilekit.scales import Taught
 
 
 def unite_scales(
@@ -20,6 +21,8 @@ def unite_scales(
     grids: Mapping[int, TileGrid],
     policy: MergePolicy,
     rule: SizeRule | None = None,
+    taught: Sequence[Taught] = (),
+    weighing: WeightRule | None = None,
 ) -> Detections:
     """One box per object from what every scale of one page found (base pixels), finest scale first.
 
@@ -29,19 +32,36 @@ def unite_scales(
     label covers most of it, or it most of a kept one. The winner takes the best score of those it replaces.
     Boxes of other labels never suppress each other, unless `policy.class_agnostic`, and then by IoU
     alone: what lies inside another object stays. `tile_index` of the result is the place of the scale.
+
+    `taught`: what was taught on every scale that `found` may name a place of (`Scales.taught`). A find of a label that
+    other scales of the page were taught, and this one not, or of a size far from those taught, counts less
+    (`WeightRule`) and is not sure; the former comes after all others, so that it never costs a find on its own scale.
     """
     places = sorted(found)
     if len(places) == 1:
         return found[places[0]]
     every = Detections.concat([found[place] for place in places])
-    scale = np.repeat(places, [len(found[place]) for place in places]).astype(np.int64)
+    column = np.repeat(np.arange(len(places)), [len(found[place]) for place in places])
     cut = np.zeros(len(every), np.bool_) if every.cut is None else every.cut
     fits = fitting([Look.on(every.boxes, grids[place]) for place in places], rule or SizeRule())
-    sure = ~cut & fits[np.arange(len(every)), np.searchsorted(places, scale)]
-    finer = len(places) - 1 - np.searchsorted(places, scale)
+    sure = ~cut & fits[np.arange(len(every)), column]
+    level = np.where(cut, 1, 2)
+    if taught:
+        counted = weights(
+            size_of(every.boxes),
+            every.class_ids,
+            column,
+            every.names,
+            [taught[place] for place in places],
+            weighing or WeightRule(),
+        )
+        every = every.replaced(scores=every.scores * counted.weight)
+        sure &= counted.weight == 1
+        level[counted.foreign] = 0
+    finer = len(places) - 1 - column
     top = max(1.0, float(every.scores.max(initial=0)))
-    rank = np.where(sure, 2, np.where(cut, 0, 1)) * len(places) + np.where(cut, 0, finer)
-    priority = (rank + 0.5 * every.scores / top) / (3 * len(places))
+    rank = np.where(sure, 3, level) * len(places) + np.where(cut, 0, finer)
+    priority = (rank + 0.5 * every.scores / top) / (4 * len(places))
     labels = None if policy.class_agnostic else every.class_ids
     kept = _mask(nms(every.boxes, priority, labels, threshold=policy.threshold), len(every))
     rows = np.flatnonzero(kept)
@@ -57,6 +77,7 @@ def unite_scales(
     )
     kept[rows[~sure[rows] & ~alone]] = False
     scores = _best_scores(every, kept, policy.threshold)
+    scale = np.array(places, np.int64)[column]
     return Detections(
         every.boxes[kept], scores[kept], every.class_ids[kept], every.names, scale[kept], cut[kept]
     )

@@ -50,7 +50,8 @@ def detect_tiles(
 
     `detector`: a Detector, any callable pixels -> detections (see CallableDetector), or a ModelRef. Given several
     scales it serves them all, or is a sequence of one for each. `policy`: how tiles are merged; what
-    several scales found is united by `unite_scales`, and `scale` of the result says which found a box.
+    several scales found is united by `unite_scales`, and `scale` of the result says which found a box. What was taught
+    on each (`Scales.taught`, else as the detectors' `tiling` says) weighs their finds.
     A scale that repeats a finer one on this page is left out.
     `thresholds`: least score, one number or label -> number, applied after merging.
     `workers`: concurrent calls, never more than the detector says is safe (the default).
@@ -69,6 +70,7 @@ def detect_tiles(
     scales = as_scales(tiling)
     detectors = _one_each(detector, scales)
     check_scales(detectors, scales, force=options.force)
+    scales = knowing(scales, detectors)
     check_open(scan)
     grids = scales.grids(scan.width, scan.height, dpi=scan.dpi)
     places = scales.on(scan.width, scan.height, dpi=scan.dpi)
@@ -86,7 +88,8 @@ def detect_tiles(
         budget=options.look_ahead or (AHEAD_TILES + 2 * threads * max(1, batch)) * tile_bytes,
         done=lambda done: None if progress is None else _tell(progress, done, total),
     )
-    united = unite_scales(found, {place: one.grid for place, one in passes.items()}, chosen)
+    cut_at = {place: one.grid for place, one in passes.items()}
+    united = unite_scales(found, cut_at, chosen, taught=scales.taught)
     decoys = [
         *options.decoy,
         *(name for one in passes.values() for name in getattr(one.detector, "decoys", ())),
@@ -184,6 +187,12 @@ def check_scales(detectors: Sequence[Any], scales: Scales, *, force: bool = Fals
                 f"the model was trained on {_words(known)}, but these are {_words(Scales(tiling))}{extra}; objects "
                 "would look larger or smaller than it knows. Use the same tiling, or force=True (--force)"
             )
+
+
+def knowing(scales: Scales, detectors: Any) -> Scales:
+    """The scales with what their detectors, one or several, were taught on each, unless the scales say it."""
+    many = detectors if isinstance(detectors, (list, tuple)) else [detectors]
+    return scales.knowing(*(getattr(one, "tiling", None) for one in many))
 
 
 def _words(scales: Scales) -> str:

@@ -21,7 +21,7 @@ from tilekit.boxes.suppression import nms
 from tilekit.detectors.heads import HEADS, Head, Reading, head_of
 from tilekit.errors import DetectorError, InvalidArgument, MissingExtra, TilekitError
 from tilekit.grid import Tiling
-from tilekit.scales import Scales
+from tilekit.scales import Scales, tiling_from_json
 from tilekit.storage.local import storage_errors
 from tilekit.tiles.tile import Tile
 
@@ -278,6 +278,6 @@ def _tiling(text: str | None, path: str) -> Tiling | Scales | None:
         return None
     try:
         value = json.loads(text)
-        return None if value is None else Tiling.from_json(value)
+        return None if value is None else tiling_from_json(value)
     except (ValueError, TilekitError) as exc:
         raise DetectorError(f"{path}: metadata tiling={text[:80]!r} cannot be read: {exc}") from exc

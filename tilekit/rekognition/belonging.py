@@ -15,6 +15,7 @@ from tilekit.boxes.remap import remap_to_tiles
 from tilekit.errors import InvalidArgument
 from tilekit.grid import TileGrid
 from tilekit.rekognition.limits import LIMITS
+from tilekit.scales import Taught
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -34,6 +35,25 @@ class SizeRule:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= most:
                 raise InvalidArgument(f"{name}={value!r} must be a number above 0, up to {most:g}")
+
+
+@dataclass(frozen=True)
+class WeightRule:
+    """What a find counts on a scale where its like was not taught: its score is multiplied. `foreign`: its label was
+    taught on other scales of the page only; `outside`: it is more than `margin` times smaller than the
+    smallest object of its label taught there, or larger than the largest. Chosen by measurement, see docs/results.md."""
+
+    foreign: float = 0.1
+    outside: float = 0.5
+    margin: float = 3.0
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """`weight` (n,): what each find counts, 0 to 1. `foreign` (n,): whether its label belongs to other scales."""
+
+    weight: Floats
+    foreign: Flags
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,3 +115,27 @@ def belonging(boxes: Floats, grids: Sequence[TileGrid], rule: SizeRule) -> Flags
         whole[carried.source_index[~carried.cut]] = True
         fits[:, place] &= whole
     return fits
+
+
+_WEIGHTS = WeightRule()
+
+
+def weights(
+    sizes: Floats,
+    labels: NDArray[np.int64],
+    scale: NDArray[np.int64],
+    names: Sequence[str],
+    taught: Sequence[Taught],
+    rule: WeightRule = _WEIGHTS,
+) -> Weights:
+    """What finds of several scales count, by what was taught there: `sizes` (n,) px of the page, `labels` (n,) places
+    in `names`, `scale` (n,) places in `taught`. A label that none of these scales was taught belongs to each."""
+    ends = np.array([[one.get(name, (np.inf, 0.0)) for name in names] for one in taught])
+    ends = ends.reshape(-1, len(names), 2)
+    known = np.array([[name in one for name in names] for one in taught], np.bool_).reshape(-1, len(names))
+    somewhere: Flags = np.logical_or.reduce(known, axis=0)
+    here = known[scale, labels]
+    foreign = somewhere[labels] & ~here
+    small, large = ends[scale, labels, 0] / rule.margin, ends[scale, labels, 1] * rule.margin
+    outside = here & ((sizes < small) | (sizes > large))
+    return Weights(np.where(foreign, rule.foreign, np.where(outside, rule.outside, 1.0)), foreign)
