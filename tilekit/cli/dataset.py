@@ -14,6 +14,7 @@ from tilekit.cli.parameters import (
     align_option,
     chosen_scales,
     rendition_options,
+    say_scales,
     scale_options,
     untrusted_option,
 )
@@ -135,6 +136,7 @@ def dataset(labels: str, out: str, as_json: bool, reading: Reading, **options: A
     print_table(*summary.table(), title=f"{summary.tiles} tiles in {out}")
     if len(summary.scale_table()[1]):
         print_table(*summary.scale_table(), title="Objects that belong to each scale")
+    say_scales(summary.tiling)
     for note in summary.notes:
         say(f"note: {note}")
     for key, reason in summary.failed.items():
