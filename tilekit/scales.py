@@ -13,6 +13,7 @@ from typing import Any, overload
 from tilekit.errors import InvalidArgument
 from tilekit.grid import TileGrid, Tiling
 
+_PAGE = "page@"
 _ONE_MORE = (
     "give each scale once, the finest first (Scales(fine, coarse, Tiling.whole(1280)); --at, --scales)"
 )
@@ -183,13 +184,29 @@ def words_of(tiling: Tiling) -> str:
     """A scale as the command line writes it: `1024/128`, `1280/96@0.25`, `page@1280`."""
     if tiling.is_whole:
         at = tiling.fit if tiling.fit is not None else f"{tiling.scale:g}x" if tiling.scale != 1 else "full"
-        return f"page@{at}"
+        return f"{_PAGE}{at}"
     at = f"@{tiling.scale:g}" if tiling.scale != 1 else f"@{tiling.dpi:g}dpi" if tiling.dpi else ""
     if tiling.division is not None:
         return f"parts {tiling.division}{at}"
     (width, height), (across, down) = tiling.tile_size, tiling.overlap_px
     tile = str(width) if width == height else f"{width}x{height}"
     return f"{tile}/{across if across == down else f'{across}x{down}'}{at}"
+
+
+def called(cut: Sequence[str]) -> str:
+    """What detection on pages cut so (`words_of`) is called: whole pages, tiles or scales; "" where it is not known."""
+    if all(words.startswith(_PAGE) for words in cut):
+        return "whole pages" if cut else ""
+    return "tiles" if len(cut) == 1 else "scales"
+
+
+def told_apart(first: Sequence[str], second: Sequence[str]) -> tuple[str, str]:
+    """What two such detections are called side by side; of two alike each says how pages were cut."""
+    names = called(first) or "whole pages", called(second) or "tiles"
+    if names[0] != names[1]:
+        return names
+    said = [f"{name} {' and '.join(cut)}" for name, cut in zip(names, (first, second), strict=True)]
+    return (said[0], said[1]) if said[0] != said[1] else (f"first {names[0]}", f"second {names[1]}")
 
 
 def _check(tilings: tuple[Any, ...]) -> None:

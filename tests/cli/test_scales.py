@@ -123,3 +123,27 @@ def test_labels_without_sizes_say_the_option(tmp_path: Path) -> None:
     labels = LabelSet({PageKey("gone.png"): Annotations([[1, 1, 20, 20]], [0], ("x",))}, names=("x",))
     write_labels(labels, tmp_path / "l.csv", "csv")
     assert "--images" in refusal("plan", tmp_path / "l.csv")
+
+
+def test_one_tiling_against_scales_from_the_scan_to_the_report(page: Path, tmp_path: Path) -> None:
+    labels = LabelSet(
+        {PageKey(str(page)): Annotations([[300, 100, 330, 120]], [0], ("dark",))},
+        sizes={PageKey(str(page)): (700, 500)},
+        names=("dark",),
+    )
+    truth = tmp_path / "truth.manifest"
+    write_labels(labels, truth, "ground-truth")
+    model = ("--model", f"{__name__}:find_dark", "--names", "dark")
+    run("detect", truth, *model, "--tile", 256, "--overlap", 32, "--out", tmp_path / "tiles.jsonl")
+    run("detect", truth, *model, *AT, "--out", tmp_path / "scales.jsonl")
+    for name in ("tiles", "scales"):
+        text = run("evaluate", truth, tmp_path / f"{name}.jsonl", "--out", tmp_path / f"{name}.json")
+        assert ("hits by it" in text) == (name == "scales")
+    text = run("compare", tmp_path / "tiles.json", tmp_path / "scales.json")
+    assert "whole pages" not in text.lower()
+    files = ("--baseline", tmp_path / "tiles.jsonl", "--detections", tmp_path / "scales.jsonl")
+    run("report", tmp_path, "--truth", truth, *files)
+    index = (tmp_path / "report" / "index.html").read_text()
+    assert "scales: which scale found what" in index
+    assert "<h2" in index
+    assert "whole pages" not in index.lower()

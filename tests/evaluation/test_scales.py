@@ -141,3 +141,56 @@ def test_detect_tiles_says_the_place_among_the_scales_of_the_page(tmp_path):
         found = tk.detect_tiles(scan, tk.CallableDetector(find, names=["x"]), scales)
     assert len(found.tilings) < len(scales)
     assert [found.tilings[place] for place in found.scale] == [scales[1]]
+
+
+def judged(share, tilings, wrong=0):
+    """An evaluation of eight pages on which a share of the marks is found, and `wrong` false alarms a page."""
+    truth, found = {}, []
+    for place in range(8):
+        key = tk.PageKey(f"{place}.png")
+        boxes = [[100 * n, 100, 100 * n + 30, 130] for n in range(10)]
+        alarms = [[100 * n, 900, 100 * n + 30, 930] for n in range(wrong + place % 2 if wrong else 0)]
+        truth[key] = marks(*boxes)
+        kept = boxes[: round(10 * share) - place % 2] + alarms
+        found.append(page(key, kept, np.zeros(len(kept), int) if len(tilings) > 1 else None, tilings))
+    return evaluate(truth, found, thresholds=0.5)
+
+
+WAYS = {"whole pages": (PAGE,), "tiles": (FINE,), "scales": (FINE, PAGE)}
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("tiles", "scales"), ("whole pages", "scales"), ("whole pages", "tiles")]
+)
+@pytest.mark.parametrize(("before", "after"), [(0.3, 0.9), (0.9, 0.3), (0.9, 0.9)])
+def test_two_ways_to_cut_pages_are_called_what_they_are(first, second, before, after, tmp_path):
+    sides = judged(before, WAYS[first]), judged(after, WAYS[second])
+    sides[0].save(tmp_path / "saved.json")
+    found = compare(tmp_path / "saved.json", sides[1])
+    assert found.names == (first, second)
+    said = " ".join(found.words)
+    assert first in said
+    assert second in said
+    if first == "tiles":
+        assert "whole pages" not in said.lower()
+        advice = {
+            0.3: "scales did better here: take that",
+            0.9: "do not show that scales or tiles is better"
+            if after == before
+            else "scales did worse here: keep to tiles.",
+        }
+        assert advice[before] in said
+    else:
+        assert "whole pages" in said.lower()
+
+
+def test_two_tilings_are_told_apart():
+    other = tk.Tiling(512, 32)
+    assert compare(judged(0.5, (FINE,)), judged(0.9, (other,))).names == ("tiles 1024/96", "tiles 512/32")
+    assert compare(judged(0.5, (FINE,)), judged(0.9, (FINE,))).names == ("first tiles", "second tiles")
+
+
+def test_false_alarms_of_scales_are_not_taken_for_those_of_tiles():
+    found = compare(judged(1.0, (FINE,)), judged(1.0, (FINE, PAGE), wrong=8))
+    assert found.outcome == "worse"
+    assert "scales: no less is found" in " ".join(found.words)

@@ -62,7 +62,7 @@ class ReportArguments:
 )
 @click.option("--dpi", type=float, help="Resolution at which PDF pages were labeled.")
 @rendition_options
-@click.option("--title", default="Whole pages against tiles", show_default=True, help="Title of the page.")
+@click.option("--title", default="", help="Title of the page. [default: what is held against what]")
 @click.option("--crops", default=48, show_default=True, help="Pictures of errors per run and kind.")
 @click.option("--workers", default=2, show_default=True, help="Pages at once.")
 @json_option
@@ -75,17 +75,23 @@ def report(
 ) -> None:
     """Write FOLDER/report: a page that opens from disk, with a viewer for every scan.
 
-    Shows what was found and missed, whole pages against tiles where a baseline is given.
+    Shows what was found and missed, whole pages against tiles (or tiles against scales: whatever the files
+    say of how pages were cut) where a baseline is given.
     """
     from tilekit.evaluation.rules import EvaluationRules
+    from tilekit.labels.prediction_lines import read_predictions
     from tilekit.rendition import Rendering
     from tilekit.report.building import ReportOptions, write_report
+    from tilekit.scales import called, told_apart, words_of
 
     source = str(options.truth or _default(folder, "--truth", _TRUTH))
     labels = reading.read_aloud(source, shapes=options.shapes)
     tiled = options.detections or str(_default(folder, "--detections", ("detections.jsonl",)))
     other = options.baseline or _existing(folder, "baseline.jsonl")
-    runs = {"whole pages": other, "tiles": tiled} if other else {"tiles": tiled}
+    found = [read_predictions(file) for file in (other, tiled) if file]
+    cut = [list(map(words_of, run.tilings)) for run in found]
+    names = told_apart(cut[0], cut[1]) if len(found) == 2 else (called(cut[0]) or "tiles",)
+    runs = dict(zip(names, found, strict=True))
     with progress_bar("pages", hidden=as_json) as progress:
         written = write_report(
             folder / "report",

@@ -62,25 +62,25 @@ def unite_scales(
     top = max(1.0, float(every.scores.max(initial=0)))
     rank = np.where(sure, 3, level) * len(places) + np.where(cut, 0, finer)
     priority = (rank + 0.5 * every.scores / top) / (4 * len(places))
-    labels = None if policy.class_agnostic else every.class_ids
-    kept = _mask(nms(every.boxes, priority, labels, threshold=policy.threshold), len(every))
-    rows = np.flatnonzero(kept)
-    alone = _mask(
-        nms(
-            every.boxes[rows],
-            priority[rows],
-            every.class_ids[rows],
-            threshold=policy.threshold,
-            metric="ios",
-        ),
-        len(rows),
-    )
-    kept[rows[~sure[rows] & ~alone]] = False
+    kept = _kept(every, priority, sure, policy)
     scores = _best_scores(every, kept, policy.threshold)
     scale = np.array(places, np.int64)[column]
     return Detections(
         every.boxes[kept], scores[kept], every.class_ids[kept], every.names, scale[kept], cut[kept]
     )
+
+
+def _kept(
+    every: Detections, priority: NDArray[np.float64], sure: NDArray[np.bool_], policy: MergePolicy
+) -> NDArray[np.bool_]:
+    """(n,) what stays: the first by priority of those that share much; what is not sure and is covered goes too."""
+    labels = None if policy.class_agnostic else every.class_ids
+    kept = _mask(nms(every.boxes, priority, labels, threshold=policy.threshold), len(every))
+    rows = np.flatnonzero(kept)
+    own, first, same = every.boxes[rows], priority[rows], every.class_ids[rows]
+    alone = _mask(nms(own, first, same, threshold=policy.threshold, metric="ios"), len(rows))
+    kept[rows[~sure[rows] & ~alone]] = False
+    return kept
 
 
 def _best_scores(every: Detections, kept: NDArray[np.bool_], threshold: float) -> NDArray[np.float64]:

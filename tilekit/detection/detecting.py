@@ -90,14 +90,16 @@ def detect_tiles(
     )
     cut_at = {place: one.grid for place, one in passes.items()}
     united = unite_scales(found, cut_at, chosen, taught=scales.taught)
-    decoys = [
-        *options.decoy,
-        *(name for one in passes.values() for name in getattr(one.detector, "decoys", ())),
-    ]
-    united = drop_decoys(united, decoys, chosen.threshold)
+    united = drop_decoys(united, _decoys(options, passes), chosen.threshold)
     if limits is not None:
         united = apply_thresholds(united, limits)
     return _page(scan, scales, passes, united, failed, options.model)
+
+
+def _decoys(options: DetectionOptions, passes: dict[int, Pass]) -> list[str]:
+    """Labels to be dropped: those asked for, and those that detectors know to be such."""
+    known = (name for one in passes.values() for name in getattr(one.detector, "decoys", ()))
+    return [*options.decoy, *known]
 
 
 def _page(

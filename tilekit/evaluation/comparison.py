@@ -25,6 +25,7 @@ from tilekit.evaluation.saved import read_evaluation
 from tilekit.figures import BLUE, GRAY, ORANGE, as_html, new_figure, saved
 from tilekit.pages import PageKey
 from tilekit.rekognition.training_note import TrainingNote, least_trained
+from tilekit.scales import called, told_apart
 from tilekit.storage.local import write_text
 from tilekit.verdicts.outcomes import Gain, Outcome, outcome_of, unconverged
 from tilekit.verdicts.recall import Expected
@@ -73,6 +74,7 @@ class Comparison:
     unit: str = "pages"
     trainings: tuple[TrainingNote | None, TrainingNote | None] = (None, None)
     expected: tuple[Expected | None, Expected | None] = (None, None)
+    whole: bool = True
 
     def __repr__(self) -> str:
         return f"<Comparison {self.pages} {self.unit}: {self.sentence}>"
@@ -103,6 +105,7 @@ class Comparison:
             recall=(recall.baseline, recall.tiled),
             precision=(precision.baseline, precision.tiled),
             expected=self.expected,
+            whole=self.whole,
         )
 
     @property
@@ -221,7 +224,8 @@ def compare(
     `baseline`, `tiled`: an Evaluation or the file it was saved to; or several, one a training, since
     training is not deterministic: then each sample also draws a training of each side, which widens the
     interval by what trainings differ. Where a training says that it did not converge, there is no verdict. `samples`, `seed` of the bootstrap; the same seed gives the same result.
-    `names`: how the sides are called (default: the evaluations' own, or "whole pages" and "tiles").
+    `names`: how the sides are called (default: the evaluations' own, or by how their pages were cut: "whole pages",
+    "tiles", "scales").
 
     Raises EvaluationError where pages, true boxes or the IoU of the two differ. Memory: a bounded
     number of samples x labels.
@@ -232,10 +236,9 @@ def compare(
         raise InvalidArgument(f"seed={seed!r} must be a whole number of at least 0")
     sides = (_loaded(baseline), _loaded(tiled))
     _check_same(*sides)
-    titles = names or (sides[0][0].name or "whole pages", sides[1][0].name or "tiles")
+    titles = names or _titles(sides[0][0], sides[1][0])
     labels = tuple(dict.fromkeys(label for side in sides for run in side for label in run.names))
-    pages = sides[0][0].units
-    sizes = _common_sizes(sides)
+    pages, sizes = sides[0][0].units, _common_sizes(sides)
     tables = [np.stack([_table(run, pages, labels, sizes) for run in side]) for side in sides]
     drawn = [
         _figures(part, len(sizes)) for part in _drawn(tables, samples, np.random.default_rng(seed))
@@ -250,12 +253,10 @@ def compare(
     runs = (len(sides[0]), len(sides[1]))
     trainings = _trainings(sides[0]), _trainings(sides[1])
     converged = not unconverged(titles, trainings)
-    differences = []
-    for place, (name, figure) in _rows(labels, sizes):
-        one, two = (float(part[place]) for part in whole)
-        figures = one, two, two - one, float(low[place]), float(high[place])
-        before, after, change, least, most = map(_number, figures)
-        differences.append(Difference(name, figure, before, after, change, least, most, converged))
+    differences = [
+        _difference(name, figure, [part[place] for part in (*whole, low, high)], converged)
+        for place, (name, figure) in _rows(labels, sizes)
+    ]
     return Comparison(
         tuple(differences),
         len(pages),
@@ -267,7 +268,21 @@ def compare(
         sides[0][0].unit,
         trainings,
         (_expected(sides[0]), _expected(sides[1])),
+        called(sides[0][0].cut_at) in ("", "whole pages"),
     )
+
+
+def _difference(name: str, figure: str, values: Sequence[Any], converged: bool) -> Difference:
+    """A row of both sides' figures and the ends of the interval."""
+    one, two, low, high = map(float, values)
+    before, after, change, least, most = map(_number, (one, two, two - one, low, high))
+    return Difference(name, figure, before, after, change, least, most, converged)
+
+
+def _titles(baseline: Evaluation, tiled: Evaluation) -> tuple[str, str]:
+    """The evaluations' own names, else what they are of."""
+    ways = told_apart(baseline.cut_at, tiled.cut_at)
+    return baseline.name or ways[0], tiled.name or ways[1]
 
 
 def _trainings(side: Sequence[Evaluation]) -> TrainingNote | None:

@@ -101,6 +101,7 @@ def evaluate(
         notes=flat.notes,
         regions=None if flat.regions is None else tuple(region for _, region in flat.regions),
         training=flat.training,
+        cut_at=flat.cut_at,
         expected=_expected(flat),
     )
 

@@ -21,6 +21,7 @@ from tilekit.labels.prediction_lines import read_predictions
 from tilekit.labels.predictions import PageDetections, PredictionSet
 from tilekit.pages import PageKey
 from tilekit.rekognition.training_note import TrainingNote
+from tilekit.scales import words_of
 
 Missing = Literal["error", "empty", "skip"]
 Truth = Mapping[PageKey, Annotations]
@@ -74,6 +75,7 @@ class FlatPages:
     truth_unit: NDArray[np.int64] | None = None
     unit: NDArray[np.int64] | None = None
     training: TrainingNote | None = None
+    cut_at: tuple[str, ...] = ()
     truth_row: NDArray[np.int64] | None = None
 
     @property
@@ -253,6 +255,7 @@ def _flat(
         None if truth_unit is None else truth_unit[counted],
         None if unit is None else unit[keep_found],
         found.training if isinstance(found, PredictionSet) else None,
+        tuple(map(words_of, found.tilings)) if isinstance(found, PredictionSet) else (),
         (np.arange(len(every)) - np.searchsorted(truth_page, truth_page))[counted],
     )
 

@@ -148,7 +148,8 @@ class Evaluation:
     `ignored`: kept predictions that count neither way; `notes`: what a reader should know. `training`: how the
     training of what was judged ended, None where not known. `expected`: label -> the recall that recorded trainings
     let expect of its true boxes by their px as trained on, none where the recipe is not known. `regions`: where parts of
-    pages count, the rectangle of each of `pages` (a page stands once a region; None: all of it).
+    pages count, the rectangle of each of `pages` (a page stands once a region; None: all of it). `cut_at`: the tilings
+    of what was judged in words, none where not known.
     """
 
     iou: Criterion
@@ -171,6 +172,7 @@ class Evaluation:
     regions: tuple[Region | None, ...] | None = None
     training: TrainingNote | None = None
     expected: Mapping[str, Expected] = field(default_factory=dict)
+    cut_at: tuple[str, ...] = ()
 
     def __getitem__(self, label: str) -> LabelResult:
         for result in self.labels:
@@ -375,6 +377,7 @@ class Evaluation:
             "by": self.by,
             "ignored": self.ignored,
             "notes": list(self.notes),
+            "cut_at": list(self.cut_at),
             "training": None if self.training is None else self.training.to_json(),
             "expected": {label: one.to_json() for label, one in self.expected.items()},
             "curves": {label: _curve_json(line.thinned()) for label, line in self.curves.items()},

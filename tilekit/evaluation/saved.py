@@ -84,6 +84,7 @@ def _from_json(value: dict[str, Any]) -> Evaluation:
         notes=tuple(value["notes"]),
         name=value["name"],
         regions=_regions(value["pages"]),
+        cut_at=tuple(value.get("cut_at", ())),
         training=TrainingNote.read(value["training"]) if value.get("training") else None,
         expected={label: Expected.read(one) for label, one in value.get("expected", {}).items()},
     )

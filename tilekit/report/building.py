@@ -53,13 +53,13 @@ class Report:
 class ReportOptions:
     """How a report looks and is made.
 
-    `title`: of its first page. `rendering`: the dpi PDF pages were labeled at (else found from the labels' page size),
+    `title`: of its first page (default: what is held against what). `rendering`: the dpi PDF pages were labeled at (else found from the labels' page size),
     bands and levels (else as the first run's tiles). `open_page` opens a page of the truth, where its key does not say
     how. `crops`: pictures of missed and false boxes, per run and kind at most this many. `tile`, `quality`: of the
     viewer's pyramids. `workers`: pages at once.
     """
 
-    title: str = "Whole pages against tiles"
+    title: str = ""
     rendering: Rendering = AS_TILED
     open_page: Callable[[PageKey], Scan] | None = None
     crops: int = 48
@@ -132,15 +132,17 @@ def write_report(
     for done, _ in enumerate(ordered_map(one, range(len(matches.pages)), workers=options.workers), 1):
         if progress is not None:
             progress(done, len(matches.pages))
-    shown: dict[str, Any] = {"title": options.title, "galleries": _galleries(root, chosen, names, matches)}
-    shown |= {"pair": write_pair(root, matches, names), **_figures(judged, matches)}
+    shown: dict[str, Any] = {"galleries": _galleries(root, chosen, names, matches)}
+    shown |= {"pair": write_pair(root, matches, names), **_figures(judged, matches, options.title)}
     write_text(root / "index.html", templates().get_template("index.html").render(shown))
     return Report(root / "index.html", len(matches.pages), len(chosen), judged)
 
 
-def _figures(judged: Mapping[str, Evaluation], matches: Matches) -> dict[str, Any]:
+def _figures(judged: Mapping[str, Evaluation], matches: Matches, title: str) -> dict[str, Any]:
     """What the summary page says in words, tables and curves."""
+    title = title or " against ".join(judged)
     return {
+        "title": title[:1].upper() + title[1:],
         "outcome": _outcome(judged),
         "version": tilekit.__version__,
         "runs": [

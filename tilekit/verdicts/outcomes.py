@@ -24,7 +24,8 @@ class Gain:
     """A difference in mean F1 as the words need it: None where not defined. `names`: of baseline and tiles.
 
     `trainings`: how each side's training ended, None where it is not known; of several the least converged. `unit`: what `pages` counts.
-    `recall`, `precision`: means over labels of each side; `expected`: the recall that was to be expected of it.
+    `recall`, `precision`: means over labels of each side; `expected`: the recall that was to be expected of it. `whole`: the
+    baseline is whole pages, as far as is known; it may be tiles, which others are held against.
     """
 
     names: tuple[str, str]
@@ -38,6 +39,7 @@ class Gain:
     recall: tuple[float | None, float | None] = (None, None)
     precision: tuple[float | None, float | None] = (None, None)
     expected: tuple[Expected | None, Expected | None] = (None, None)
+    whole: bool = True
 
     @property
     def difference(self) -> float | None:
@@ -85,6 +87,11 @@ class Gain:
             return ""
         if two < one - 0.01 or after > before - 0.01:
             return ""
+        if not self.whole:
+            return (
+                f"{self.names[1]}: no less is found (recall {one:.2f} to {two:.2f}); the loss is false alarms "
+                f"(precision {before:.2f} to {after:.2f}): teach them as decoys (`tilekit dataset --decoys`)."
+            )
         return (
             f"Tiles find no less (recall {one:.2f} to {two:.2f}); the loss is false alarms (precision {before:.2f} "
             f"to {after:.2f}): {FALSE_ALARMS_HELP}."
@@ -97,6 +104,8 @@ class Gain:
             return ""
         if self.unconverged:
             return what_to_do(self.unconverged)
+        if not self.whole:
+            return self._choice
         if self.outcome == "worse":
             return "Tiles are worse here: train on whole pages."
         if self.outcome == "better":
@@ -112,6 +121,19 @@ class Gain:
                 "cost several calls a page instead of one."
             )
         return "These pages do not show that tiles are better or worse: label more test pages, or train on whole pages."
+
+    @property
+    def _choice(self) -> str:
+        """What to do where one way of cutting pages is held against another."""
+        baseline, other = self.names
+        if self.outcome == "worse":
+            return f"{other} did worse here: keep to {baseline}."
+        if self.outcome == "better":
+            return f"{other} did better here: take that, if it is worth its calls."
+        return (
+            f"These pages do not show that {other} or {baseline} is better: label more test pages, or take what has "
+            "fewer calls."
+        )
 
 
 def outcome_of(low: float | None, high: float | None, *, converged: bool = True) -> Outcome:
