@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from tilekit.jpeg.markers import CannotCut, Header, ReadAt
 from tilekit.jpeg.tables import Lookups, lookups
 
 Ints = NDArray[np.int64]
+Watch = Callable[[int, NDArray[np.int32]], object]
 _PART = 1 << 18
 _AHEAD = 1 << 16  # bytes of the next part a parse may need to end its last MCU
 _STEP = 2048  # bytes in which a parse from anywhere falls into step (measured: 221 at most)
@@ -177,9 +178,18 @@ def spaced_columns(header: Header) -> Ints:
 
 
 def build_index(
-    read: ReadAt, size: int, header: Header, begin: int, columns: Sequence[int] | Ints, *, workers: int
+    read: ReadAt,
+    size: int,
+    header: Header,
+    begin: int,
+    columns: Sequence[int] | Ints,
+    *,
+    workers: int,
+    watch: Watch | None = None,
 ) -> McuIndex:
     """Parse the data from byte `begin` of a file of `size` bytes; `columns`: of MCUs, whose places are kept.
+
+    `watch(first, values)` is told the (n, 3) DC values behind the MCUs from `first` on, in order, in the calling thread.
 
     Memory: 36 bytes x rows of MCUs x columns (and one for each restart marker), at most 64 MB, and 6 MB a
     worker. The index does not depend on `workers`. Raises CannotCut where the data is not whole, or not
@@ -195,7 +205,7 @@ def build_index(
     marks = np.append(marks, total)
     if header.restart:
         marks = np.unique(np.concatenate([marks, np.arange(0, total, header.restart, dtype=np.int64)]))
-    stitch = _Stitch(read, size, look, marks, begin, header.restart)
+    stitch = _Stitch(read, size, look, marks, begin, header.restart, watch)
     stops = [*range(begin + _PART, size, _PART), size]
     if workers <= 1 or len(stops) < 3:
         stitch.walk(size)
@@ -231,8 +241,18 @@ class _Piece:
 class _Stitch:
     """The parse so far: true positions only; pieces are added where they begin at the present one."""
 
-    def __init__(self, read: ReadAt, size: int, look: Lookups, marks: Ints, begin: int, restart: int) -> None:
+    def __init__(
+        self,
+        read: ReadAt,
+        size: int,
+        look: Lookups,
+        marks: Ints,
+        begin: int,
+        restart: int,
+        watch: Watch | None,
+    ) -> None:
         self._read, self._size, self._look, self._marks, self._restart = read, size, look, marks, restart
+        self._watch = watch
         self._total = int(marks[-1])
         self._at = 8 * begin
         self._mcu = 0
@@ -339,7 +359,11 @@ class _Stitch:
         if self._restart:
             self.ends[low:high] = piece.ends[inside] + piece.base
         self.preds[low:high] = piece.preds[inside] + shift
+        was = self._pred.astype(np.int32)
         self._pred = piece.preds[count].astype(np.int64) + shift
+        if self._watch is not None:
+            values = piece.preds[1 : count + 1]
+            self._watch(self._mcu, values if piece.absolute else values + was)
         self._mcu += count
         self._at = int(piece.places[count]) + piece.base
         if self._restart and count:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tilekit.errors import ScanCorrupt
 from tilekit.jpeg.cutting import Stretch, byte_span, cut_runs, window_runs
+from tilekit.jpeg.eighth import Eighth, eighth_of
 from tilekit.jpeg.index import McuIndex, Runs, build_index, spaced_columns
 from tilekit.jpeg.markers import CannotCut, read_header
 from tilekit.jpeg.restarts import RestartRows, restart_rows
@@ -38,6 +39,8 @@ class JpegBits:
         self._index: McuIndex | None = None
         self._restarts: RestartRows | Literal[False] | None = None  # not looked for yet
         self._columns: set[int] = set(spaced_columns(self.header).tolist())
+        self._wanted: Eighth | None = None  # what the next parse fills in
+        self._eighth: Eighth | None = None
 
     def index(self, columns: Collection[int] = (), *, workers: int = 1) -> McuIndex:
         """Where MCUs begin, at these columns of MCUs and at every 16th or so; raises CannotCut."""
@@ -46,9 +49,26 @@ class JpegBits:
             if self._index is None or wanted:
                 self._columns |= wanted
                 self._index = build_index(
-                    self._read, self._size, self.header, self._begin, sorted(self._columns), workers=workers
+                    self._read,
+                    self._size,
+                    self.header,
+                    self._begin,
+                    sorted(self._columns),
+                    workers=workers,
+                    watch=None if self._wanted is None else self._wanted.take,
                 )
+                self._eighth, self._wanted = self._wanted or self._eighth, None
             return self._index
+
+    def expect_eighth(self) -> None:
+        """Let the parse that is to come make `eighth`, if it can."""
+        with self._lock:
+            if self._index is None:
+                self._wanted = eighth_of(self.header)
+
+    def eighth(self) -> Pixels | None:
+        """The page at an eighth of its size, as a decoder gives it; None where no parse was asked for it."""
+        return None if self._eighth is None else self._eighth.pixels()
 
     def restarts(self) -> RestartRows | None:
         """The rows that begin behind restart markers, None where there are none."""

@@ -124,11 +124,15 @@ class Reducer:
         """The reduced page, None unless all its rows went by."""
         if self._at < self._page[1]:
             return None
-        height, width, bands = self._held.shape
-        image = pyvips.Image.new_from_memory(self._held, width, height, bands, "uchar")
-        image = image.copy(interpretation="b-w" if bands == 1 else "srgb")
         sides = [side / box for side, box in zip(self._page, self._boxes, strict=True)]
-        return _resampled(image, sides, self._size)
+        return _resampled(image_of(self._held), sides, self._size)
+
+
+def image_of(pixels: NDArray[np.uint8]) -> Any:
+    """Gray or RGB pixels as an image, which keeps them."""
+    height, width, bands = pixels.shape
+    image = pyvips.Image.new_from_memory(pixels, width, height, bands, "uchar")
+    return image.copy(interpretation="b-w" if bands == 1 else "srgb")
 
 
 def _means(rows: NDArray[np.uint8], boxes: Size) -> NDArray[np.uint8]:

@@ -28,7 +28,7 @@ from tilekit.scans.forking import check_not_cut_off
 from tilekit.scans.jpegbits import JpegBits, bits_of
 from tilekit.scans.levels import NUMPY
 from tilekit.scans.pushing import decode_spans
-from tilekit.scans.reducing import calm, held, reduced, reducer_for, watched
+from tilekit.scans.reducing import calm, held, image_of, reduced, reducer_for, watched
 from tilekit.scans.request import Request
 from tilekit.scans.scan import Access, Scan, ScanInfo
 from tilekit.scans.source import Source
@@ -129,10 +129,20 @@ class VipsScan(Scan):
         return self._watched(found, [start for start, _ in spans])
 
     def expect(self, size: tuple[int, int]) -> None:
-        """See Scan. Where a JPEG's DCT or a smaller copy in the file give the size, they are cheaper."""
+        """See Scan. Where a JPEG's DCT or a smaller copy in the file give the size, they are cheaper.
+
+        Of a gray or 4:4:4 JPEG whose tiles are cut from its bits, the parse for those makes an eighth of the size.
+        """
         self._check_scale(size)
-        if size not in self._made and self._shrink(size) == 1 and self._copy(size) is None:
+        if size in self._made or self._copy(size) is not None:
+            return
+        if self._shrink(size) == 1:
             self._expected.add(size)
+        elif self._shrink(size) == 8:
+            with contextlib.suppress(CannotCut):
+                bits = self.bits()
+                if isinstance(bits, JpegBits):
+                    bits.expect_eighth()
 
     def _watched(self, spans: Iterator[NDArray[np.uint8]], starts: list[int]) -> Iterator[NDArray[np.uint8]]:
         makers = {size: reducer_for(self.width, self.height, self.bands, size) for size in self._expected}
@@ -251,6 +261,8 @@ class VipsScan(Scan):
         if access == "sequential" and shrink == 1 and copy is None:
             with self._lock:  # the image opened for its header serves the first pass
                 image, self._first = self._first, None
+        if shrink == 8 and isinstance(self._bits, JpegBits) and (pixels := self._bits.eighth()) is not None:
+            image = image_of(pixels)
         if image is None:
             more = {"shrink": shrink} if shrink > 1 else {}
             image = self._to_page((self._loader if copy is None else copy.load)(access, **more))
