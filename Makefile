@@ -73,7 +73,7 @@ docs: $(STAMP)
 
 # The docs site, into site/; needs no network. A link that leads nowhere fails it.
 site: $(STAMP)
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict  # with --quiet it does not count its warnings, and passes
 
 # Nightly: an archive through kills, full disks and changed inputs; minutes by SOAK=5.
 SOAK ?= 30

@@ -60,10 +60,10 @@ def reference() -> str:
 def _names() -> Iterator[str]:
     left = set(public_names())
     for title, rooms in GROUPS.items():
-        rows = sorted((name for name in left if _home(name) in rooms), key=lambda name: ("." in name, name))
+        rows = sorted((name for name in left if home_of(name) in rooms), key=lambda name: ("." in name, name))
         left -= set(rows)
         yield f"## {title}"
-        yield "\n".join(f"- `{_call(name)}`\n  {_first(value_of(name))}" for name in rows)
+        yield "\n".join(f"- `{_call(name)}`\n  {first_paragraph(value_of(name))}" for name in rows)
     if left:
         raise SystemExit(f"no group for {', '.join(sorted(left))}: add their rooms to GROUPS")
 
@@ -88,7 +88,7 @@ def value_of(name: str) -> Any:
     return attrgetter(name)(tilekit)
 
 
-def _home(name: str) -> str:
+def home_of(name: str) -> str:
     room, dot, _ = name.partition(".")
     return room if dot else value_of(name).__module__.split(".")[1]
 
@@ -116,7 +116,7 @@ def _default(one: inspect.Parameter) -> str:
     return f"={one.default!r}" if plain else "=..."
 
 
-def _first(value: Any) -> str:
+def first_paragraph(value: Any) -> str:
     """The docstring's first paragraph on one line."""
     return re.sub(r"\s+", " ", (inspect.getdoc(value) or "").split("\n\n")[0])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import inspect
 import re
@@ -160,6 +161,19 @@ def test_the_reference_is_what_the_package_says():
     assert make_reference().reference() == TEXT[ROOT / "docs" / "reference.md"], (
         "run python docs/make_reference.py"
     )
+
+
+def test_each_public_name_has_a_heading_on_one_page_of_the_site(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    pages = importlib.import_module("object_pages").object_pages()
+    headings = [found for text in pages.values() for found in re.findall(r"^## (.+)$", text, re.M)]
+    assert sorted(headings) == sorted(NAMES)
+    config = (ROOT / "mkdocs.yml").read_text(encoding="utf-8") if (ROOT / "mkdocs.yml").exists() else None
+    assert config is None or all(page in config for page in pages)
+    boxes = pages["objects/boxes.md"]
+    call = boxes.partition("## nms\n")[2].partition("## ")[0]
+    assert "tilekit.nms(" in call
+    assert "threshold: float" in call
 
 
 def test_the_readme_on_the_package_index_leads_nowhere_that_is_not_there():
