@@ -89,6 +89,7 @@ def value_of(name: str) -> Any:
 
 
 def home_of(name: str) -> str:
+    """The room of a public name."""
     room, dot, _ = name.partition(".")
     return room if dot else value_of(name).__module__.split(".")[1]
 

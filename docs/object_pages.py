@@ -54,6 +54,8 @@ def _signature(name: str, value: Any) -> str:
         found = inspect.signature(value)
     except (TypeError, ValueError):
         return name
+    if inspect.isclass(value):
+        found = found.replace(return_annotation=found.empty)
     short = f"{name}{_plain(str(found))}"
     if len(short) <= _LINE or not found.parameters:
         return short
