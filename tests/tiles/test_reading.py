@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 import pyvips
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 import tilekit as tk
 from tilekit.errors import InvalidArgument, ScanCorrupt
+from tilekit.tiles import reading
 
 FORMATS = {
     "jpeg": ("jpg", {"Q": 90}),
@@ -199,3 +202,61 @@ def test_blocks_that_are_not_the_pages_pixels_are_not_taken_for_them(tmp_path, h
         assert not scan.as_stored
         for tile in tk.read_tiles(scan, tk.Tiling(100, 20)):
             assert np.array_equal(tile.pixels, expected(whole, tile.window))
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "only", "way"),
+    [
+        ("tiled-deflate", {}, None, "tiles_of_blocks"),
+        ("tiled-deflate", {}, [3], "tiles_of_blocks"),
+        ("tiled-deflate", {"scale": 0.5}, None, "tiles_of_rows"),
+        ("tiled-deflate", {"scale": 0.5}, [0], "_tiles_of_rectangles"),
+        ("tiled-lzw", {}, None, "tiles_of_rows"),
+        ("tiled-lzw", {}, [0, 1], "_tiles_of_rectangles"),  # of 12: fewer than a quarter
+        ("tiled-lzw", {}, [0, 1, 11], "tiles_of_rows"),  # a quarter
+        ("jpeg", {}, [0, 1], "_tiles_of_rectangles"),  # by an index of its bits
+        ("jpeg", {"scale": 0.5}, [0], "tiles_of_rows"),
+        ("png", {}, [0, 1], "tiles_of_rows"),
+    ],
+)
+def test_few_tiles_are_read_as_rectangles_where_that_is_cheap(scans, monkeypatch, name, more, only, way):
+    assert ways(scans[name, 3][0], tk.Tiling(100 if not more else 40, 10, **more), only, monkeypatch) == [way]
+
+
+@pytest.mark.parametrize(("most", "way"), [(0, "tiles_of_rows"), (-1, "_tiles_of_rectangles")])
+def test_rows_that_would_take_too_much_are_not_read_whole(scans, monkeypatch, most, way):
+    monkeypatch.setattr("tilekit.tiles.reading._ROWS_BYTES", WIDTH * 3 * (100 + 90) + most)
+    assert ways(scans["tiled-lzw", 3][0], tk.Tiling(100, 10), None, monkeypatch) == [way]
+
+
+def ways(path, tiling, only, monkeypatch):
+    """By which of the ways the tiles were read."""
+    taken = []
+
+    def noted(name, read):
+        def call(*given, **more):
+            taken.append(name)
+            return read(*given, **more)
+
+        return call
+
+    for name in ("tiles_of_blocks", "_tiles_of_rectangles", "tiles_of_rows"):
+        monkeypatch.setattr(reading, name, noted(name, getattr(reading, name)))
+    with tk.open_scan(path) as scan:
+        found = list(tk.read_tiles(scan, tiling, workers=1, only=only))
+        assert len(found) == (len(scan.grid(tiling)) if only is None else len(only))
+    return taken
+
+
+def test_what_is_asked_of_a_reading_is_checked(scans):
+    with tk.open_scan(scans["png", 1][0]) as scan:
+        for wrong in ({"budget": 0}, {"workers": -1}, {"workers": True}, {"workers": 1.5}):
+            with pytest.raises(InvalidArgument, match=next(iter(wrong))):
+                tk.read_tiles(scan, tk.Tiling(100), **wrong)
+        assert len(list(tk.read_tiles(scan, tk.Tiling(200, 0), budget=1, workers=0))) == 4
+        assert list(tk.read_tiles(scan, tk.Tiling(100), only=[])) == []
+        for only, named in (([-1, 2], "tile -1 is"), ([0, 4], "tile 4 is"), ([-2, 9], "tile -2 is")):
+            with pytest.raises(InvalidArgument, match=named):
+                tk.read_tiles(scan, tk.Tiling(200, 0), only=only)
+    assert reading.worker_count(None) == len(os.sched_getaffinity(0))
+    assert (reading.worker_count(0), reading.worker_count(3)) == (0, 3)
