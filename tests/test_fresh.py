@@ -46,8 +46,10 @@ def test_old_results_stay_until_the_new_are_whole(tmp_path: Path) -> None:
 def test_options_of_another_kind_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match="must be ScansOptions"):
         detect_scans([], Finder(), Tiling(32), tmp_path / "x.jsonl", options=DetectionOptions())  # type: ignore[arg-type]
-    with pytest.raises(InvalidArgument, match="retries=-1"):
-        ScansOptions(retries=-1)
+    for wrong in (-1, True, 1.0):
+        with pytest.raises(InvalidArgument, match=f"retries={wrong}"):
+            ScansOptions(retries=wrong)  # type: ignore[arg-type]
+    assert ScansOptions(retries=0).retries == 0
 
 
 def test_a_run_that_reads_nothing_leaves_what_was_there(tmp_path: Path) -> None:

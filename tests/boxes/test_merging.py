@@ -212,9 +212,27 @@ def test_bad_arguments_are_named():
     stream = StreamingMerge(grid)
     with pytest.raises(InvalidArgument, match="row 0"):
         stream.add(0, one)
+    for strange in (True, 1.0, -1, 3):
+        with pytest.raises(InvalidArgument, match=f"row={strange} must be a row of tiles after -1, below 3"):
+            stream.add(strange, one)
     stream.add(1, one)
-    with pytest.raises(InvalidArgument, match="row=1"):
+    with pytest.raises(InvalidArgument, match="row=1 must be a row of tiles after 1"):
         stream.add(1, one)
+    two = Detections([[0, 0, 5, 5]] * 2, [0.5, 0.5], None, ("a",), [6, 5])
+    with pytest.raises(InvalidArgument, match=r"tile_index\[1\] is 5, not a tile of row 2"):
+        stream.add(2, two)
+
+
+def test_what_no_later_row_reaches_is_given_at_once():
+    """Rows of 100 px without overlap: a box well inside a row is final with it; the last row gives all."""
+    grid = Tiling(100, 0).grid(200, 300)
+    box = [[20, 20, 60, 60]]
+    stream = StreamingMerge(grid)
+    for row in range(3):
+        assert len(stream.add(row, Detections(box, [0.9], None, ("a",), [2 * row]))) == 1
+    assert len(stream.finish()) == 0
+    with pytest.raises(InvalidArgument, match="after 3, below 3"):
+        stream.add(2, Detections(box, [0.9], None, ("a",), [4]))
 
 
 def test_nothing_merges_to_nothing():
