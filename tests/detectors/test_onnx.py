@@ -13,6 +13,7 @@ from tilekit.detectors.heads import center_boxes
 from tilekit.detectors.onnx import OnnxDetector, OnnxInput, OnnxRun
 from tilekit.errors import DetectorError, InvalidArgument, StorageNotFound
 from tilekit.grid import Tiling, Window
+from tilekit.scales import Scales
 from tilekit.tiles.tile import Tile
 
 
@@ -106,6 +107,16 @@ def test_center_head(tmp_path):
     assert found.boxes.tolist() == [[36, 36, 48, 48], [16, 12, 28, 24]]
     assert detector.tiling == Tiling(64, 8)
     assert detector.decoys == ("b",)
+
+
+def test_a_file_knows_all_its_scales_and_what_was_taught_there(tmp_path):
+    scales = Scales(Tiling(64, 8), Tiling.whole(64), taught=[{"a": (2, 9)}, {"b": (20, 60)}])
+    kept = json.dumps(scales.to_json())
+    detector = OnnxDetector(
+        save(tmp_path / "m.onnx", {"output": np.zeros((1, 5, 6))}, names=NAMES, tiling=kept)
+    )
+    assert detector.tiling == scales
+    assert detector.tiling.taught == scales.taught
 
 
 def inverse(score):
