@@ -16,6 +16,7 @@ from tilekit.local.inference import find
 from tilekit.local.learning import LearningPlan, learn
 from tilekit.local.network import CenterNetwork, fused
 from tilekit.local.pixels import shrink
+from tilekit.local.pretraining import new_network
 from tilekit.local.training import read_pictures
 from tilekit.rekognition.limits import LIMITS
 from tilekit.rekognition.training_note import TrainingNote
@@ -38,7 +39,7 @@ def train(
     torch.set_num_threads(1)
     samples = [sample for manifest in manifests for sample in _samples(read_labels(manifest))]
     pictures, groups = read_pictures(Path("/"), samples, list(names), limit)
-    network = CenterNetwork(pictures[0].pixels.shape[2], len(names))
+    network = new_network(pictures[0].pixels.shape[2], len(names))
     outcome = learn(network, pictures, groups, LearningPlan(seed, caps), lambda message: None)
     return Trained(
         _detector(fused(network), names, limit), TrainingNote.read(outcome.to_json()), outcome.reviews

@@ -38,10 +38,11 @@ PX = (3.0, 4.6, 7.1, 10.8, 16.6, 25.4, 39.0, 60.0)
 BOXES = (5, 20, 60, 200)
 LOOKS = (
     ("empty_triangle", "up_arrow"),
-    ("valve", "capacitor"),
-    ("solid_circle", "empty_square"),
-    ("ground", "chevron"),
+    ("solid_triangle", "down_arrow"),
+    ("empty_triangle", "solid_triangle"),
+    ("up_arrow", "down_arrow"),
 )
+"""Symbols that trainings do not know beforehand (benchmarks/pretrain.py)."""
 PAGES = {"train": 10, "tune": 4, "test": 10}
 ASPECT = 0.3
 """Pages are strips: as long as a page must be for the service to shrink it, and cheap to make and to look at."""

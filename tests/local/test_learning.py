@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.local.test_network import square_pictures
-from tilekit.errors import InvalidArgument
+from tilekit.errors import InvalidArgument, ServiceError
 from tilekit.local import ServerSettings
 from tilekit.local.budget import LEAST_STEPS, MOST_STEPS, Budget, Caps
 from tilekit.local.crops import Picture
 from tilekit.local.descent import WEIGHT_DECAY, Descent
 from tilekit.local.inference import MODEL_FILE, write_model
 from tilekit.local.learning import LearningPlan, learn
-from tilekit.local.network import CenterNetwork, Found, start_from
+from tilekit.local.network import CenterNetwork, Found, load, start_from
 from tilekit.local.reviews import PATIENCE, Reviewer, hold_out, windows
 
 
@@ -44,9 +45,9 @@ def work(made: Budget, clock: Clock, steps: int, seconds: float = 1.0, views: in
 
 def test_the_budget_is_views_of_a_box_whatever_a_batch_shows() -> None:
     for views in (5, 10, 40):
-        made, clock = budget(Caps(views=30.0), boxes=4000)
+        made, clock = budget(Caps(views=30.0), boxes=12_000)
         work(made, clock, 50, views=views)
-        assert made.most_steps() == min(30 * 4000 / views, MOST_STEPS)
+        assert made.most_steps() == min(30 * 12_000 / views, MOST_STEPS)
         assert ("views" if views == 40 else "steps") in made.first_cap()
     made, clock = budget(Caps(views=30.0), boxes=1)
     work(made, clock, 50)
@@ -187,8 +188,8 @@ def test_one_image_is_trained_on_and_reviewed_on_itself() -> None:
     assert outcome.held_out == 0
 
 
-def test_a_warm_start_carries_labels_by_name(tmp_path: object) -> None:
-    path = tmp_path / MODEL_FILE  # type: ignore[operator]
+def test_a_warm_start_carries_labels_by_name(tmp_path: Path) -> None:
+    path = tmp_path / MODEL_FILE
     torch.manual_seed(1)
     old = CenterNetwork(1, 2)
     write_model(path, old, ["a", "b"])
@@ -202,7 +203,18 @@ def test_a_warm_start_carries_labels_by_name(tmp_path: object) -> None:
         assert torch.equal(after.bias[3:], before.bias[2:])
     assert torch.equal(new.stem[1][0].weight, old.stem[1][0].weight)
     assert "gray" in (start_from(CenterNetwork(3, 2), ["a", "b"], path) or "")
-    assert "read" in (start_from(new, ["a"], tmp_path / "none") or "")  # type: ignore[operator]
+    assert "read" in (start_from(new, ["a"], tmp_path / "none") or "")
+
+
+def test_weights_of_another_network_are_named(tmp_path: Path) -> None:
+    path = tmp_path / MODEL_FILE
+    write_model(path, CenterNetwork(1, 1), ["a"])
+    assert load(path)[1] == ("a",)
+    stored = torch.load(path, weights_only=True)
+    torch.save({**stored, "network": stored["network"] - 1}, path)
+    assert "another version" in (start_from(CenterNetwork(1, 1), ["a"], path) or "")
+    with pytest.raises(ServiceError, match=r"model\.pt.*another version.*train it again"):
+        load(path)
 
 
 def test_the_descent_is_that_of_torch() -> None:

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tilekit.local.crops import BATCH, CROP, CropPlan, CropSource, Picture, crop_plans
+from tilekit.local.crops import CROP, SMALLEST_CROP, WORK, CropPlan, CropSource, Picture, crop_plans
 from tilekit.local.losses import loss
 from tilekit.local.network import LEVELS, CenterNetwork, decode, fused, to_tensor
 from tilekit.local.targets import LevelTargets, Targets
@@ -119,7 +119,7 @@ def test_the_loss_falls_where_maps_are_right() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sides", "crops"), [([12] * 9, 1), ([12, 12, 150], 2), ([12] * 9 + [150], 3), ([150] * 9, 1)]
+    ("sides", "crops"), [([12] * 9, 4), ([12, 12, 150], 5), ([12] * 9 + [150], 9), ([150] * 9, 1)]
 )
 def test_large_objects_get_crops_with_room(sides: list[int], crops: int) -> None:
     boxes = np.array([[5.0, 5.0, 5 + side, 5 + side] for side in sides])
@@ -127,20 +127,33 @@ def test_large_objects_get_crops_with_room(sides: list[int], crops: int) -> None
     plans = crop_plans([picture])
     assert len(plans) == crops
     assert max(plan.side for plan in plans) >= (1.9 * max(sides) if max(sides) > 100 else CROP)
-    assert all(plan.count * plan.side**2 <= 2 * BATCH * CROP**2 for plan in plans)
+    assert all(plan.count * plan.side**2 <= 6 * WORK for plan in plans)
     source = CropSource([picture], 1, np.random.default_rng(0))
     for plan in plans:
         images, _ = source.batch(plan)
         assert images.shape == (plan.count, 1, plan.side, plan.side)
 
 
+@pytest.mark.parametrize("side", [2, 4, 12, 20, 60])
+def test_small_objects_are_shown_closely_and_sometimes_widely(side: int) -> None:
+    boxes = np.array([[5.0, 5.0, 5 + side, 5 + side]] * 5)
+    picture = Picture(np.full((400, 400, 1), 255, np.uint8), boxes, np.zeros(5, np.int64))
+    plans = crop_plans([picture])
+    sides = sorted({plan.side for plan in plans})
+    assert sides[-1] == CROP
+    assert sides[0] == min(CROP, max(SMALLEST_CROP, -(-7 * side // 32) * 32))
+    assert sum(plan.side == CROP for plan in plans) in (1, len(plans))
+    assert all(0.8 * WORK <= plan.count * plan.side**2 <= 1.2 * WORK for plan in plans)
+
+
 def test_large_crops_are_drawn_around_what_needs_them() -> None:
     boxes = [[20.0 * place, 10, 20 * place + 12, 22] for place in range(30)] + [[100.0, 100, 500, 330]]
     labels = np.array([0] * 30 + [1], np.int64)
     picture = Picture(np.full((900, 900, 1), 255, np.uint8), np.array(boxes), labels)
-    small, large = sorted(crop_plans([picture]), key=lambda plan: plan.side)[0], crop_plans([picture])[0]
+    plans = sorted(crop_plans([picture]), key=lambda plan: plan.side)
+    small, large = plans[0], plans[-1]
     assert large.side >= 2 * 400
-    assert large.count * large.side**2 <= 2.8 * BATCH * CROP**2
+    assert large.count * large.side**2 <= 8.5 * WORK
     source = CropSource([picture], 2, np.random.default_rng(0))
     for plan, label in ((small, 0), (large, 1)):
         assert {row < 30 for some in source._objects(plan) for _, row in some} == {label == 0}

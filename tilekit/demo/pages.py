@@ -14,6 +14,7 @@ from tilekit.boxes.annotations import Annotations
 from tilekit.datasets.sources import open_page
 from tilekit.datasets.splitting import split_pages
 from tilekit.errors import LabelError, StorageNotFound
+from tilekit.flow import ordered_map
 from tilekit.grid import Tiling
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.reading import read_labels, write_labels
@@ -91,14 +92,19 @@ def make_pages(
     )
     images: dict[PageKey, Annotations] = {}
     sizes = {}
-    for place, (key, _, labels) in enumerate(known):
+
+    def scanned(place: int) -> PageKey:
         image = folder / "pages" / f"drawing-{place + 1:03d}.png"
-        with open_scan(pdf, page=key.page, dpi=dpi) as scan:
-            sizes[PageKey(str(image))] = (scan.width, scan.height)
+        page = PageKey(str(image))
+        with open_scan(pdf, page=known[place][0].page, dpi=dpi) as scan:
+            sizes[page] = (scan.width, scan.height)
             if not image.exists():
                 pixels = np.array(scan.read(0, 0, scan.width, scan.height))
                 write_bytes(image, encode_image(_scanned(pixels, seed + place), "png").data)
-        images[PageKey(str(image))] = labels
+        return page
+
+    for place, page in enumerate(ordered_map(scanned, range(total), workers=scale.threads, ahead=scale.threads)):
+        images[page] = known[place][2]
         if count is not None:
             count(place + 1, total)
     keys = list(images)
@@ -114,9 +120,10 @@ def make_pages(
 
 def _scanned(pixels: Any, seed: int) -> Any:
     """A clean page as a scanner would give it: gray, off-white, with grain."""
-    gray = pixels.mean(axis=2) if pixels.shape[2] == 3 else pixels[:, :, 0].astype(np.float64)
-    grain = np.random.default_rng([seed, 2]).normal(0, 4, gray.shape)
-    return np.clip(gray * (248 / 255) + grain, 0, 255).astype(np.uint8)[:, :, None]
+    gray = pixels[:, :, pixels.shape[2] // 2].astype(np.float32)  # drawn in black: its bands are the same
+    gray *= 248 / 255
+    gray += 4 * np.random.default_rng([seed, 2]).standard_normal(gray.shape, dtype=np.float32)
+    return np.clip(gray, 0, 255, out=gray).astype(np.uint8)[:, :, None]
 
 
 def user_pages(folder: Path, seed: int = 0) -> DemoPages:

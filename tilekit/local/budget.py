@@ -15,9 +15,9 @@ from statistics import median
 
 VIEWS = 120.0
 """Times each box is seen at most, on average, before a training has to settle."""
-LEAST_STEPS = 1600
+LEAST_STEPS = 4800
 """A cap in views is never fewer steps than these: a small set is seen often, and still needs them."""
-MOST_STEPS = 6000
+MOST_STEPS = 18000
 _FIRST = 20  # steps before views and seconds a step are known
 _JUMP = 60.0  # a step that took this many times the usual did not work all that time
 

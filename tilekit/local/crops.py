@@ -30,32 +30,51 @@ class CropPlan:
     least: float = 0.0
 
 
-CROP, BATCH, LARGEST_CROP = 192, 16, 896
+SMALLEST_CROP, CROP, LARGEST_CROP = 64, 192, 896
+WORK = 48 * 64**2
+"""Pixels of a batch of small objects. More batches teach more than larger ones, down to about this size."""
 _ROOM = 2.2
-_LARGE_WORK = 1.6
+_AROUND = 7.0  # sides of a small object that a crop shows; what lies further off teaches it little
+_LARGE_WORK = 24 * CROP**2
 _CUT_OFF = 0.25  # of a large object's side that a crop around it may leave out
 
 
 def crop_plans(pictures: list[Picture]) -> list[CropPlan]:
-    """Batches to take in turn: small crops for small objects, large ones with room for the larger.
+    """Batches to take in turn: close crops of small objects, wider ones, large ones with room for the larger.
 
     Each object has its turn in a crop with room around it; how often large crops come follows from how
-    many objects need them, where each label counts the same however rare it is. They cost 1.6 times the work of small
-    ones, and 2.7 times at most, where a crop holds what is several hundred px long.
+    many objects need them, where each label counts the same however rare it is. A large batch has the work of about
+    five others, and of eight at most, where a crop holds what is several hundred px long.
     """
     labels = _sides_by_label(pictures)
     fits = CROP / _ROOM
-    small = CropPlan(CROP, BATCH, fits)
     share = float(np.mean([(sides > fits).mean() for sides in labels])) if labels else 0.0
+    small = _small_plans(labels, fits if share >= 0.01 else float("inf"))
     if share < 0.01:
-        return [CropPlan(CROP, BATCH, float("inf"))]
+        return small
     largest = max(float(np.quantile(big, 0.9)) for sides in labels if len(big := sides[sides > fits]))
     side = int(np.clip(np.ceil(_ROOM * largest / 32) * 32, CROP, LARGEST_CROP))
-    count = max(2, round(_LARGE_WORK * BATCH * (CROP / side) ** 2))
+    count = max(2, round(_LARGE_WORK / side**2))
     if share > 0.8:
         return [CropPlan(side, count, float("inf"))]
     large = CropPlan(side, count, float("inf"), fits)
-    return [large, small] if share > 0.3 else [small, large, small]
+    return [large, *small] if share > 0.3 else [*small, large, *small]
+
+
+def _small_plans(labels: list[NDArray[np.float64]], most: float) -> list[CropPlan]:
+    """Four batches of equal work: three close around the objects, one as wide as what they may need to be told apart."""
+    wide = CropPlan(CROP, _count(CROP), most)
+    small = [some for sides in labels if len(some := sides[sides <= most])]
+    if not small:
+        return [wide, wide, wide, wide]
+    typical = max(float(np.quantile(sides, 0.75)) for sides in small)
+    side = int(np.clip(np.ceil(_AROUND * typical / 32) * 32, SMALLEST_CROP, CROP))
+    close = CropPlan(side, _count(side), most)
+    return [close, close, close, wide]
+
+
+def _count(side: int) -> int:
+    return round(WORK / side**2)
 
 
 def _sides_by_label(pictures: list[Picture]) -> list[NDArray[np.float64]]:

@@ -1,7 +1,7 @@
 """The training loop: learns at a steady rate until reviews bring nothing more or a cap is near, then settles.
 
 While it learns, a running mean of the weights is reviewed on images held out. Settling lets the rate fall to
-nothing over as many steps again, on all images, the held out ones among them. Where a cap ended the learning, not
+nothing over half as many steps, on all images, the held out ones among them. Where a cap ended the learning, not
 the reviews, the training has not converged, and says so.
 """
 
@@ -27,9 +27,10 @@ from tilekit.local.reviews import Reviewer, hold_out, windows
 from tilekit.local.targets import Targets
 
 RATE = 4e-3
-REVIEW_STEPS = 40
-_WARM, _LEARN = 0.1, 0.5  # shares of the steps that the caps allow
-_MEAN = 0.97
+REVIEW_STEPS = 120
+_WARM = 40  # steps, or a tenth of what the caps allow
+_SETTLE = 0.5  # of the steps that were learned
+_MEAN = 0.985
 _LEAST_RATE = 0.004
 _REVIEW_PICTURES = 24
 
@@ -183,10 +184,10 @@ def _learn(run: _Run, say: Say) -> str:
     plans = crop_plans(run.source.pictures)
     while True:
         total = budget.most_steps()
-        warm = max(1, round(_WARM * min(total, 400)))
+        warm = max(1, min(_WARM, round(0.1 * total)))
         value = run.step(run.source, plans, min(1.0, (budget.steps + 1) / warm))
         run.follow()
-        if budget.steps >= _LEARN * total:
+        if budget.steps >= total / (1 + _SETTLE):
             return budget.first_cap()
         if budget.steps % REVIEW_STEPS == 0:
             review = run.reviewer.review(run.mean, budget.steps, budget.seconds)
@@ -201,9 +202,10 @@ def _learn(run: _Run, say: Say) -> str:
 
 
 def _settle(run: _Run, source: CropSource, say: Say) -> None:
-    """Let the rate fall to nothing over as many steps as were learned, on all images."""
+    """Let the rate fall to nothing over half as many steps as were learned, on all images."""
     budget = run.budget
-    begun, last = budget.steps, max(budget.steps + 1, min(2 * budget.steps, budget.most_steps()))
+    begun = budget.steps
+    last = max(begun + 1, min(round((1 + _SETTLE) * begun), budget.most_steps()))
     source.mistakes = _mistakes(run.mean, source)
     plans = crop_plans(source.pictures)
     while budget.steps < last:

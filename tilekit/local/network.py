@@ -1,6 +1,7 @@
 """The detector: a fully convolutional center-point network, about 0.4 million parameters.
 
-Pixels are folded 4 x 4 into channels, so all work is done at stride 4, 8, 16 and 32. Each label has a
+A first layer at stride 2 sees pixels at every place alike, so that a mark of 4 px is learned once and not once for
+each place in a cell; all other work is done at stride 4, 8, 16 and 32. Each label has a
 heatmap of centers (Zhou et al., "Objects as Points", 2019) on each of two levels: boxes of 4 to 64 px
 belong to the level of stride 4, those over 40 px to that of stride 16, where 200 px are a dozen cells
 and not fifty. A center sees about 300 px to each side, so that a table of 400 px has its edges in view. Every cell
@@ -21,7 +22,10 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - the name everyone knows
 
+from tilekit.errors import ServiceError
+
 PADDING = 32
+FIRST_WIDTH = 16
 WIDTHS = (32, 48, 64, 96)
 SMALLEST_SCORE = 0.02
 _LEAST_LOGIT = math.log(SMALLEST_SCORE / (1 - SMALLEST_SCORE))
@@ -41,9 +45,9 @@ STRIDE = LEVELS[0].stride
 """Px of the finest cells."""
 
 
-def _block(before: int, after: int, *, stride: int = 1, dilation: int = 1) -> nn.Sequential:
+def _block(before: int, after: int, *, stride: int = 1, dilation: int = 1, side: int = 3) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(before, after, 3, stride, dilation, dilation, bias=False),
+        nn.Conv2d(before, after, side, stride, dilation * (side // 2), dilation, bias=False),
         nn.BatchNorm2d(after),
         nn.ReLU(inplace=True),
     )
@@ -60,7 +64,7 @@ class CenterNetwork(nn.Module):  # type: ignore[misc]
         fine, middle, coarse, far = WIDTHS
         self.bands, self.labels = bands, labels
         self.stem = nn.Sequential(
-            nn.PixelUnshuffle(STRIDE), _block(bands * STRIDE * STRIDE, fine), _block(fine, fine)
+            _block(bands, FIRST_WIDTH, stride=2, side=5), _block(FIRST_WIDTH, fine, stride=2), _block(fine, fine)
         )
         self.down8 = nn.Sequential(_block(fine, middle, stride=2), _block(middle, middle))
         self.down16 = nn.Sequential(_block(middle, coarse, stride=2), _block(coarse, coarse, dilation=2))
@@ -200,12 +204,15 @@ def fused(network: CenterNetwork) -> CenterNetwork:
 
 def save(path: Any, network: CenterNetwork, names: list[str]) -> None:
     """Write the network's weights with what is needed to use them."""
-    torch.save({"bands": network.bands, "names": names, "weights": network.state_dict()}, path)
+    weights = network.state_dict()
+    torch.save({"network": _KIND, "bands": network.bands, "names": names, "weights": weights}, path)
 
 
 def load(path: Any) -> tuple[CenterNetwork, tuple[str, ...]]:
-    """A network ready for inference, and its label names."""
+    """A network ready for inference, and its label names. ServiceError where another kind of network is stored."""
     stored = torch.load(path, map_location="cpu", weights_only=True)
+    if stored.get("network") != _KIND:
+        raise ServiceError(f"{path}: {_OTHER_KIND}; train it again")
     network = CenterNetwork(stored["bands"], len(stored["names"]))
     network.load_state_dict(stored["weights"])
     return fused(network), tuple(stored["names"])
@@ -217,13 +224,15 @@ def start_from(network: CenterNetwork, names: list[str], path: Path) -> str | No
         stored = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, ValueError) as exc:
         return f"it cannot be read ({type(exc).__name__})"
+    if stored.get("network") != _KIND:
+        return _OTHER_KIND
     if stored["bands"] != network.bands:
         kinds = {1: "gray", 3: "color"}
         return f"it was trained on {kinds[stored['bands']]} images and these are {kinds[network.bands]}"
     mine, before, count = network.state_dict(), len(stored["names"]), len(names)
     shared = [(names.index(name), place) for place, name in enumerate(stored["names"]) if name in names]
     for name, values in stored["weights"].items():
-        if name.startswith(_LAST):
+        if name.startswith(LAST):
             for place, earlier in shared:
                 mine[name][place] = values[earlier]
             mine[name][count:] = values[before:]
@@ -233,4 +242,8 @@ def start_from(network: CenterNetwork, names: list[str], path: Path) -> str | No
     return None
 
 
-_LAST = ("head.1.", "large.1.")
+LAST = ("head.1.", "large.1.")
+"""Names of the weights that belong to labels, in rows: one a label, then four of the boxes' shapes."""
+_KIND = 2
+"""Counted up whenever weights of before no longer fit."""
+_OTHER_KIND = "it is a model of another version of tilekit, whose network differs"

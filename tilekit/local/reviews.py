@@ -144,8 +144,8 @@ class Reviewer:
 
     @property
     def plateau(self) -> bool:
-        """Whether the last reviews brought nothing."""
-        return self._flat >= PATIENCE
+        """Whether the last reviews brought nothing; one is enough to say so where nothing is left to gain."""
+        return self._flat >= (1 if self._best[0] >= ENOUGH_F1 else PATIENCE)
 
     @property
     def best_f1(self) -> float:

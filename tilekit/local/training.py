@@ -21,9 +21,10 @@ from tilekit.local.budget import Caps
 from tilekit.local.crops import Picture
 from tilekit.local.inference import MODEL_FILE, LoadedModel, write_model
 from tilekit.local.learning import RATE, LearningPlan, Say, learn
-from tilekit.local.network import CenterNetwork, fused, start_from, to_gray
+from tilekit.local.network import fused, start_from, to_gray
 from tilekit.local.pixels import is_gray, read_pixels
 from tilekit.local.preparation import OUTCOME_FILE
+from tilekit.local.pretraining import new_network
 from tilekit.storage.local import write_text
 
 PREDICTIONS_FILE = "predictions.json"
@@ -37,7 +38,7 @@ def train_job(folder: Path, say: Say) -> None:
     names = list(job["labels"])
     say(f"Reading {len(job['train'])} training images.")
     pictures, groups = read_pictures(folder, job["train"], names, job["limit"])
-    network = CenterNetwork(pictures[0].pixels.shape[2] if pictures else 1, len(names))
+    network = new_network(pictures[0].pixels.shape[2] if pictures else 1, len(names))
     notes, rate = list(job["notes"]), RATE
     if job["warm_start"]:
         reason = start_from(network, names, Path(job["warm_start"]))
