@@ -9,16 +9,13 @@ pages and not what was known before.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import math
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-import tilekit.testing.scenes as scenes
 from tilekit.local.crops import CropPlan, CropSource, Picture
 from tilekit.local.descent import Descent
 from tilekit.local.losses import loss
@@ -113,7 +110,10 @@ def main() -> None:
         step += 1
         recent = 0.98 * recent + 0.02 * float(value.detach())
         if step % 100 == 0:
-            print(f"step {step}, loss {recent / (1 - 0.98**min(step, 400)):.3f}, {100 * part:.0f} %", flush=True)
+            print(
+                f"step {step}, loss {recent / (1 - 0.98 ** min(step, 400)):.3f}, {100 * part:.0f} %",
+                flush=True,
+            )
             if step % 1000 == 0:
                 write_pretrained(network, given.out)
     write_pretrained(network, given.out)

@@ -34,7 +34,7 @@ _COST = (
     show_default=True,
     help="Folder for pages, tiles, detections and report.",
 )
-@click.option("--quick", is_flag=True, help="Fewer pages and shorter trainings.")
+@click.option("--quick", is_flag=True, help="Fewer pages.")
 @click.option("--repeats", default=1, show_default=True, help="Trainings of each side; more show the spread.")
 @click.option("--seed", default=0, show_default=True, help="Other seeds give other pages and trainings.")
 @click.option(
@@ -62,7 +62,7 @@ def demo(out: Path, data: Path | None, as_json: bool, **options: Any) -> None:
         raise click.UsageError("--aws and --bucket go together")
     if options["mixed"] and data is not None:
         raise click.UsageError("--mixed is of made pages; --data takes your own")
-    scale = _scale(options, own_pages=data is not None)
+    scale = _scale(options)
     if aws and not options["yes"]:
         click.confirm(_COST.format(trainings=2 * options["repeats"]), abort=True, err=True)
     _check_extras(aws)
@@ -86,11 +86,8 @@ def demo(out: Path, data: Path | None, as_json: bool, **options: Any) -> None:
     next_look(out / "report" / "index.html")
 
 
-def _scale(options: Mapping[str, Any], *, own_pages: bool) -> DemoScale:
-    """How much is made and trained, and how pages are cut; None: as planned.
-
-    Pages of one's own are trained on until they are learned; made ones for some minutes, as a demo may take.
-    """
+def _scale(options: Mapping[str, Any]) -> DemoScale:
+    """How much is made, what may not be passed in training, and how pages are cut; None: as planned."""
     from tilekit.demo import FULL, MIXED_TABLE, QUICK
     from tilekit.grid import Tiling
 
@@ -103,7 +100,7 @@ def _scale(options: Mapping[str, Any], *, own_pages: bool) -> DemoScale:
     usual = QUICK if options["quick"] else FULL
     return dataclasses.replace(
         usual,
-        steps=options["steps"] or (None if own_pages and not options["quick"] else usual.steps),
+        steps=options["steps"],
         minutes=options["minutes"],
         tiling=tiling if tile is None else Tiling(tile, overlap or 0),
         table_px=MIXED_TABLE if options["mixed"] else None,

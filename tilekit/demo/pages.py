@@ -33,23 +33,23 @@ class DemoScale:
     `tiling`: how pages are cut, as planned unless given. `table_px`: width of a large labeled table on each made page.
     """
 
-    train: int = 18
-    tune: int = 8
-    test: int = 24
-    width: int = 4000
-    height: int = 2828
-    symbol_px: tuple[float, float] = (11.0, 14.0)
-    count: int = 12
+    train: int = 14
+    tune: int = 4
+    test: int = 12
+    width: int = 8600
+    height: int = 2520
+    symbol_px: tuple[float, float] = (11.2, 13.0)
+    count: int = 30
     tiling: Tiling | Scales | None = None
     table_px: tuple[float, float] | None = None
-    steps: int | None = 500
+    steps: int | None = None
     minutes: float | None = 60.0
     limit: int = 1280
     threads: int = 2
 
 
 FULL = DemoScale()
-QUICK = DemoScale(train=14, tune=6, test=20, steps=320)
+QUICK = DemoScale(train=10, tune=3, test=8)
 MIXED_TABLE = (700.0, 900.0)
 """px of the tables on pages of mixed sizes: more than half a tile, and some hundred px on a whole page as shrunk."""
 
@@ -103,7 +103,9 @@ def make_pages(
                 write_bytes(image, encode_image(_scanned(pixels, seed + place), "png").data)
         return page
 
-    for place, page in enumerate(ordered_map(scanned, range(total), workers=scale.threads, ahead=scale.threads)):
+    for place, page in enumerate(
+        ordered_map(scanned, range(total), workers=scale.threads, ahead=scale.threads)
+    ):
         images[page] = known[place][2]
         if count is not None:
             count(place + 1, total)

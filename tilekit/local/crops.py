@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -157,6 +158,35 @@ class CropSource:
         gain = torch.from_numpy(self.random.uniform(0.8, 1.15, (count, 1, 1, 1))).float()
         shift = torch.from_numpy(self.random.uniform(-0.04, 0.06, (count, 1, 1, 1))).float()
         return (images * gain + shift).clamp_(0, 1)
+
+
+class Batches:
+    """Batches of some plans in turn, each drawn in a thread of its own while the one before is learned from."""
+
+    def __init__(self, source: CropSource, plans: list[CropPlan]) -> None:
+        self._source, self._plans, self._drawn = source, plans, 0
+        self._thread = ThreadPoolExecutor(1)
+        self._ahead: Future[tuple[torch.Tensor, Targets]] = self._draw()
+
+    def take(self) -> tuple[torch.Tensor, Targets]:
+        """The next one."""
+        batch = self._ahead.result()
+        self._ahead = self._draw()
+        return batch
+
+    def mistaken(self, mistakes: list[tuple[int, float, float]]) -> None:
+        """Draw around these too, from the batch after the one that is drawn already: the same in each run."""
+        wait([self._ahead])
+        self._source.mistakes = mistakes
+
+    def close(self) -> None:
+        """Draw no more."""
+        self._thread.shutdown()
+
+    def _draw(self) -> Future[tuple[torch.Tensor, Targets]]:
+        plan = self._plans[self._drawn % len(self._plans)]
+        self._drawn += 1
+        return self._thread.submit(self._source.batch, plan)
 
 
 def _cut(pixels: NDArray[np.uint8], x: float, y: float, crop: int, scale: float) -> NDArray[np.uint8]:

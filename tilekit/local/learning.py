@@ -7,6 +7,7 @@ the reviews, the training has not converged, and says so.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 from collections.abc import Callable
@@ -17,7 +18,7 @@ import numpy as np
 import torch
 
 from tilekit.local.budget import Budget, Caps
-from tilekit.local.crops import CropPlan, CropSource, Picture, crop_plans
+from tilekit.local.crops import Batches, CropSource, Picture, crop_plans
 from tilekit.local.descent import Descent
 from tilekit.local.inference import find
 from tilekit.local.losses import loss
@@ -26,7 +27,7 @@ from tilekit.local.processor import has_bfloat16, training_device
 from tilekit.local.reviews import Reviewer, hold_out, windows
 from tilekit.local.targets import Targets
 
-RATE = 4e-3
+RATE = 3e-3
 REVIEW_STEPS = 120
 _WARM = 40  # steps, or a tenth of what the caps allow
 _SETTLE = 0.5  # of the steps that were learned
@@ -153,9 +154,9 @@ class _Run:
             plan.rate,
         )
 
-    def step(self, source: CropSource, plans: list[CropPlan], rate: float) -> float:
+    def step(self, batches: Batches, rate: float) -> float:
         """One step at this rate; gives the loss."""
-        images, targets = source.batch(plans[self.budget.steps % len(plans)])
+        images, targets = batches.take()
         self.network.train()
         device = self.network.device
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.fast):
@@ -180,12 +181,16 @@ class _Run:
 
 def _learn(run: _Run, say: Say) -> str:
     """Learn at a steady rate; gives "plateau", or the cap that is near."""
+    with contextlib.closing(Batches(run.source, crop_plans(run.source.pictures))) as batches:
+        return _learn_from(run, batches, say)
+
+
+def _learn_from(run: _Run, batches: Batches, say: Say) -> str:
     budget = run.budget
-    plans = crop_plans(run.source.pictures)
     while True:
         total = budget.most_steps()
         warm = max(1, min(_WARM, round(0.1 * total)))
-        value = run.step(run.source, plans, min(1.0, (budget.steps + 1) / warm))
+        value = run.step(batches, min(1.0, (budget.steps + 1) / warm))
         run.follow()
         if budget.steps >= total / (1 + _SETTLE):
             return budget.first_cap()
@@ -194,7 +199,7 @@ def _learn(run: _Run, say: Say) -> str:
             if run.reviewer.plateau:
                 return "plateau"
             if len(run.reviewer.reviews) % 3 == 0:
-                run.source.mistakes = _mistakes(run.mean, run.source)
+                batches.mistaken(_mistakes(run.mean, run.source))
             say(
                 f"Training: step {budget.steps}, loss {value:.3f}, F1 {review.f1:.2f} on images held out; at most "
                 f"{_duration(budget.seconds_for(budget.most_steps() - budget.steps))} left."
@@ -207,15 +212,17 @@ def _settle(run: _Run, source: CropSource, say: Say) -> None:
     begun = budget.steps
     last = max(begun + 1, min(round((1 + _SETTLE) * begun), budget.most_steps()))
     source.mistakes = _mistakes(run.mean, source)
-    plans = crop_plans(source.pictures)
-    while budget.steps < last:
-        part = (budget.steps - begun) / (last - begun)
-        rate = _LEAST_RATE + (1 - _LEAST_RATE) * (1 + math.cos(math.pi * part)) / 2
-        value = run.step(source, plans, rate)
-        if budget.steps % 20 == 0:
-            last = max(budget.steps, min(last, budget.most_steps()))
-            left = _duration(budget.seconds_for(last - budget.steps))
-            say(f"Training: step {budget.steps} of {last}, settling, loss {value:.3f}, about {left} left.")
+    with contextlib.closing(Batches(source, crop_plans(source.pictures))) as batches:
+        while budget.steps < last:
+            part = (budget.steps - begun) / (last - begun)
+            rate = _LEAST_RATE + (1 - _LEAST_RATE) * (1 + math.cos(math.pi * part)) / 2
+            value = run.step(batches, rate)
+            if budget.steps % 20 == 0:
+                last = max(budget.steps, min(last, budget.most_steps()))
+                left = _duration(budget.seconds_for(last - budget.steps))
+                say(
+                    f"Training: step {budget.steps} of {last}, settling, loss {value:.3f}, about {left} left."
+                )
 
 
 def _loss_of(network: CenterNetwork, images: torch.Tensor, targets: Targets) -> float:

@@ -64,7 +64,9 @@ class CenterNetwork(nn.Module):  # type: ignore[misc]
         fine, middle, coarse, far = WIDTHS
         self.bands, self.labels = bands, labels
         self.stem = nn.Sequential(
-            _block(bands, FIRST_WIDTH, stride=2, side=5), _block(FIRST_WIDTH, fine, stride=2), _block(fine, fine)
+            _block(bands, FIRST_WIDTH, stride=2, side=5),
+            _block(FIRST_WIDTH, fine, stride=2),
+            _block(fine, fine),
         )
         self.down8 = nn.Sequential(_block(fine, middle, stride=2), _block(middle, middle))
         self.down16 = nn.Sequential(_block(middle, coarse, stride=2), _block(coarse, coarse, dilation=2))
