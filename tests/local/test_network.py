@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import contextlib
+import time
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tilekit.local.crops import CROP, SMALLEST_CROP, WORK, CropPlan, CropSource, Picture, crop_plans
+from tilekit.local.crops import CROP, SMALLEST_CROP, WORK, Batches, CropPlan, CropSource, Picture, crop_plans
 from tilekit.local.losses import loss
 from tilekit.local.network import LEVELS, CenterNetwork, decode, fused, to_tensor
 from tilekit.local.targets import LevelTargets, Targets
@@ -159,3 +162,21 @@ def test_large_crops_are_drawn_around_what_needs_them() -> None:
         assert {row < 30 for some in source._objects(plan) for _, row in some} == {label == 0}
     shown = [source.batch(large)[1].objects > 0 for _ in range(20)]
     assert sum(shown) > 10
+
+
+def test_batches_are_drawn_ahead_and_the_same_each_time() -> None:
+    drawn = []
+    for wait in (False, True):
+        source = CropSource(square_pictures(2, 3), 1, np.random.default_rng(4))
+        with contextlib.closing(Batches(source, [CropPlan(64, 3, 100.0), CropPlan(96, 2, 100.0)])) as batches:
+            some = []
+            for number in range(6):
+                some.append(batches.take()[0])
+                if wait:
+                    time.sleep(0.02)  # a step that takes long: the next batch has been drawn by then
+                if number == 2:
+                    batches.mistaken([(1, 50.0, 50.0)])
+        assert source.mistakes == [(1, 50.0, 50.0)]
+        assert [batch.shape[0] for batch in some] == [3, 2, 3, 2, 3, 2]
+        drawn.append(some)
+    assert all(torch.equal(one, other) for one, other in zip(*drawn, strict=True))
