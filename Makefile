@@ -12,9 +12,9 @@ demo: $(DEMO_STAMP)
 
 test: $(STAMP)
 	./.ci/system-packages
-	./.ci/test -m "not slow"
+	./.ci/test $(if $(SLOW),,-m "not slow")
 
-# What takes long each: trainings to their end, browsers, whole chains; CI runs them with those of `make test`.
+# What takes long each: trainings to their end, browsers, whole chains; `make test SLOW=1` runs both.
 slow: $(STAMP)
 	./.ci/system-packages
 	./.ci/test -m slow
