@@ -89,7 +89,8 @@ class ByteReader:
     def into(self, place: int, room: memoryview) -> int:
         """Fill `room` with bytes from a place on; gives how many there were. Errors as `at`."""
         if self._file is not None and hasattr(os, "preadv"):
-            return os.preadv(self._file.fileno(), [room], place)
+            count: int = os.preadv(self._file.fileno(), [room], place)
+            return count
         found = self.at(place, len(room))
         room[: len(found)] = found
         return len(found)
