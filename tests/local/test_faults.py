@@ -18,6 +18,7 @@ from tilekit.local import FaultRule, running
 from tilekit.local.faults import read_faults
 from tilekit.rekognition.codes import CODES
 
+pytestmark = pytest.mark.xdist_group("faults")  # its rules are used up in the order of the tests
 TERMINAL = [name for name, code in CODES.items() if code.terminal and code.message]
 RULES = [
     FaultRule("CreateProject", error="InternalServerError", late=True, times=1),
