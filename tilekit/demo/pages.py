@@ -36,7 +36,7 @@ class DemoScale:
     train: int = 14
     tune: int = 4
     test: int = 12
-    width: int = 8600
+    width: int = 10_000
     height: int = 2520
     symbol_px: tuple[float, float] = (11.2, 13.0)
     count: int = 30

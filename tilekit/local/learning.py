@@ -217,7 +217,7 @@ def _settle(run: _Run, source: CropSource, say: Say) -> None:
             part = (budget.steps - begun) / (last - begun)
             rate = _LEAST_RATE + (1 - _LEAST_RATE) * (1 + math.cos(math.pi * part)) / 2
             value = run.step(batches, rate)
-            if budget.steps % 20 == 0:
+            if budget.steps % 60 == 0:
                 last = max(budget.steps, min(last, budget.most_steps()))
                 left = _duration(budget.seconds_for(last - budget.steps))
                 say(
