@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--bucket", help="S3 bucket for --aws")
     parser.add_argument("--data", help="folder with train.manifest and test.manifest")
     parser.add_argument("--out", default="story")
-    parser.add_argument("--quick", action="store_true", help="fewer pages, shorter trainings")
+    parser.add_argument("--quick", action="store_true", help="fewer pages")
     parser.add_argument("--tiny", action="store_true", help="the flow only; proves nothing")
     given = parser.parse_args()
     if given.aws != bool(given.bucket):
