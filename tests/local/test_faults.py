@@ -18,10 +18,8 @@ from tilekit.local import FaultRule, running
 from tilekit.local.faults import read_faults
 from tilekit.rekognition.codes import CODES
 
-pytestmark = pytest.mark.xdist_group("faults")  # its rules are used up in the order of the tests
 TERMINAL = [name for name, code in CODES.items() if code.terminal and code.message]
 RULES = [
-    FaultRule("CreateProject", error="InternalServerError", late=True, times=1),
     FaultRule("Dataset", error="InternalServerError", message="An internal error.", times=1),
     FaultRule("Update", error="ERROR_TOO_MANY_RECORDS_IN_ERROR", times=1),
     FaultRule("Starting", message="The model could not be loaded.", error="InternalServerError", times=1),
@@ -42,10 +40,13 @@ def faulty() -> Iterator[Clients]:
         yield Clients(url)
 
 
-def test_calls_whose_answer_is_lost_are_done_and_others_are_not(faulty: Clients) -> None:
-    create = faulty.service.create_project
-    assert faulty.code(create, ProjectName="late") == "InternalServerError"
-    assert faulty.code(create, ProjectName="late") == "ResourceInUseException"
+def test_calls_whose_answer_is_lost_are_done_and_others_are_not() -> None:
+    rule = FaultRule("CreateProject", error="InternalServerError", late=True, times=1)
+    with running(canned=True, faults=[rule]) as url:
+        clients = Clients(url)
+        create = clients.service.create_project
+        assert clients.code(create, ProjectName="late") == "InternalServerError"
+        assert clients.code(create, ProjectName="late") == "ResourceInUseException"
 
 
 def test_half_an_answer_and_none() -> None:
