@@ -21,6 +21,7 @@ from tilekit.cli.parameters import (
     rendition_options,
     say_scales,
     scale_options,
+    units_option,
     untrusted_option,
 )
 from tilekit.errors import InvalidArgument
@@ -103,14 +104,7 @@ def archive() -> None:
 @click.option(
     "--decoy", multiple=True, metavar="LABEL", help="A label to drop after merging; may be repeated."
 )
-@click.option(
-    "--inference-units",
-    "units",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Inference units, where the model is started.",
-)
+@units_option("Inference units, where the model is started.")
 @_force_option
 @deadline_options
 @click.option("--workers", type=int, help="Processes. [default: one a core]")

@@ -12,6 +12,7 @@ from tilekit.cli.cloud import all_models, cloud_options, make_service, unkept_wo
 from tilekit.cli.grouping import grouped
 from tilekit.cli.hints import detect_with, next_again, next_command, passed
 from tilekit.cli.output import json_option, print_json, print_table, say
+from tilekit.cli.parameters import units_option
 
 if TYPE_CHECKING:
     from tilekit.aws.model import Model
@@ -36,14 +37,7 @@ class DeployOptions:
 
 @click.command("deploy")
 @click.argument("model")
-@click.option(
-    "--inference-units",
-    "units",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Inference units; each is billed by the minute.",
-)
+@units_option("Inference units; each is billed by the minute.")
 @click.option("--max-units", type=int, help="Let the service add units up to this many.")
 @click.option("--for", "duration_text", metavar="TIME", help="Stop it after this time: 2h, 90m.")
 @click.option("--idle", "idle_text", metavar="TIME", help="Stop it after this time without use by tilekit.")

@@ -25,6 +25,7 @@ from tilekit.cli.parameters import (
     rendition_options,
     say_scales,
     scale_options,
+    units_option,
     untrusted_option,
 )
 from tilekit.cli.reading import Reading, reading_options
@@ -134,13 +135,7 @@ class DetectOptions:
     "--keep-tiles", metavar="FILE", help="Also write what was found in each tile, for `tilekit tune-merge`."
 )
 @click.option("--workers", type=int, help="Concurrent calls, at most what the detector allows.")
-@click.option(
-    "--inference-units",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Inference units, where the model is started.",
-)
+@units_option("Inference units, where the model is started.", "inference_units")
 @deadline_options
 @model_options
 @click.option(

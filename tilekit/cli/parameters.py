@@ -15,6 +15,13 @@ if TYPE_CHECKING:
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
+def units_option(told: str, name: str = "units") -> Callable[[_F], _F]:
+    """`--inference-units` of a model that is started."""
+    return click.option(
+        "--inference-units", name, type=click.IntRange(min=1), default=1, show_default=True, help=told
+    )
+
+
 def caps_options(function: _F) -> _F:
     """`--steps` and `--minutes` of a training by the local server."""
     for option in (
