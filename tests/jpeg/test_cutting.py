@@ -149,7 +149,7 @@ def parsed_at_once(files):
     header, begin = read_header(reader(files[0]))
     stops = np.cumsum([len(file) for file in files])
     begins = stops - [len(file) for file in files] + begin
-    return every_mcu(np.frombuffer(b"".join(files), np.uint8), header, begins, stops)
+    return every_mcu(np.frombuffer(b"".join(files), np.uint8), header, begins, stops)[0]
 
 
 @given(st.sampled_from(SAMPLINGS), st.integers(0, 5), st.integers(1, 4), st.integers(0, 7))

@@ -31,7 +31,7 @@ from tilekit.errors import ScanUnsupported
 from tilekit.scans.source import Source
 from tilekit.scans.tiff.directories import read_directories
 from tilekit.scans.tiff.layout import layout_of
-from tilekit.scans.tiff.opening import way_of
+from tilekit.scans.tiffpage import way_of
 
 DOC = Path(__file__).parents[2] / "docs" / "formats.md"
 BEGIN, END = "<!-- conformance: written by tests/scans/conformance.py -->", "<!-- end of conformance -->"

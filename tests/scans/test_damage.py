@@ -97,6 +97,7 @@ def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
         tk.open_scan(path)
 
 
+@pytest.mark.slow
 def test_very_wide_and_very_tall_scans(tmp_path):
     for shape in [(2, 1_000_000), (1_000_000, 2)]:
         pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)

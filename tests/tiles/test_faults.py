@@ -42,7 +42,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path, out, limit):
     """The smaller limit stops the first tile; the larger one an archive in the middle, and no tile."""
     (tmp_path / "page.png").write_bytes(encode_image(noise(400, 500), "png").data)
     made = tmp_path / "made"
-    command = [sys.executable, "-m", "tilekit.cli", "tile", str(tmp_path / "page.png"), str(made / out)]
+    command = [sys.executable, "-m", "tilekit", "tile", str(tmp_path / "page.png"), str(made / out)]
     command += ["--tile", "128", "--overlap", "32", "--format", "png"]
 
     def small() -> None:
@@ -68,7 +68,7 @@ def test_joining_onto_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path, n
     def small() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
-    command = [sys.executable, "-m", "tilekit.cli", "join", str(tmp_path / "tiles"), str(made / name)]
+    command = [sys.executable, "-m", "tilekit", "join", str(tmp_path / "tiles"), str(made / name)]
     run = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=small, env=ENV)
     assert run.returncode == 1
     said = [line for line in run.stderr.splitlines() if line]

@@ -120,8 +120,30 @@ def test_scaled_tiles_equal_the_scaled_page(scans, name):
     with tk.open_scan(path) as scan:
         grid = scan.grid(tiling)
         whole = next(scan.bands_of_rows([grid.height], scale=(grid.width, grid.height)))
-        for tile in tk.read_tiles(scan, tiling):
-            assert np.array_equal(tile.pixels, expected(whole, tile.window))
+        for only in (None, [2]):
+            for tile in tk.read_tiles(scan, tiling, only=only):
+                assert np.array_equal(tile.pixels, expected(whole, tile.window))
+
+
+def test_of_several_scales_each_tile_says_its_own(scans, monkeypatch):
+    """And the scan is told which sizes come after the first, so that one pass may make them."""
+    told = []
+    with tk.open_scan(scans["jpeg", 3][0]) as scan:
+        monkeypatch.setattr(scan, "expect", told.append)
+        scales = tk.Scales([tk.Tiling(64, 16), tk.Tiling(64, 16, scale=0.5), tk.Tiling(64, 16, scale=0.25)])
+        tiles = list(tk.read_tiles(scan, scales))
+        assert told == [(grid.width, grid.height) for grid in map(scan.grid, list(scales)[1:])]
+        two = tk.Scales(list(scales)[:2])
+        assert [tile.scale for tile in tk.read_tiles(scan, two)] == [
+            tile.scale for tile in tiles if tile.scale < 2
+        ]
+        for place, tiling in enumerate(scales):
+            alone = list(tk.read_tiles(scan, tiling))
+            found = [tile for tile in tiles if tile.scale == place]
+            assert [tile.window for tile in found] == [tile.window for tile in alone]
+            assert all(
+                np.array_equal(one.pixels, other.pixels) for one, other in zip(found, alone, strict=True)
+            )
 
 
 @pytest.mark.parametrize("save", [{}, {"tile": True, "tile_width": 32, "tile_height": 48}])
@@ -177,6 +199,15 @@ def test_stopping_early_lets_go(scans):
         tiles.close()
 
 
+@given(st.integers(1, 40), st.integers(1, 40), st.data())
+def test_the_rows_chosen_hold_the_tiles_asked_for_and_no_others(width, height, data):
+    grid = tk.Tiling(8, 1, edge="clip").grid(width, height)
+    only = data.draw(st.lists(st.integers(0, len(grid) - 1)))
+    rows = reading.chosen_rows(grid, only)
+    assert [row * grid.cols + col for row in rows for col in rows[row]] == sorted(set(only))
+    assert all(0 <= col < grid.cols for row in rows for col in rows[row])
+
+
 def test_an_index_outside_the_grid_is_refused(scans):
     with tk.open_scan(scans["png", 3][0]) as scan, pytest.raises(InvalidArgument, match="tile 99"):
         tk.read_tiles(scan, tk.Tiling(200), only=[0, 99])
@@ -212,7 +243,7 @@ def test_blocks_that_are_not_the_pages_pixels_are_not_taken_for_them(tmp_path, h
         ("tiled-deflate", {"scale": 0.5}, None, "tiles_of_rows"),
         ("tiled-deflate", {"scale": 0.5}, [0], "_tiles_of_rectangles"),
         ("tiled-lzw", {}, None, "tiles_of_rows"),
-        ("tiled-lzw", {}, [0, 1], "_tiles_of_rectangles"),  # of 12: fewer than a quarter
+        ("tiled-lzw", {}, [1, 6], "_tiles_of_rectangles"),  # of 12: fewer than a quarter
         ("tiled-lzw", {}, [0, 1, 11], "tiles_of_rows"),  # a quarter
         ("jpeg", {}, [0, 1], "_tiles_of_rectangles"),  # by an index of its bits
         ("jpeg", {"scale": 0.5}, [0], "tiles_of_rows"),
@@ -221,6 +252,41 @@ def test_blocks_that_are_not_the_pages_pixels_are_not_taken_for_them(tmp_path, h
 )
 def test_few_tiles_are_read_as_rectangles_where_that_is_cheap(scans, monkeypatch, name, more, only, way):
     assert ways(scans[name, 3][0], tk.Tiling(100 if not more else 40, 10, **more), only, monkeypatch) == [way]
+
+
+@pytest.mark.parametrize(("asked", "way"), [(2, "_tiles_of_rectangles"), (3, "tiles_of_rows")])
+def test_few_are_fewer_than_a_quarter(scans, monkeypatch, asked, way):
+    with tk.open_scan(scans["tiled-lzw", 3][0]) as scan:
+        assert len(scan.grid(tk.Tiling(120, 10))) == 9
+    assert ways(scans["tiled-lzw", 3][0], tk.Tiling(120, 10), range(asked), monkeypatch) == [way]
+
+
+@pytest.mark.parametrize(
+    ("edge", "only", "reads"), [("shift", [0, 1], 2), ("pad", [0, 1], 3), ("pad", [], 0)]
+)
+def test_rectangles_are_read_once_each_and_the_paper_only_for_a_padded_page(
+    scans, monkeypatch, edge, only, reads
+):
+    read = []
+    with tk.open_scan(scans["tiled-lzw", 1][0]) as scan:
+        monkeypatch.setattr(
+            scan, "read", lambda *box, scale, _read=scan.read: read.append(box) or _read(*box, scale=scale)
+        )
+        assert len(list(tk.read_tiles(scan, tk.Tiling(100, 10, edge=edge), only=only))) == len(only)
+    assert len(read) == reads
+
+
+def test_the_paper_is_that_of_the_first_tile_to_the_pixel(tmp_path):
+    """Of the first tile one column, or row, more is light than dark; of a rectangle a pixel off, as much is."""
+    page = np.full((150, 170), 30, np.uint8)
+    page[:60, :31] = 200
+    for turned in (page, np.ascontiguousarray(page.T)):
+        image = pyvips.Image.new_from_array(turned)
+        image.write_to_file(
+            str(tmp_path / "page.tif"), tile=True, compression="lzw", tile_width=32, tile_height=32
+        )
+        with tk.open_scan(tmp_path / "page.tif") as scan:
+            assert reading.page_paper(scan, scan.grid(tk.Tiling(60, edge="pad"))) == (200,)
 
 
 @pytest.mark.parametrize(("most", "way"), [(0, "tiles_of_rows"), (-1, "_tiles_of_rectangles")])
@@ -244,7 +310,8 @@ def ways(path, tiling, only, monkeypatch):
         monkeypatch.setattr(reading, name, noted(name, getattr(reading, name)))
     with tk.open_scan(path) as scan:
         found = list(tk.read_tiles(scan, tiling, workers=1, only=only))
-        assert len(found) == (len(scan.grid(tiling)) if only is None else len(only))
+        wanted = range(len(scan.grid(tiling))) if only is None else only
+        assert [tile.index for tile in found] == list(wanted)
     return taken
 
 
@@ -258,5 +325,14 @@ def test_what_is_asked_of_a_reading_is_checked(scans):
         for only, named in (([-1, 2], "tile -1 is"), ([0, 4], "tile 4 is"), ([-2, 9], "tile -2 is")):
             with pytest.raises(InvalidArgument, match=named):
                 tk.read_tiles(scan, tk.Tiling(200, 0), only=only)
-    assert reading.worker_count(None) == len(os.sched_getaffinity(0))
     assert (reading.worker_count(0), reading.worker_count(3)) == (0, 3)
+
+
+def test_a_thread_for_every_core_that_this_process_may_use(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0: {1, 4, 5}}[process])
+    monkeypatch.setattr(os, "cpu_count", lambda: 16)
+    assert reading.worker_count(None) == 3
+    monkeypatch.delattr(os, "sched_getaffinity")  # as on macOS and Windows
+    assert reading.worker_count(None) == 16
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert reading.worker_count(None) == 1

@@ -65,7 +65,7 @@ def cut_runs(stretch: Stretch, runs: Runs, header: Header, look: Lookups, width:
 
 def coded(stretch: Stretch, runs: Runs, look: Lookups, head: bytes, tail: bytes) -> bytes:
     """The runs' MCUs as one stream, filled up to a whole byte, behind `head`, which is not empty; raises as `cut_runs`."""
-    from tilekit.jpeg.kernels.streams import copy_runs
+    from tilekit.jpeg.kernels.copying import copy_runs
 
     shift = 8 * stretch.base
     starts, ends = runs.starts - shift, runs.ends - shift

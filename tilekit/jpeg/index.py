@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilekit.flow import ordered_map
+from tilekit.jpeg.eighth import Eighth, Seen, Sight
 from tilekit.jpeg.markers import CannotCut, Header, ReadAt
 from tilekit.jpeg.tables import Lookups, lookups
 
 Ints = NDArray[np.int64]
-Watch = Callable[[int, NDArray[np.int32]], object]
 _PART = 1 << 18
 _AHEAD = 1 << 16  # bytes of the next part a parse may need to end its last MCU
 _STEP = 2048  # bytes in which a parse from anywhere falls into step (measured: 221 at most)
@@ -32,6 +32,7 @@ _GOES_ON = "its data goes on behind the last MCU"
 _REACHED, _WRONG, _ENDED = 0, 2, 3  # what the kernel gives; it is imported when it is first run
 MOST_INDEX_BYTES = 1 << 26
 _MARK_BYTES = 36
+_WRONG_AT = 19  # in what a parse leaves: whether something was too large to tell
 
 
 @dataclass(frozen=True)
@@ -129,12 +130,15 @@ class EveryMcu:
         return self.starts[here], self.ends[here], self.before[here], self.after[here]
 
 
-def every_mcu(data: NDArray[np.uint8], header: Header, begins: Ints, stops: Ints) -> EveryMcu:
+def every_mcu(
+    data: NDArray[np.uint8], header: Header, begins: Ints, stops: Ints, sight: Sight | None = None
+) -> tuple[EveryMcu, Seen | None]:
     """Parse whole JPEGs in memory, of one header, by one call; raises CannotCut as `build_index` does.
 
-    The data of each is in the bytes `begins` to `stops`.
+    The data of each is in the bytes `begins` to `stops`. What `sight` sees is given too: of JPEG i from its entry
+    `at` + i x `each` on.
     """
-    from tilekit.jpeg.kernels.streams import parse_whole
+    from tilekit.jpeg.kernels.parsing import parse_whole, parse_whole_seen
 
     look = lookups(header.sampling, header.dc, header.ac, header.restart)
     total, count = header.across * header.down, len(begins)
@@ -142,9 +146,16 @@ def every_mcu(data: NDArray[np.uint8], header: Header, begins: Ints, stops: Ints
         raise CannotCut("its blocks are too large")
     starts, preds = np.empty(count * (total + 1), np.int64), np.empty((count * (total + 1), 3), np.int32)
     ends = np.empty(len(starts), np.int64) if header.restart else starts
-    state = np.zeros(9, np.int64)
-    flat = preds.reshape(-1)
-    good = parse_whole(data, begins, stops, state, look.plan, look.tables, starts, ends, flat)
+    state, flat, seen = _state([]), preds.reshape(-1), None
+    if sight is None or sight.is_plain:
+        good = parse_whole(data, begins, stops, state, look.plan, look.tables, starts, ends, flat)
+        seen = None if sight is None else sight.of_predictors(preds)
+    else:
+        look, (values, rest) = sight.look, sight.room(len(starts))
+        good = parse_whole_seen(
+            data, begins, stops, state, look.plan, look.tables, starts, ends, flat, values, rest
+        )
+        seen = Seen(values, rest, wrong=bool(state[_WRONG_AT]))
     if good < count:
         if state[6] < total:
             what = "is cut short" if state[8] == _ENDED else "is damaged"
@@ -152,10 +163,10 @@ def every_mcu(data: NDArray[np.uint8], header: Header, begins: Ints, stops: Ints
         raise CannotCut(_GOES_ON)
     _check_preds(preds)
     if not header.restart:
-        return EveryMcu(total + 1, starts, starts, preds, preds)
+        return EveryMcu(total + 1, starts, starts, preds, preds), seen
     before = preds.copy()
     before.reshape(count, total + 1, 3)[:, :: header.restart] = 0
-    return EveryMcu(total + 1, starts, ends, before, preds)
+    return EveryMcu(total + 1, starts, ends, before, preds), seen
 
 
 def _check_end(tail: bytes, end: int) -> None:
@@ -185,11 +196,11 @@ def build_index(
     columns: Sequence[int] | Ints,
     *,
     workers: int,
-    watch: Watch | None = None,
+    watch: Eighth | None = None,
 ) -> McuIndex:
     """Parse the data from byte `begin` of a file of `size` bytes; `columns`: of MCUs, whose places are kept.
 
-    `watch(first, values)` is told the (n, 3) DC values behind the MCUs from `first` on, in order, in the calling thread.
+    `watch` is filled in, in the calling thread.
 
     Memory: 36 bytes x rows of MCUs x columns (and one for each restart marker), at most 64 MB, and 6 MB a
     worker. The index does not depend on `workers`. Raises CannotCut where the data is not whole, or not
@@ -236,6 +247,7 @@ class _Piece:
     base: int
     absolute: bool
     number: int
+    seen: Seen | None = None
 
 
 class _Stitch:
@@ -249,7 +261,7 @@ class _Stitch:
         marks: Ints,
         begin: int,
         restart: int,
-        watch: Watch | None,
+        watch: Eighth | None,
     ) -> None:
         self._read, self._size, self._look, self._marks, self._restart = read, size, look, marks, restart
         self._watch = watch
@@ -278,7 +290,7 @@ class _Stitch:
         votes: Counter[int] = Counter()
         for phase in range(int(self._look.plan[0])):
             state = self._state(8 * skip, phase, 8 * _STEP)
-            piece, status = self._parse(data, 8 * first, state, 2 * _STEP)
+            piece, status = self._parse(data, 8 * first, state, 2 * _STEP, blind=True)
             if status == _REACHED:
                 votes[piece.base + int(piece.places[piece.count])] += 1
         if not votes:
@@ -359,11 +371,13 @@ class _Stitch:
         if self._restart:
             self.ends[low:high] = piece.ends[inside] + piece.base
         self.preds[low:high] = piece.preds[inside] + shift
-        was = self._pred.astype(np.int32)
+        was = self._pred
         self._pred = piece.preds[count].astype(np.int64) + shift
         if self._watch is not None:
-            values = piece.preds[1 : count + 1]
-            self._watch(self._mcu, values if piece.absolute else values + was)
+            seen = piece.seen or self._watch.sight.of_predictors(piece.preds)
+            self._watch.take(self._mcu, count, seen.shifted(None if piece.absolute else was))
+            if piece.seen is not None:
+                self._watch.give_back(piece.seen)
         self._mcu += count
         self._at = int(piece.places[count]) + piece.base
         if self._restart and count:
@@ -377,16 +391,29 @@ class _Stitch:
         return np.frombuffer(self._read(first, min(stop + _AHEAD, self._size) - first), np.uint8)
 
     def _state(self, position: int, phase: int, stop: int) -> Ints:
-        return np.array([position, 0, 0, 0, self._restart or -1, 0, 0, phase, stop], np.int64)
+        return _state([position, 0, 0, 0, self._restart or -1, 0, 0, phase, stop])
 
     def _parse(
-        self, data: NDArray[np.uint8], base: int, state: Ints, most: int = MOST_MCUS
+        self, data: NDArray[np.uint8], base: int, state: Ints, most: int = MOST_MCUS, *, blind: bool = False
     ) -> tuple[_Piece, int]:
-        from tilekit.jpeg.kernels.streams import parse
+        from tilekit.jpeg.kernels.parsing import parse, parse_seen
 
         start, number, room = int(state[0]), int(state[5]), min(most, self._total + 1)
         places, preds = np.empty(room + 1, np.int64), np.empty((room + 1, 3), np.int32)
         ends = np.empty(room + 1 if self._restart else 0, np.int64)
-        status = parse(data, state, self._look.plan, self._look.tables, places, ends, preds.reshape(-1))
+        flat, seen = preds.reshape(-1), None
+        if blind or self._watch is None or self._watch.sight.is_plain:
+            status = parse(data, state, self._look.plan, self._look.tables, places, ends, flat)
+        else:
+            look, (values, rest) = self._watch.sight.look, self._watch.room(room + 1)
+            status = parse_seen(data, state, look.plan, look.tables, places, ends, flat, values, rest)
+            seen = Seen(values, rest, wrong=bool(state[_WRONG_AT]))
         count = int(state[6])
-        return _Piece(start + base, count, places, ends, preds, base, False, number), int(status)
+        return _Piece(start + base, count, places, ends, preds, base, False, number, seen), int(status)
+
+
+def _state(values: list[int]) -> Ints:
+    """What a parse begins with, and room for what it adds up."""
+    made = np.zeros(21, np.int64)
+    made[: len(values)] = values
+    return made

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -20,7 +20,7 @@ _CATEGORIES = 12
 
 @dataclass(frozen=True)
 class Lookups:
-    """`tables` and `plan` of `kernels.streams.parse`, `codes` of `copy_runs`, and the DC tables to write."""
+    """`tables` and `plan` of `kernels.parsing.parse`, `codes` of `kernels.copying.copy_runs`, and the DC tables to write."""
 
     tables: NDArray[np.uint16]
     plan: NDArray[np.int64]
@@ -61,6 +61,72 @@ def lookups(
             if symbol < _CATEGORIES:
                 codes[16 * which + symbol] = code | length << 16
     return Lookups(np.concatenate(parts), plan, codes, written)
+
+
+_ODD = {1: 29692, 3: -10426, 5: 6967, 7: -5906}  # of the 2 x 2 inverse DCT, 13 bits behind the point
+_SUMS = {0: 9, 1: 10, 3: 11, 5: 12, 7: 13}  # in what a parse keeps, of columns; five more for the first row
+_NO_SUM = 20
+_MOST = 12_000  # times its step; far below where a decoder's 16 bits end
+
+
+@lru_cache(8)
+def _looks(steps: bytes) -> NDArray[np.int64]:
+    """Of color stored at half the size: where each of 64 coefficients is added up, its factor, and the most it may be."""
+    made = np.zeros((3, 64), np.int64)
+    made[0], made[2] = _NO_SUM, 1 << 16
+    for place, at in enumerate(_ZIGZAG):
+        row, col = divmod(at, 8)
+        if col in _SUMS and (row in _ODD or row == 0):
+            step = max(1, steps[place])
+            made[:, place] = _SUMS[col] + 5 * (row == 0), steps[place] * _ODD.get(row, 1), _MOST // step
+    return made.reshape(-1)
+
+
+def seen_lookups(made: Lookups, ac: tuple[Codes, ...], steps: tuple[bytes, ...]) -> Lookups:
+    """The same for `parse_seen`; `steps`: quantization tables of the components, where AC values of color are needed."""
+    plan, tables = np.append(made.plan, np.zeros(2, np.int64)), [made.tables]
+    for which in range(1, len(steps)):
+        plan[39 + which] = sum(map(len, tables))
+        plan = np.append(plan, _looks(steps[which]))
+        tables += [_valued(ac[which]), _fine(ac[which])]
+    return replace(made, tables=np.concatenate(tables), plan=plan)
+
+
+def _zigzag() -> list[int]:
+    """Place in the block, counted row by row, of each coefficient (T.81, figure 5)."""
+    places = [(row, col) for row in range(8) for col in range(8)]
+    places.sort(key=lambda at: (sum(at), at[0] if sum(at) % 2 else at[1]))
+    return [8 * row + col for row, col in places]
+
+
+_ZIGZAG = _zigzag()
+
+
+@lru_cache(16)
+def _fine(table: Codes) -> NDArray[np.uint16]:
+    """One symbol by 16 bits: code length + 32 x size + 512 x places; 0: no code."""
+    made = np.zeros(_ALL, np.uint16)
+    for code, length, symbol in _codes(table):
+        first, run, size = code << (16 - length), symbol >> 4, symbol & 15
+        if size == 0 and run not in (0, 15):
+            continue
+        places = _END if symbol == 0 else run + 1
+        made[first : first + (1 << (16 - length))] = length + 32 * size + 512 * places
+    return made
+
+
+@lru_cache(16)
+def _valued(table: Codes) -> NDArray[np.uint16]:
+    """One symbol and its value, where 13 bits hold both: bits + 16 x zeros before it + 256 x (value + 128); else 0."""
+    fine = _fine(table)[:: _ALL // _SHORT].astype(np.int64)
+    length, size, places = fine & 31, fine >> 5 & 15, fine >> 9
+    stream = np.arange(_SHORT)
+    bits = length + size
+    fits = (fine > 0) & (bits <= _SHORT_BITS) & (size < 8)
+    value = stream >> np.maximum(_SHORT_BITS - bits, 0) & (1 << size) - 1
+    value -= np.where(value < 1 << np.maximum(size - 1, 0), (1 << size) - 1, 0) * (size > 0)
+    zeros = np.where(places == _END, 0, places - 1)
+    return np.where(fits, bits + 16 * zeros + 256 * (value + 128), 0).astype(np.uint16)
 
 
 @lru_cache(64)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tilekit.errors import ScanCorrupt
 from tilekit.jpeg.cutting import Bytes, Stretch, cut_runs, scratch
+from tilekit.jpeg.eighth import sight_of
 from tilekit.jpeg.index import EveryMcu, Runs, every_mcu
 from tilekit.jpeg.markers import CannotCut, Header, read_header
 from tilekit.jpeg.tables import lookups
@@ -20,6 +21,7 @@ from tilekit.scans.tiff.layout import JPEG, YCBCR
 
 if TYPE_CHECKING:
     from tilekit.grid import Window
+    from tilekit.scans.blockpages import BlockEighth
     from tilekit.scans.scan import Scan
 
 OWN_TABLES = "its blocks have tables of their own"
@@ -70,6 +72,7 @@ class BlockBits:
     def __init__(self, blocks: StoredBlocks, dpi: float | None, read: Read | None = None) -> None:
         layout = blocks.layout
         self._read = read
+        self.eighth: BlockEighth | None = None  # filled in by parses
         if layout.compression != JPEG or not layout.tiled or not blocks.decodes:
             raise CannotCut("it is not stored in JPEG blocks of gray, RGB or YCbCr")
         self._blocks, self._head = blocks, jpeg_head(layout)
@@ -80,6 +83,7 @@ class BlockBits:
         data = blocks.data(0, 0)
         self._first, begin = self._header(data)
         self._start = data[:begin]
+        self._sight = sight_of(self._first)
         self._look = lookups(self._first.sampling, self._first.dc, self._first.ac, self._first.restart)
         width, height = layout.block
         if self._first.restart % self._first.across:
@@ -196,7 +200,13 @@ class BlockBits:
             batch.places = needed.begins[which]
             spans = zip(batch.places.tolist(), needed.stops[which].tolist(), strict=True)
             begins = [begin + self._begin_of(needed.data[begin:stop]) for begin, stop in spans]
-            batch.mcus = every_mcu(needed.data, self._first, np.array(begins, np.int64), needed.stops[which])
+            eighth = self.eighth
+            sight = self._sight if eighth is not None and eighth.lacks(batch.cells) else None
+            batch.mcus, seen = every_mcu(
+                needed.data, self._first, np.array(begins, np.int64), needed.stops[which], sight
+            )
+            if eighth is not None and sight is not None and seen is not None:
+                eighth.take(batch.cells, sight, seen, batch.mcus.each)
             with self._lock:
                 self._kept += batch.nbytes
                 oldest = [other for other in self._batches if other is not batch and other.mcus is not None]

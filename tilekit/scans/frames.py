@@ -19,11 +19,13 @@ from numpy.typing import NDArray
 from tilekit.errors import ScanNotFound
 from tilekit.rendition import Rendition
 from tilekit.scans.color import to_page
+from tilekit.scans.faults import check_size
 from tilekit.scans.forking import check_not_cut_off
 from tilekit.scans.levels import rows_of
 from tilekit.scans.memory import scan_of_array
 from tilekit.scans.request import Request
-from tilekit.scans.vips import VipsScan, check_size, vips_errors
+from tilekit.scans.vips import VipsScan
+from tilekit.scans.vips_faults import vips_errors
 
 _LOADERS = {"gif": "gifload", "webp": "webpload"}
 _KEPT_BYTES = 64 << 20  # a file larger than this is read anew for each frame asked for singly

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from tilekit.errors import MissingExtra, ScanCorrupt, ScanError, ScanNotFound
-from tilekit.scans.faults import one_line
+from tilekit.scans.faults import check_size, one_line
 from tilekit.scans.memory import scan_of_array
 from tilekit.scans.request import Request
-from tilekit.scans.vips import VipsScan, check_size
+from tilekit.scans.vips import VipsScan
 
 try:
     import pillow_heif

@@ -17,13 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilekit.errors import MissingExtra, ScanCorrupt, ScanError, ScanNotFound, ScanUnsupported
-from tilekit.scans.faults import one_line
+from tilekit.scans.faults import check_size, one_line
 from tilekit.scans.memory import with_profile
 from tilekit.scans.request import Request
 from tilekit.scans.resampling import box_reduced
 from tilekit.scans.scan import ScanInfo
 from tilekit.scans.strips import STRIP_PIXELS, Size, StripScan
-from tilekit.scans.vips import check_size
 
 try:
     import glymur

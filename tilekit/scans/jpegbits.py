@@ -55,7 +55,7 @@ class JpegBits:
                     self._begin,
                     sorted(self._columns),
                     workers=workers,
-                    watch=None if self._wanted is None else self._wanted.take,
+                    watch=self._wanted,
                 )
                 self._eighth, self._wanted = self._wanted or self._eighth, None
             return self._index
@@ -164,8 +164,10 @@ def bits_of(scan: Scan) -> JpegBits | BlockBits:
         from tilekit.scans.blockbits import block_bits_of
 
         return block_bits_of(scan)
-    if scan.info.kind != "jpeg" or source is None:
+    if scan.info.kind != "jpeg":
         raise CannotCut("it is not a JPEG")
+    if source is None:
+        raise CannotCut("its file is damaged, and mended as it is read")
     if not scan.as_stored:
         raise CannotCut("its pixels are turned or converted when it is opened (orientation, color profile)")
     reader = source.reader()

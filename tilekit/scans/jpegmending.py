@@ -18,6 +18,8 @@ _SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
 _ALONE = {0x01, *range(0xD0, 0xD8)}
 _CHUNK = 1 << 20
 _MOST_STRAY = 1 << 16
+NO_END = "it has no end mark"
+"""What is warned of a JPEG that may be cut short."""
 _MOST_MARKERS = 100_000
 
 
@@ -100,7 +102,7 @@ def _walk(reader: ByteReader) -> Mended | None:
         if mark is None:  # no marker at all: not a fault of the kind mended here, unless all scans were read
             if not parts and at == 2:
                 return None
-            warnings.append("it has no end mark")
+            warnings.append(NO_END)
             parts.append((start, reader.size))
             return Mended(tuple(parts), False, tuple(warnings))
         if mark > at:

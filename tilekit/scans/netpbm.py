@@ -12,9 +12,10 @@ import pyvips
 
 from tilekit.errors import ScanCorrupt, ScanError, ScanTooLarge, ScanUnsupported
 from tilekit.scans.color import Meaning
+from tilekit.scans.faults import check_size
 from tilekit.scans.memory import scan_of_array
 from tilekit.scans.request import Request
-from tilekit.scans.vips import VipsScan, check_size, scan_of
+from tilekit.scans.vips import VipsScan, scan_of
 
 _GAP = rb"(?:\s|#[^\r\n]*[\r\n])+"
 _NUMBER = rb"([0-9]{1,9})"

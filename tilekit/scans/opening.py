@@ -156,7 +156,7 @@ def _open_animation(ask: Request) -> Scan:
 
 
 def _open_tiff(ask: Request) -> Scan:
-    from tilekit.scans.tiff.opening import open_tiff
+    from tilekit.scans.tiffpage import open_tiff
 
     return open_tiff(ask, _open_slide, _open_old_jpeg)
 

@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from tilekit.errors import MissingExtra, ScanCorrupt, ScanNotFound
 from tilekit.pages import PageKey
-from tilekit.scans.faults import one_line
+from tilekit.scans.faults import check_size, one_line
 from tilekit.scans.request import Request
 from tilekit.scans.scan import Scan, ScanInfo
 from tilekit.scans.source import Source
 from tilekit.scans.strips import Size, StripScan
-from tilekit.scans.vips import check_size
 
 try:
     import pypdfium2 as pdfium
@@ -77,7 +76,7 @@ def open_pdf(ask: Request) -> Scan:
         pages = len(document)
         if ask.page >= pages:
             raise ScanNotFound(f"{key}: the file has {pages} page(s)")
-        forms = _forms(document, stack)
+        forms = _forms(document)
         found = _page(document, key, stack)
         points = found.get_size()
         if dpi == "native":
@@ -128,7 +127,7 @@ def _page(document: Any, key: PageKey, stack: contextlib.ExitStack) -> Any:
     return page
 
 
-def _forms(document: Any, stack: contextlib.ExitStack) -> Any:
+def _forms(document: Any) -> Any:
     with contextlib.suppress(pdfium.PdfiumError):
         document.init_forms()
     return document.formenv

@@ -21,10 +21,10 @@ from PIL import (
 
 from tilekit.errors import ScanCorrupt, ScanError, ScanNotFound, ScanTooLarge, ScanUnsupported
 from tilekit.scans.color import AS_LOADED, Meaning
-from tilekit.scans.faults import one_line
+from tilekit.scans.faults import check_size, one_line
 from tilekit.scans.memory import scan_of_array
 from tilekit.scans.request import Request
-from tilekit.scans.vips import VipsScan, check_size
+from tilekit.scans.vips import VipsScan
 
 _KEPT = {"L", "RGB", "RGBA", "LA", "CMYK", "LAB"}
 # The readers themselves: Image.open() has limits of its own, for all of a process.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tilekit.compiled import is_ready
 from tilekit.scans.forking import about_to_compute
+from tilekit.scans.spans import Span
 
 Size = tuple[int, int]
 _PLACES = 1 << 24
@@ -69,11 +70,23 @@ def _resampled(image: Any, sides: list[float], size: Size) -> Any:
     return image
 
 
-def reducer_for(width: int, height: int, bands: int, size: Size) -> Reducer | None:
-    """What makes `reduced` of a page whose rows go by; None where it would hold more than 64 MB, or almost the page."""
+def boxes_for(width: int, height: int, bands: int, size: Size) -> Size | None:
+    """Sides of the boxes of a page that goes by; None where it would hold more than 64 MB, or almost the page."""
     boxes = _box(width, size[0]), _box(height, size[1])
     held = -(-width // boxes[0]) * -(-height // boxes[1]) * bands
-    return Reducer(width, height, bands, size, boxes) if held <= _MOST_BOXED and min(boxes) > 1 else None
+    return boxes if held <= _MOST_BOXED and min(boxes) > 1 else None
+
+
+def reducer_for(width: int, height: int, bands: int, size: Size) -> Reducer | None:
+    """What makes `reduced` of a page whose rows go by; None where `boxes_for` gives none."""
+    boxes = boxes_for(width, height, bands, size)
+    return None if boxes is None else Reducer(width, height, bands, size, boxes)
+
+
+def of_means(held: NDArray[np.uint8], page: Size, boxes: Size, size: Size) -> Any:
+    """What `reduced` makes of a page whose boxes are averaged."""
+    sides = [side / box for side, box in zip(page, boxes, strict=True)]
+    return _resampled(image_of(held), sides, size)
 
 
 class Reducer:
@@ -83,9 +96,9 @@ class Reducer:
         self._page, self._size, self._boxes = (width, height), size, boxes
         self._held = np.empty((-(-height // boxes[1]), -(-width // boxes[0]), bands), np.uint8)
         self._rest = np.empty((0, width, bands), np.uint8)
-        self._sums = np.empty(width * bands, np.uint32)
+        self._sums = np.empty(2 * width * bands, np.uint32)
         self._at = 0
-        self._by_kernel = _kernel_agrees(boxes)
+        self._by_kernel = kernel_agrees(boxes)
 
     def watch(self, start: int, pixels: NDArray[np.uint8]) -> None:
         """Rows of the page from `start` on; those seen before are passed over, and where some are missing all is lost."""
@@ -122,10 +135,8 @@ class Reducer:
 
     def image(self) -> Any:
         """The reduced page, None unless all its rows went by."""
-        if self._at < self._page[1]:
-            return None
-        sides = [side / box for side, box in zip(self._page, self._boxes, strict=True)]
-        return _resampled(image_of(self._held), sides, self._size)
+        whole = self._at >= self._page[1]
+        return of_means(self._held, self._page, self._boxes, self._size) if whole else None
 
 
 def image_of(pixels: NDArray[np.uint8]) -> Any:
@@ -143,7 +154,7 @@ def _means(rows: NDArray[np.uint8], boxes: Size) -> NDArray[np.uint8]:
 
 
 @lru_cache(64)
-def _kernel_agrees(boxes: Size) -> bool:
+def kernel_agrees(boxes: Size) -> bool:
     """Whether the kernel is there, at a third of the cost, and rounds as this libvips does."""
     if not is_ready("tilekit.scans.kernels"):
         return False
@@ -151,21 +162,22 @@ def _kernel_agrees(boxes: Size) -> bool:
 
     across, down = boxes
     rows = np.random.default_rng(0).integers(0, 256, (2 * down + 1, 60 * across + 1, 1), np.uint8)
-    out, sums = np.empty((3, 61), np.uint8), np.empty(rows.shape[1], np.uint32)
+    out, sums = np.empty((3, 61), np.uint8), np.empty(2 * rows.shape[1], np.uint32)
     box_means(rows[:, :, 0].copy(), out, sums, 1, across, down)
     return np.array_equal(out, _means(rows, boxes)[:, :, 0])
 
 
 def watched(
-    spans: Iterator[NDArray[np.uint8]], starts: list[int], reducers: list[Reducer]
+    spans: Iterator[NDArray[np.uint8]], which: Iterable[tuple[Span, bool]], reducers: list[Reducer]
 ) -> Iterator[NDArray[np.uint8]]:
-    """The spans of a page as they come, each shown to the reducers first; no span is kept here."""
-    places = iter(starts)
+    """The spans of a page as they come, each shown to the reducers, and given where so told; no span is kept here."""
+    places = iter(which)
     for kept in map(held, spans):
-        start = next(places)
+        (start, _), wanted = next(places)
         for reducer in reducers:
             reducer.watch(start, kept[0])
-        yield kept.pop()
+        if wanted:
+            yield kept.pop()
 
 
 def held(pixels: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:

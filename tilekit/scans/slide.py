@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilekit.errors import MissingExtra, ScanCorrupt, ScanNotFound, ScanUnsupported
-from tilekit.scans.faults import one_line
+from tilekit.scans.faults import check_size, one_line
 from tilekit.scans.request import Request
 from tilekit.scans.resampling import box_reduced
 from tilekit.scans.scan import Scan, ScanInfo, check_open
 from tilekit.scans.source import Source
 from tilekit.scans.tiff.blocks import StoredBlocks
-from tilekit.scans.vips import check_size
 
 if TYPE_CHECKING:
     from tilekit.scans.blockbits import BlockBits

@@ -77,6 +77,21 @@ class SpanFiller:
         return made
 
 
+def without_gaps(spans: Sequence[Span], height: int) -> list[tuple[Span, bool]]:
+    """The spans and, between them and up to `height`, the rows that none has, in spans no longer than theirs.
+
+    With each is told whether it is one of those given.
+    """
+    most, at = max((stop - start for start, stop in spans), default=height), 0
+    found: list[tuple[Span, bool]] = []
+    for start, stop in [*spans, (height, height)]:
+        found += [((top, min(top + most, start)), False) for top in range(at, start, most)]
+        if start < stop:
+            found.append(((start, stop), True))
+        at = max(at, stop)
+    return found
+
+
 class Lender:
     """Memory for spans, used again when no view of it is left: fresh memory costs more than filling it.
 

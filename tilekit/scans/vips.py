@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
-import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,24 +14,26 @@ import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
-from tilekit.errors import ScanCorrupt, ScanTooLarge, ScanUnsupported
+from tilekit.errors import ScanCorrupt, ScanTooLarge
 from tilekit.flow import Gate
 from tilekit.jpeg.markers import CannotCut
-from tilekit.pages import PageKey
 from tilekit.scans.bitbands import Rows, rows_for, spans_of_bits
 from tilekit.scans.blockbits import BlockBits
+from tilekit.scans.blockpages import BlockEighth
 from tilekit.scans.color import AS_LOADED, Look, Meaning, look_at, plan_of, to_page
-from tilekit.scans.faults import one_line
+from tilekit.scans.faults import check_size
 from tilekit.scans.forking import check_not_cut_off
 from tilekit.scans.jpegbits import JpegBits, bits_of
 from tilekit.scans.levels import NUMPY
+from tilekit.scans.ontheway import OnTheWay
 from tilekit.scans.pushing import decode_spans
-from tilekit.scans.reducing import calm, held, image_of, reduced, reducer_for, watched
+from tilekit.scans.reducing import calm, held, image_of, reduced
 from tilekit.scans.request import Request
 from tilekit.scans.scan import Access, Scan, ScanInfo
 from tilekit.scans.source import Source
-from tilekit.scans.spans import Span
+from tilekit.scans.spans import Span, without_gaps
 from tilekit.scans.tiff.blocks import StoredBlocks
+from tilekit.scans.vips_faults import vips_errors
 from tilekit.scans.xmp import orientation_of
 
 if TYPE_CHECKING:
@@ -44,17 +44,13 @@ if TYPE_CHECKING:
 _FAIL_ON = {"jpegload": "warning"}
 
 
-_UNSUPPORTED = re.compile(r"data precision 1[26]\b|marker type 0xf7|SOF type 0x[0-9a-f]+")
 _DCT_SHRINKS = (8, 4, 2)
 _MOST_SHIFT = 1 / 8
 # Up to here a page is decoded whole, which spares small scans a thread and half their time.
 SMALL_BYTES = 1 << 24
 _TURNED_BY_XMP = {"jpeg", "png", "webp"}
-_STRIP_ROWS, _COPIES, _WIDE = (
-    200,
-    6,
-    16,
-)  # rows that libvips holds, times it holds them, bytes of a pixel that are many
+# rows that libvips holds, times it holds them, bytes of a pixel that are many
+_STRIP_ROWS, _COPIES, _WIDE = 200, 6, 16
 _PULLED = {"png", "tiff"}  # cheaper by regions than pushed; see pushing.py
 Loader = Callable[..., Any]
 
@@ -98,8 +94,7 @@ class VipsScan(Scan):
         self._to_page = to_page
         self._lock = threading.Lock()
         self._random: dict[tuple[int, int], Any] = {}
-        self._expected: set[tuple[int, int]] = set()
-        self._made: dict[tuple[int, int], Any] = {}
+        self._on_the_way = OnTheWay((info.width, info.height), info.bands, self.bits)
         self._bits: JpegBits | BlockBits | None = None
         self._random_bits = (
             info.kind == "jpeg" and look.as_stored and info.width * info.height * info.bands > SMALL_BYTES
@@ -123,34 +118,26 @@ class VipsScan(Scan):
     ) -> Iterator[NDArray[np.uint8]]:
         """See Scan. A large JPEG is decoded by all `workers`, in bands that are found by a parse of its bits."""
         size = self._check_scale(scale)
-        found = self._spans_of_rows(spans, size, gate, workers)
-        if size != (self.width, self.height) or not self._expected:
-            return found
-        return self._watched(found, [start for start, _ in spans])
+        if size != (self.width, self.height) or not self._on_the_way.watches_rows or not spans:
+            return self._spans_of_rows(spans, size, gate, workers)
+        every = without_gaps(spans, self.height)
+        found = self._spans_of_rows([span for span, _ in every], size, gate, workers)
+        return self._on_the_way.watched(found, every)
 
     def expect(self, size: tuple[int, int]) -> None:
         """See Scan. Where a JPEG's DCT or a smaller copy in the file give the size, they are cheaper.
 
-        Of a gray or 4:4:4 JPEG whose tiles are cut from its bits, the parse for those makes an eighth of the size.
+        Of a JPEG, or JPEG blocks, whose tiles are cut from its bits, the parse for those makes an eighth of the size.
         """
         self._check_scale(size)
-        if size in self._made or self._copy(size) is not None:
+        if self._copy(size) is not None:
             return
-        if self._shrink(size) == 1:
-            self._expected.add(size)
-        elif self._shrink(size) == 8:
-            with contextlib.suppress(CannotCut):
-                bits = self.bits()
-                if isinstance(bits, JpegBits):
-                    bits.expect_eighth()
-
-    def _watched(self, spans: Iterator[NDArray[np.uint8]], starts: list[int]) -> Iterator[NDArray[np.uint8]]:
-        makers = {size: reducer_for(self.width, self.height, self.bands, size) for size in self._expected}
-        able = {size: maker for size, maker in makers.items() if maker is not None}
-        yield from watched(spans, starts, list(able.values()))
-        images = {size: maker.image() for size, maker in able.items()}
-        self._made |= {size: image for size, image in images.items() if image is not None}
-        self._expected.clear()
+        shrink = self._shrink(size)
+        if shrink == 1:
+            decoded = self.as_stored and self.stored is not None and self.stored.decodes
+            self._on_the_way.expect(size, self.stored if decoded else None)
+        elif shrink == 8:
+            self._on_the_way.expect_eighth(self._shrunk_blocks())
 
     def _spans_of_rows(
         self, spans: Sequence[Span], size: tuple[int, int], gate: Gate | None, workers: int
@@ -228,8 +215,8 @@ class VipsScan(Scan):
 
     def close(self) -> None:
         """See Scan."""
-        self._random, self._bits, self._made = {}, None, {}
-        self._first = None
+        self._on_the_way.close()
+        self._random, self._bits, self._first = {}, None, None
         super().close()
 
     def _plain_jpeg(self) -> NDArray[np.uint8] | None:
@@ -253,16 +240,17 @@ class VipsScan(Scan):
             return None
 
     def _page(self, access: str, size: tuple[int, int]) -> Any:
-        if size in self._made:
-            return calm(self._made[size])
+        if (image := self._on_the_way.image(size)) is not None:
+            return calm(image)
         copy, shrink = self._copy(size), self._shrink(size)
         base = (self.width // shrink, self.height // shrink) if copy is None else (copy.width, copy.height)
         image = None
         if access == "sequential" and shrink == 1 and copy is None:
             with self._lock:  # the image opened for its header serves the first pass
                 image, self._first = self._first, None
-        if shrink == 8 and isinstance(self._bits, JpegBits) and (pixels := self._bits.eighth()) is not None:
-            image = image_of(pixels)
+        if shrink == 8:
+            pixels = self._on_the_way.eighth(self._shrunk_blocks(), self._bits)
+            image = None if pixels is None else image_of(pixels)
         if image is None:
             more = {"shrink": shrink} if shrink > 1 else {}
             image = self._to_page((self._loader if copy is None else copy.load)(access, **more))
@@ -289,15 +277,20 @@ class VipsScan(Scan):
                 return copy
         return None
 
+    def _shrunk_blocks(self) -> StoredBlocks | None:
+        """The page's blocks, where those are JPEG and decoded at an eighth."""
+        return self.stored if self.as_stored and BlockEighth.suits(self.stored) else None
+
     def _shrink(self, size: tuple[int, int]) -> int:
-        """How many base pixels a side the decoder itself may make one of: 8, 4 or 2 in a JPEG's DCT, else 1.
+        """How many base pixels a side the decoder itself may make one of: 8, 4 or 2 in a JPEG's DCT, 8 of JPEG blocks, else 1.
 
         libvips leaves out the part of such a pixel in which sides that are no multiple end, on the right and
         below as stored; where the page is then turned it would be missing elsewhere, so it is decoded whole.
         """
-        if self.info.kind != "jpeg":
+        blocks = self._shrunk_blocks() is not None
+        if self.info.kind != "jpeg" and not blocks:
             return 1
-        for shrink in _DCT_SHRINKS:
+        for shrink in _DCT_SHRINKS[: 1 if blocks else None]:
             shift = max(_shift(self.width, shrink, size[0]), _shift(self.height, shrink, size[1]))
             if shift <= _MOST_SHIFT and not (self._turned and (self.width % shrink or self.height % shrink)):
                 return shrink
@@ -324,27 +317,6 @@ def _shift(base: int, shrink: int, wanted: int) -> float:
         return math.inf
     missing = base / shrink % 1
     return min(missing, 1 - missing) / 2 * wanted * shrink / base
-
-
-@contextlib.contextmanager
-def vips_errors(key: PageKey) -> Iterator[None]:
-    """Turn an error of libvips inside the block into ScanCorrupt or ScanUnsupported naming the page."""
-    try:
-        yield
-    except pyvips.Error as exc:
-        if kind := _UNSUPPORTED.search(str(getattr(exc, "detail", "") or exc)):
-            raise ScanUnsupported(
-                f"{key}: is a JPEG of a kind that cannot be read (12 or 16 bits, lossless or JPEG-LS: {kind[0]}); "
-                "write it as 8-bit JPEG or as TIFF"
-            ) from exc
-        raise ScanCorrupt(f"{key}: {_reason(exc)}") from exc
-
-
-def _reason(exc: BaseException) -> str:
-    """What libvips says, as one line without the names of its functions."""
-    lines = [line.strip() for line in str(getattr(exc, "detail", "") or exc).splitlines() if line.strip()]
-    words = "; ".join(dict.fromkeys(lines[:3]))[:300] or one_line(exc)
-    return f"is damaged or cut short ({words})"
 
 
 def open_vips(ask: Request) -> VipsScan:
@@ -473,17 +445,6 @@ def _turned_by_xmp(load: Loader) -> Loader:
         return image
 
     return turned
-
-
-def check_size(key: PageKey, width: int, height: int, max_pixels: int) -> None:
-    """Raises ScanCorrupt for a page without pixels, ScanTooLarge above `max_pixels`."""
-    if width < 1 or height < 1:
-        raise ScanCorrupt(f"{key}: says it is {width} x {height} px; a page needs at least one pixel")
-    if width * height > max_pixels:
-        raise ScanTooLarge(
-            f"{key}: has {width} x {height} = {width * height:,} px, over the limit of {max_pixels:,}; "
-            "pass a larger max_pixels if you trust it"
-        )
 
 
 def _pages(image: Any) -> int:

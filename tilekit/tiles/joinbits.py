@@ -102,7 +102,7 @@ def _parts(folder: Path, records: Sequence[TileRecord], page: Header) -> Iterato
         try:
             header, begin = read_header(lambda at, count, data=data: data[at : at + count])  # type: ignore[misc]
             array = np.frombuffer(data, np.uint8)
-            mcus = every_mcu(array, header, np.array([begin]), np.array([len(array)]))
+            mcus, _ = every_mcu(array, header, np.array([begin]), np.array([len(array)]))
         except CannotCut as exc:
             raise ScanCorrupt(f"{path}: is damaged; run the tiling again") from exc
         yield _Part(header, array, mcus, max(done, left) - left, right - left)

@@ -71,11 +71,15 @@ def _read_scales(
 def expected(scan: Scan, scales: Scales) -> tuple[int, ...]:
     """Places of the scales that the scan is cut at; it is told the later ones, which one pass may give with the first."""
     places = scales.on(scan.width, scan.height, dpi=scan.dpi)
-    for place in places[1:]:
-        grid = scan.grid(scales[place])
+    expect_after(scan, [scan.grid(scales[place]) for place in places])
+    return places
+
+
+def expect_after(scan: Scan, grids: Sequence[TileGrid]) -> None:
+    """Tell the scan that tiles of these grids are read one after the other, so that one pass may give the later ones too."""
+    for grid in grids[1:]:
         if grid.is_scaled:
             scan.expect((grid.width, grid.height))
-    return places
 
 
 def _read(

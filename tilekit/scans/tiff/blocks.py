@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,20 +23,29 @@ Ints = NDArray[np.int64]
 Shape = tuple[int, int, int]
 _GRAY, _RGB = 1, 2
 _LARGEST_SIDE = 65_500
+_EIGHTH = 8
 _GAP, _READ = 64, 1 << 22  # bytes between blocks that are read with them, and in one read
+
+
+class Watcher(Protocol):
+    """Who is shown blocks as they are decoded, in whatever thread and order, some more than once."""
+
+    def see(self, row: int, col: int, data: bytes, pixels: Pixels) -> None:
+        """A block as stored (its first plane) and as decoded, cut to the page."""
 
 
 class StoredBlocks:
     """The blocks of one page. All methods may be called from any thread while the scan is open.
 
     `layout`: where they are and what is in them; `bands`: samples given, the first of those stored.
-    `decodes`: whether `decode` gives the page's pixels; else only `data` does.
+    `decodes`: whether `decode` gives the page's pixels; else only `data` does. `watchers` see what is decoded.
     """
 
     def __init__(self, name: str, layout: BlockLayout, reader: ByteReader, bands: int) -> None:
         self.name, self.layout, self.bands = name, layout, bands
         self._reader = reader
         self._decode = _decoder(layout, bands)
+        self.watchers: tuple[Watcher, ...] = ()
 
     @property
     def width(self) -> int:
@@ -56,6 +66,13 @@ class StoredBlocks:
     def decodes(self) -> bool:
         """Whether `decode` may be called."""
         return self._decode is not None
+
+    @property
+    def shrinks(self) -> bool:
+        """Whether `eighth` may be called: blocks of whole 8 x 8 px in JPEG."""
+        width, height = self.layout.block
+        layout = self.layout
+        return self.decodes and layout.tiled and layout.compression == JPEG and width % 8 == height % 8 == 0
 
     def data(self, row: int, col: int, plane: int = 0) -> bytes:
         """A block as it is stored; raises ScanCorrupt where it is not in the file."""
@@ -108,18 +125,34 @@ class StoredBlocks:
         rows = layout.rows(row)
         shape = (rows, layout.block[0], layout.samples if layout.planes == 1 else 1)
         planes = range(1 if layout.planes == 1 else self.bands)
-        try:
-            parts = [self._decode(self.data(row, col, plane), shape) for plane in planes]
-        except (ValueError, OSError, zlib.error) as exc:
-            if isinstance(exc, ScanCorrupt):
-                raise
-            raise self._damaged(row, col, str(exc)) from exc
+        first, parts = b"", []
+        for plane in planes:
+            data = self.data(row, col, plane)
+            first = first or data
+            parts.append(self._made(self._decode, data, shape, row, col))
         pixels = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
         bottom = min(layout.height - row * layout.block[1], rows)
         right = min(layout.width - col * layout.block[0], layout.block[0])
-        if pixels.shape == (bottom, right, self.bands):
-            return pixels
-        return pixels[:bottom, :right, : self.bands]
+        if pixels.shape != (bottom, right, self.bands):
+            pixels = pixels[:bottom, :right, : self.bands]
+        for watcher in self.watchers:
+            watcher.see(row, col, first, pixels)
+        return pixels
+
+    def eighth(self, row: int, col: int) -> Pixels:
+        """(h // 8, w // 8, bands) of a JPEG block as its decoder makes it at an eighth of its size, not cut to the page;
+        raises ScanCorrupt naming the block."""
+        width, height = self.layout.block
+        decode = _jpeg_decoder(self.layout, _EIGHTH)
+        return self._made(decode, self.data(row, col), (height, width, self.layout.samples), row, col)
+
+    def _made(
+        self, decode: Callable[[bytes, Shape], Pixels], data: bytes, shape: Shape, row: int, col: int
+    ) -> Pixels:
+        try:
+            return decode(data, shape)
+        except (ValueError, OSError, zlib.error) as exc:
+            raise self._damaged(row, col, str(exc)) from exc
 
     def _damaged(self, row: int, col: int, why: str) -> ScanCorrupt:
         place = row * self.layout.across + col
@@ -170,8 +203,8 @@ def jpeg_head(layout: BlockLayout) -> bytes:
     return b"\xff\xd8" + (b"" if layout.photometric == _GRAY else adobe) + middle
 
 
-def _jpeg_decoder(layout: BlockLayout) -> Callable[[bytes, Shape], Pixels]:
-    """Block and shared tables become one stream whose color is what the TIFF says it is."""
+def _jpeg_decoder(layout: BlockLayout, shrink: int = 1) -> Callable[[bytes, Shape], Pixels]:
+    """Block and shared tables become one stream whose color is what the TIFF says it is; 1 / `shrink` of its size."""
     import simplejpeg
 
     colorspace = "GRAY" if layout.photometric == _GRAY else "RGB"
@@ -186,7 +219,10 @@ def _jpeg_decoder(layout: BlockLayout) -> Callable[[bytes, Shape], Pixels]:
         height, width, _, _ = simplejpeg.decode_jpeg_header(stream)
         if (height, width) != shape[:2]:
             raise ValueError(f"it holds {width} x {height} px")
-        pixels: Pixels = simplejpeg.decode_jpeg(stream, colorspace=colorspace)
-        return pixels.reshape(shape)
+        sides = (shape[0] // shrink, shape[1] // shrink) if shrink > 1 else (0, 0)
+        pixels: Pixels = simplejpeg.decode_jpeg(
+            stream, colorspace=colorspace, min_height=sides[0], min_width=sides[1], min_factor=1
+        )
+        return pixels.reshape(shape[0] // shrink, shape[1] // shrink, shape[2])
 
     return decode

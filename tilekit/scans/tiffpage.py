@@ -30,7 +30,8 @@ from tilekit.scans.tiff.directories import (
 from tilekit.scans.tiff.layout import JPEG, BlockLayout, layout_of
 from tilekit.scans.tiff.showing import show_file
 from tilekit.scans.tiff.unpacking import LZMA, ZSTD, show_unpacked
-from tilekit.scans.vips import Copy, scan_of, vips_errors
+from tilekit.scans.vips import Copy, scan_of
+from tilekit.scans.vips_faults import vips_errors
 
 Way = Literal["stored", "unpacked", "decoded"]
 _LOGS, _LOG_COMPRESSION = {32844, 32845}, 34676
