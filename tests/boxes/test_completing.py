@@ -101,6 +101,22 @@ def test_a_piece_grows_where_the_tile_beyond_should_have_seen_it():
     assert tk.merge(piece, grid).boxes.tolist() == [[60, 10, 116, 60]]
 
 
+@pytest.mark.parametrize(
+    ("tile", "box", "grown"),
+    [
+        (0, [60, 10, 100, 60], [60, 10, 116, 60]),
+        (1, [0, 10, 40, 60], [44, 10, 100, 60]),
+        (0, [10, 60, 60, 100], [10, 60, 60, 116]),
+        (2, [10, 0, 60, 40], [10, 44, 60, 100]),
+        (0, [30, 30, 60, 60], [30, 30, 60, 60]),
+    ],
+)
+def test_a_piece_grows_over_each_of_the_four_edges(tile, box, grown):
+    grid = tk.Tiling(100, 40).grid(160, 160)
+    found = tk.Detections([box], [0.9], None, ("a",), [tile])
+    assert tk.merge(found, grid).boxes.tolist() == [grown]
+
+
 def test_shapes_stay_as_they_were_seen():
     grid = tk.Tiling(100, 40).grid(160, 100)
     policy = tk.MergePolicy(sizes=(LabelSizes("a", (30.0,), (20.0,)),))

@@ -221,6 +221,8 @@ def test_bad_arguments_are_named():
     two = Detections([[0, 0, 5, 5]] * 2, [0.5, 0.5], None, ("a",), [6, 5])
     with pytest.raises(InvalidArgument, match=r"tile_index\[1\] is 5, not a tile of row 2"):
         stream.add(2, two)
+    with pytest.raises(InvalidArgument, match="detections have no tile_index"):
+        stream.add(2, Detections([[0, 0, 5, 5]], [0.5], None, ("a",)))
 
 
 def test_what_no_later_row_reaches_is_given_at_once():
@@ -301,3 +303,62 @@ def test_what_is_confirmed_equals_its_slow_twin(seed, least, tile):
                 )
         expected.append(not (doubted and score < least))
     assert deciding.confirmed(pieces, grid, policy).tolist() == expected
+
+
+@pytest.mark.parametrize("down", [False, True])
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize(("short", "joined"), [(1.9, True), (2.1, False)])
+def test_pieces_are_joined_that_span_the_shared_strip_but_for_the_tolerance(down, first, short, joined):
+    """Two tiles share px 80 to 100; one piece begins (ends) so many px short of the strip's far border.
+
+    The other is left in any case, and is whole where the two were joined.
+    """
+    grid = Tiling(100, 20).grid(*((100, 180) if down else (180, 100)))
+    near = [80 + short if first else 40, 10, 100, 30]
+    far = [0, 10, 60 if first else 20 - short, 30]
+    boxes = np.array([near, far], float)
+    found = Detections(boxes[:, [1, 0, 3, 2]] if down else boxes, [0.9, 0.8], None, ("a",), [0, 1])
+    policy = MergePolicy(tolerance=2.0, relative_tolerance=0.0, growth=0.0)
+    assert merge(found, grid, policy).cut.tolist() == [not joined]
+
+
+def test_boxes_of_tens_of_thousands_of_tiles_come_in_grid_order():
+    grid = Tiling(8).grid(2000, 2000)
+    tiles = np.random.default_rng(0).permutation(len(grid))[:500]
+    boxes = np.tile([2.0, 2, 4, 4], (len(tiles), 1))
+    merged = merge(Detections(boxes, np.full(len(tiles), 0.5), None, ("a",), tiles), grid)
+    assert merged.tile_index.tolist() == sorted(tiles.tolist())
+
+
+def test_boxes_that_begin_left_of_their_tile_come_in_their_order_too():
+    grid = Tiling(100, 20).grid(300, 100)
+    boxes = [[x, 4.0 * place, 9, 4.0 * place + 3] for place, x in enumerate([5, -5, 1, -3, 3])]
+    merged = merge(Detections(boxes, [0.5] * 5, None, ("a",), [0] * 5), grid)
+    assert merged.boxes[:, 1].tolist() == [4, 12, 8, 16, 0]
+
+
+@pytest.mark.parametrize("gap", [2.2, 3.9])
+@pytest.mark.parametrize("down", [False, True])
+def test_a_fragment_beside_a_better_box_gives_way_though_they_do_not_touch(gap, down):
+    """It ends with its tile; where most of it lies in the box widened by twice the tolerance, the box's edge was off."""
+    grid = Tiling(100, 20).grid(180, 180)
+    fragment, whole = [97.0, 30, 100, 50], [20 + gap, 25, 60 + gap, 55]
+    boxes = np.array([fragment, whole])
+    found = Detections(
+        boxes[:, [1, 0, 3, 2]] if down else boxes, [0.9, 0.8], None, ("a",), [0, 2 if down else 1]
+    )
+    policy = MergePolicy(tolerance=2.0, relative_tolerance=0.0)
+    assert merge(found, grid, policy).scores.tolist() == ([0.8] if gap < 2.5 else [0.9, 0.8])
+
+
+def test_a_fragment_waits_for_a_better_one_of_the_next_row_that_does_not_touch_it():
+    grid, policy = Tiling(100, 20).grid(180, 180), MergePolicy(tolerance=2.0, relative_tolerance=0.0)
+    rows = [
+        Detections([[90, 75, 100, 78]], [0.9], None, ("a",), [0]),
+        Detections([[60, 0, 100, 40]], [0.8], None, ("a",), [2]),
+    ]
+    together = merge(Detections.concat(rows), grid, policy)
+    assert together.scores.tolist() == [0.8]
+    stream = StreamingMerge(grid, policy)
+    parts = [stream.add(row, found) for row, found in enumerate(rows)]
+    assert Detections.concat([*parts, stream.finish()]) == together

@@ -126,6 +126,7 @@ def seen_in_tiles(truth, grid, rng, keep_whole=True):
     ), carried
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["polygon", "mask"])
 @pytest.mark.parametrize("seed", range(2))
 def test_thin_things_side_by_side_are_all_kept_and_whole(kind, seed):
@@ -182,6 +183,19 @@ def test_streaming_gives_the_same_shapes(seed):
     assert together.shapes == whole.shapes
     labels = tk.boxes.merge_with_labels(found, grid)
     assert labels.detections == tk.merge(found, grid, tk.MergePolicy(class_agnostic=True))
+
+
+def test_the_labels_of_shapes_that_others_remove_are_recorded():
+    """The first removes the second, which would have removed the third: that one stays, and has none beside it."""
+    grid = tk.Tiling(100, 20).grid(100, 100)
+    boxes = np.array([[10, 10, 30, 30], [14, 10, 34, 30], [22, 10, 42, 30.0]])
+    corners = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
+    shapes = tk.boxes.Polygons.of([[ring] for ring in corners])
+    found = tk.Detections(boxes, [0.9, 0.6, 0.5], [0, 1, 2], ("a", "b", "c"), [0, 0, 0], shapes=shapes)
+    policy = tk.MergePolicy(threshold=0.4, class_agnostic=True)
+    merged = tk.boxes.merge_with_labels(found, grid, policy)
+    assert merged.detections.labels == ["a", "c"]
+    assert [merged.others(row) for row in range(2)] == [[("b", 0.6)], []]
 
 
 @given(own.masks(2, 4))

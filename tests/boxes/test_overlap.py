@@ -6,7 +6,7 @@ from hypothesis import given
 
 from tests import naive
 from tests.boxes.strategies import box_arrays, thresholds
-from tilekit.boxes.overlap import diou, giou, ios, iou, pairs
+from tilekit.boxes.overlap import aligned_further, aligned_iou, diou, giou, ios, iou, pairs
 from tilekit.errors import InvalidArgument
 
 
@@ -15,6 +15,24 @@ def test_matrices_equal_their_slow_twins(one, other):
     for fast, slow in ((iou, naive.iou), (ios, naive.ios), (giou, naive.giou), (diou, naive.diou)):
         expected = np.array([[slow(a, b) for b in other] for a in one]).reshape(len(one), len(other))
         np.testing.assert_allclose(fast(one, other), expected, rtol=1e-12, atol=1e-15)
+
+
+@given(box_arrays(max_size=15), box_arrays(max_size=15))
+def test_row_by_row_is_the_diagonal_of_the_matrix(one, other):
+    count = min(len(one), len(other))
+    one, other = one[:count], other[:count]
+    np.testing.assert_allclose(aligned_iou(one, other), np.diag(iou(one, other)), rtol=1e-12, atol=1e-15)
+    for kind, matrix in (("giou", giou), ("diou", diou)):
+        found = aligned_further(one, other, kind)
+        np.testing.assert_allclose(found, np.diag(matrix(one, other)), rtol=1e-9, atol=1e-12)
+
+
+def test_boxes_without_area_share_nothing_row_by_row():
+    line, point = np.array([[0, 0, 9, 0.0]]), np.array([[3, 3, 3, 3.0]])
+    for one, other in ((line, line), (point, point), (line, point)):
+        assert aligned_iou(one, other) == 0
+        for kind, matrix in (("giou", giou), ("diou", diou)):
+            assert aligned_further(one, other, kind) == matrix(one, other)[0]
 
 
 @given(box_arrays(), thresholds)

@@ -166,8 +166,6 @@ BAD: list[tuple[Any, str]] = [
     ({"source-ref": "a.tif", "bb": part([])}, "bb-metadata"),
     ({**ONE, "bb": part([(4, 1, 2, 3, 4)])}, r"class_id: is 4"),
     ({**ONE, "bb": part([(5, 1, 2, 0, 4)])}, "at least 1 x 1"),
-    ({**ONE, "bb": part([(5, -1, 2, 3, 4)])}, "begins at -1"),
-    ({**ONE, "bb": part([(5, 98, 2, 3, 4)])}, "beyond the image of 100 x 80"),
     ({**ONE, "bb": {"annotations": [[1]]}}, "must be an object"),
     ({**ONE, "bb": part([], [{"width": 0, "height": 3}])}, "image_size"),
     ({**ONE, "bb-metadata": {"type": "groundtruth/object-detection"}}, "class-map"),
@@ -182,6 +180,38 @@ def test_bad_lines_name_file_line_and_field(tmp_path: Path, line: Any, said: str
     labels = read_labels(path, strict=False)
     assert len(labels) == 2
     assert [problem.line for problem in labels.problems] == [2]
+
+
+@pytest.mark.parametrize("box", [(5, -2, 2, 3, 4), (5, 98, 2, 4, 4), (5, 4, 78, 9, 30)])
+def test_a_box_beyond_the_edge_is_a_problem_or_clipped(tmp_path: Path, box: tuple[int, ...]) -> None:
+    path = manifest(tmp_path, ONE, {**ONE, "source-ref": "b.tif", "bb": part([(5, 1, 2, 3, 4), box])})
+    said = (
+        r"labels.manifest, line 2: bb.annotations\[1\]: .*outside the page of 100 x 80 px; clip it .*--clip"
+    )
+    with pytest.raises(LabelError, match=said):
+        read_labels(path)
+    lenient, clipped = read_labels(path, strict=False), read_labels(path, clip=True)
+    assert [len(page) for page in lenient.values()] == [1, 1]
+    assert [(problem.line, problem.field) for problem in lenient.problems] == [(2, "bb.annotations[1]")]
+    x, y, width, height = box[1:]
+    assert clipped.pages() == lenient.pages()
+    assert clipped.problems == ()
+    assert clipped[clipped.pages()[1]].boxes.tolist() == [
+        [1, 2, 4, 6],
+        [max(x, 0), max(y, 0), min(x + width, 100), min(y + height, 80)],
+    ]
+
+
+@pytest.mark.parametrize("box", [(5, -1, 2, 3, 4), (5, 98, 2, 3, 4)])
+def test_a_box_beyond_the_edge_by_rounding_is_clipped(tmp_path: Path, box: tuple[int, ...]) -> None:
+    (page,) = read_labels(manifest(tmp_path, {**ONE, "bb": part([box])})).values()
+    assert page.boxes.tolist() == [[max(box[1], 0), 2, min(box[1] + 3, 100), 6]]
+
+
+def test_the_lines_alone_are_refused_with_a_box_beyond_the_edge(tmp_path: Path) -> None:
+    for box, said in (((5, -1, 2, 3, 4), "begins at -1"), ((5, 98, 2, 3, 4), "beyond the image of 100 x 80")):
+        with pytest.raises(LabelError, match=rf"line 1: bb.annotations\[0\]: .*{said}"):
+            list(iter_manifest(manifest(tmp_path, {**ONE, "bb": part([box])})))
 
 
 def test_two_sizes_of_a_page(tmp_path: Path) -> None:
@@ -218,7 +248,7 @@ def test_quick_and_slow_readers_agree(labels: LabelSet) -> None:
         writer.write_line = writer_line.update  # type: ignore[method-assign]
         writer.write(key, labels.sizes[key], page)
         raw = msgspec.json.encode(writer_line)
-        fast, slow = parse_line(raw), _Parser("", 0).line(raw)
+        fast, slow = parse_line(raw), _Parser("", 0, False).line(raw)
         assert fast.annotations() == slow.annotations()
         assert (fast.source, fast.size) == (slow.source, slow.size)
 

@@ -21,6 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilekit.errors import InvalidArgument, LabelError
+from tilekit.labels.coco_folders import coco_files, image_folder, side_of
+from tilekit.labels.coco_shapes import drawn, sides_of
 from tilekit.labels.collecting import Collector
 from tilekit.labels.documents import coco_categories, coco_entries, coco_images
 from tilekit.labels.entries import (
@@ -28,21 +30,15 @@ from tilekit.labels.entries import (
     Where,
     Wrong,
     a_list,
-    around,
-    as_number,
-    numbers,
-    pairs_of,
     shown,
     text,
     true,
 )
 from tilekit.labels.files import folder_of, read_bytes
 from tilekit.labels.label_set import LabelSet
-from tilekit.labels.masks import box_of_columns, coco_counts
 from tilekit.labels.options import ReadOptions
 from tilekit.labels.rows import Outline
-from tilekit.labels.shapes import oriented, sound, turned
-from tilekit.labels.sources import PathLike, is_there, is_url, relative, resolve
+from tilekit.labels.sources import PathLike, relative, resolve
 from tilekit.pages import PageKey
 from tilekit.rekognition.lines import decode_plain
 from tilekit.storage import json_names
@@ -50,7 +46,6 @@ from tilekit.storage.local import atomic_file
 
 Crowd = Literal["ignore", "box"]
 _NONE = msgspec.Raw(b"null")
-_ROBOFLOW = "_annotations.coco.json"
 
 
 class _Annotation(msgspec.Struct, gc=False):
@@ -114,38 +109,6 @@ def read_coco(path: PathLike, options: ReadOptions, *, crowd: Crowd = "ignore") 
     return collector.finish("coco")
 
 
-def coco_files(folder: Path) -> list[Path]:
-    """The COCO files of a folder: one for each side, boxes rather than keypoints where there are both."""
-    found = sorted(
-        [*folder.glob("*.json"), *folder.glob("annotations/*.json"), *folder.glob(f"*/{_ROBOFLOW}")]
-    )
-    files = [file for file in found if _is_coco(file)]
-    boxes = [file for file in files if file.name.startswith("instances_")]
-    return boxes or files
-
-
-def _is_coco(file: Path) -> bool:
-    with file.open("rb") as opened:
-        head = opened.read(1 << 16)
-    if not head.lstrip().startswith(b"{"):
-        return False
-    if b'"images"' not in head and b'"annotations"' not in head and b'"categories"' not in head:
-        return False
-    try:
-        keys = json_names.fields(file.read_bytes()).keys()
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return b'"images"' in head
-    return "images" in keys and "annotations" in keys and "categories" in keys
-
-
-def side_of(file: Path) -> str:
-    """The side a file is of, by its name (instances_train2017.json) or, Roboflow's way, its folder's."""
-    if file.name == _ROBOFLOW:
-        return file.parent.name
-    stem = file.stem.removesuffix(".coco").removeprefix("instances_").removeprefix("annotations_")
-    return stem.rstrip("0123456789") or file.stem
-
-
 def labels_of_coco(document: bytes, options: ReadOptions) -> LabelSet:
     """The labels of a COCO document in memory; its file names count from the working folder."""
     collector = Collector("document", options)
@@ -204,7 +167,7 @@ def _quick_images(file: _File, raw: msgspec.Raw, path: PathLike, options: ReadOp
     images = _decoded(_IMAGES, raw)
     if not images or not all(0 < image.width < FAR and 0 < image.height < FAR for image in images):
         return False
-    folder = _folder(path, images[0].file_name, side)
+    folder = image_folder(path, images[0].file_name, side)
     try:
         keys = [resolve(text(image.file_name, ""), folder, options.images) for image in images]
     except Wrong:
@@ -263,7 +226,7 @@ def _images(
     file: _File, images: list[Any], counts: Counter[Any], path: PathLike, options: ReadOptions, side: str
 ) -> None:
     named = images[0].get("file_name") if images and isinstance(images[0], dict) else None
-    folder = _folder(path, named if isinstance(named, str) else "", side)
+    folder = image_folder(path, named if isinstance(named, str) else "", side)
     first: dict[Any, tuple[int, str]] = {}
     doubled = set()
     for place, entry in enumerate(images):
@@ -350,8 +313,8 @@ def _columns(file: _File, entries: list[_Annotation], *, expected: bool) -> None
         file.collector.expect(int((mention != missing).sum()))
     crowd = np.fromiter((bool(entry.iscrowd) for entry in entries), np.bool_, count)
     score = np.array([entry.score for entry in entries], dtype=np.float64)  # None is NaN
-    drawn = (bytes(entry.segmentation) for entry in entries)
-    heads = np.fromiter((data[0] if len(data) > 2 else 0 for data in drawn), np.uint8, count)
+    segments = (bytes(entry.segmentation) for entry in entries)
+    heads = np.fromiter((data[0] if len(data) > 2 else 0 for data in segments), np.uint8, count)
     masks, polygons = heads == ord("{"), heads == ord("[")
     turned_ones = np.fromiter(
         (entry.attributes is not _NONE and b'"rotation"' in bytes(entry.attributes) for entry in entries),
@@ -424,7 +387,7 @@ def _box(file: _File, mention: int, entry: Any, where: Where) -> None:
             f"is {shown(entry.get('category_id'))}, which no category has (or two have); add it",
             "category_id",
         )
-    sides, shape = _sides(entry)
+    sides, shape = sides_of(entry)
     crowd = true(entry.get("iscrowd"))
     if crowd and isinstance(entry.get("segmentation"), dict):
         taken = "an ignore region" if file.crowd == "ignore" else "a box"
@@ -441,80 +404,8 @@ def _box(file: _File, mention: int, entry: Any, where: Where) -> None:
         where.at("bbox"),
         ignore=ignore,
         score=entry.get("score"),
-        outline=Outline(shape, lambda: _drawn(entry, file.collector.size_of(mention))),
+        outline=Outline(shape, lambda: drawn(entry, file.collector.size_of(mention))),
     )
-
-
-def _drawn(entry: Mapping[str, Any], page: tuple[int, int]) -> Any:
-    """The shape of an entry: polygons, a mask, or keypoints; None where there is none."""
-    found, points = entry.get("segmentation"), entry.get("keypoints")
-    try:
-        if isinstance(found, dict):
-            _, size = coco_counts(found)
-            if all(page) and size != tuple(page):
-                raise Wrong(f"is a mask of {size[0]} x {size[1]} px, its image is {page[0]} x {page[1]} px")
-            return sound({"mask": found, "origin": [0, 0]})
-        if isinstance(found, list) and found:
-            return sound({"polygon": [pairs_of(part, "segmentation") for part in found]})
-        if isinstance(found, (str, int, float)) and found:
-            raise Wrong(f"is {shown(found)}; polygons or a run-length code are needed")
-    except Wrong as exc:
-        raise Wrong(str(exc), "segmentation") from exc
-    if not isinstance(points, list) or not points:
-        return _turned(entry)
-    flat = numbers(points, len(points) // 3 * 3, "keypoints")
-    return sound({"keypoints": [flat[place : place + 3] for place in range(0, len(flat), 3)]})
-
-
-def _turned(entry: Mapping[str, Any]) -> Any:
-    """A box that CVAT turned about its center."""
-    more = entry.get("attributes")
-    degrees = as_number(more.get("rotation")) if isinstance(more, dict) else None
-    if not degrees or not entry.get("bbox"):
-        return None
-    left, top, width, height = numbers(entry["bbox"], 4, "bbox")
-    return oriented([left, top, left + width, top + height], degrees, (left + width / 2, top + height / 2))
-
-
-def _sides(entry: Mapping[str, Any]) -> tuple[list[float], str]:
-    """x0, y0, x1, y1, and what they are the hull of."""
-    bbox, drawn = entry.get("bbox"), entry.get("segmentation")
-    shape = "polygon" if isinstance(drawn, list) and drawn else "mask" if isinstance(drawn, dict) else "box"
-    if not bbox and shape == "polygon":
-        points = [point for part in drawn or [] for point in pairs_of(part, "segmentation")]
-        return around(points, "segmentation"), shape
-    if not bbox and shape == "mask":
-        runs, size = coco_counts(drawn)
-        return box_of_columns(runs, size), shape
-    left, top, width, height = numbers(bbox, 4, "bbox")
-    sides = [left, top, left + width, top + height]
-    more = entry.get("attributes")
-    degrees = as_number(more.get("rotation")) if isinstance(more, dict) else None
-    if degrees and not (isinstance(drawn, list) and drawn):
-        return turned(sides, degrees, (left + width / 2, top + height / 2)), "rotated box"
-    return sides, shape
-
-
-def _folder(path: PathLike, name: str, side: str) -> str:
-    """Where the images are: beside the file, or where the tools that write `annotations/` put them."""
-    folder = folder_of(path)
-    if is_url(folder):
-        return folder
-    here, root = Path(folder), Path(folder).parent
-    stem = side or side_of(Path(path))
-    year = Path(path).stem.removeprefix("instances_")
-    for place in (
-        here,
-        root,
-        root / "images",
-        root / stem,
-        root / "images" / stem,
-        root / year,
-        here / "images",
-    ):
-        if name and "\0" not in name and is_there(place / name):
-            return str(place)
-    return folder
 
 
 def write_coco(labels: LabelSet, path: PathLike) -> None:

@@ -22,6 +22,7 @@ from tilekit.labels.drawn import Drawn
 from tilekit.labels.duplicates import agreed
 from tilekit.labels.entries import FAR, NOWHERE, Where, Wrong, checked_label, checked_score, number, page_size
 from tilekit.labels.label_set import BadLabel, ImageLabel, LabelSet, Problem, Reading, Size
+from tilekit.labels.on_page import OVERHANG, clipped_to_page, on_page, why_not
 from tilekit.labels.options import ReadOptions
 from tilekit.labels.page_sizes import size_of_image
 from tilekit.labels.rows import Outline, Row, Rows
@@ -29,8 +30,6 @@ from tilekit.labels.sources import PathLike
 from tilekit.labels.tally import Tally, counted
 from tilekit.pages import PageKey
 
-OVERHANG = 1.0
-"""Px by which a box may pass the edge of its page, as rounding does; it is clipped. More is an error."""
 _UPRIGHT = Outline()
 _DIGITS = 6  # px from shares are rounded to a millionth, so that whole px come back whole
 
@@ -397,31 +396,20 @@ class Collector:
         sized = np.array(
             [self._sizes.get(key, (FAR, FAR)) for key in self._mentions], dtype=np.float64
         ).reshape(-1, 2)[rows.mention]
-        low, high = rows.sides[:, :2], rows.sides[:, 2:]
-        with np.errstate(invalid="ignore"):
-            over = np.maximum(-low, high - sized).max(axis=1)
-            inside = np.minimum(sized - low, high).min(axis=1) > 0
-            beyond = inside & (over > OVERHANG)
-            inside &= ~beyond | self.options.clip
-            good = np.isfinite(rows.sides).all(axis=1) & (high > low).all(axis=1) & inside
+        good, beyond = on_page(rows, sized, self.options.clip)
         for row in np.flatnonzero(~good).tolist():
             key = self._mentions[rows.mention[row]]
-            said = _fault(rows.sides[row].tolist(), self._sizes.get(key))
+            said = why_not(rows.sides[row].tolist(), self._sizes.get(key))
             self.refuse(self._spot(int(rows.origin[row])), said, key=key)
         if not good.all():
             rows, sized, beyond = rows.kept(good), sized[good], beyond[good]
-        if clipped_boxes := int(beyond.sum()):
+        if passed := int(beyond.sum()):
             self.note(
                 "1 box passed the edge of its page and was clipped",
                 "{count} boxes passed the edge of their page and were clipped",
-                clipped_boxes,
+                passed,
             )
-        if (rows.sides[:, :2] < 0).any() or (rows.sides[:, 2:] > sized).any():
-            clipped = np.concatenate(
-                [np.maximum(rows.sides[:, :2], 0.0), np.minimum(rows.sides[:, 2:], sized)], axis=1
-            )
-            rows = replace(rows, sides=clipped)
-        return self._shapes_in_place(rows)
+        return self._shapes_in_place(clipped_to_page(rows, sized))
 
     def _shapes_in_place(self, rows: Rows) -> Rows:
         """Only entries whose shape lies on the page, by its box; clipped as boxes are."""
@@ -502,13 +490,3 @@ class Collector:
         if lost := self._drawn.put(pages, origins):
             said = "keep only their box: other shapes stand beside them"
             self.note(f"the keypoints of 1 object {said}", f"the keypoints of {{count}} objects {said}", lost)
-
-
-def _fault(sides: list[float], size: Size | None) -> str:
-    x0, y0, x1, y1 = sides
-    if not np.isfinite(sides).all():
-        return f"has the sides {sides}; four finite numbers are needed"
-    if x1 <= x0 or y1 <= y0:
-        return f"is {x1 - x0:g} x {y1 - y0:g} px; both sides must be greater than 0"
-    where = "the page" if size is None else f"the page of {size[0]} x {size[1]} px"
-    return f"is {x0:g}, {y0:g} to {x1:g}, {y1:g}, outside {where}; clip it with clip=True (--clip), or correct the page's size"

@@ -105,7 +105,7 @@ def _fault(
     if size is not None:
         off = hull[0] >= size[0] or hull[1] >= size[1] or hull[2] <= 0 or hull[3] <= 0
         if off or (not clip and _over(hull, size) > overhang):
-            way = "correct it" if off else "clip it (clip=True, --clip), correct it"
+            way = "correct it" if off else "clip it with clip=True (--clip), correct it"
             return f"{said}, outside the page of {size[0]} x {size[1]} px; {way}, or correct the page's size"
     apart = max(hull[0] - box[2], hull[1] - box[3], box[0] - hull[2], box[1] - hull[3])
     if apart > overhang and kind != "keypoints":  # points may stand beside the box, areas may not

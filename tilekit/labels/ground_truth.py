@@ -77,7 +77,7 @@ def read_ground_truth(
     collector = Collector(path, options)
     masks = MaskFiles(folder, options.images)
     ids: dict[str, set[int]] = {}
-    for line in _lines(path):
+    for line in _lines(path, beyond=True):
         if isinstance(line, Problem):
             collector.expect(line.entries)
             collector.refuse(Where(line.field, line.line, name), line.message, line.entries)
@@ -91,8 +91,8 @@ def read_ground_truth(
     return collector.finish("ground-truth")
 
 
-def _lines(path: PathLike) -> Iterator[ManifestLine | Problem]:
-    """The lines of a manifest, or what is wrong with them."""
+def _lines(path: PathLike, *, beyond: bool = False) -> Iterator[ManifestLine | Problem]:
+    """The lines of a manifest, or what is wrong with them; `beyond`: as in `parse_line`."""
     name = os.fspath(path)
     with open_bytes(path) as file, storage_errors(path):
         for number, raw in iter_lines(file, MAX_LINE):
@@ -101,7 +101,7 @@ def _lines(path: PathLike) -> Iterator[ManifestLine | Problem]:
             if not raw.strip():
                 continue
             try:
-                yield parse_line(raw, number, name)
+                yield parse_line(raw, number, name, beyond=beyond)
             except BadLabel as exc:
                 yield replace(exc.problem, entries=_entries(raw))
 
@@ -155,10 +155,13 @@ def _take(
     for mark in line.image_labels:
         collector.image_label(mention, mark.name, mark.confidence)
     scores = _scores(line, chosen, len(page))
-    for box, label, ignored, score in zip(
-        page.boxes.tolist(), page.labels, page.ignore.tolist(), scores, strict=True
+    field = f"{chosen[0].name}.annotations" if len(chosen) == 1 else "annotations"
+    for place, (box, label, ignored, score) in enumerate(
+        zip(page.boxes.tolist(), page.labels, page.ignore.tolist(), scores, strict=True)
     ):
-        collector.box(mention, label, box, where, ignore=ignored, score=score)
+        inside = min(box) >= 0 and (size is None or (box[2] <= size[0] and box[3] <= size[1]))
+        spot = where if inside else where.at(f"{field}[{place}]")
+        collector.box(mention, label, box, spot, ignore=ignored, score=score)
 
 
 def _masks(

@@ -157,11 +157,16 @@ def _alone(attribute: BoxAttribute) -> Annotations:
     return Annotations(attribute.boxes, np.array(ids, dtype=np.int64), tuple(used))
 
 
-def parse_line(raw: bytes, number: int = 0, file: str | os.PathLike[str] = "") -> ManifestLine:
-    """Read a line; BadLabel names file, line and field, and what to do."""
+def parse_line(
+    raw: bytes, number: int = 0, file: str | os.PathLike[str] = "", *, beyond: bool = False
+) -> ManifestLine:
+    """Read a line; BadLabel names file, line and field, and what to do.
+
+    `beyond`: boxes that pass the edge of their image are given as they are, for the caller to judge.
+    """
     plain = None if any(key in raw for key in _TURNS) else decode_line(raw)
     line = None if plain is None else _quick(plain, number)
-    return _Parser(os.fspath(file), number).line(raw) if line is None else line
+    return _Parser(os.fspath(file), number, beyond).line(raw) if line is None else line
 
 
 def _quick(line: BoxLine, number: int) -> ManifestLine | None:
@@ -193,9 +198,10 @@ def _quick(line: BoxLine, number: int) -> ManifestLine | None:
 class _Parser:
     """The slow, exact reader of one line."""
 
-    def __init__(self, file: str, number: int) -> None:
+    def __init__(self, file: str, number: int, beyond: bool) -> None:
         self._file = file
         self._number = number
+        self._beyond = beyond
 
     def fail(self, field: str, message: str) -> NoReturn:
         raise BadLabel(Problem(self._file, self._number, field, message))
@@ -330,6 +336,8 @@ class _Parser:
         left, top, width, height = values
         if width <= 0 or height <= 0:
             self.fail(field, f"is {width:g} x {height:g} px; a box needs at least 1 x 1 px")
+        if self._beyond:
+            return left, top, left + width, top + height
         if left < 0 or top < 0:
             self.fail(field, f"begins at {left:g}, {top:g}; clip it to the image, whose corner is 0, 0")
         if size is not None and (left + width > size[0] or top + height > size[1]):

@@ -13,7 +13,8 @@ import msgspec
 
 from tilekit.errors import InvalidArgument, LabelError
 from tilekit.labels.annotorious import read_annotorious, write_annotorious
-from tilekit.labels.coco import coco_files, read_coco, write_coco
+from tilekit.labels.coco import read_coco, write_coco
+from tilekit.labels.coco_folders import coco_files
 from tilekit.labels.createml import createml_files, read_createml, write_createml
 from tilekit.labels.csv_table import (
     OPEN_IMAGES,
@@ -171,7 +172,7 @@ def detect_format(path: PathLike) -> str:
     found = _folder_format(Path(path)) if os.path.isdir(path) else _file_format(path)
     if found is None:
         raise LabelError(
-            f"{os.fspath(path)}: no label format we know; give format= one of {', '.join(FORMATS)}"
+            f"{os.fspath(path)}: no label format we know; give format= (--from) one of {', '.join(FORMATS)}"
         )
     return found
 

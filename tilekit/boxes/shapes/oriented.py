@@ -61,6 +61,21 @@ class OrientedBoxes(Shapes):
         angle = np.where(flat, np.arctan2(-aside[:, 0], aside[:, 1]), np.arctan2(along[:, 1], along[:, 0]))
         return cls(np.column_stack([points.mean(axis=1), wide, high, np.degrees(angle)]))
 
+    @classmethod
+    def around(cls, polygons: Polygons) -> Self:
+        """The smallest rotated rectangle around each outline; every row must have one."""
+        import shapely
+
+        if not polygons.given.all():
+            raise InvalidArgument(
+                f"polygon {int((~polygons.given).argmax())} has no outline to turn into a box"
+            )
+        corners = np.zeros((len(polygons), 4, 2))
+        for row, around in enumerate(shapely.oriented_envelope(polygons.geometries())):
+            found = shapely.get_coordinates(around)[:4]
+            corners[row] = np.resize(found, (4, 2)) if len(found) < 4 else found
+        return cls.from_corners(corners)
+
     @property
     def corners(self) -> NDArray[np.float64]:
         """(n, 4, 2) float64: corners clockwise, from the one that is top left at angle 0."""

@@ -241,20 +241,6 @@ class Polygons(Shapes):
         """Itself."""
         return self
 
-    def to_oriented(self) -> Any:
-        """The smallest rotated rectangle around each outline, as OrientedBoxes; every row must have one."""
-        import shapely
-
-        from tilekit.boxes.shapes.oriented import OrientedBoxes
-
-        if not self.given.all():
-            raise InvalidArgument(f"polygon {int((~self.given).argmax())} has no outline to turn into a box")
-        corners = np.zeros((len(self), 4, 2))
-        for row, around in enumerate(shapely.oriented_envelope(self.geometries())):
-            found = shapely.get_coordinates(around)[:4]
-            corners[row] = np.resize(found, (4, 2)) if len(found) < 4 else found
-        return OrientedBoxes.from_corners(corners)
-
     def to_json(self) -> list[Any]:
         """A row: {"polygon": [ring, ...]}, with "holes": places of rings that are holes; None without an outline."""
         rings = [part.tolist() for part in np.split(self.points, self.rings[1:-1])] if len(self.holes) else []

@@ -31,7 +31,7 @@ def united(shapes: Shapes, root: NDArray[np.int64]) -> Shapes:
         fresh = _keypoints(shapes[member], group, len(heads))
     else:
         outlines = _polygons(shapes.to_polygons()[member], group, len(heads))
-        fresh = outlines.to_oriented() if isinstance(shapes, OrientedBoxes) else outlines
+        fresh = OrientedBoxes.around(outlines) if isinstance(shapes, OrientedBoxes) else outlines
     every = type(shapes).concat([shapes, fresh])
     order = np.arange(len(shapes))
     order[heads] = len(shapes) + np.arange(len(heads))
