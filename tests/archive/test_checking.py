@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from tilekit import Tiling
-from tilekit.archive import TileJob, process_archive
+from tilekit.archive import ArchiveOptions, TileJob, process_archive
 from tilekit.cli import cli
 from tilekit.errors import InvalidArgument
 from tilekit.testing.scans import write_scan
@@ -55,3 +55,22 @@ def test_a_failed_tiling_leaves_no_folder(tmp_path: Path) -> None:
     done = CliRunner().invoke(cli, ["tile", str(tmp_path / "bad.jpg"), str(tmp_path / "out")])
     assert done.exit_code == 1
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "least"), [("max_failures", 0), ("memory", 1), ("staging", 1), ("parts", 1)]
+)
+def test_options_are_counts(name: str, least: int) -> None:
+    assert getattr(ArchiveOptions(**{name: least}), name) == least
+    for wrong in (least - 1, True, 1.5, "2"):
+        with pytest.raises(InvalidArgument, match=f"{name}=.* must be a whole number of at least {least}"):
+            ArchiveOptions(**{name: wrong})
+
+
+def test_a_lease_takes_time_and_an_identity_is_known() -> None:
+    for wrong in (0, -1.0):
+        with pytest.raises(InvalidArgument, match="lease="):
+            ArchiveOptions(lease=wrong)
+    assert ArchiveOptions(lease=0.5).lease == 0.5
+    with pytest.raises(InvalidArgument, match="identity='name' must be one of sample, full, stat"):
+        ArchiveOptions(identity="name")

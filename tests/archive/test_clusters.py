@@ -27,6 +27,7 @@ def cluster() -> Iterator[Any]:
         yield made
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_nothing_but_time(tmp_path: Path, cluster: Any) -> None:
     source = scans(tmp_path / "in", *(f"s{i}.jpg" for i in range(24)))
     client = dask_client(cluster.scheduler_address)

@@ -82,6 +82,6 @@ def test_a_datasets_page_costs_what_its_scan_does(tmp_path: Path) -> None:
     with open_scan(path) as scan:
         cost = PROCESS + scan.cost(scan.grid(tiling))
     known = SimpleNamespace(page=Page(PageKey(str(path)), 200, 150), tiling=tiling, dpi=None)
-    assert page_cost(known) == cost
+    assert page_cost([known]) == cost
     gone = SimpleNamespace(page=Page(PageKey("s3://bucket/0.png"), 200, 150), tiling=tiling, dpi=None)
-    assert page_cost(gone) == PROCESS + 3 * 200 * 150
+    assert page_cost([gone]) == PROCESS + 3 * 200 * 150

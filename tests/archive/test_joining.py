@@ -241,6 +241,7 @@ def test_a_machine_taken_for_dead_writes_nothing_more(tmp_path: Path) -> None:
         one._leases[part.name].drop()
 
 
+@pytest.mark.slow
 def test_another_recipe_is_refused_while_machines_are_at_work(tmp_path: Path) -> None:
     source = scans(tmp_path / "in", *(f"s{n}.jpg" for n in range(10)))
     out = tmp_path / "out"

@@ -84,6 +84,7 @@ def test_what_is_missing_is_its_own_tasks_reason(bucket: S3Store) -> None:
         Prefetch(0)
 
 
+@pytest.mark.slow
 def test_archives_on_this_machine_and_elsewhere(bucket: S3Store, tmp_path: Path) -> None:
     """With worker processes scans come ahead of them; other executors stage for themselves."""
     for name, executor in (("here", None), ("there", ThreadPoolExecutor(2))):

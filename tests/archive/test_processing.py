@@ -249,7 +249,7 @@ def test_a_scan_that_changes_while_it_waits_for_its_turn_is_done_as_it_is(tmp_pa
 
     def grow(event: dict[str, object]) -> None:
         for path in source.glob("*.jpg"):
-            if path.stat().st_size == len(PAGE) and f"{path.name}.note" not in notes(tmp_path / "out"):
+            if path.stat().st_size == len(PAGE) and not (tmp_path / "out" / f"{path.name}.note").exists():
                 path.write_bytes(PAGE + b"\0")
 
     done = process_archive(source, tmp_path / "out", NoteJob(), ThreadPoolExecutor(1), on_event=grow)

@@ -70,6 +70,7 @@ def local(folder: Path) -> dict[str, bytes]:
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*.*") if p.is_file()}
 
 
+@pytest.mark.slow
 def test_tiles_and_datasets_of_scales_on_s3_are_those_on_disk(
     labels: LabelSet, access: Access, tmp_path: Path
 ) -> None:
@@ -90,6 +91,7 @@ def test_tiles_and_datasets_of_scales_on_s3_are_those_on_disk(
     assert made.tiling == SCALES
 
 
+@pytest.mark.slow
 def test_detection_at_scales_on_dask_is_that_of_one_process(labels: LabelSet, tmp_path: Path) -> None:
     from concurrent.futures import ThreadPoolExecutor
 

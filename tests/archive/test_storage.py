@@ -106,7 +106,7 @@ def test_a_full_disk_is_one_sentence_and_a_rerun_completes(tmp_path: Path) -> No
     noise = np.random.default_rng(0).integers(0, 256, (400, 700, 3), dtype=np.uint8)
     (folder / "big.png").write_bytes(encode_image(noise, "png").data)
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "tilekit.cli", "archive", "run", str(folder), str(out)]
+    command = [sys.executable, "-m", "tilekit", "archive", "run", str(folder), str(out)]
     command += ["--tile", "350", "--overlap", "0", "--format", "png", "--workers", "1"]
     limit = 250_000  # a tile has some 367 kB
 

@@ -167,9 +167,10 @@ def test_killed_at_any_point_a_rerun_gives_the_undisturbed_output(tmp_path: Path
     assert (found.done, found.failed, found.unfinished) == (30, 0, 0)
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path: Path) -> None:
     source = archive(tmp_path / "in", 5, bad=1)
-    command = [sys.executable, "-m", "tilekit.cli", "archive"]
+    command = [sys.executable, "-m", "tilekit", "archive"]
     arguments = [
         str(source),
         str(tmp_path / "out"),

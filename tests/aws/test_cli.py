@@ -43,6 +43,7 @@ def run(endpoint: str, store: S3Store, monkeypatch: pytest.MonkeyPatch) -> Run:
     return run
 
 
+@pytest.mark.slow
 def test_the_whole_chain_on_the_command_line(run: Run, dataset: tuple[Path, Path]) -> None:
     train = ("train", *dataset, "--project", "cli-chain", "--bucket", "aws-tests", "--tag", "team=maps")
     plan = json.loads(run(*train, "--dry-run", "--json").stdout)

@@ -81,6 +81,7 @@ def test_kill_at_every_step_of_a_training(endpoint: str, store: S3Store, tmp_pat
     assert steps["PutObject"] == 5
 
 
+@pytest.mark.slow
 def test_throttled_and_broken_calls_do_not_stop_a_training(tmp_path: Path) -> None:
     faults = [
         {"operation": "*", "error": "ThrottlingException", "every": 3, "times": 6},
@@ -149,6 +150,7 @@ def answer(url: str, status: int, body: bytes) -> AWSResponse:
     return AWSResponse(url, status, {"content-type": "application/x-amz-json-1.1"}, Raw())
 
 
+@pytest.mark.slow
 def test_resets_and_errors_in_detection_lose_nothing(tmp_path: Path) -> None:
     faults = [
         {"operation": "DetectCustomLabels", "drop": True, "every": 7, "times": 5},

@@ -61,6 +61,7 @@ def _lose_the_keeper(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tilekit.aws.keeping.LEASE_SECONDS", -2.0)
 
 
+@pytest.mark.slow
 def test_later_commands_tell_of_it_and_end_it(
     model: Model, endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -80,6 +81,7 @@ def test_later_commands_tell_of_it_and_end_it(
     assert model.status in {"STOPPING", "STOPPED"}
 
 
+@pytest.mark.slow
 def test_commands_about_something_else_say_it_in_one_line(
     model: Model, endpoint: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -120,6 +122,7 @@ def test_training_says_it_before_anything_is_sent(monkeypatch: pytest.MonkeyPatc
     assert str(result.exception) == "eu-west-1"
 
 
+@pytest.mark.slow
 def test_an_archive_ends_with_its_models_deadline(
     model: Model, endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

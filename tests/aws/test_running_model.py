@@ -219,6 +219,7 @@ def test_the_watchdog_stops_it_when_the_process_is_killed(model: Model, endpoint
     assert wait_for(lambda: LeaseBook(model.store, model.folder).started() is None)
 
 
+@pytest.mark.slow
 def test_the_watchdog_leaves_it_to_others(model: Model, endpoint: str) -> None:
     with model.running():
         process = start_script(model, endpoint)

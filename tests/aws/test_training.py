@@ -48,6 +48,19 @@ def test_a_rerun_does_nothing_twice(
     assert {name for name in calls if name.startswith("Create")} == set()
 
 
+def test_begun_trainings_go_on_at_once_and_are_waited_for_in_any_order(
+    make_project: MakeProject, dataset: tuple[Path, Path], notes: list[str]
+) -> None:
+    begun = [
+        make_project(name=name).begin(*dataset, version=name, state=dataset[0].parent / name)
+        for name in ("one", "two")
+    ]
+    assert not any("completed" in note for note in notes)
+    models = [training.wait() for training in reversed(begun)]
+    assert [model.version for model in models] == ["two", "one"]
+    assert all(model.f1 is not None for model in models)
+
+
 def test_another_training_on_the_same_data_sends_nothing(
     make_project: MakeProject, dataset: tuple[Path, Path], notes: list[str]
 ) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tilekit.boxes.annotations import Annotations
+from tilekit.grid import Tiling
 from tilekit.labels.label_set import LabelSet
 from tilekit.pages import PageKey
 from tilekit.scans.encoding import encode_image
 
 NAMES = ("dark", "light")
 PAPER = (250, 248, 240)
+TILING = Tiling(160, 40)
 COLORS = ((20, 30, 60), (200, 120, 40))
 
 
@@ -51,3 +55,8 @@ def contents(folder: Path) -> dict[str, bytes]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and ".tilekit" not in path.parts
     }
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    """The lines of a manifest, read."""
+    return [json.loads(line) for line in path.read_text().splitlines()]

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.datasets.pages import NAMES, PAPER, contents, labeled_pages
+from tests.datasets.pages import NAMES, PAPER, TILING, contents, labeled_pages, lines
 from tilekit.boxes.annotations import Annotations
 from tilekit.boxes.detections import Detections
-from tilekit.datasets import CarryingRules, DatasetOptions, Decoys, Encoding, building
+from tilekit.datasets import CarryingRules, DatasetOptions, Decoys, Encoding
 from tilekit.datasets.building import tile_dataset
-from tilekit.datasets.output import LedgerProgress
 from tilekit.datasets.splitting import SIDES, Split
-from tilekit.errors import InvalidArgument, LabelError, LedgerError, ScanNotFound, TilekitError
+from tilekit.errors import InvalidArgument, LabelError, TilekitError
 from tilekit.grid import Tiling
 from tilekit.labels.checking import check_manifest
 from tilekit.labels.label_set import LabelSet
@@ -32,17 +28,6 @@ from tilekit.scans.opening import open_scan
 from tilekit.scans.versions import pixel_versions
 from tilekit.testing.scenes import scene_pdf
 from tilekit.tiles.naming import parse_tile_name
-
-TILING = Tiling(160, 40)
-
-
-@pytest.fixture(scope="module")
-def labels(tmp_path_factory):
-    return labeled_pages(tmp_path_factory.mktemp("scans"))
-
-
-def lines(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def test_a_dataset_holds_true_tiles_with_true_boxes_split_by_page(labels, tmp_path):
@@ -111,101 +96,6 @@ def test_manifests_pass_the_service_check_and_pages_carry_the_whole_truth(labels
     assert decode_image((out / "contact-train.jpg").read_bytes()).shape[2] == 3
     columns, rows = summary.table()
     assert all(len(row) == len(columns) for row in rows)
-
-
-def test_any_number_of_workers_gives_the_same_bytes_and_a_rerun_writes_nothing(labels, tmp_path):
-    one = tile_dataset(labels, tmp_path / "one", TILING, options=DatasetOptions(workers=1))
-    tile_dataset(labels, tmp_path / "three", TILING, options=DatasetOptions(workers=3))
-    assert contents(tmp_path / "one") == contents(tmp_path / "three")
-    again = tile_dataset(labels, tmp_path / "one", TILING, options=DatasetOptions(workers=2))
-    assert one.bytes > 0
-    assert again.bytes == 0
-    assert contents(tmp_path / "one") == contents(tmp_path / "three")
-    tile_dataset(labels, tmp_path / "other", TILING, options=DatasetOptions(seed=8))
-    assert contents(tmp_path / "other") != contents(tmp_path / "one")
-
-
-def test_large_pages_are_cut_tile_by_tile_to_the_same_bytes(labels, tmp_path, monkeypatch):
-    tile_dataset(labels, tmp_path / "a", TILING)
-    monkeypatch.setattr(building, "_SMALL_PAGE", 1)
-    tile_dataset(labels, tmp_path / "b", TILING, options=DatasetOptions(workers=3))
-    assert contents(tmp_path / "a") == contents(tmp_path / "b")
-
-
-SCRIPT = """
-import os, sys
-from tilekit.datasets import DatasetOptions, building, writing
-from tilekit.datasets.output import FolderOutput
-from tilekit.grid import Tiling
-from tilekit.labels.reading import read_labels
-real, left = FolderOutput.put, int(sys.argv[3])
-def put(self, name, data):
-    global left
-    left -= 1
-    if left < 0:
-        os.kill(os.getpid(), 9)
-    real(self, name, data)
-FolderOutput.put = put
-building.tile_dataset(read_labels(sys.argv[1]), sys.argv[2], Tiling(160, 40), options=DatasetOptions(workers=1))
-"""
-
-
-@pytest.mark.parametrize("writes", [0, 17, 40])
-def test_a_killed_run_never_looks_whole_and_goes_on_to_the_same_bytes(labels, tmp_path, writes):
-    write_labels(labels, tmp_path / "labels.manifest", "ground-truth")
-    read = read_labels(tmp_path / "labels.manifest")
-    out = tmp_path / "out"
-    arguments = [str(tmp_path / "labels.manifest"), str(out), str(writes)]
-    done = subprocess.run([sys.executable, "-c", SCRIPT, *arguments], capture_output=True, text=True)
-    assert done.returncode == -signal.SIGKILL, done.stderr
-    assert not (out / "summary.json").exists()
-    assert not (out / "train.manifest").exists()
-    whole = tile_dataset(read, tmp_path / "whole", TILING)
-    resumed = tile_dataset(read, out, TILING)
-    assert contents(out) == contents(tmp_path / "whole")
-    if writes == 40:
-        assert 0 < resumed.bytes < whole.bytes
-
-
-def test_a_failed_run_leaves_no_papers_of_the_run_before(labels, tmp_path):
-    out = tmp_path / "out"
-    tile_dataset(labels, out, TILING)
-    missing = PageKey(str(tmp_path / "none.png"))
-    more = labels.replace(
-        pages={**labels, missing: labels[labels.pages()[0]]}, sizes={**labels.sizes, missing: (400, 300)}
-    )
-    with pytest.raises(ScanNotFound):
-        tile_dataset(more, out, TILING)
-    assert not (out / "summary.json").exists()
-    assert not (out / "train.manifest").exists()
-    summary = tile_dataset(more, out, TILING, options=DatasetOptions(strict=False))
-    assert list(summary.failed) == [missing]
-    assert (out / "summary.json").exists()
-
-
-def test_changed_labels_replace_the_tiles_of_their_page_only(labels, tmp_path):
-    out = tmp_path / "out"
-    whole = tile_dataset(labels, out, TILING)
-    key = whole.split.train[0]
-    fewer = labels.replace(pages={**labels, key: labels[key][:1]})
-    changed = tile_dataset(fewer, out, TILING, split=whole.split)
-    assert 0 < changed.bytes < whole.bytes
-    tile_dataset(fewer, tmp_path / "fresh", TILING, split=whole.split)
-    assert contents(out) == contents(tmp_path / "fresh")
-
-
-def test_other_settings_are_refused_unless_asked(labels, tmp_path):
-    out = tmp_path / "out"
-    tile_dataset(labels, out, TILING)
-    with pytest.raises(InvalidArgument, match="other settings"):
-        tile_dataset(labels, out, Tiling(128, 40))
-    tile_dataset(labels, out, Tiling(128, 40), options=DatasetOptions(overwrite=True))
-    tile_dataset(labels, tmp_path / "fresh", Tiling(128, 40))
-    assert contents(out) == contents(tmp_path / "fresh")
-    (tmp_path / "foreign").mkdir()
-    (tmp_path / "foreign" / "train.manifest").write_text("")
-    with pytest.raises(InvalidArgument, match="other settings"):
-        tile_dataset(labels, tmp_path / "foreign", TILING)
 
 
 def test_slivers_are_painted_over_in_training_tiles_only(tmp_path):
@@ -328,67 +218,6 @@ def test_decoys_come_from_false_alarms_on_training_pages_only(labels, tmp_path):
             split=split,
             options=DatasetOptions(decoys=Decoys(PredictionSet())),
         )
-
-
-def test_a_baseline_of_whole_pages_from_the_same_split(labels, tmp_path):
-    summary = tile_dataset(labels, tmp_path / "out", TILING, options=DatasetOptions(baseline=True))
-    baseline = summary.baseline
-    assert baseline is not None
-    assert baseline.possible
-    for side in SIDES:
-        found = lines(tmp_path / "out" / "baseline" / f"{side}.manifest")
-        assert len(found) == baseline.images[side]
-        stems = {parse_tile_name(line["source-ref"]).stem.rsplit("/", 1)[-1] for line in found}
-        assert stems <= {Path(key.source).stem for key in summary.split.pages(side)}
-        for line in found:
-            assert (tmp_path / "out" / "baseline" / line["source-ref"]).exists()
-    assert check_manifest(
-        tmp_path / "out/baseline/train.manifest", tmp_path / "out/baseline/test.manifest"
-    ).ok
-
-
-def test_a_crowded_page_is_in_the_baseline_several_times(tmp_path):
-    labels = labeled_pages(tmp_path / "scans", count=4, each=60, empty=0)
-    baseline = tile_dataset(labels, tmp_path / "out", TILING, options=DatasetOptions(baseline=True)).baseline
-    assert baseline is not None
-    assert baseline.possible
-    assert len(baseline.crowded) == 4
-    assert sum(baseline.images.values()) == 4
-    boxes = 0
-    for side in SIDES:
-        for line in lines(tmp_path / "out" / "baseline" / f"{side}.manifest"):
-            count = len(line["bounding-box"]["annotations"])
-            assert 0 < count <= 50
-            boxes += count
-            assert (tmp_path / "out" / "baseline" / line["source-ref"]).exists()
-    assert boxes == labels.boxes
-
-
-def test_no_baseline_where_the_service_refuses_the_pages(tmp_path):
-    labels = labeled_pages(tmp_path / "scans", count=4, size=(6300, 300), empty=0)
-    baseline = tile_dataset(labels, tmp_path / "out", TILING, options=DatasetOptions(baseline=True)).baseline
-    assert baseline is not None
-    assert not baseline.possible
-    assert "sides the service takes" in baseline.reason
-    assert len(baseline.refused) == 4
-    assert not (tmp_path / "out" / "baseline").exists() or not list(
-        (tmp_path / "out/baseline").rglob("*.jpg")
-    )
-
-
-def test_large_pages_of_a_baseline_are_shrunk_and_that_is_said(tmp_path):
-    labels = labeled_pages(tmp_path / "scans", count=3, size=(5000, 600), empty=0)
-    baseline = tile_dataset(
-        labels, tmp_path / "out", Tiling(1024, 64), options=DatasetOptions(baseline=True)
-    ).baseline
-    assert baseline is not None
-    assert [size for _, size in baseline.shrunk] == [(4096, 492)] * 3
-    line = lines(tmp_path / "out/baseline/train.manifest")[0]
-    assert line["bounding-box"]["image_size"][0]["width"] == 4096
-    assert decode_image((tmp_path / "out/baseline" / line["source-ref"]).read_bytes()).shape[:2] == (
-        492,
-        4096,
-    )
 
 
 def test_pdf_pages_are_rendered_at_the_size_they_were_labeled(tmp_path, monkeypatch):
@@ -526,14 +355,6 @@ def test_labels_from_files_and_splits_from_files(labels, tmp_path):
 def test_errors_of_tilekit_only(tmp_path):
     with pytest.raises(TilekitError):
         tile_dataset(tmp_path / "none.manifest", tmp_path / "out", TILING)
-
-
-def test_a_second_run_into_the_same_folder_is_refused(labels, tmp_path):
-    running = LedgerProgress(tmp_path)
-    with pytest.raises(LedgerError, match="is being written by process"):
-        tile_dataset(labels, tmp_path, TILING)
-    running.close()
-    assert tile_dataset(labels, tmp_path, TILING).tiles
 
 
 def test_tiles_of_a_jpeg_keep_its_bits_unless_something_is_painted_over(tmp_path, monkeypatch):

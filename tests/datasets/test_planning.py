@@ -150,6 +150,7 @@ def test_limits_that_are_met_are_said():
     assert any("test images of a label" in limit for option in plan.options for limit in option.limits)
 
 
+@pytest.mark.slow
 def test_a_plan_as_json_table_and_picture(tmp_path):
     plan = recommend_tiling(labels(3000, 3000, 20))
     value = json.loads(json.dumps(plan.to_json(), allow_nan=False))

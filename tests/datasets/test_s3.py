@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.datasets.pages import contents, labeled_pages
+from tests.datasets.pages import contents
 from tests.s3_server import moto_server
 from tilekit.datasets import DatasetOptions
 from tilekit.datasets.building import tile_dataset
@@ -35,17 +35,13 @@ def access(endpoint, monkeypatch, request):
     return access
 
 
-@pytest.fixture(scope="module")
-def labels(tmp_path_factory):
-    return labeled_pages(tmp_path_factory.mktemp("scans"))
-
-
 def objects(access: Access, prefix: str) -> dict[str, bytes]:
     store, start = S3Store(access), f"s3://data/{prefix}/"
     found = {str(item.location)[len(start) :]: store.get(item.location) for item in store.list(start)}
     return {name: data for name, data in found.items() if not name.startswith(".tilekit/")}
 
 
+@pytest.mark.slow
 def test_everything_goes_to_s3_with_full_addresses(labels, access, tmp_path):
     summary = tile_dataset(
         labels, "s3://data/whole", TILING, options=DatasetOptions(access=access, baseline=True, workers=2)

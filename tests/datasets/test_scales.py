@@ -11,18 +11,21 @@ import pytest
 from tests.datasets.pages import contents, labeled_pages
 from tilekit.aws.training import read_beside
 from tilekit.boxes.annotations import Annotations
-from tilekit.datasets import DatasetOptions, Encoding
+from tilekit.datasets import DatasetOptions, Encoding, writing
 from tilekit.datasets.building import tile_dataset
 from tilekit.datasets.carrying import CarryingRules, carry_page
 from tilekit.datasets.splitting import SIDES
 from tilekit.datasets.summary import HOMELESS
+from tilekit.errors import ScanCorrupt
 from tilekit.grid import Tiling
 from tilekit.labels.label_set import LabelSet
 from tilekit.labels.reading import read_labels
 from tilekit.pages import PageKey
 from tilekit.rekognition.belonging import Look, SizeRule, fitting
 from tilekit.scales import Scales
+from tilekit.scans import vips
 from tilekit.scans.encoding import decode_image, encode_image
+from tilekit.scans.reducing import image_of
 
 NAMES = ("mark", "table")
 SCALES = Scales(Tiling(200, 40), Tiling.whole(300))
@@ -140,3 +143,77 @@ def test_what_lies_in_a_large_object_is_never_painted_over(mixed, elsewhere):
                 inside = (masks[:, :2] < table[2:]).all(axis=1) & (masks[:, 2:] > table[:2]).all(axis=1)
                 assert not inside.any()
                 assert bool(len(masks)) == (elsewhere == "mask")
+
+
+KINDS = {
+    "png": {},
+    "strips.tif": {"compression": "deflate"},
+    "blocks.tif": {"compression": "deflate", "tile": True, "tile_width": 64, "tile_height": 64},
+    "jpeg.tif": {"compression": "jpeg", "tile": True, "tile_width": 64, "tile_height": 64},
+    "jpg": {"Q": 90, "subsample_mode": "on"},
+}
+
+
+@pytest.fixture(params=KINDS)
+def kinds(request, tmp_path, monkeypatch) -> LabelSet:
+    """Pages of one kind, on which most rows of tiles are empty."""
+    monkeypatch.setattr(vips, "SMALL_BYTES", 0)
+    rng = np.random.default_rng(2)
+    pages, sizes = {}, {}
+    for number in range(4):
+        pixels = rng.integers(0, 256, (88, 113, 3), np.uint8).repeat(8, 0).repeat(8, 1)
+        top = 220 + 200 * (number % 2)
+        boxes = [[10 + 40 * place, top, 22 + 40 * place, top + 12] for place in range(6)]
+        key = PageKey(str(tmp_path / f"page{number}.{request.param}"))
+        image_of(pixels).write_to_file(key.source, **KINDS[request.param])
+        pages[key], sizes[key] = Annotations([*boxes, [100, 100, 600, 500]], [0] * 6 + [1], NAMES), (904, 704)
+    return LabelSet(pages, sizes=sizes, names=NAMES)
+
+
+RULES = CarryingRules(sizes=RULE)
+SHARES = DatasetOptions(rules=RULES, workers=1)
+
+
+def test_a_page_is_opened_and_read_once_for_all_scales(kinds, tmp_path, monkeypatch):
+    """And gives the bytes of a run that reads it for each scale."""
+    opened, loads = [], []
+    real = writing.open_page
+
+    def opening(*how):
+        scan = real(*how)
+        opened.append(scan.key)
+        load = scan._loader
+        scan._loader = lambda *a, **k: loads.append(scan.key) or load(*a, **k)
+        return scan
+
+    monkeypatch.setattr(writing, "open_page", opening)
+    scales = Scales(Tiling(128, 32), Tiling.whole(100))
+    tile_dataset(kinds, tmp_path / "once", scales, split=(0.5, 0.25, 0.25), options=SHARES)
+    assert sorted(opened) == sorted(kinds)
+    assert not loads  # the image opened for its header serves the one pass, if it is libvips that makes it
+    monkeypatch.setattr(writing, "expect_after", lambda *_: None)
+    tile_dataset(kinds, tmp_path / "twice", scales, split=(0.5, 0.25, 0.25), options=SHARES)
+    assert contents(tmp_path / "once") == contents(tmp_path / "twice")
+    assert [name for name in contents(tmp_path / "once") if name.startswith("scale-2/tiles")]
+
+
+def test_a_run_goes_on_at_the_scale_where_it_was_stopped(mixed, tmp_path, monkeypatch):
+    options = DatasetOptions(rules=RULES, workers=1)
+    tile_dataset(mixed, tmp_path / "whole", SCALES, options=options)
+    real, tried = writing._write_scale, []
+
+    def stopping(scan, task, *more):
+        tried.append((task.page.key, task.scale))
+        if len(tried) == 4:
+            raise ScanCorrupt("damaged")
+        return real(scan, task, *more)
+
+    monkeypatch.setattr(writing, "_write_scale", stopping)
+    with pytest.raises(ScanCorrupt):
+        tile_dataset(mixed, tmp_path / "out", SCALES, options=options)
+    first = tried[:]
+    assert [scale for _, scale in first] == [0, 1, 0, 1]
+    tile_dataset(mixed, tmp_path / "out", SCALES, options=options)
+    assert tried[4] == first[3]
+    assert not set(tried[4:]) & set(first[:3])
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")

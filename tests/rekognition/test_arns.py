@@ -17,7 +17,6 @@ names = st.text("abcXYZ019_.-", min_size=1, max_size=255)
 def test_round_trip() -> None:
     assert str(arns.parse_project_arn(PROJECT)) == PROJECT
     assert str(arns.parse_version_arn(VERSION)) == VERSION
-    assert str(arns.parse_dataset_arn(DATASET)) == DATASET
 
 
 @given(names, names, st.integers(0, 10**13))
@@ -31,8 +30,10 @@ def test_says_what_it_is_instead() -> None:
         arns.parse_version_arn(PROJECT)
     with pytest.raises(InvalidArgument, match="but a model version's"):
         arns.parse_project_arn(VERSION)
-    with pytest.raises(InvalidArgument, match="not a dataset ARN;"):
-        arns.parse_dataset_arn("symbols")
+    with pytest.raises(InvalidArgument, match="but a dataset's"):
+        arns.parse_version_arn(DATASET)
+    with pytest.raises(InvalidArgument, match="not a project ARN;"):
+        arns.parse_project_arn("symbols")
 
 
 @pytest.mark.parametrize("name", ["", "a b", "é", "x" * 256, "a/b"])

@@ -9,6 +9,7 @@ import socket
 from pathlib import Path
 
 import pytest
+from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, ReadTimeoutError
 
 from tilekit.errors import (
@@ -111,3 +112,18 @@ def test_who_holds_a_lock(tmp_path: Path) -> None:
 def test_a_path_without_a_name_is_no_file() -> None:
     with pytest.raises(StorageError, match="names no file"), atomic_path("/"):
         pass
+
+
+@pytest.mark.parametrize("told", ["cause", "context", "neither"])
+def test_the_reason_of_a_failed_upload_is_what_s3_said(told: str) -> None:
+    fault = ClientError({"Error": {"Code": "AccessDenied", "Message": "said"}}, "PutObject")
+    failed = S3UploadFailedError("no more tries")
+    if told == "cause":
+        failed.__cause__ = fault
+    elif told == "context":
+        failed.__context__ = fault
+    kind, words = (
+        (StorageError, "no more tries") if told == "neither" else (StorageDenied, "needs s3:PutObject")
+    )
+    with pytest.raises(kind, match=words), s3_errors("s3://b/k", "s3:PutObject"):
+        raise failed

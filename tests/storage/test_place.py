@@ -98,6 +98,7 @@ def is_held(place: Place, name: str) -> bool:
     return found is not None and place.now() - found.modified < read_lease(place, name)["seconds"]
 
 
+@pytest.mark.slow
 def test_a_lease_keeps_others_out_until_it_lapses(place: Place) -> None:
     first = Lease.take(place, "leases/x", "part 1", seconds=2.0)
     with pytest.raises(LedgerError, match=f"part 1 is held by process {os.getpid()}"):

@@ -2,34 +2,14 @@ from __future__ import annotations
 
 import os
 import pickle
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import IncompleteReadError
 
-from tests.s3_server import moto_server
-from tilekit.errors import InvalidArgument, StorageDenied, StorageError, StorageFull, StorageNotFound
-from tilekit.storage import staging
-from tilekit.storage.s3 import Access, S3Location, S3Store, is_s3, open_s3, parse_s3
-from tilekit.storage.staging import remove_abandoned, staged
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    with moto_server() as url:
-        yield url
-
-
-@pytest.fixture
-def store(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> S3Store:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    store = S3Store(Access(endpoint_url=endpoint))
-    store.client.create_bucket(Bucket="scans")
-    return store
+from tilekit.errors import InvalidArgument, StorageDenied, StorageError, StorageLost, StorageNotFound
+from tilekit.storage import s3
+from tilekit.storage.s3 import Access, S3Location, S3Store, default_store, is_s3, open_s3, parse_s3
 
 
 def test_addresses() -> None:
@@ -40,8 +20,11 @@ def test_addresses() -> None:
     assert str(parse_s3("s3://bucket")) == "s3://bucket/"
     assert str(S3Location("bucket") / "a" / "b") == "s3://bucket/a/b"
     assert str(S3Location("bucket", "a/") / "b") == "s3://bucket/a/b"
-    for wrong in ("bucket/key", "s3://", "s3://a/b", "s3:/bucket/key", "s3://bad bucket/key"):
-        with pytest.raises(InvalidArgument, match=r"not an S3 address|cannot be the name of a bucket"):
+    for wrong in ("bucket/key", "s3://", "s3:/bucket/key", Path("bucket"), 5):
+        with pytest.raises(InvalidArgument, match="is not an S3 address"):
+            parse_s3(wrong)
+    for wrong, bucket in (("s3://a/b", "a"), ("s3://bad bucket/key", "bad bucket")):
+        with pytest.raises(InvalidArgument, match=f": '{bucket}' cannot be the name of a bucket"):
             parse_s3(wrong)
 
 
@@ -52,7 +35,10 @@ def test_put_get_head_list_delete(store: S3Store) -> None:
     assert store.get("s3://scans/a/1.bin") == b"0123456789"
     assert store.get("s3://scans/a/1.bin", 2, 5) == b"234"
     assert store.get("s3://scans/a/1.bin", 7) == b"789"
-    assert store.get("s3://scans/a/1.bin", 5, 5) == b""
+    assert store.get("s3://scans/a/1.bin", stop=3) == b"012"
+    assert store.get("s3://scans/a/1.bin", 0, 1) == b"0"
+    for start, stop in ((5, 5), (5, 2), (0, 0), (None, 0)):
+        assert store.get("s3://scans/a/1.bin", start, stop) == b""
     store.put("s3://scans/a/2.txt", "grün".encode())
     assert store.get_text("s3://scans/a/2.txt") == "grün"
     assert [item.location.key for item in store.list("s3://scans/a/")] == ["a/1.bin", "a/2.txt"]
@@ -121,6 +107,7 @@ def test_large_files_go_in_parts(store: S3Store, tmp_path: Path) -> None:
     assert store.download("s3://scans/big", tmp_path / "deep" / "again").read_bytes() == data
 
 
+@pytest.mark.slow
 def test_an_object_reads_like_a_file(store: S3Store) -> None:
     data = bytes(range(256)) * 12_000
     store.put("s3://scans/file", data)
@@ -132,8 +119,97 @@ def test_an_object_reads_like_a_file(store: S3Store) -> None:
         assert file.read(300) == data[1_500_000:1_500_300]
         file.seek(0)
         assert file.read() == data
-        with pytest.raises(OSError, match="seek"):
-            file.seek(-1)
+        with pytest.raises(OSError, match="s3://scans/file: cannot seek to -1"):
+            file.raw.seek(-1)
+
+
+def test_a_read_of_an_object_ends_where_it_ends(store: S3Store) -> None:
+    store.put("s3://scans/ten", b"0123456789")
+    with store.open("s3://scans/ten") as file:
+        assert (file.readable(), file.seekable(), file.tell()) == (True, True, 0)
+        assert file.raw.readinto(bytearray(4)) == 4
+        assert file.raw.tell() == 4
+        rest = bytearray(b"-" * 9)
+        assert file.raw.readinto(rest) == 6
+        assert rest == b"456789---"
+        assert file.raw.readinto(rest) == 0
+        assert file.raw.seek(-2, os.SEEK_CUR) == 8
+        assert file.raw.seek(2, os.SEEK_END) == 12
+        assert file.raw.readinto(rest) == 0
+        assert file.raw.seek(0) == 0
+
+
+@pytest.mark.parametrize(("broken", "whole"), [(0, True), (4, True), (5, False)])
+def test_an_answer_that_breaks_off_is_asked_for_five_times(
+    store: S3Store, monkeypatch: pytest.MonkeyPatch, broken: int, whole: bool
+) -> None:
+    store.put("s3://scans/torn", b"0123456789")
+    real, asked = store.client.get_object, []
+
+    def answered(**given: str) -> dict[str, object]:
+        asked.append(given)
+        found: dict[str, object] = real(**given)
+        if len(asked) <= broken:
+            body = Torn()
+            found["Body"] = body
+        return found
+
+    monkeypatch.setattr(store.client, "get_object", answered)
+    if whole:
+        assert store.get("s3://scans/torn", 2, 5) == b"234"
+    else:
+        with pytest.raises(StorageLost, match="s3://scans/torn"):
+            store.get("s3://scans/torn", 2, 5)
+    assert len(asked) == min(broken + 1, 5)
+    assert {given["Range"] for given in asked} == {"bytes=2-4"}
+
+
+class Torn:
+    """A body whose connection breaks."""
+
+    def read(self) -> bytes:
+        raise IncompleteReadError(actual_bytes=1, expected_bytes=3)
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+@pytest.mark.parametrize(("more", "parts"), [(0, False), (1, True)])
+def test_a_file_goes_in_one_request_up_to_what_one_takes(
+    store: S3Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: int, parts: bool
+) -> None:
+    assert 8 << 20 <= s3.SINGLE_PUT_BYTES <= 32 << 20
+    monkeypatch.setattr(s3, "SINGLE_PUT_BYTES", 1000)
+    (tmp_path / "file").write_bytes(bytes(1000 + more))
+    sent = []
+    real = store.client.upload_file
+    monkeypatch.setattr(
+        store.client, "upload_file", lambda *given, **more: sent.append(given) or real(*given, **more)
+    )
+    assert store.upload(tmp_path / "file", "s3://scans/file") == store.head("s3://scans/file").etag
+    assert bool(sent) == parts
+
+
+@pytest.mark.parametrize(("more", "asks"), [(0, False), (1, True)])
+def test_small_objects_go_without_asking_first(
+    store: S3Store, monkeypatch: pytest.MonkeyPatch, more: int, asks: bool
+) -> None:
+    monkeypatch.setattr(s3, "_SMALL_BYTES", 1000)
+    sent = []
+    store.client.meta.events.register_last(
+        "before-send.s3.PutObject", lambda request, **_: sent.append(request.headers)
+    )
+    store.put("s3://scans/small", bytes(1000 + more))
+    assert ["Expect" in headers for headers in sent] == [asks]
+
+
+def test_one_store_a_process_and_its_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "one")
+    first = default_store()
+    assert default_store() is first
+    monkeypatch.setenv("AWS_PROFILE", "two")
+    assert default_store() is not first
+    assert pickle.loads(pickle.dumps(first)).connections == first.connections > 10
 
 
 def test_a_store_can_be_sent_to_a_worker(store: S3Store) -> None:
@@ -141,71 +217,3 @@ def test_a_store_can_be_sent_to_a_worker(store: S3Store) -> None:
     again = pickle.loads(pickle.dumps(store))
     assert again.access == store.access
     assert again.get("s3://scans/p") == b"p"
-
-
-def test_staging_gives_a_copy_and_removes_it(store: S3Store, tmp_path: Path) -> None:
-    store.put("s3://scans/deep/plan.tif", b"tiff")
-    with staged("s3://scans/deep/plan.tif", folder=tmp_path, store=store) as path:
-        assert path.name == "plan.tif"
-        assert path.read_bytes() == b"tiff"
-    assert not list(tmp_path.iterdir())
-    with pytest.raises(RuntimeError), staged("s3://scans/deep/plan.tif", folder=tmp_path, store=store):
-        raise RuntimeError
-    with pytest.raises(StorageNotFound), staged("s3://scans/none.tif", folder=tmp_path, store=store):
-        pass
-    assert not list(tmp_path.iterdir())
-
-
-def test_staging_passes_local_files_through(tmp_path: Path) -> None:
-    (tmp_path / "a.tif").write_bytes(b"1")
-    with staged(tmp_path / "a.tif") as path:
-        assert path == tmp_path / "a.tif"
-    assert path.exists()
-    with pytest.raises(StorageNotFound), staged(tmp_path / "b.tif"):
-        pass
-
-
-def test_staging_is_bounded(store: S3Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store.put("s3://scans/ten", b"0123456789")
-    with (
-        pytest.raises(StorageError, match="10 bytes, more than the 9"),
-        staged("s3://scans/ten", folder=tmp_path, store=store, max_bytes=9),
-    ):
-        pass
-    monkeypatch.setattr(staging, "_SPARE", 1 << 60)
-    with (
-        pytest.raises(StorageFull, match="do not fit"),
-        staged("s3://scans/ten", folder=tmp_path, store=store),
-    ):
-        pass
-
-
-STAGE = """
-import sys, time
-from pathlib import Path
-from tilekit.storage.staging import staging_folder
-with staging_folder(Path(sys.argv[1])) as own:
-    (own / "scan.tif").write_bytes(b"x")
-    print(own, flush=True)
-    time.sleep(60)
-"""
-
-
-def test_what_is_staged_lives_as_long_as_its_process(tmp_path: Path) -> None:
-    """By a held lock: the process id of another container means nothing here."""
-    command = [sys.executable, "-c", STAGE, str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
-        assert child.stdout is not None
-        own = Path(child.stdout.readline().strip())
-        assert str(child.pid) not in own.name.split("-")
-        assert remove_abandoned(tmp_path) == 0
-        assert (own / "scan.tif").exists()
-        child.kill()
-        child.wait()
-    elsewhere = tmp_path / "tilekit-staging-another0boot-x"
-    elsewhere.mkdir()
-    assert remove_abandoned(tmp_path) == 1
-    assert not own.exists()
-    assert elsewhere.exists()
-    os.utime(elsewhere, (1, 1))
-    assert remove_abandoned(tmp_path) == 1

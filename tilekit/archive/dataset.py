@@ -22,7 +22,7 @@ from tilekit.datasets.building import tile_dataset
 from tilekit.datasets.options import DatasetOptions
 from tilekit.datasets.sources import open_page
 from tilekit.datasets.summary import DatasetSummary
-from tilekit.errors import TilekitError
+from tilekit.errors import ScanError, TilekitError
 from tilekit.grid import Tiling
 from tilekit.labels.label_set import LabelSet
 from tilekit.scales import Scales
@@ -100,10 +100,10 @@ class Stubborn:
         self.summary = ArchiveSummary()
 
     def submit(self, fn: Callable[..., Any], /, *args: Any) -> Future[Any]:
-        """Start `fn(task)`, which gives (bytes, reason), once there is memory for it."""
+        """Start `fn(tasks)` of one page, which gives (bytes of each, error), once there is memory for it."""
         outer: Future[Any] = Future()
-        task = args[0]
-        cost = page_cost(task)
+        tasks = args[0]
+        cost = page_cost(tasks)
         with self._changed:
             while self._flying and self._flying + cost > self._memory:
                 self._changed.wait()
@@ -111,31 +111,34 @@ class Stubborn:
             if most is not None and self.summary.failed > most:
                 raise TooManyFailures(f"more than {most} pages failed")
             self._flying += cost
-        self._start(outer, fn, task, cost, 1)
+        self._start(outer, fn, tasks, cost, 1)
         return outer
 
-    def _start(self, outer: Future[Any], fn: Callable[..., Any], task: Any, cost: int, tries: int) -> None:
+    def _start(
+        self, outer: Future[Any], fn: Callable[..., Any], tasks: Sequence[Any], cost: int, tries: int
+    ) -> None:
         began = time.perf_counter()
 
         def land(inner: Future[Any]) -> None:
             error = inner.exception()
             if error is not None and is_lost_worker(error) and tries:
                 self.lost += 1
-                self._start(outer, fn, task, cost, tries - 1)
+                self._start(outer, fn, tasks, cost, tries - 1)
                 return
-            result = inner.result() if error is None else (0, _DIED)
-            self._end(task, cost, result[1] if error is None or is_lost_worker(error) else "", began)
+            result = inner.result() if error is None else ([], ScanError(_DIED))
+            known = error is None or is_lost_worker(error)
+            self._end(tasks, cost, str(result[1] or "") if known else "", began)
             if error is not None and not is_lost_worker(error):
                 outer.set_exception(error)
             else:
                 outer.set_result(result)
 
-        self._pool.submit(fn, task).add_done_callback(land)
+        self._pool.submit(fn, tasks).add_done_callback(land)
 
-    def _end(self, task: Any, cost: int, reason: str, began: float) -> None:
+    def _end(self, tasks: Sequence[Any], cost: int, reason: str, began: float) -> None:
+        key = tasks[0].page.key
         with self._changed:
             self._flying -= cost
-            key = task.page.key
             if reason:
                 self.summary.failed += 1
                 self.summary.fail(str(key), reason)
@@ -144,24 +147,27 @@ class Stubborn:
             self._changed.notify_all()
         if self._on_event is not None:
             event = {"event": "failed" if reason else "done", "source": key.source, "page": key.page}
-            told = {"reason": reason} if reason else {"tiles": len(task.tiles)}
+            told = {"reason": reason} if reason else {"tiles": sum(len(task.tiles) for task in tasks)}
             self._on_event(event | told | {"seconds": round(time.perf_counter() - began, 4)})
 
 
-def page_cost(task: Any) -> int:
-    """Bytes at most of a labeled page: what `Scan.cost` says of one on this disk.
+def page_cost(tasks: Sequence[Any]) -> int:
+    """Bytes at most of a labeled page and its scales: what `Scan.cost` says of one on this disk.
 
     One that is elsewhere, or cannot be opened (which its worker will tell), by its size alone: three rows of tiles in color.
     """
-    page, grid = task.page, task.page.grid(task.tiling)
+    first, page = tasks[0], tasks[0].page
+    grids = [page.grid(task.tiling) for task in tasks]
     if not is_s3(page.key.source):
         size = page.width, page.height
         with (
             contextlib.suppress(TilekitError),
-            open_page(page.key, size, task.dpi, task.tiling) as scan,
+            open_page(page.key, size, first.dpi, first.tiling, page.untrusted) as scan,
         ):
-            return PROCESS + scan.cost(grid)
-    return PROCESS + 3 * int(grid.base_width * min(grid.base_height, 3 * grid.lines.tile))
+            return PROCESS + max(scan.cost(grid) for grid in grids)
+    return PROCESS + max(
+        3 * int(grid.base_width * min(grid.base_height, 3 * grid.lines.tile)) for grid in grids
+    )
 
 
 def summary_of(built: DatasetSummary, seconds: float) -> ArchiveSummary:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tilekit.tiles.sinks import Sink
 
 Container = Literal["folder", "tar", "zip"]
-PROCESS = 80 * 1024 * 1024  # the interpreter and the libraries of a worker
+PROCESS = 96 * 1024 * 1024  # the interpreter and the libraries of a worker; up to 91 MB were measured
 
 
 @dataclass(frozen=True)

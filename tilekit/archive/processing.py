@@ -242,7 +242,8 @@ class Run:
             self._fill(fresh)
             if not self._flying:
                 return
-            for future in wait(self._flying, return_when=FIRST_COMPLETED).done:
+            ended = wait(self._flying, return_when=FIRST_COMPLETED).done
+            for future in [one for one in self._flying if one in ended]:  # of several in the order they began
                 self._land(future)
             if most is not None and self._tally.failed > most:
                 self._tally.stopped = f"more than {most} pages failed"

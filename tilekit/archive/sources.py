@@ -277,6 +277,11 @@ def _listed(origin: str, lines: Iterable[tuple[int, str]]) -> Iterator[ScanFile]
 def _list_lines(path: str) -> Iterator[tuple[int, str]]:
     with storage_errors(path), Path(path).open(encoding="utf-8", errors="surrogateescape") as file:
         for number, line in enumerate(file, 1):
+            if "\0" in line:
+                raise InvalidArgument(
+                    f"{path}, line {number}: holds a NUL, so this is no list of one path a line; "
+                    "a scan is named for what it is (.jpg, .tif, ...)"
+                )
             text = line.strip()
             if text and not text.startswith("#"):
                 yield number, text
@@ -289,9 +294,12 @@ def _manifest_lines(path: str) -> Iterator[tuple[int, str]]:
                 continue
             try:
                 reference = json.loads(line)["source-ref"]
-            except (ValueError, KeyError, TypeError) as exc:
+                name = reference.partition("#page=")[0]
+            except (ValueError, KeyError, TypeError, AttributeError) as exc:
                 raise LabelError(f"{path}, line {number}: not a manifest line with a source-ref") from exc
-            yield number, reference.partition("#page=")[0]
+            if "\0" in name:
+                raise LabelError(f"{path}, line {number}: source-ref holds a NUL, which no file name can")
+            yield number, name
 
 
 def _s3_sources(uri: str, aside: LeftAside) -> Iterator[ScanFile]:

@@ -180,7 +180,7 @@ class DatasetMaker:
         if not self.replace and not self._is_ours(arn, None):
             raise ServiceError(
                 f"{self.project}: it has a {split} dataset that tilekit did not make; "
-                "use another project, or say to replace it (replace=True, --replace)"
+                "use another project, or say to replace it with replace=True (--replace)"
             )
         if status.endswith("IN_PROGRESS"):
             poll(

@@ -51,7 +51,7 @@ class RekognitionProject(Workspace):
         options: TrainingOptions = _OPTIONS,
         progress: Callable[[int, int], None] | None = None,
     ) -> Model:
-        """Train a model on two manifests and wait for it; a rerun with the same names goes on.
+        """Train a model on two manifests and wait for it: `begin`, then `wait`; a rerun with the same names goes on.
 
         `train`, `test`: Ground Truth manifests, local or `s3://`; local images are uploaded. `version`: the model's name
         (default: made of the manifests' content, so the same data finds the same model). `tiling`: how the
@@ -62,12 +62,40 @@ class RekognitionProject(Workspace):
         Raises LabelError for manifests at fault, TrainingFailed with the lines at fault, QuotaExceeded,
         ServiceDenied, StorageError.
         """
+        return self.begin(
+            train,
+            test,
+            version=version,
+            tiling=tiling,
+            check=check,
+            state=state,
+            options=options,
+            progress=progress,
+        ).wait()
+
+    def begin(
+        self,
+        train: str | Path,
+        test: str | Path,
+        *,
+        version: str | None = None,
+        tiling: Tiling | Scales | None = None,
+        check: bool = True,
+        state: str | Path | None = None,
+        options: TrainingOptions = _OPTIONS,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Training:
+        """As `train`, without waiting: `wait()` of what it gives does that, when it is time to.
+
+        A training that nobody waits for goes on, and is billed, all the same.
+        """
         options = checked_kind(options, TrainingOptions)
         files = self._local(train, state), self._local(test, state)
-        run = Training(self, *files, version=version, tiling=tiling, state=state)
+        begun = Training(self, *files, version=version, tiling=tiling, state=state)
         if check:
-            run.check()
-        return run.run(options, progress)
+            begun.check()
+        begun.begin(options, progress)
+        return begun
 
     def plan(
         self,

@@ -142,7 +142,7 @@ def check_tiling(
             return
     raise RecipeMismatch(
         f"{model} was trained on {_words(trained)}, not on {_words(given)}; detect with the same tiling, or "
-        "force it (force=True, --force) if you know that objects have the same size in pixels"
+        "force it with force=True (--force) if you know that objects have the same size in pixels"
     )
 
 

@@ -81,7 +81,7 @@ class TrainingOptions:
 
 
 class Training:
-    """One run of `RekognitionProject.train`; a `dry` one can only be planned, and writes nothing."""
+    """A training of a project: `wait` gives its model. A `dry` one can only be planned, and writes nothing."""
 
     def __init__(
         self,
@@ -163,8 +163,8 @@ class Training:
             self.version, calls, hours, prices.training(hours * 3600) + puts / 1000 * prices.thousand_puts
         )
 
-    def run(self, options: TrainingOptions, progress: Callable[[int, int], None] | None = None) -> Model:
-        """Go through all steps and give the model."""
+    def begin(self, options: TrainingOptions, progress: Callable[[int, int], None] | None = None) -> None:
+        """Go through all steps that come before the waiting."""
         project = self.project
         own_tags = {**options.tags, MANIFESTS_TAG: self.digest, TILING_TAG: tiling_tag(self.tiling)}
         check_tags(own_tags)
@@ -186,7 +186,6 @@ class Training:
                 VersionDescription=options.description,
                 KmsKeyId=options.kms_key,
             )
-        return self._wait(arn)
 
     def _existing(self, arn: str, *, retry_failed: bool) -> dict[str, Any] | None:
         found = self._describe(arn)
@@ -265,7 +264,10 @@ class Training:
                 return found
         return None
 
-    def _wait(self, arn: str) -> Model:
+    def wait(self) -> Model:
+        """Wait for the end and give the model; TrainingFailed with the lines at fault."""
+        arn = self.project.find_or_create()
+
         def look() -> dict[str, Any]:
             found = self._describe(arn)
             if found is None:

@@ -8,7 +8,6 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 from tilekit.boxes.annotations import Annotations
 from tilekit.datasets import exporting
@@ -105,7 +104,7 @@ def tile_dataset(
         raise InvalidArgument(f"bucket={options.bucket!r} must be an s3://bucket/prefix address")
     state = progress_for(target)
     try:
-        _begin(target, state, build.recipe(), options.overwrite)
+        _begin(target, state, build.recipe(), options.overwrite, chosen)
         return _Run(build, truth, chosen, dict(truth) | taught, target, place, state).write(str(out), notes)
     finally:
         state.close()
@@ -224,7 +223,7 @@ class _Run:
         whole = self._baseline(planned, stems, failed) if options.baseline else None
         scales = with_taught(build.scales, planned)
         paper.write_tiling(self.papers, scales, options.encoding, self.names, build.decoy)
-        paper.write_json(self.papers, paper.SPLIT, _split_json(self.papers, self.split))
+        paper.write_json(self.papers, paper.SPLIT, paper.split_json(self.papers, self.split))
         sides: dict[str, SideSummary] = {
             side: summarize_side(
                 [item for item in planned if item.side == side],
@@ -307,37 +306,42 @@ def write_tasks(
             done += len(task.tiles)
         else:
             todo.append((task, fingerprint))
+    pages: dict[PageKey, list[tuple[PageTask, str]]] = {}
+    for task, fingerprint in todo:
+        pages.setdefault(task.page.key, []).append((task, fingerprint))
     largest = max((task.page.width * task.page.height for task, _ in todo), default=0)
-    small = len(todo) >= 2 * build.workers and largest <= _SMALL_PAGE
+    small = len(pages) >= 2 * build.workers and largest <= _SMALL_PAGE
     together = build.workers if small or build.executor is not None else 1
-    write = partial(
-        _write_one, images=images, workers=build.workers if together == 1 else 1, strict=build.options.strict
-    )
-    results = ordered_map(write, [task for task, _ in todo], workers=together, executor=build.executor)
+    write = partial(_write_one, images=images, workers=build.workers if together == 1 else 1)
+    groups = [[task for task, _ in page] for page in pages.values()]
+    results = ordered_map(write, groups, workers=together, executor=build.executor)
 
     written = 0
-    for (task, fingerprint), (size, reason) in zip(todo, results, strict=True):
-        if reason:
-            failed[task.page.key] = reason
-        else:
+    for page, (sizes, error) in zip(pages.values(), results, strict=True):
+        for task, fingerprint in page[: len(sizes)]:
             state.done(f"{prefix}{task.name}", fingerprint)
-        written += size
-        done += len(task.tiles)
+        if error is not None and build.options.strict:
+            raise error
+        if error is not None:
+            failed[page[0][0].page.key] = str(error)
+        done += sum(len(task.tiles) for task, _ in page)
+        written += sum(sizes)
         if build.progress is not None:
             build.progress(done, total)
     return written
 
 
 def _write_one(
-    task: PageTask, *, images: FolderOutput | S3Output, workers: int, strict: bool
-) -> tuple[int, str]:
-    """Bytes written, or the reason why the page cannot be; raises it where `strict`."""
+    tasks: Sequence[PageTask], *, images: FolderOutput | S3Output, workers: int
+) -> tuple[list[int], Exception | None]:
+    """Bytes written of each scale of a page, or of those before one that cannot be, and why it cannot."""
+    sizes: list[int] = []
     try:
-        return write_page(task, images, workers), ""
+        for size in write_page(tasks, images, workers):
+            sizes.append(size)  # noqa: PERF402 - what came before an error is kept
     except (ScanError, LabelError, StorageNotFound) as exc:
-        if strict:
-            raise
-        return 0, str(exc)
+        return sizes, exc
+    return sizes, None
 
 
 def _labels_of(
@@ -417,14 +421,18 @@ def _keep_in_regions(taught: dict[PageKey, Annotations], truth: LabelSet, split:
     return gone
 
 
-def _begin(target: FolderOutput | S3Output, state: Progress, recipe: str, overwrite: bool) -> None:
+def _begin(
+    target: FolderOutput | S3Output, state: Progress, recipe: str, overwrite: bool, chosen: Split
+) -> None:
     """Refuse a folder of another dataset; take away the papers, so that nothing looks whole until it is."""
     found = state.recipe()
     if found != recipe and not overwrite and (found is not None or target.has(paper.manifest_name("train"))):
         raise InvalidArgument(
-            f"out={target.reference('') or '.'!r} holds a dataset made with other settings; choose another "
-            "place, or overwrite it (overwrite=True, --overwrite)"
+            f"{target} holds a dataset made with other settings; choose another place, or overwrite it with "
+            "overwrite=True (--overwrite)"
         )
+    if not overwrite:
+        paper.check_sides(target, chosen)
     for name in paper.paper_names():
         target.remove(name)
     if found != recipe:
@@ -452,11 +460,6 @@ def _is_tile(name: str) -> bool:
     except InvalidArgument:
         return False
     return True
-
-
-def _split_json(papers: Output, split: Split) -> dict[str, Any]:
-    """The split with pages as the pages manifests name them, so that it can be given again."""
-    return split.to_json(lambda key: paper.page_reference(papers, key))
 
 
 def _tiling_notes(scales: Scales) -> list[str]:

@@ -56,6 +56,9 @@ class FolderOutput:
         self.folder = Path(folder)
         self._sink = FolderSink(self.folder)
 
+    def __str__(self) -> str:
+        return str(self.folder)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return FolderOutput, (self.folder,)
 
@@ -103,6 +106,9 @@ class S3Output:
 
     def __init__(self, uri: str, store: S3Store) -> None:
         self.place, self.store = parse_s3(uri), store
+
+    def __str__(self) -> str:
+        return str(self.place)
 
     def _at(self, name: str) -> S3Location:
         return self.place / name

@@ -18,9 +18,10 @@ from tilekit.boxes.annotations import Annotations
 from tilekit.datasets.output import FolderOutput, Output
 from tilekit.datasets.planned import PlannedPage
 from tilekit.datasets.regions import truth_of
-from tilekit.datasets.splitting import SIDES, Side
+from tilekit.datasets.splitting import SIDES, Side, Split
 from tilekit.datasets.writing import Encoding, tile_path
 from tilekit.draw import contact_sheet, draw, label_colors
+from tilekit.errors import InvalidArgument
 from tilekit.flow import ordered_map
 from tilekit.labels.ground_truth import ManifestWriter
 from tilekit.labels.label_set import REGIONS_KEY, LabelSet
@@ -191,3 +192,27 @@ def _thumbnail(data: bytes) -> Pixels:
 def local_folder(papers: Output) -> Path | None:
     """The folder of local papers."""
     return papers.folder if isinstance(papers, FolderOutput) else None
+
+
+def split_json(papers: Output, split: Split) -> dict[str, Any]:
+    """The split with pages as the pages manifests name them, so that it can be given again."""
+    return split.to_json(lambda key: page_reference(papers, key))
+
+
+def check_sides(papers: Output, chosen: Split) -> None:
+    """Refuse that a page of the whole dataset there changes its side: a model has been taught by the old one."""
+    if not papers.has(SPLIT):
+        return
+    try:
+        before, now = json.loads(papers.get(SPLIT)), split_json(papers, chosen)
+        was, is_now = ({page: side for side in SIDES for page in one.get(side, ())} for one in (before, now))
+    except (ValueError, AttributeError, TypeError):
+        return  # a file of somebody else's making says nothing
+    moved = [page for page, side in was.items() if page in is_now and is_now[page] != side]
+    if moved:
+        page = moved[0]
+        raise InvalidArgument(
+            f"{papers} holds a dataset in which {len(moved)} of these pages are on other sides ({page}: {was[page]} there, "
+            f"{is_now[page]} now), and what was trained on it has seen them; keep the sides with split= its split.json "
+            "(--split), choose another place, or overwrite it with overwrite=True (--overwrite)"
+        )

@@ -16,6 +16,7 @@ from tilekit.boxes.merging import MergePolicy
 from tilekit.boxes.tallying import PagedBoxes, Tally, tally, tile_counts
 from tilekit.datasets.outliers import Outlier, usual
 from tilekit.datasets.plan import OverlapCost, Plan, ScaleOption, Sizes, TileOption
+from tilekit.datasets.plan_reasons import why_tiling
 from tilekit.datasets.scaling import PAGE, SMALL, Objects, Search, candidates, generous, rounded
 from tilekit.datasets.sources import page_of
 from tilekit.errors import InvalidArgument, ScanError
@@ -87,7 +88,7 @@ def recommend_tiling(
     chosen = next(item for item in options if item.tiling == scales[0] or item.tile == 0)
     if "size" in reasons and chosen.small_object <= 1.1 * whole.small_object and chosen.tile != 0:
         reasons = tuple(reason for reason in reasons if reason != "size")
-    verdict = _verdict(reasons, whole, small, pays_below, hopeless=chosen.small_object < pays_below)
+    verdict = why_tiling(reasons, whole, small, pays_below, hopeless=chosen.small_object < pays_below)
     if not reasons:
         scales = (PAGE,)
     if chosen.small_object < pays_below:
@@ -303,7 +304,7 @@ class _Work:
             calls = sum(map(search.calls, several))
             dear = one is None or calls < _MUCH_CHEAPER * one.tiles_a_page or self._undone(one)
             if dear and not (one is not None and several[0].is_whole):
-                return self._several(several, tiles, search, options, notes)
+                return self._several(several, tiles, search, notes)
         if one is None:
             side = min(LIMITS.max_side, max(LIMITS.shrink_side, rounded(2 * rounded(longest))))
             notes.append(f"the large objects ({longest:.0f} px) need tiles of at least {side} px")
@@ -321,7 +322,6 @@ class _Work:
         several: tuple[Tiling, ...],
         tiles: Sequence[int],
         search: Search,
-        options: tuple[TileOption, ...],
         notes: list[str],
     ) -> tuple[tuple[Tiling, ...], tuple[TileOption, ...]]:
         cost = self.prices.cost(sum(map(search.calls, several)))
@@ -445,43 +445,6 @@ def _asked(key: PageKey) -> tuple[int, int]:
             "say where the scans are with images= (--images)"
         ) from exc
     return page.width, page.height
-
-
-def _verdict(
-    reasons: Sequence[Reason],
-    whole: TileOption,
-    small: Mapping[str, float],
-    pays_below: float,
-    *,
-    hopeless: bool,
-) -> str:
-    """Why tiling pays or does not, in one sentence without its end."""
-    label, least = min(small.items(), key=lambda item: item[1])
-    what = "the objects" if len(small) == 1 else f"the {label} objects"
-    crowd = f"{whole.crowded:.0%} of the labeled pages have more than {LIMITS.max_boxes} boxes"
-    if "size" in reasons:
-        words = (
-            f"on whole pages, which the service shrinks to {LIMITS.shrink_side} px, a tenth of {what} are "
-            f"under {least:.1f} px; below about {pays_below:.0f} px they are missed"
-        )
-        return f"{words}; and {crowd}, the most an image may have" if "boxes" in reasons else words
-    if "boxes" in reasons:
-        return (
-            f"{crowd}, the most an image may have; nine of ten objects keep {least:.1f} px or more on whole "
-            "pages, so expect no gain by size"
-            if least >= pays_below
-            else f"{crowd}, the most an image may have; tiles do not enlarge the objects, so expect no gain by size"
-        )
-    if least < pays_below and hopeless:
-        return (
-            f"the service hardly shrinks these pages, so the objects (a tenth under {least:.1f} px) "
-            "are as small in tiles"
-        )
-    few = f"; {whole.limits[0]}, too few to tile for" if whole.crowded else ", and no page is too crowded"
-    return (
-        f"on whole pages nine of ten objects keep {least:.1f} px or more after the service's shrink{few}: "
-        "whole pages will do"
-    )
 
 
 def _chosen(

@@ -18,7 +18,6 @@ from tilekit.datasets.output import Output
 from tilekit.datasets.sources import Dpi, Page, open_page
 from tilekit.flow import Gate, ordered_map
 from tilekit.grid import TileGrid, Tiling, Window
-from tilekit.rekognition.limits import LIMITS
 from tilekit.scans.blank import background
 from tilekit.scans.encoding import EXTENSIONS
 from tilekit.scans.formats import ImageFormat, Subsampling
@@ -28,7 +27,7 @@ from tilekit.storage.identity import source_identity
 from tilekit.tiles.encoder import TileEncoder
 from tilekit.tiles.naming import tile_name
 from tilekit.tiles.pieces import RawTile
-from tilekit.tiles.reading import chosen_rows, page_paper
+from tilekit.tiles.reading import chosen_rows, expect_after, page_paper
 from tilekit.tiles.recipe import Quality, TilesRecipe, make_recipe
 
 Pixels = NDArray[np.uint8]
@@ -53,13 +52,6 @@ class Encoding:
     def extension(self) -> str:
         """Of the files."""
         return EXTENSIONS[self.format]
-
-
-def checked_encoding(format: ImageFormat, quality: Quality, subsampling: Subsampling | None) -> Encoding:
-    """As the service takes images; raises InvalidArgument naming what makes no sense."""
-    made = Encoding(format, quality, subsampling, LIMITS.max_image_bytes if format == "jpeg" else None)
-    made.recipe(Tiling())
-    return made
 
 
 @dataclass(frozen=True)
@@ -119,31 +111,45 @@ def scale_folder(scale: int) -> str:
     return f"scale-{scale + 1}/" if scale else ""
 
 
-def write_page(task: PageTask, output: Output, workers: int) -> int:
-    """Write the tiles of a page and return their bytes.
+def write_page(tasks: Sequence[PageTask], output: Output, workers: int) -> Iterator[int]:
+    """Write the tiles of a page, scale after scale, and give the bytes of each.
 
-    Tiles of a JPEG scan that nothing is painted on keep its bits where they can. `workers`: threads that
+    `tasks`: of one page, its finer scales first; it is opened and read once for all of them, as by `tile_scan`. Tiles of a
+    JPEG scan that nothing is painted on keep its bits where they can. `workers`: threads that
     encode and write. Memory: as `read_tiles`, with the bytes in flight
     bounded by flow.DEFAULT_BUDGET; a page with tiles beside the grid that is stored in scanlines
     is decoded a second time for them.
     """
-    if not task.tiles:
-        return 0
-    size = (task.page.width, task.page.height)
+    wanted = [task for task in tasks if task.tiles]
+    with contextlib.ExitStack() as stack:
+        scan = stack.enter_context(_opened(wanted)) if wanted else None
+        for task in tasks:
+            yield _write_scale(scan, task, output, workers) if scan is not None and task.tiles else 0
+
+
+def _opened(tasks: Sequence[PageTask]) -> Scan:
+    """The page of some tasks, which expects all of them."""
+    first = tasks[0]
+    size = (first.page.width, first.page.height)
+    scan = open_page(first.page.key, size, first.dpi, first.tiling, first.page.untrusted)
+    expect_after(scan, [scan.grid(task.tiling) for task in tasks])
+    return scan
+
+
+def _write_scale(scan: Scan, task: PageTask, output: Output, workers: int) -> int:
     gate = Gate(workers) if workers > 1 else None
-    with open_page(task.page.key, size, task.dpi, task.tiling, task.page.untrusted) as scan:
-        block = scan.info.access == "block"
-        recipe = task.encoding.recipe(task.tiling)
-        encoder = TileEncoder(scan, scan.grid(task.tiling), recipe, max(1, workers))
-        done = ordered_map(
-            partial(_write, output=output, encoder=encoder, gate=gate),
-            _jobs(scan, task, encoder, gate),
-            workers=workers,
-            cost=lambda job: job.bytes,
-            # a row of tiles comes at once, unless they come block by block
-            ahead=4 * workers if block else max(4 * workers, scan.grid(task.tiling).cols),
-        )
-        return sum(done)
+    block = scan.info.access == "block"
+    recipe = task.encoding.recipe(task.tiling)
+    encoder = TileEncoder(scan, scan.grid(task.tiling), recipe, max(1, workers))
+    done = ordered_map(
+        partial(_write, output=output, encoder=encoder, gate=gate),
+        _jobs(scan, task, encoder, gate),
+        workers=workers,
+        cost=lambda job: job.bytes,
+        # a row of tiles comes at once, unless they come block by block
+        ahead=4 * workers if block else max(4 * workers, scan.grid(task.tiling).cols),
+    )
+    return sum(done)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
 
 from tilekit.errors import InvalidArgument
 
@@ -18,7 +17,7 @@ _HEAD = (
 )
 _PROJECT = re.compile(_HEAD + r"/(?P<created>[0-9]+)")
 _VERSION = re.compile(_HEAD + r"/version/(?P<version>[a-zA-Z0-9_.\-]{1,255})/(?P<created>[0-9]+)")
-_DATASET = re.compile(_HEAD + r"/dataset/(?P<split>train|test)/(?P<created>[0-9]+)")
+_DATASET = re.compile(_HEAD + r"/dataset/(train|test)/[0-9]+")
 _NAME = re.compile(r"[a-zA-Z0-9_.\-]{1,255}")
 _BUCKET = re.compile(r"[0-9A-Za-z.\-_]{3,255}")
 _DESCRIPTION = re.compile(r"[a-zA-Z0-9\-_. ()':,;?]{1,255}")
@@ -26,80 +25,50 @@ _S3 = re.compile(r"s3://(?P<bucket>[0-9A-Za-z.\-_]{3,255})/(?P<key>.{1,1024})", 
 
 
 @dataclass(frozen=True)
-class ProjectArn:
-    """`arn:<partition>:rekognition:<region>:<account>:project/<project>/<created>`."""
+class _OfProject:
+    """What every ARN here begins with."""
 
     partition: str
     region: str
     account: str
     project: str
-    created: int
 
-    def __str__(self) -> str:
-        return f"{_head(self)}/{self.created}"
+    @property
+    def _head(self) -> str:
+        return f"arn:{self.partition}:rekognition:{self.region}:{self.account}:project/{self.project}"
 
 
 @dataclass(frozen=True)
-class VersionArn:
+class ProjectArn(_OfProject):
+    """`arn:<partition>:rekognition:<region>:<account>:project/<project>/<created>`."""
+
+    created: int
+
+    def __str__(self) -> str:
+        return f"{self._head}/{self.created}"
+
+
+@dataclass(frozen=True)
+class VersionArn(_OfProject):
     """`…:project/<project>/version/<version>/<created>`: a model."""
 
-    partition: str
-    region: str
-    account: str
-    project: str
     version: str
     created: int
 
     def __str__(self) -> str:
-        return f"{_head(self)}/version/{self.version}/{self.created}"
-
-
-@dataclass(frozen=True)
-class DatasetArn:
-    """`…:project/<project>/dataset/train|test/<created>`."""
-
-    partition: str
-    region: str
-    account: str
-    project: str
-    split: Literal["train", "test"]
-    created: int
-
-    def __str__(self) -> str:
-        return f"{_head(self)}/dataset/{self.split}/{self.created}"
-
-
-def _head(arn: ProjectArn | VersionArn | DatasetArn) -> str:
-    return f"arn:{arn.partition}:rekognition:{arn.region}:{arn.account}:project/{arn.project}"
+        return f"{self._head}/version/{self.version}/{self.created}"
 
 
 def parse_project_arn(text: str) -> ProjectArn:
     """Read a project's ARN; InvalidArgument says what it is instead."""
-    found = _PROJECT.fullmatch(text)
-    if found is None:
-        raise InvalidArgument(
-            f"{text!r} is not a project ARN{_instead(text)}; its form is {_form('project')}"
-        )
+    found = _parsed(_PROJECT, text, "project", "")
     return ProjectArn(*_common(found), int(found["created"]))
 
 
 def parse_version_arn(text: str) -> VersionArn:
     """Read a model version's ARN; InvalidArgument says what it is instead."""
-    found = _VERSION.fullmatch(text)
-    if found is None:
-        raise InvalidArgument(f"{text!r} is not a model ARN{_instead(text)}; its form is {_form('version')}")
+    found = _parsed(_VERSION, text, "model", "/version/<version>")
     return VersionArn(*_common(found), found["version"], int(found["created"]))
-
-
-def parse_dataset_arn(text: str) -> DatasetArn:
-    """Read a dataset's ARN; InvalidArgument says what it is instead."""
-    found = _DATASET.fullmatch(text)
-    if found is None:
-        raise InvalidArgument(
-            f"{text!r} is not a dataset ARN{_instead(text)}; its form is {_form('dataset')}"
-        )
-    split: Literal["train", "test"] = "train" if found["split"] == "train" else "test"
-    return DatasetArn(*_common(found), split, int(found["created"]))
 
 
 def check_name(name: str, what: str = "name") -> str:
@@ -143,13 +112,18 @@ def split_s3(uri: str) -> tuple[str, str]:
     return found["bucket"], found["key"]
 
 
+def _parsed(pattern: re.Pattern[str], text: str, kind: str, tail: str) -> re.Match[str]:
+    found = pattern.fullmatch(text)
+    if found is None:
+        raise InvalidArgument(
+            f"{text!r} is not a {kind} ARN{_instead(text)}; its form is "
+            f"arn:aws:rekognition:<region>:<12 digits>:project/<name>{tail}/<digits>"
+        )
+    return found
+
+
 def _common(found: re.Match[str]) -> tuple[str, str, str, str]:
     return found["partition"], found["region"], found["account"], found["project"]
-
-
-def _form(kind: str) -> str:
-    tail = {"project": "", "version": "/version/<version>", "dataset": "/dataset/train|test"}[kind]
-    return f"arn:aws:rekognition:<region>:<12 digits>:project/<name>{tail}/<digits>"
 
 
 def _instead(text: str) -> str:

@@ -6,11 +6,13 @@ import contextlib
 import json
 import threading
 import uuid
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from tilekit.errors import LedgerError, StorageConflict, StorageError, StorageNotFound
 from tilekit.storage.locking import me
-from tilekit.storage.place import Place
+
+if TYPE_CHECKING:
+    from tilekit.storage.place import Place
 
 LEASE_SECONDS = 300.0
 TOUCHES = 5  # in the time of a lease

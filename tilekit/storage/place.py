@@ -19,6 +19,7 @@ from typing import IO
 
 from tilekit.errors import StorageConflict, StorageNotFound
 from tilekit.storage.identity import How, file_identity, object_identity
+from tilekit.storage.leasing import Lease
 from tilekit.storage.local import part_path, storage_errors, write_bytes
 from tilekit.storage.locking import held
 from tilekit.storage.s3 import Access, S3Location, S3Store, default_store, is_s3, parse_s3, s3_errors
@@ -253,8 +254,6 @@ class S3Place(Place):
     @contextlib.contextmanager
     def lock(self, name: str, what: str) -> Iterator[None]:
         """See Place: a lease, which lapses where its holder dies."""
-        from tilekit.storage.leasing import Lease
-
         lease = Lease.take(self, name, what)
         try:
             yield
