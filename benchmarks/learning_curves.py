@@ -1,7 +1,8 @@
-"""F1 over the time that a training is given: `python benchmarks/learning_curves.py RESULTS.jsonl`.
+"""F1 over the work that a training is given: `python benchmarks/learning_curves.py RESULTS.jsonl`.
 
-Whole pages of three generated worlds (benchmarks/worlds.py), trained anew under caps of so many minutes of one core and
-judged on their test pages. `--trainer NAME` names what is measured, so that two checkouts can write into one file.
+Whole pages of three generated worlds (benchmarks/worlds.py), trained anew under caps in steps, on one core, and judged
+on their test pages; CPU seconds are told beside. `--trainer NAME` names what is measured, so that two checkouts can
+write into one file.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from benchmarks.worlds import draw_world, judged, tiling_of, worlds
 from tilekit.datasets.options import DatasetOptions
 from tilekit.local.budget import Caps
 
-WORLDS = (0, 1, 8)
-MINUTES = (0.5, 1.0, 2.0)
+WORLDS = (0, 8, 18)
+STEPS = (1500,)
 
 
 def main() -> None:
@@ -28,7 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("results", type=Path)
     parser.add_argument("--trainer", default="this", help="a name for the checkout that is measured")
-    parser.add_argument("--minutes", type=float, nargs="+", default=list(MINUTES))
+    parser.add_argument("--steps", type=int, nargs="+", default=list(STEPS))
     options = parser.parse_args()
     for number in WORLDS:
         world = worlds()[number]
@@ -41,18 +42,19 @@ def main() -> None:
                 tiling_of(tk.recommend_tiling(sides["train"])),
                 options=DatasetOptions(baseline=True, workers=1),
             )
-            for minutes in options.minutes:
+            for steps in options.steps:
                 cpu = time.process_time()
                 manifest = folder / "data" / "baseline" / "train.manifest"
-                trained = train([manifest], world.symbols, world.seed, Caps(minutes=minutes))
+                trained = train([manifest], world.symbols, world.seed, Caps(steps=steps))
                 cpu = time.process_time() - cpu
                 found = judged(trained, sides, None, "whole")
                 line = {
                     "trainer": options.trainer,
                     "world": world.name,
-                    "minutes": minutes,
+                    "steps": steps,
                     "cpu": round(cpu, 1),
                     "converged": trained.note.converged,
+                    "steps taken": trained.note.steps,
                     "f1": found.f1,
                 }
                 with options.results.open("a") as lines:

@@ -3,8 +3,9 @@
 `python benchmarks/worlds.py RESULTS.jsonl [--only 3] [--shard 0/2]` makes worlds whose objects have 3 to 60 px on
 whole pages, 5 to 200 boxes a page, with and without look-alikes; for each it plans, trains the local trainer (on one
 core, or a CUDA device, until its plateau) on whole pages and on the plan's tiles, and judges both on the same test
-pages. One JSON line a world; worlds that have their line are left out, so a run goes on where it was stopped. `--table`
-prints the table, `--runs` the lines that `tilekit.verdicts.runs` takes.
+test pages. One JSON line a world; worlds that have their line are left out, so a run goes on where it was stopped.
+`--wide` takes eight worlds of larger scans, where the shrink takes more away. `--table` prints the table, `--runs` the
+lines that `tilekit/verdicts/runs.csv` takes.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from tilekit.local.budget import Caps
 from tilekit.rekognition.limits import LIMITS
 from tilekit.scans.encoding import encode_image
 from tilekit.testing.scenes import SceneStyle, scene_page
+from tilekit.verdicts.outcomes import outcome_of
 from tilekit.verdicts.recall import expected_recall
 from tilekit.verdicts.runs import DOCUMENTS, RecordedRun
 
@@ -85,6 +87,18 @@ def worlds() -> list[World]:
             )
     order = [turn * 8 + place for turn in range(4) for place in (0, 4, 2, 6, 1, 5, 3, 7)]
     return [found[number] for number in order]
+
+
+def wide_worlds() -> list[World]:
+    """Eight worlds of scans five times as wide as the service keeps, the small objects among them; in the same order."""
+    found = []
+    for number, (px, boxes) in enumerate((px, boxes) for boxes in (5, 20) for px in PX[:4]):
+        look_alikes = number % 2 == number // 4
+        name = f"{px:g} px of {5 * px:g}, {boxes} boxes" + (", look-alikes" if look_alikes else "")
+        found.append(
+            World(name, px, 5.0, boxes, look_alikes, LOOKS[number % 4], (0.5, 1.0)[number % 2], 2000 + number)
+        )
+    return found
 
 
 def draw_world(world: World, folder: Path) -> dict[str, tk.LabelSet]:
@@ -206,7 +220,7 @@ def read_results(path: Path) -> list[dict[str, Any]]:
 def summary(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """How often the plan's verdict has the measured sign, and how far recall is from what was expected.
 
-    `clear`: worlds whose interval is clear of 0; `agree` of them: better where the plan has a reason, worse where it
+    `level`: worlds whose interval is within 0.01 of 0; `clear`: of the others those whose interval is clear of 0; `agree` of them: better where the plan has a reason, worse where it
     has none. `by_size_worse`: worlds called by size where tiles are measured worse. `off`: mean absolute difference of
     expected and measured recall, a label and side each, of `recalls` of them: `off` as the plan expected it then,
     `off_others` by a curve of the other half of the worlds and the documents, which has not seen this world.
@@ -217,6 +231,7 @@ def summary(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
     then, others = np.mean(off, axis=0).tolist() if off else (None, None)
     return {
         "worlds": len(results),
+        "level": sum(_outcome(one["difference"]) == "level" for one in results),
         "clear": len(clear),
         "agree": sum((sign > 0) == bool(one["plan"]["reasons"]) for sign, one in clear),
         "by_size_worse": sum(sign < 0 and "size" in one["plan"]["reasons"] for sign, one in clear),
@@ -230,11 +245,14 @@ def summary(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _sign(difference: Sequence[float | None]) -> int:
-    """1 or -1 where the interval is clear of 0, else 0."""
+    """1 or -1 where tiles are better or worse, else 0."""
+    return {"better": 1, "worse": -1}.get(_outcome(difference), 0)
+
+
+def _outcome(difference: Sequence[float | None]) -> str:
+    """As `compare` calls it, however long it was trained."""
     _, low, high = difference
-    if low is None or high is None:
-        return 0
-    return 1 if low > 0 else -1 if high < 0 else 0
+    return outcome_of(low, high)
 
 
 def _recalls(results: Sequence[dict[str, Any]]) -> Iterator[tuple[float, float, float]]:
@@ -272,7 +290,7 @@ def table(results: Sequence[dict[str, Any]]) -> str:
     off, others = ("-" if said[key] is None else f"{said[key]:.3f}" for key in ("off", "off_others"))
     lines += [
         "",
-        f"{said['worlds']} worlds: the interval is clear of 0 in {said['clear']}, where the plan's verdict has the measured "
+        f"{said['worlds']} worlds: the interval is within 0.01 of 0 in {said['level']}, elsewhere clear of 0 in {said['clear']}, where the plan's verdict has the measured "
         f"sign in {said['agree']}; called by size and measured worse: {said['by_size_worse']}; a side not converged: "
         f"{said['not_converged']}. Expected recall was {off} from the measured, mean of {said['recalls']} labels and "
         f"sides; by a curve of the other half of the worlds it is {others}.",
@@ -281,9 +299,9 @@ def table(results: Sequence[dict[str, Any]]) -> str:
 
 
 def runs(results: Sequence[dict[str, Any]]) -> list[str]:
-    """Lines for `tilekit.verdicts.runs`."""
+    """Lines for `tilekit/verdicts/runs.csv`."""
     return [
-        f'    RecordedRun("{run.what}", "{run.side}", {run.px:.1f}, {run.recall:.3f}),'
+        f'worlds,"{run.what}",{run.side},{run.px:.1f},{run.recall:.3f}'
         for one in results
         for run in recorded(one)
     ]
@@ -307,6 +325,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("results", type=Path)
     parser.add_argument("--only", type=int, default=32, help="the first so many worlds")
+    parser.add_argument("--wide", action="store_true", help="the eight worlds of larger scans instead")
     parser.add_argument("--shard", default="0/1", help="which worlds of these, i/n")
     parser.add_argument("--steps", type=int, default=None, help="cap of a training")
     parser.add_argument("--table", action="store_true", help="print the table of what is there, run nothing")
@@ -319,7 +338,7 @@ def main() -> None:
         print(table(found) if options.table else "\n".join(runs(found)))
         return
     place, count = map(int, options.shard.split("/"))
-    for number, world in enumerate(worlds()[: options.only]):
+    for number, world in enumerate((wide_worlds if options.wide else worlds)()[: options.only]):
         done = {one["world"]["seed"] for one in read_results(options.results)}
         if number % count != place or world.seed in done:
             continue

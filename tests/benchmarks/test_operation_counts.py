@@ -49,6 +49,7 @@ def counts() -> dict[str, dict[str, int]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RECORDED)
 def test_no_more_operations_than_recorded(counts: dict[str, dict[str, int]], name: str) -> None:
     assert 0 < counts["1600"][name] <= TOLERANCE * RECORDED[name]

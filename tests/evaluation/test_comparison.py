@@ -36,14 +36,14 @@ def result(count, hits, **more):
     return evaluate(*pages(count, hits, **more), thresholds=0.5)
 
 
-def test_better_worse_and_not_shown():
+def test_better_worse_and_level():
     poor, good = result(40, 0.4), result(40, 0.9, seed=1)
     assert compare(poor, good).outcome == "better"
     assert compare(good, poor).outcome == "worse"
     same = compare(good, good)
-    assert same.outcome == "not shown"
+    assert same.outcome == "level"
     assert same.f1.difference == same.f1.low == same.f1.high == 0
-    assert "not shown by this many pages" in same.sentence
+    assert "are level on these pages, within 0.01" in same.sentence
     assert ": better (mean F1" in compare(poor, good).sentence
 
 

@@ -118,7 +118,7 @@ def test_compare_shows_at_which_size_scales_win():
     assert list(rows) == ["size 16 to 32 px", "size 32 to 64 px", "size 2048 px and over"]
     large = rows["size 2048 px and over"]
     assert (large.figure, large.baseline, large.tiled, large.outcome) == ("recall", 0.0, 1.0, "better")
-    assert rows["size 16 to 32 px"].outcome == "not shown"
+    assert rows["size 16 to 32 px"].outcome == "level"
     other = evaluate(truth, both, thresholds=0.5, rules=EvaluationRules(size_edges=(50,)))
     assert not [row for row in compare(sides[0], other).differences if row.name.startswith("size")]
 
@@ -175,7 +175,7 @@ def test_two_ways_to_cut_pages_are_called_what_they_are(first, second, before, a
         assert "whole pages" not in said.lower()
         advice = {
             0.3: "scales did better here: take that",
-            0.9: "do not show that scales or tiles is better"
+            0.9: "scales and tiles do equally well here: take what has fewer calls"
             if after == before
             else "scales did worse here: keep to tiles.",
         }

@@ -74,7 +74,7 @@ def test_from_create_project_to_stop_project_version(canned: Clients, tmp_path: 
 def test_serve_says_where_it_is_and_ends_on_ctrl_c(tmp_path: Path) -> None:
     words = ["local", "serve", "--canned", "--port", "0", "--state", str(tmp_path / "state"), "--json"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "tilekit.cli", *words],
+        [sys.executable, "-m", "tilekit", *words],
         stdout=subprocess.PIPE,
         text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background ignores it

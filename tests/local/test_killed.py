@@ -60,6 +60,7 @@ def test_a_training_is_taken_up_again(tmp_path: Path) -> None:
         assert clients.s3.get_object(Bucket=where["Bucket"], Key=where["Name"])["Body"].read()
 
 
+@pytest.mark.slow
 def test_what_was_answered_stays_whenever_it_is_killed(tmp_path: Path) -> None:
     settings = ServerSettings(canned=True, time_scale=0.0)
     draws = random.Random(7)

@@ -19,7 +19,7 @@ from tilekit.local.descent import WEIGHT_DECAY, Descent
 from tilekit.local.inference import MODEL_FILE, write_model
 from tilekit.local.learning import LearningPlan, learn
 from tilekit.local.network import CenterNetwork, Found, load, start_from
-from tilekit.local.reviews import PATIENCE, Reviewer, hold_out, windows
+from tilekit.local.reviews import PATIENCE, PATIENCE_MISSED, Reviewer, hold_out, windows
 
 
 class Clock:
@@ -144,9 +144,49 @@ def test_a_plateau_is_some_reviews_without_a_gain() -> None:
     for step in range(7):
         made.review(network, step, 0.0)
         plateaus.append(made.plateau)
-    assert plateaus == [False] * 6 + [True]
+    assert plateaus == [False] * 5 + [True] * 2
     assert made.best_f1 == pytest.approx(2 * 12 / (12 + 20))
-    assert PATIENCE == 3
+    assert PATIENCE == 2
+
+
+def test_a_label_that_is_not_found_at_all_has_more_time() -> None:
+    boxes = np.array([[10.0 * place, 10, 10 * place + 8, 18] for place in range(20)])
+    labels = np.arange(20) % 2
+    picture = Picture(np.full((224, 224, 1), 255, np.uint8), boxes, labels)
+    seen = {"labels": 1}
+
+    def find(network: CenterNetwork, pixels: np.ndarray) -> Found:
+        kept = labels < seen["labels"]
+        return Found(boxes[kept], np.ones(kept.sum()), labels[kept])
+
+    network = CenterNetwork(1, 2)
+    made = Reviewer([picture], 2, find, lambda *_: 1.0)
+    plateaus = []
+    for step in range(PATIENCE_MISSED + 1):
+        made.review(network, step, 0.0)
+        plateaus.append(made.plateau)
+    assert plateaus == [False] * PATIENCE_MISSED + [True]
+    assert made.missed == (1,)
+    seen["labels"] = 2
+    made.review(network, 99, 0.0)
+    assert (made.missed, made.plateau) == ((), False)
+
+
+@pytest.mark.slow
+def test_large_crops_among_small_ones_are_normalized_as_these(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenth of the steps are of large crops; all others move the running means."""
+    kept = []
+    train_with = CenterNetwork.train_with
+
+    def watched(network: CenterNetwork, *, norms_kept: bool) -> None:
+        kept.append(norms_kept)
+        train_with(network, norms_kept=norms_kept)
+
+    monkeypatch.setattr(CenterNetwork, "train_with", watched)
+    boxes = np.array([[20.0 * place, 5, 20 * place + 12, 17] for place in range(9)] + [[20.0, 30, 170, 180]])
+    picture = Picture(np.full((200, 200, 1), 255, np.uint8), boxes, np.zeros(10, np.int64))
+    learn(CenterNetwork(1, 1), [picture], ["page"], LearningPlan(0, Caps(steps=12)), lambda message: None)
+    assert kept[:9] == [False] * 4 + [True] + [False] * 4
 
 
 def test_the_same_seed_trains_the_same_model() -> None:
@@ -217,6 +257,7 @@ def test_weights_of_another_network_are_named(tmp_path: Path) -> None:
         load(path)
 
 
+@pytest.mark.slow
 def test_the_descent_is_that_of_torch() -> None:
     torch.manual_seed(0)
     ours = [
@@ -240,6 +281,7 @@ def test_the_descent_is_that_of_torch() -> None:
         torch.testing.assert_close(mine, other)
 
 
+@pytest.mark.slow
 def test_a_training_does_not_load_torchs_compiler() -> None:
     program = (
         "import sys, torch; from tilekit.local.descent import Descent; w = torch.nn.Parameter(torch.ones(2)); "

@@ -131,10 +131,29 @@ def test_large_objects_get_crops_with_room(sides: list[int], crops: int) -> None
     assert len(plans) == crops
     assert max(plan.side for plan in plans) >= (1.9 * max(sides) if max(sides) > 100 else CROP)
     assert all(plan.count * plan.side**2 <= 6 * WORK for plan in plans)
+    assert [plan.guest for plan in plans] == [len(plans) > 1 and plan.least > 0 for plan in plans]
     source = CropSource([picture], 1, np.random.default_rng(0))
     for plan in plans:
         images, _ = source.batch(plan)
         assert images.shape == (plan.count, 1, plan.side, plan.side)
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_batches_that_are_guests_are_normalized_as_the_others(kept: bool) -> None:
+    torch.manual_seed(0)
+    network = CenterNetwork(1, 1)
+    images = torch.rand(2, 1, 64, 64)
+    network.train_with(norms_kept=True)  # what came before is not remembered
+    network.train_with(norms_kept=kept)
+    before = {name: values.clone() for name, values in network.named_buffers()}
+    maps = network(images)
+    same = [torch.equal(values, before[name]) for name, values in network.named_buffers()]
+    assert all(same) if kept else not any(same)
+    sum(one.sum() for one in maps).backward()
+    assert all(values.grad is not None for values in network.parameters())
+    network.load_state_dict({**network.state_dict(), **before})
+    seen = network.eval()(images)
+    assert all(torch.allclose(mine, theirs) == kept for mine, theirs in zip(maps, seen, strict=True))
 
 
 @pytest.mark.parametrize("side", [2, 4, 12, 20, 60])

@@ -117,6 +117,7 @@ class ModelLife(RuleBasedStateMachine):
                 self.clients.service.stop_project_version(ProjectVersionArn=self.arn(name))
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(200)
 def test_models_live_as_the_service_says(canned: Clients) -> None:
     ModelLife.clients = canned

@@ -58,6 +58,7 @@ def test_train_on_this_machine_and_take_the_model_along(data: Path, tmp_path: Pa
     assert "earlier model" not in said
 
 
+@pytest.mark.slow
 def test_a_local_server_has_a_bucket_ready(
     canned_url: str, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

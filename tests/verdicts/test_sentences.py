@@ -7,7 +7,7 @@ newly said is held against the rest.
 from __future__ import annotations
 
 import re
-from itertools import product
+from itertools import combinations, product
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +40,7 @@ SAID = [
     (r"^Tiling pays: ", "plan: tiles"),
     (r"^Tiling is not needed: ", "plan: whole"),
     (r"whole pages will do", "plan: whole"),
-    (r"below about \d+ px they are missed", "size: gain"),
+    (r"below about \d+ px they are often missed", "size: gain"),
     (r"expect no gain by size", "size: none"),
     (r"expected no gain", "size: none"),
     (r"by the size of the objects alone", "size: gain"),
@@ -54,6 +54,9 @@ SAID = [
     (r"only since an image may have 50 boxes", "crowd: many"),
     (r": better \(", "outcome: better"),
     (r": worse \(", "outcome: worse"),
+    (r" are level on these ", "outcome: level"),
+    (r"do as well as tiles here", "outcome: level"),
+    (r"show no such gain", "outcome: level"),
     (r"is not shown", "outcome: not shown"),
     (r"^No verdict on ", "outcome: not converged"),
     (r"^Before you judge", "outcome: not converged"),
@@ -76,8 +79,8 @@ AGAINST = [
     {"crowd: none", "crowd: some"},
     {"crowd: none", "crowd: many"},
     {"crowd: few", "crowd: many"},
-    *({f"outcome: {one}", f"outcome: {other}"} for one, other in (("better", "worse"), ("better", "not shown"),
-      ("better", "not converged"), ("worse", "not shown"), ("worse", "not converged"), ("not shown", "not converged"))),
+    *({f"outcome: {one}", f"outcome: {other}"} for one, other in
+      combinations(("better", "worse", "level", "not shown", "not converged"), 2)),
 ]  # fmt: skip
 
 
@@ -142,6 +145,8 @@ RESULTS = {  # recall and false alarms a page of whole pages, of tiles
     "better, both good": ((0.87, 0), (0.99, 0)),
     "worse": ((0.95, 1), (0.4, 1)),
     "worse by false alarms": ((0.95, 0), (0.96, 14)),
+    "not shown": ((0.6, 1), (0.63, 1)),
+    "not shown, both good": ((0.93, 0), (0.94, 0)),
     "alike": ((0.6, 1), (0.6, 1)),
     "alike and good": ((0.95, 0), (0.95, 0)),
     "nothing found": ((0.0, 0), (0.0, 0)),
@@ -151,6 +156,12 @@ RESULTS = {  # recall and false alarms a page of whole pages, of tiles
 def test_the_grid_holds_every_reason_and_every_outcome():
     reasons = {plan.reasons for plan in PLANS.values()}
     assert reasons == {(), ("size",), ("boxes",), ("size", "boxes")}
+    outcomes = set()
+    for case, ((before, fewer), (after, more)) in RESULTS.items():
+        labels, second = labels_of(9.0, 0), 1 if case.startswith("alike") else 2
+        one = side_of(labels, before, fewer, whole_page(), None, 1)
+        outcomes.add(compare(one, side_of(labels, after, more, Tiling(1280, 96), None, second)).outcome)
+    assert outcomes == {"better", "worse", "level", "not shown"}
 
 
 @pytest.mark.parametrize("plan", PLANS.values(), ids=map(str, PLANS))

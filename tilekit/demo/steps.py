@@ -34,6 +34,7 @@ from tilekit.storage.local import write_bytes, write_text
 if TYPE_CHECKING:
     from tilekit.aws.model import Model
     from tilekit.aws.project import RekognitionProject
+    from tilekit.aws.training import Training
 
 Note = Callable[[str], None]
 _AT_LEAST = Tiling(1024, 128)
@@ -93,8 +94,8 @@ def run_demo(
         reason = summary.baseline.reason if summary.baseline else ""
         raise InvalidArgument(f"whole pages cannot be trained on, so there is nothing to compare: {reason}")
     for place in range(repeats):
-        with _service(folder, scale, seed + place, bucket, say) as project:
-            _one_training(run, outcome, project, place)
+        with _service(scale, seed + place, bucket, say) as project_of:
+            _one_training(run, outcome, project_of, place, together=bucket is None)
     _write(run, outcome)
     return outcome
 
@@ -133,13 +134,13 @@ def _test_as_trained(dataset: Path) -> None:
 
 @contextlib.contextmanager
 def _service(
-    folder: Path, scale: DemoScale, seed: int, bucket: str | None, say: Note
-) -> Iterator[RekognitionProject]:
-    """A project on the real service (with a bucket) or on a fresh local one."""
+    scale: DemoScale, seed: int, bucket: str | None, say: Note
+) -> Iterator[Callable[[str], RekognitionProject]]:
+    """Projects of a side on the real service (with a bucket) or on a fresh local one."""
     from tilekit.aws.project import RekognitionProject
 
     if bucket is not None:
-        yield RekognitionProject("tilekit-demo", bucket, note=say)
+        yield lambda short: RekognitionProject(f"tilekit-demo-{short}", bucket, note=say)
         return
     from tilekit.aws.service import Service
     from tilekit.aws.waiting import Polling
@@ -151,39 +152,63 @@ def _service(
         "a local server trains and detects: nothing is billed, the costs named are what the service would take"
     )
     polling = Polling(dataset=0.2, training=1.0, running=0.2)
-    with running(
-        limit=scale.limit, seed=seed, steps=scale.steps, minutes=scale.minutes, threads=scale.threads
-    ) as url:
+    with running(limit=scale.limit, seed=seed, steps=scale.steps, minutes=scale.minutes, threads=1) as url:
         access = keyed_access(url)
         S3Store(access).client.create_bucket(Bucket="tilekit-demo")
         service = Service(access, rate=200.0)
-        yield RekognitionProject(
-            "tilekit-demo", "tilekit-demo", note=say, options=ProjectOptions(service=service, polling=polling)
+        options = ProjectOptions(service=service, polling=polling)
+        yield lambda short: RekognitionProject(
+            f"tilekit-demo-{short}", "tilekit-demo", note=say, options=options
         )
 
 
-def _one_training(run: _Run, outcome: DemoOutcome, project: RekognitionProject, place: int) -> None:
-    """Train both sides, find on tune and test pages, judge on test pages."""
+def _one_training(
+    run: _Run,
+    outcome: DemoOutcome,
+    project_of: Callable[[str], RekognitionProject],
+    place: int,
+    *,
+    together: bool,
+) -> None:
+    """Train both sides, find on tune and test pages, judge on test pages.
+
+    `together`: both are trained at once, a thread each, and tiles, which are learned sooner, are judged first. On the
+    real service, where what runs is billed and may hit a quota, one side comes after the other.
+    """
     dataset = run.folder / "dataset"
+    begun: dict[str, Training] = {}
     for name, source in zip(SIDES, (dataset / "baseline", dataset), strict=True):
         short = name.replace(" ", "-")
         with run.timed(f"train {name}"):
             run.say(f"training on {name}")
-            model = _train(project, source, f"{short}-{place}", run.folder / "state" / f"{short}-{place}")
-        with run.timed(f"detect {name}"):
-            found = _detect(run, model, outcome, name)
-        evaluation = _judge(outcome.pages, found, name)
-        (outcome.baseline if name == SIDES[0] else outcome.tiled).append(evaluation)
-        run.say(f"{name}: F1 {text_of(evaluation.f1)} on {len(outcome.pages.test)} test pages")
-        if place == 0:
-            file = "baseline.jsonl" if name == SIDES[0] else "detections.jsonl"
-            write_predictions([found[key] for key in outcome.pages.test], run.folder / file)
+            begun[name] = _begin(
+                project_of(short), source, f"{short}-{place}", run.folder / "state" / f"{short}-{place}"
+            )
+        if not together:
+            _finish(run, outcome, begun[name], name, place)
+    if together:
+        for name in reversed(SIDES):
+            _finish(run, outcome, begun[name], name, place)
 
 
-def _train(project: RekognitionProject, folder: Path, version: str, state: Path) -> Model:
+def _finish(run: _Run, outcome: DemoOutcome, training: Training, name: str, place: int) -> None:
+    """Wait for a side's model, find with it and judge it."""
+    with run.timed(f"train {name}"):
+        model = training.wait()
+    with run.timed(f"detect {name}"):
+        found = _detect(run, model, outcome, name)
+    evaluation = _judge(outcome.pages, found, name)
+    (outcome.baseline if name == SIDES[0] else outcome.tiled).append(evaluation)
+    run.say(f"{name}: F1 {text_of(evaluation.f1)} on {len(outcome.pages.test)} test pages")
+    if place == 0:
+        file = "baseline.jsonl" if name == SIDES[0] else "detections.jsonl"
+        write_predictions([found[key] for key in outcome.pages.test], run.folder / file)
+
+
+def _begin(project: RekognitionProject, folder: Path, version: str, state: Path) -> Training:
     from tilekit.aws.training import TrainingOptions
 
-    return project.train(
+    return project.begin(
         folder / "train.manifest",
         folder / "test.manifest",
         version=version,

@@ -54,7 +54,8 @@ class Difference:
 
     @property
     def outcome(self) -> Outcome:
-        """ "better" or "worse" where the whole interval lies on one side of 0, else "not shown"; or "not converged"."""
+        """ "level" where the whole interval is next to 0, "better" or "worse" where it lies on one side of 0, else "not
+        shown"; or "not converged"."""
         return outcome_of(self.low, self.high, converged=self.converged)
 
 
@@ -86,7 +87,8 @@ class Comparison:
 
     @property
     def outcome(self) -> Outcome:
-        """ "better", "worse" or "not shown", for the mean F1; "not converged" where a side was not trained to its end."""
+        """ "better", "worse", "level" or "not shown", for the mean F1; "not converged" where a side was not trained to
+        its end."""
         return self.f1.outcome
 
     @property
@@ -201,7 +203,7 @@ class Comparison:
         axes.invert_yaxis()
         one, two = self.names
         axes.set_xlabel(
-            f"{two} minus {one}, 95 % interval; blue: {two} better, orange: worse, gray: not shown",
+            f"{two} minus {one}, 95 % interval; blue: {two} better, orange: worse, gray: level or not shown",
             fontsize=8,
         )
         axes.set_title(self.sentence, fontsize=9, loc="left", wrap=True)

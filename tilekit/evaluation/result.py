@@ -238,17 +238,6 @@ class Evaluation:
         """Label -> threshold of the best F1 on these pages, as the service assumes one; None where no threshold gives a hit."""
         return {result.label: result.assumed for result in self.labels}
 
-    def worst_pages(self, count: int = 10) -> list[tuple[PageKey, Counts]]:
-        """Pages with most errors (misses and false alarms) first; equal ones in page order."""
-        counts = self.page_counts
-        errors = (counts.fp + counts.fn).sum(axis=1)
-        order = np.argsort(-errors, kind="stable")[:count]
-        return [
-            (self.pages[i], Counts(*(int(part[i].sum()) for part in (counts.tp, counts.fp, counts.fn))))
-            for i in order
-            if errors[i]
-        ]
-
     def rows(self) -> list[dict[str, Any]]:
         """One row a label, then the macro mean and the micro counts, as plain values."""
         rows: list[dict[str, Any]] = [

@@ -23,12 +23,18 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class CropPlan:
-    """A batch: `count` crops of `side` px, around objects with a longer side of `least` to `most` px."""
+    """A batch: `count` crops of `side` px, around objects with a longer side of `least` to `most` px.
+
+    `guest`: one of few among batches of another look, so that it is normalized as these are, and as every image is
+    once the network is trained. By its own mean it would learn what does not hold then: large tables among small
+    symbols were found in training only.
+    """
 
     side: int
     count: int
     most: float
     least: float = 0.0
+    guest: bool = False
 
 
 SMALLEST_CROP, CROP, LARGEST_CROP = 64, 192, 896
@@ -58,7 +64,7 @@ def crop_plans(pictures: list[Picture]) -> list[CropPlan]:
     count = max(2, round(_LARGE_WORK / side**2))
     if share > 0.8:
         return [CropPlan(side, count, float("inf"))]
-    large = CropPlan(side, count, float("inf"), fits)
+    large = CropPlan(side, count, float("inf"), fits, guest=True)
     return [large, *small] if share > 0.3 else [*small, large, *small]
 
 
@@ -166,10 +172,10 @@ class Batches:
     def __init__(self, source: CropSource, plans: list[CropPlan]) -> None:
         self._source, self._plans, self._drawn = source, plans, 0
         self._thread = ThreadPoolExecutor(1)
-        self._ahead: Future[tuple[torch.Tensor, Targets]] = self._draw()
+        self._ahead: Future[tuple[torch.Tensor, Targets, CropPlan]] = self._draw()
 
-    def take(self) -> tuple[torch.Tensor, Targets]:
-        """The next one."""
+    def take(self) -> tuple[torch.Tensor, Targets, CropPlan]:
+        """The next one: images, targets, and the plan by which it was drawn."""
         batch = self._ahead.result()
         self._ahead = self._draw()
         return batch
@@ -183,10 +189,10 @@ class Batches:
         """Draw no more."""
         self._thread.shutdown()
 
-    def _draw(self) -> Future[tuple[torch.Tensor, Targets]]:
+    def _draw(self) -> Future[tuple[torch.Tensor, Targets, CropPlan]]:
         plan = self._plans[self._drawn % len(self._plans)]
         self._drawn += 1
-        return self._thread.submit(self._source.batch, plan)
+        return self._thread.submit(lambda: (*self._source.batch(plan), plan))
 
 
 def _cut(pixels: NDArray[np.uint8], x: float, y: float, crop: int, scale: float) -> NDArray[np.uint8]:

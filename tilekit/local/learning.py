@@ -1,7 +1,7 @@
 """The training loop: learns at a steady rate until reviews bring nothing more or a cap is near, then settles.
 
 While it learns, a running mean of the weights is reviewed on images held out. Settling lets the rate fall to
-nothing over half as many steps, on all images, the held out ones among them. Where a cap ended the learning, not
+nothing over a third as many steps, on all images, the held out ones among them. Where a cap ended the learning, not
 the reviews, the training has not converged, and says so.
 """
 
@@ -30,7 +30,8 @@ from tilekit.local.targets import Targets
 RATE = 3e-3
 REVIEW_STEPS = 120
 _WARM = 40  # steps, or a tenth of what the caps allow
-_SETTLE = 0.5  # of the steps that were learned
+_SETTLE = 1 / 3  # of the steps that were learned, and not fewer than these
+_LEAST_SETTLE = 120
 _MEAN = 0.985
 _LEAST_RATE = 0.004
 _REVIEW_PICTURES = 24
@@ -43,7 +44,7 @@ class Outcome:
     """How a training ended, as it is kept with the model.
 
     `ended_by`: "plateau", or the cap that came first. `held_out`: images reviewed on, 0 where there were too few
-    pages. `views`: times each box was seen, on average.
+    pages. `views`: times each box was seen, on average. `missed`: labels, by place, of which the last review found nothing.
     """
 
     converged: bool
@@ -53,6 +54,7 @@ class Outcome:
     seconds: float
     held_out: int
     best_f1: float
+    missed: tuple[int, ...]
     reviews: tuple[dict[str, float], ...]
 
     @property
@@ -109,6 +111,7 @@ def learn(
         round(run.budget.seconds, 1),
         run.held,
         round(run.reviewer.best_f1, 4),
+        run.reviewer.missed,
         tuple(asdict(review) for review in run.reviewer.reviews),
     )
 
@@ -156,8 +159,8 @@ class _Run:
 
     def step(self, batches: Batches, rate: float) -> float:
         """One step at this rate; gives the loss."""
-        images, targets = batches.take()
-        self.network.train()
+        images, targets, plan = batches.take()
+        self.network.train_with(norms_kept=plan.guest)
         device = self.network.device
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.fast):
             maps = self.network(images.to(device))
@@ -207,10 +210,10 @@ def _learn_from(run: _Run, batches: Batches, say: Say) -> str:
 
 
 def _settle(run: _Run, source: CropSource, say: Say) -> None:
-    """Let the rate fall to nothing over half as many steps as were learned, on all images."""
+    """Let the rate fall to nothing over a third as many steps as were learned, 120 at least, on all images."""
     budget = run.budget
     begun = budget.steps
-    last = max(begun + 1, min(round((1 + _SETTLE) * begun), budget.most_steps()))
+    last = max(begun + 1, min(begun + max(_LEAST_SETTLE, round(_SETTLE * begun)), budget.most_steps()))
     source.mistakes = _mistakes(run.mean, source)
     with contextlib.closing(Batches(source, crop_plans(source.pictures))) as batches:
         while budget.steps < last:

@@ -41,8 +41,6 @@ class Level:
 
 
 LEVELS = (Level(4, 0.0, 64.0), Level(16, 40.0, float("inf")))
-STRIDE = LEVELS[0].stride
-"""Px of the finest cells."""
 
 
 def _block(before: int, after: int, *, stride: int = 1, dilation: int = 1, side: int = 3) -> nn.Sequential:
@@ -93,6 +91,14 @@ class CenterNetwork(nn.Module):  # type: ignore[misc]
         """Where the weights are."""
         device: torch.device = next(self.parameters()).device
         return device
+
+    def train_with(self, *, norms_kept: bool) -> None:
+        """Train; `norms_kept`: normalized by the running mean of other batches, which stays as it is."""
+        self.train()
+        if norms_kept:
+            for module in self.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Raw maps of each level, the finest first."""

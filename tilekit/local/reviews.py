@@ -19,8 +19,10 @@ HELD_SHARE = 0.12
 MOST_WINDOWS = 24
 WINDOW, LARGEST_WINDOW = 256, 896
 """Px of a window; it grows with its object, so that a large one is seen whole."""
-PATIENCE = 3
-"""Reviews in a row without a gain after which a training settles."""
+PATIENCE, PATIENCE_MISSED = 2, 6
+"""Reviews in a row without a gain after which a training settles; the second while a label is not found at all."""
+MISSED_F1 = 0.02
+"""F1 of a label below which it is called not found."""
 GAIN_F1, GAIN_LOSS = 0.01, 0.04
 ENOUGH_F1 = 0.985
 """With this much found, a loss that still falls is no reason to go on: F1 has no room left to follow it."""
@@ -119,13 +121,17 @@ class Review:
 
 @dataclass(slots=True)
 class Reviewer:
-    """Reviews a network on its windows, and tells when it no longer gets better."""
+    """Reviews a network on its windows, and tells when it no longer gets better.
+
+    `missed`: places of the labels of which the last review found nothing.
+    """
 
     windows: list[Picture]
     labels: int
     find: Callable[[CenterNetwork, NDArray[np.uint8]], Found]
     loss: Callable[[CenterNetwork, torch.Tensor, Targets], float]
     reviews: list[Review] = field(default_factory=list)
+    missed: tuple[int, ...] = ()
     _best: tuple[float, float] = (-1.0, float("inf"))
     _flat: int = 0
 
@@ -144,8 +150,8 @@ class Reviewer:
 
     @property
     def plateau(self) -> bool:
-        """Whether the last reviews brought nothing; one is enough to say so where nothing is left to gain."""
-        return self._flat >= (1 if self._best[0] >= ENOUGH_F1 else PATIENCE)
+        """Whether the last reviews brought nothing."""
+        return self._flat >= (PATIENCE_MISSED if self.missed else PATIENCE)
 
     @property
     def best_f1(self) -> float:
@@ -161,12 +167,11 @@ class Reviewer:
             found = self.find(network, window.pixels)
             for label, score, hit in _judged(found, window, whole):
                 verdicts[label].append((score, hit))
-        there = np.flatnonzero(totals)
-        return (
-            float(np.mean([_best_f1(verdicts[label], totals[label]) for label in there]))
-            if len(there)
-            else 0.0
-        )
+        found_of = {
+            label: _best_f1(verdicts[label], totals[label]) for label in np.flatnonzero(totals).tolist()
+        }
+        self.missed = tuple(label for label, f1 in found_of.items() if f1 < MISSED_F1)
+        return float(np.mean(list(found_of.values()))) if found_of else 0.0
 
     def _loss(self, network: CenterNetwork) -> float:
         values, counts = [], []

@@ -36,7 +36,7 @@ class ServerSettings:
     seed: int = 0
     steps: int | None = None
     minutes: float | None = 60.0
-    threads: int = 2
+    threads: int = 1
     max_running: int = 2
     max_training: int = 2
     max_units: int = 5

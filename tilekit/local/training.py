@@ -47,6 +47,9 @@ def train_job(folder: Path, say: Say) -> None:
     plan = LearningPlan(job["seed"], Caps(job["steps"], job["minutes"]), rate)
     outcome = learn(network, pictures, groups, plan, say)
     write_model(folder / MODEL_FILE, network, names)
+    if outcome.missed and outcome.converged:
+        lost = ", ".join(names[place] for place in outcome.missed)
+        notes.append(f"Nothing was found of {lost} on the images held out.")
     told = {**outcome.to_json(), "notes": notes}
     write_text(folder / OUTCOME_FILE, json.dumps(told), durable=True)
     model = LoadedModel(fused(network), tuple(names), job["limit"] if job["shrink_inference"] else None)

@@ -9,14 +9,16 @@ from tilekit.rekognition.training_note import TrainingNote
 from tilekit.verdicts.recall import Expected, beside
 
 Reason = Literal["size", "boxes"]
-Outcome = Literal["better", "worse", "not shown", "not converged"]
+Outcome = Literal["better", "worse", "level", "not shown", "not converged"]
 FALSE_ALARMS_HELP = (
-    "teach them as decoys (`tilekit dataset --decoys`), or try larger tiles, or the page beside the tiles "
-    "(`--at page@1280`), which show more of what is around"
+    "teach them as decoys (`tilekit dataset --decoys`), or try larger tiles, which show more of what is around, and "
+    "objects smaller"
 )
 """What helps where tiles, with less around an object, take look-alikes for it."""
 GOOD = 0.85
 """F1 of whole pages that is called good."""
+LEVEL = 0.01
+"""A difference in F1 that matters to nobody: an interval within it on both sides of 0 is called level."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class Gain:
 
     @property
     def outcome(self) -> Outcome:
-        """ "better" or "worse" where the whole interval lies on one side of 0 and both sides converged."""
+        """ "level" where the whole interval is within LEVEL of 0, else "better" or "worse" where it lies on one side of 0."""
         return outcome_of(self.low, self.high, converged=not self.unconverged)
 
     def sentence(self, least_pages: int) -> str:
@@ -70,6 +72,8 @@ class Gain:
                 why = f"too few of the {self.unit} say anything for an interval"
             return f"A difference of {tiled} to {baseline} is not shown: {size}, and {why}."
         size += f", 95 % interval {self.low:+.3f} to {self.high:+.3f}, {self.pages} {self.unit}"
+        if self.outcome == "level":
+            return f"{tiled} and {baseline} are level on these {self.unit}, within {LEVEL:g} ({size})."
         if self.outcome == "not shown":
             return f"A difference of {tiled} to {baseline} is not shown by this many {self.unit} ({size})."
         return f"{tiled}, against {baseline}: {self.outcome} ({size})."
@@ -115,6 +119,13 @@ class Gain:
                     "symbol counts, for several calls a page instead of one."
                 )
             return "Tiling pays here."
+        if self.outcome == "level":
+            if self.baseline >= GOOD:
+                return "Whole pages do as well as tiles here, for one call a page instead of several."
+            return (
+                f"Whole pages do as well as tiles here, and neither does well (F1 {self.baseline:.2f}): look at what "
+                "both miss before you choose."
+            )
         if self.baseline >= GOOD:
             return (
                 f"Whole pages are good enough here (F1 {self.baseline:.2f}), and no gain of tiles is shown, which "
@@ -130,6 +141,8 @@ class Gain:
             return f"{other} did worse here: keep to {baseline}."
         if self.outcome == "better":
             return f"{other} did better here: take that, if it is worth its calls."
+        if self.outcome == "level":
+            return f"{other} and {baseline} do equally well here: take what has fewer calls."
         return (
             f"These pages do not show that {other} or {baseline} is better: label more test pages, or take what has "
             "fewer calls."
@@ -140,6 +153,8 @@ def outcome_of(low: float | None, high: float | None, *, converged: bool = True)
     """What an interval of a difference says; nothing, where a side was not trained to its end."""
     if not converged:
         return "not converged"
+    if low is not None and high is not None and -LEVEL <= low <= high <= LEVEL:
+        return "level"
     if low is not None and low > 0:
         return "better"
     return "worse" if high is not None and high < 0 else "not shown"
@@ -180,6 +195,8 @@ def beside_plan(reasons: tuple[Reason, ...], outcome: Outcome) -> str:
             "The plan called for tiles only since an image may have 50 boxes, and expected no gain; whole pages with "
             "more are trained on in several copies, each with other boxes painted over."
         )
+    if outcome == "level" and "size" in reasons:
+        return "The plan called for tiles by the size of the objects; these pages show no such gain."
     if outcome == "not shown" and "size" in reasons:
         return "The plan called for tiles by the size of the objects; more test pages may show that gain, or refute it."
     if outcome == "better" and not reasons:
