@@ -14,7 +14,7 @@ test: $(STAMP)
 	./.ci/system-packages
 	./.ci/test $(if $(SLOW),,-m "not slow")
 
-# What takes long each: trainings to their end, browsers, whole chains; `make test SLOW=1` runs both.
+# What takes five seconds and more each: trainings, browsers, whole chains; `make test SLOW=1` runs both.
 slow: $(STAMP)
 	./.ci/system-packages
 	./.ci/test -m slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,9 @@ def train(
     samples = [sample for manifest in manifests for sample in _samples(read_labels(manifest))]
     pictures, groups = read_pictures(Path("/"), samples, list(names), limit)
     network = new_network(pictures[0].pixels.shape[2], len(names))
-    outcome = learn(network, pictures, groups, LearningPlan(seed, caps), lambda message: None)
+    outcome = learn(
+        network, pictures, groups, LearningPlan(seed, caps), lambda message: print(message, file=sys.stderr)
+    )
     return Trained(
         _detector(fused(network), names, limit), TrainingNote.read(outcome.to_json()), outcome.reviews
     )

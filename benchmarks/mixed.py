@@ -1,9 +1,10 @@
 """Mixed pages: small symbols beside a large table, trained six ways and judged on the same test pages.
 
-`python benchmarks/mixed.py RESULTS.jsonl [--seeds 3]` makes pages, and trains the local trainer (on one core, until
-its plateau) on: whole pages; tiles of the scan, with a short overlap and with one as long as the tables; whole pages
-and tiles as two models whose finds are united; and scales as planned, one model for all, with what belongs elsewhere left unlabeled or painted over. One JSON line a seed
-and way; what has its line is left out.
+`python benchmarks/mixed.py RESULTS.jsonl [--seeds 3] [--tables 170|450]` makes pages, and trains the local trainer (on
+one core, until its plateau) on: whole pages; tiles of the scan, with a short overlap and with one as long as the
+tables; whole pages and tiles as two models whose finds are united; and scales as planned, one model for all, with what
+belongs elsewhere left unlabeled or painted over. `--tables`: how many times a symbol's side a table is long. One JSON
+line a seed and way; what has its line is left out.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,16 +36,32 @@ SYMBOLS = ("empty_triangle", "up_arrow")
 """Two that trainings do not know beforehand (benchmarks/pretrain.py)."""
 NAMES = (*SYMBOLS, "table")
 PAGES = {"train": 12, "tune": 4, "test": 20}
-SIZE = (5120, 2560)
-SYMBOL_PX, TABLE_PX = (8.0, 9.5), (1400.0, 1720.0)
-"""Symbols of 2 px on a whole page as trained on, and tables that no tile of the scan holds."""
+SYMBOL_PX = (8.0, 9.5)
+
+
+@dataclass(frozen=True)
+class Sheets:
+    """Pages of one kind: their size, how long the tables are, and the single tiling that cuts none (px)."""
+
+    size: tuple[int, int]
+    table_px: tuple[float, float]
+    long_overlap: tk.Tiling
+
+
+SHEETS = {
+    170: Sheets((5120, 2560), (1400.0, 1720.0), tk.Tiling(2560, 1740)),
+    450: Sheets((8192, 5120), (3600.0, 4300.0), tk.Tiling(2560, 2176, scale=0.5)),
+}
+"""By the tables' length in symbols. On whole pages as trained on the symbols have 2 and 1.4 px, in tiles that hold a
+table 4.4 and 2.2 px (the service takes no image over 4096 px, so these are tiles of the scan at half its size); no tile
+of the scan as it is holds a table."""
 WAYS = ("whole", "tiles", "tiles, long overlap", "two models", "scales", "scales, masked")
 
 
-def made_pages(folder: Path, seed: int) -> dict[str, tk.LabelSet]:
+def made_pages(folder: Path, seed: int, sheets: Sheets) -> dict[str, tk.LabelSet]:
     """Pages by side; every fifth test page is empty."""
     sides: dict[str, tk.LabelSet] = {}
-    scene = Scene(SYMBOLS, SYMBOL_PX, 14, SceneStyle(0.5, table_px=TABLE_PX, look_alikes=()))
+    scene = Scene(SYMBOLS, SYMBOL_PX, 14, SceneStyle(0.5, table_px=sheets.table_px, look_alikes=()))
     number = 0
     for side, count in PAGES.items():
         pages, sizes = {}, {}
@@ -51,22 +69,22 @@ def made_pages(folder: Path, seed: int) -> dict[str, tk.LabelSet]:
             empty = side == "test" and place % 5 == 4
             shapes, labels = scene_shapes(
                 seed * 100 + number,
-                *SIZE,
+                *sheets.size,
                 scene.empty() if empty else scene,
             )
-            canvas = np.full((SIZE[1], SIZE[0], 1), 250, np.uint8)
+            canvas = np.full((*reversed(sheets.size), 1), 250, np.uint8)
             draw(canvas, shapes)
             key = tk.PageKey(str(folder / f"{side}-{place}.png"))
             Path(key.source).write_bytes(encode_image(canvas, "png").data)
             pages[key] = tk.Annotations(labels.boxes, labels.class_ids, NAMES)
-            sizes[key] = SIZE
+            sizes[key] = sheets.size
             number += 1
         sides[side] = tk.LabelSet(pages, sizes=sizes, names=NAMES)
     return sides
 
 
-SINGLE = {"tiles": tk.Tiling(1280, 128), "tiles, long overlap": tk.Tiling(2560, 1740)}
-"""Single tilings of the scan; the second cuts no table, and the service shrinks its tiles to half."""
+TILES = tk.Tiling(1280, 128)
+"""Of the scan as it is."""
 
 
 def trained_on(
@@ -96,30 +114,33 @@ def evaluated(
     return tk.evaluate(sides["test"], found["test"], fit=(sides["tune"], found["tune"]), name=name)
 
 
-def run_seed(seed: int, ways: Sequence[str], caps: Caps) -> list[dict[str, Any]]:
+def run_seed(seed: int, ways: Sequence[str], caps: Caps, tables: int) -> list[dict[str, Any]]:
     """All ways of one seed, with their differences to the scales."""
     folder = Path(tempfile.mkdtemp(prefix="mixed-"))
     try:
-        sides = made_pages(folder, seed)
+        sheets = SHEETS[tables]
+        single = {"tiles": TILES, "tiles, long overlap": sheets.long_overlap}
+        sides = made_pages(folder, seed, sheets)
         scales = tk.recommend_tiling(sides["train"]).scales
         page = tk.Tiling.whole(1280)
         kept: dict[str, tuple[tk.Evaluation, Any]] = {}
         models: dict[str, Trained] = {}
         for way in ways:
+            print(way, file=sys.stderr)
             begun = time.process_time()
             tiling: Any
             if way == "whole":
                 tiling = page
                 models[way], _ = trained_on(sides, folder / "whole", page, "leave", seed, caps)
                 found = evaluated(models[way], sides, page, way)
-            elif way in SINGLE:
-                tiling = SINGLE[way]
+            elif way in single:
+                tiling = single[way]
                 models[way], _ = trained_on(
                     sides, folder / f"tiles-{tiling.overlap}", tiling, "leave", seed, caps
                 )
                 found = evaluated(models[way], sides, tiling, way)
             elif way == "two models":
-                tiling = tk.Scales(SINGLE["tiles"], page)
+                tiling = tk.Scales(TILES, page)
                 found = evaluated([models["tiles"], models["whole"]], sides, tiling, way)
             else:
                 rule = "mask" if "masked" in way else "leave"
@@ -131,7 +152,8 @@ def run_seed(seed: int, ways: Sequence[str], caps: Caps) -> list[dict[str, Any]]
         lines = []
         for way, (found, (recipe, cpu)) in kept.items():
             note = models[way].note.to_json() if way in models else None
-            line = {"seed": seed, "way": way, "recipe": recipe, "f1": found.f1, "cpu": cpu, "note": note}
+            line = {"tables": tables, "seed": seed, "way": way, "recipe": recipe}
+            line |= {"f1": found.f1, "cpu": cpu, "note": note}
             line["labels"] = {row.label: [row.precision, row.recall, row.f1] for row in found.labels}
             if "scales" in kept and way != "scales":
                 gain = compare(replace(found), kept["scales"][0]).f1
@@ -149,17 +171,18 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--steps", type=int, default=None, help="cap of a training")
+    parser.add_argument("--tables", type=int, choices=tuple(SHEETS), default=170)
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     options = parser.parse_args()
     for seed in range(options.first, options.first + options.seeds):
         known = options.results.read_text().splitlines() if options.results.exists() else []
-        if any(json.loads(line)["seed"] == seed for line in known):
+        if any((row["tables"], row["seed"]) == (options.tables, seed) for row in map(json.loads, known)):
             continue
-        lines = run_seed(seed, options.ways, Caps(steps=options.steps))
+        lines = run_seed(seed, options.ways, Caps(steps=options.steps), options.tables)
         with options.results.open("a") as file:
             file.writelines(json.dumps(line) + "\n" for line in lines)
         for line in lines:
-            print(line["seed"], line["way"], line["f1"], line["cpu"], flush=True)
+            print(line["tables"], line["seed"], line["way"], line["f1"], line["cpu"], flush=True)
 
 
 if __name__ == "__main__":

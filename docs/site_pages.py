@@ -15,7 +15,9 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 PAGES = {"README.md": "index.md", "CONTRIBUTING.md": "CONTRIBUTING.md", "CHANGELOG.md": "CHANGELOG.md"}
 _INTO_DOCS = re.compile(r"\]\(docs/")
-_OUTSIDE = re.compile(r"\[([^\]]+)\]\((?:LICENSE|Makefile|examples/[^)]*)\)")  # they stay with the source
+_OUTSIDE = re.compile(
+    r"\[([^\]]+)\]\((?:LICENSE|Makefile|(?:examples|tests|benchmarks)/[^)]*)\)"
+)  # they stay with the source
 _BESIDE = re.compile(r"\[([^\]]+)\]\(\.\./(?:examples|benchmarks|tests)/[^)]*\)")
 
 

@@ -49,6 +49,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
         yield Chain(tmp_path_factory.mktemp("chain"), reach(patch, url, BUCKET))
 
 
+@pytest.mark.slow
 def test_a_model_is_named_in_three_ways(chain: Chain, tmp_path: Path) -> None:
     found, scan = [], chain.folder / "scans" / "p0.png"
     for number, name in enumerate(("symbols", "symbols/v1", chain.model)):
@@ -66,6 +67,7 @@ def test_a_model_is_named_in_three_ways(chain: Chain, tmp_path: Path) -> None:
         run("detect", chain.folder / "scans", "--model", "nothing", "--out", tmp_path / "none.jsonl")
 
 
+@pytest.mark.slow
 def test_tiles_of_another_size_are_refused(chain: Chain, tmp_path: Path) -> None:
     page = chain.folder / "scans" / "p0.png"
     for more in (("--tile", 300), ("--whole",)):
@@ -76,6 +78,7 @@ def test_tiles_of_another_size_are_refused(chain: Chain, tmp_path: Path) -> None
         )
 
 
+@pytest.mark.slow
 def test_scans_on_s3_give_what_files_give(chain: Chain, tmp_path: Path) -> None:
     pages = sorted((chain.folder / "scans").glob("p[01].png"))
     for page in pages:
@@ -113,6 +116,7 @@ def test_every_export_holds_the_same_boxes(chain: Chain, tmp_path: Path) -> None
         assert sum(len(page) for page in read_labels(file, format).values()) == count
 
 
+@pytest.mark.slow
 def test_false_alarms_become_decoys_that_are_dropped_again(chain: Chain, tmp_path: Path) -> None:
     found = tmp_path / "train.jsonl"
     told = asked("detect", chain.data / "pages-train.manifest", "--model", "symbols", "--out", found)
@@ -139,7 +143,7 @@ def test_a_killed_run_goes_on_and_its_model_is_stopped(tmp_path: Path) -> None:
             str(part) for part in ("detect", chain.folder / "scans", "--model", "symbols", "--out", out)
         ]
         killed = subprocess.Popen(
-            [sys.executable, "-m", "tilekit.cli", *command],
+            [sys.executable, "-m", "tilekit", *command],
             env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             stderr=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

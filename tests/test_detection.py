@@ -147,6 +147,16 @@ def test_a_tile_that_keeps_failing_is_reported_and_the_page_is_incomplete(page, 
     assert as_set(squares()[~inside]) <= as_set(result.boxes)
 
 
+@pytest.mark.parametrize(("batch", "asked"), [(1, 1), (2, 4)])
+def test_a_detector_that_retries_itself_is_not_asked_for_the_same_again(page, batch, asked):
+    """A batch that failed is asked for tile by tile all the same."""
+    detector = Perfect(broken={7}, batch=batch)
+    detector.retries_itself = True
+    result = run(page, detector, options=DetectionOptions(retries=3))
+    assert [tile.index for tile in result.failed] == [7]
+    assert detector.asked[7] == asked
+
+
 def test_a_broken_detector_ends_the_run_early(page):
     detector = Perfect(broken=range(100))
     with pytest.raises(DetectorError, match=r"first 8 tiles.*no answer for 0"):

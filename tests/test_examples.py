@@ -65,6 +65,7 @@ def test_each_example_is_short_and_known():
         assert path.stem in {*RUNS, "read_text"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] if name in LONG else []) for name in RUNS]
 )

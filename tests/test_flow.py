@@ -71,11 +71,12 @@ def test_the_first_error_in_order_comes_and_no_more_is_pulled(workers):
 
 
 def test_closing_early_stops_the_pool():
-    before = threading.active_count()
+    before = set(threading.enumerate())
     results = ordered_map(lambda i: i, range(10**9), workers=3)
     assert next(results) == 0
+    assert set(threading.enumerate()) - before
     results.close()
-    assert threading.active_count() == before
+    assert not set(threading.enumerate()) - before
 
 
 @pytest.mark.parametrize("bad", [{"workers": -1}, {"workers": 2, "budget": 0}])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -247,6 +249,10 @@ def test_align_needs_room_between_parts_and_only_then():
     with pytest.raises(InvalidArgument, match="align=2 leaves no room for 5 parts on 9 px"):
         Tiling.parts(rows=1, cols=5, align=(2, 1)).grid(9, 1)
     assert Tiling.parts(rows=1, cols=1, align=(16, 1)).grid(9, 1).cols == 1
+    shared = Tiling.parts(rows=1, cols=3, overlap=(40, 0), align=(20, 1)).grid(100, 1)
+    assert shared.columns.starts().tolist() == [0, 20, 40]  # of 60 px each
+    with pytest.raises(InvalidArgument, match="align=21 leaves no room for 3 parts on 100 px"):
+        Tiling.parts(rows=1, cols=3, overlap=(40, 0), align=(21, 1)).grid(100, 1)
     assert Tiling.parts(rows=1, cols=9, overlap=(30, 0)).grid(40, 1).cols == 9
 
 
@@ -293,3 +299,16 @@ def test_parts_that_overlap_are_no_larger_than_they_must_be(count, shared, size)
         return
     smaller = tile - 1
     assert smaller - -(-(size - smaller) // (count - 1)) < shared
+
+
+@given(st.integers(1, 40), st.integers(1, 400), st.integers(1, 400))
+def test_parts_are_laid_out_as_near_to_squares_as_their_number_allows(count, width, height):
+    pairs = [(cols, count // cols) for cols in range(1, count + 1) if cols * (count // cols) == count]
+    fitting = [(cols, rows) for cols, rows in pairs if cols <= width and rows <= height]
+    if not fitting:
+        with pytest.raises(InvalidArgument, match="equal parts do not fit on"):
+            Tiling.parts(count).grid(width, height)
+        return
+    grid = Tiling.parts(count).grid(width, height)
+    long = {pair: abs(math.log((width / pair[0]) / (height / pair[1]))) for pair in fitting}
+    assert long[grid.cols, grid.rows] <= min(long.values()) + 1e-9

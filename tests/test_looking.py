@@ -75,6 +75,24 @@ def test_boxes_are_drawn_whole_or_in_a_window(page: Path) -> None:
     assert "<td>b</td><td>2</td><td>40 x 40</td>" in found._repr_html_()
 
 
+def test_boxes_lie_where_their_pixels_do_and_many_go_without_words(page: Path) -> None:
+    pixels = np.zeros((200, 300, 3), np.uint8)
+    many = Detections([[n, 0, n + 5, 5] for n in range(151)], [0.5] * 151, None, ("a",))
+    for picture, window, extent in (
+        (pixels, None, [0, 300, 200, 0]),
+        (pixels, (-5, -5, 20, 30), [0, 20, 30, 0]),
+        (pixels, (280.4, 190, 400, 400), [280, 300, 200, 190]),
+    ):
+        axes = many.plot(picture, window=window).axes[0]
+        assert list(axes.images[0].get_extent()) == extent
+        assert (axes.get_xlim(), axes.get_ylim()) == (tuple(extent[:2]), tuple(extent[2:]))
+    assert len(many[:150].plot(pixels).axes[0].texts) == 150
+    assert len(many.plot(pixels).axes[0].texts) == 0
+    legend = many.plot(pixels).axes[0].get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["a (151)"]
+    assert Detections.empty(("a",)).plot(pixels).axes[0].get_legend() is None
+
+
 def test_labels_are_drawn_on_their_page(page: Path) -> None:
     key = PageKey(str(page))
     boxes = Annotations([[10, 10, 30, 30], [0, 0, 9, 9]], [0, 0], ("a",), ignore=[False, True])

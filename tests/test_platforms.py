@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 SCRIPT = """
 import importlib, os, pkgutil, signal, sys
 import tilekit
@@ -37,6 +39,7 @@ from pathlib import Path
 import numpy as np
 from tilekit.archive.admitting import usable_memory
 from tilekit.scans.encoding import encode_image
+import pytest
 
 with tempfile.TemporaryDirectory() as folder:
     page = Path(folder, "a.png")
@@ -54,6 +57,7 @@ print("imported", len(names))
 """
 
 
+@pytest.mark.slow
 def test_imports_and_works_without_what_only_unix_has():
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", SCRIPT],

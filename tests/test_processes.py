@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 STARTS = """
 import subprocess, sys
 
@@ -35,6 +37,7 @@ def alive(folder: Path) -> list[str]:
     return [pid for pid in (folder / "pids.txt").read_text().split() if lives(pid)]
 
 
+@pytest.mark.slow
 def test_a_process_that_outlives_the_tests_fails_them(tmp_path: Path):
     (tmp_path / "test_stray.py").write_text(STARTS.format(word="stray"))
     done = run(tmp_path, "-n1")

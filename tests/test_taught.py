@@ -210,6 +210,7 @@ def test_the_command_line_says_what_each_scale_looks_for(tmp_path: Path) -> None
     assert "looks for" not in text
 
 
+@pytest.mark.slow
 def test_detect_and_archive_find_the_same_on_the_command_line(tmp_path: Path) -> None:
     path = drawn(tmp_path / "in")
     file = tmp_path / "scales.json"

@@ -28,7 +28,7 @@ def test_import(frame):
     works = {
         "empty": lambda: python("-c", "pass"),
         "import": lambda: python("-c", "import tilekit"),
-        "help": lambda: python("-m", "tilekit.cli", "--help"),
+        "help": lambda: python("-m", "tilekit", "--help"),
     }
     timed = frame.pair(works, rounds=frame.pick(10, 3))
     note = f"empty Python {1e3 * timed.seconds('empty'):.0f} ms"

@@ -22,13 +22,15 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bench commands")]  # on
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("bench")
+    made = tmp_path_factory.mktemp("bench")
+    write_scan(made / "plan.jpg", 900, 700)
+    return made
 
 
 @pytest.fixture(scope="module")
 def tiled(folder: Path) -> dict[str, Any]:
     """A run on one scan that is there and one that is not."""
-    scan = write_scan(folder / "plan.jpg", 900, 700)
+    scan = folder / "plan.jpg"
     result = CliRunner().invoke(
         cli,
         ["bench", str(scan), str(folder / "gone.tif"), "--quick", "--peers", "benchmarks.peers", "--tile", "256", "--overlap", "32", "--rounds", "1",

@@ -61,12 +61,14 @@ def test_a_child_that_fails_says_why() -> None:
         run_task({"do": "tilekit.bench.limits:no_such_function"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("peer", ["dzsave", "vips_crop", "opencv", "pillow"])
 def test_peers_do_the_same_job(scan: Input, fresh: Callable[[], str], peer: str) -> None:
     ours, theirs = quality_of(TILEKIT, scan, SMALL, fresh), quality_of(TILERS[peer], scan, SMALL, fresh)
     assert differs(ours, theirs, "jpeg", slack=8) == ""
 
 
+@pytest.mark.slow
 def test_peers_with_settings_of_their_own(scan: Input, fresh: Callable[[], str]) -> None:
     for peer, overlap in (("image_slicer", 0), ("sahi", 32)):
         fight = duel(scan, Setting(256, overlap, "jpeg", 75, "420", 1), {peer: TILERS[peer]}, fresh, rounds=1)
@@ -79,12 +81,14 @@ def test_tifffile_reads_what_it_can(fresh: Callable[[], str], tmp_path: Path) ->
     assert quality_of(TILERS["tifffile"], scan, SMALL, fresh)["tiles"] == len(Tiling(256, 32).grid(700, 500))
 
 
+@pytest.mark.slow
 def test_lossless_tiles_are_equal(scan: Input, fresh: Callable[[], str]) -> None:
     setting = Setting(256, 32, "png", workers=1)
     for who in (TILEKIT, *(TILERS[name] for name in ("dzsave", "opencv", "pillow", "vips_crop"))):
         assert quality_of(who, scan, setting, fresh)["psnr"] is None
 
 
+@pytest.mark.slow
 def test_a_duel_reports_who_is_missing_fails_or_differs(scan: Input, fresh: Callable[[], str]) -> None:
     them = {name: TILERS[name] for name in ("dzsave", "image_slicer", "tifffile")}
     them["large_image"] = Tiler("no_such_package", TILERS["large_image"].work)

@@ -27,6 +27,7 @@ MINE = Peers(
 )
 
 
+@pytest.mark.slow
 def test_the_package_knows_no_rival() -> None:
     for file in Path(tilekit.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
@@ -44,6 +45,7 @@ def installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[EntryPoin
     return found
 
 
+@pytest.mark.slow
 def test_from_a_wheel_there_is_none_and_it_is_said(installed: list[EntryPoint], tmp_path: Path) -> None:
     assert not find_peers()
     scan = write_scan(tmp_path / "plan.jpg", 300, 200)

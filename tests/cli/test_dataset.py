@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.datasets.pages import labeled_pages
+from tilekit.cli import cli
 from tilekit.cli.dataset import dataset
 from tilekit.cli.plan import plan
 from tilekit.errors import InvalidArgument
@@ -43,6 +44,24 @@ def test_dataset_for_machines_with_the_planned_tiling(manifest, tmp_path):
         dataset, [manifest, str(tmp_path / "b"), "--json", "--split", str(tmp_path / "out" / "split.json")]
     )
     assert json.loads(again.stdout)["sides"] == value["sides"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [(("--tile", "200"), "made with other settings"), (("--split", "0.2,0,0.8"), "are on other sides")],
+)
+def test_what_is_there_is_overwritten_only_if_asked(manifest, tmp_path, changed, said):
+    out, asked = str(tmp_path / "out"), ("--tile", "160", "--overlap", "0.25", "--split", "0.8,0,0.2")
+    done = CliRunner().invoke(cli, ["dataset", manifest, out, *asked])
+    assert done.exit_code == 0, done.output
+    refused = CliRunner().invoke(cli, ["dataset", manifest, out, *asked, *changed])
+    assert refused.exit_code == 1
+    message = str(refused.exception)
+    assert said in message
+    assert message.startswith(f"{out} holds a dataset")
+    assert message.endswith("or overwrite it with --overwrite")
+    done = CliRunner().invoke(cli, ["dataset", manifest, out, *asked, *changed, "--overwrite"])
+    assert done.exit_code == 0, done.output
 
 
 def test_bad_use_is_told(manifest, tmp_path):

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from tests.jpeg.files import jpeg
 from tilekit.boxes.annotations import Annotations
 from tilekit.boxes.merging import merge
+from tilekit.cli import cli
 from tilekit.cli.detect import EXPORTS, detect
 from tilekit.cli.evaluate import compare, evaluate
 from tilekit.cli.tune_merge import tune_merge
@@ -290,3 +291,14 @@ def test_pages_of_labels_are_detected_on_as_the_labels_are_read(folder):
     run(evaluate, "moved.json", "detections.jsonl", *told)
     refused = run(detect, "scans", *words, "--lenient", code=2)
     assert "--lenient says how labels are read: none of SCANS is a manifest" in refused.output
+
+
+def test_a_ready_made_model_without_a_region_is_one_sentence(folder, monkeypatch):
+    for name in ("AWS_DEFAULT_REGION", "AWS_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(folder / "none"))
+    (folder / "page.png").write_bytes(encode_image(np.full((200, 200, 1), 250, np.uint8), "png").data)
+    done = CliRunner().invoke(cli, ["detect", "page.png", "--model", "text"])
+    assert isinstance(done.exception, InvalidArgument)
+    assert str(done.exception).startswith("no AWS region is set; give --region")
+    assert "failed" not in done.output

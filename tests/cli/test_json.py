@@ -123,6 +123,7 @@ def test_archives(ask: Ask):
     ask("archive retry", "out", "--workers", 1)
 
 
+@pytest.mark.slow
 def test_the_service(ask: Ask, monkeypatch: pytest.MonkeyPatch):
     ask("dataset", "truth.manifest", "dataset", "--tile", 128, "--overlap", 40)
     pair = ("dataset/train.manifest", "dataset/test.manifest")

@@ -200,6 +200,7 @@ def test_labels_and_datasets(tmp_path, stem):
     assert made["images"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names are text there")
 def test_a_report_and_a_training_of_all_names(tmp_path):
     box, scores, ids = np.array([[1.0, 1.0, 9.0, 9.0]]), np.array([0.9]), np.array([0])

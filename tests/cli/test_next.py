@@ -226,6 +226,7 @@ QUICK = (tiles, detections_to_a_report, archives)
 TRAIN = (from_labels_to_a_report_of_a_local_model, the_service, what_is_left)  # some steps of a network each
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scenario", QUICK, ids=lambda one: one.__name__)
 def test_what_is_said_next_runs(scenario: Callable[[Follower], None], tmp_path: Path) -> None:
     with following(tmp_path) as follower:

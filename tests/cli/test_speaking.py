@@ -63,7 +63,7 @@ def test_wrong_options_are_told_of_as_options(words, tmp_path):
 
     Image.new("RGB", (300, 200), "white").save(tmp_path / "a.png")
     done = subprocess.run(
-        [sys.executable, "-m", "tilekit.cli", *words],
+        [sys.executable, "-m", "tilekit", *words],
         cwd=tmp_path,
         capture_output=True,
         text=True,

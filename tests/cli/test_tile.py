@@ -144,3 +144,37 @@ def test_a_drawing_is_tiled_where_it_is_trusted(tmp_path):
     )
     assert "--untrusted" in run("tile", path, tmp_path / "out").stderr
     assert run("tile", path, tmp_path / "out", "--untrusted").exit_code == 0
+
+
+@pytest.mark.parametrize("command", [("tile",), ("archive", "run"), ("detect", "--model", "text")])
+def test_a_scan_named_as_a_list_is_one_sentence(tmp_path, command):
+    write_scan(tmp_path / "plan.jpg", 300, 200)
+    path = (tmp_path / "plan.jpg").rename(tmp_path / "plan.txt")
+    out = () if command[0] == "detect" else (tmp_path / "out",)
+    done = run(*command, path, *out)
+    assert done.exit_code == 1
+    assert str(done.exception).count("holds a NUL, so this is no list of one path a line") == 1 or (
+        done.stderr.count("\n") == 1 and "holds a NUL, so this is no list" in done.stderr
+    )
+
+
+def test_a_manifest_that_names_a_file_by_pages_tiles_it_once(tmp_path):
+    (tmp_path / "set.pdf").write_bytes(
+        pdf_of(Image.new("L", (300, 200), 250), Image.new("L", (300, 200), 240))
+    )
+    lines = [json.dumps({"source-ref": f"set.pdf#page={page}"}) for page in (1, 2)]
+    (tmp_path / "pages.manifest").write_text("\n".join(lines) + "\n")
+    done = run("tile", tmp_path / "pages.manifest", tmp_path / "out", "--tile", 128, "--dpi", 72, "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["pages"] == 2
+
+
+def test_a_jpeg_cut_short_is_told_and_not_recommended(tmp_path):
+    write_scan(tmp_path / "plan.jpg", 600, 400)
+    data = (tmp_path / "plan.jpg").read_bytes()
+    (tmp_path / "cut.jpg").write_bytes(data[: len(data) // 2])
+    done = run("info", tmp_path / "cut.jpg")
+    assert "its file is damaged, and mended as it is read" in done.output
+    assert "next:" not in done.output
+    both = run("info", tmp_path / "cut.jpg", tmp_path / "plan.jpg")
+    assert f"next: tilekit tile {tmp_path / 'plan.jpg'}" in both.output

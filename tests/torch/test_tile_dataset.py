@@ -86,6 +86,7 @@ def test_a_target_has_what_a_tile_shows_of_the_pages_labels(labels):
         assert np.allclose(np.concatenate([part.numpy() for part in got], axis=1), want, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", ["fork", "spawn"])
 def test_workers_give_the_same(labels, start):
     data = pickle.loads(pickle.dumps(tk.torch.TileDataset(labels, TILING, transform=first)))

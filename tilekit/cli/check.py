@@ -113,8 +113,13 @@ def _lost(manifest: str, images: str | None, uploaded: bool) -> str:
 
 def _hint(report: CheckReport, images: str | None, uploaded: bool) -> None:
     """Mend the first manifest with lines at fault; train where nothing is."""
+    from tilekit.labels.fixing import would_fix
+
     for item in report.manifests:
         if item.tally.ignored or item.tally.invalid:
+            fix = would_fix(item.file, images=images, uploaded=uploaded)
+            if len(fix.left_out) == fix.read:
+                return  # a corrected copy would be empty
             where = [*passed(images=images), *(["--uploaded"] if uploaded else [])]
             fixed = Path(item.file).with_suffix(".fixed.manifest")
             next_command("check", item.file, "--fix", fixed, *where, note="writes a corrected manifest")

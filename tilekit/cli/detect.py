@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tilekit.cli.cloud import cloud_options, deadline_of, deadline_options
+from tilekit.cli.dry_run import show_plan
 from tilekit.cli.grouping import grouped
 from tilekit.cli.hints import next_again, next_command
 from tilekit.cli.output import complain, json_option, print_json, print_table, progress_bar, say
@@ -23,7 +24,6 @@ from tilekit.cli.parameters import (
     model_options,
     model_ref,
     rendition_options,
-    say_scales,
     scale_options,
     units_option,
     untrusted_option,
@@ -57,7 +57,6 @@ EXPORTS = {
     "geopackage": ("map", ".gpkg"),
 }
 _PICTURE_SIDE = 4000
-_BYTES_PER_PIXEL = 0.3  # of a JPEG of quality 90; a page of text has less, a photo more
 
 
 @dataclass(frozen=True)
@@ -218,7 +217,7 @@ def detect(
             tiling,
             title,
         ):
-            _show_plan(
+            show_plan(
                 sources, tiling, options.dpi, options.inference_units, title, options.untrusted, as_json
             )
         return
@@ -361,7 +360,10 @@ def named_detector(
     access = Access(*cloud)
     if ref.kind != "model":
         detector = detector_of(ref, access)
-        yield detector, cut.with_model(trained_on(detector)), ref.name
+        tiling = cut.with_model(trained_on(detector))
+        if ref.kind == "ready-made" and needed(tiling, ref.name):
+            access.client("rekognition")  # a missing region is one sentence here, and one a tile later
+        yield detector, tiling, ref.name
         return
     from tilekit.cli.cloud import warn_unkept
 
@@ -375,46 +377,6 @@ def named_detector(
     warn_unkept(found)
     with found.running(units, tiling=checked, force=force, **asked(ref), **until) as running:
         yield running, tiling, found.arn
-
-
-def _show_plan(
-    sources: Sequence[str | PageKey],
-    tiling: AnyTiling,
-    dpi: float | None,
-    units: int,
-    title: str,
-    untrusted: bool,
-    as_json: bool,
-) -> None:
-    """Calls, bytes, time and cost of detecting on these scans; only their headers are read."""
-    from tilekit.aws.deploying import plan_detection
-    from tilekit.detection.batch import count_tiles
-    from tilekit.rekognition.pricing import dollars, duration
-    from tilekit.scales import as_scales
-
-    counted = count_tiles(sources, tiling, dpi=dpi, untrusted=untrusted)
-    each = round(counted.pixels / counted.tiles * _BYTES_PER_PIXEL) if counted.tiles else 0
-    plan = plan_detection(counted.tiles, bytes_per_tile=each, units=units)
-    if as_json:
-        values = {"model": title, "pages": counted.pages, "calls": plan.calls, "bytes": plan.bytes}
-        values |= {"scales": as_scales(tiling).to_json(), "kept": counted.kept, "why": counted.why}
-        failed = [{"page": page, "reason": reason} for page, reason in counted.failed]
-        print_json({**values, "seconds": plan.seconds, "us_dollars": plan.cost, "failed": failed})
-        return
-    say(
-        f"{counted.pages} pages: {plan.calls} calls, about {plan.bytes / 1e6:.0f} MB, {duration(plan.seconds)} "
-        f"at the planned rate; {dollars(plan.cost)} where the model is one of Custom Labels"
-    )
-    say_scales(tiling)
-    if counted.kept:
-        say(
-            f"{counted.kept} of {counted.tiles} tiles go to a service as the scan's own bits, without decoding"
-        )
-    if counted.kept and counted.why and "off the grid" in counted.why:
-        say(f"others are decoded: the first, {counted.why}; --align 16 keeps them on the grid")
-    for page, reason in counted.failed:
-        complain(f"cannot be read: {page}: {reason}")
-    next_again(without=["--dry-run"])
 
 
 def _sources(scans: Sequence[str], reading: Reading) -> Iterator[str | PageKey]:

@@ -11,6 +11,7 @@ import click
 from tilekit.cli.grouping import grouped
 from tilekit.cli.hints import next_again, next_command
 from tilekit.cli.output import explain, json_option, print_json, say
+from tilekit.cli.parameters import Criterion
 from tilekit.cli.reading import Reading, reading_options
 
 if TYPE_CHECKING:
@@ -18,21 +19,9 @@ if TYPE_CHECKING:
     from tilekit.labels.label_set import LabelSet
 
 
-class _Criterion(click.ParamType[Any]):
-    name = "IOU"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if value == "center":
-            return value
-        try:
-            return float(value)
-        except (TypeError, ValueError):
-            self.fail(f"{value!r} is not a number from 0 to 1, nor 'center'", param, ctx)
-
-
 _iou = click.option(
     "--iou",
-    type=_Criterion(),
+    type=Criterion(),
     default=0.5,
     show_default=True,
     help="Overlap that makes a hit, or 'center'.",

@@ -100,7 +100,9 @@ class ServeOptions:
 @click.option("--canned", is_flag=True, help="No training: each detection gives the same box.")
 @click.option("--seed", default=0, show_default=True, help="Of training.")
 @caps_options
-@click.option("--threads", default=2, show_default=True, help="Threads of a training.")
+@click.option(
+    "--threads", default=1, show_default=True, help="Threads of a training; a second brings little."
+)
 @json_option
 @grouped(ServeOptions)
 def serve(

@@ -229,6 +229,21 @@ def say_scales(tiling: AnyTiling) -> None:
         say(f"looks for, at {words}")
 
 
+class Criterion(click.ParamType[Any]):
+    """What makes a hit: an IoU, or "center"."""
+
+    name = "IOU"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See click."""
+        if value == "center":
+            return value
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            self.fail(f"{value!r} is not a number from 0 to 1, nor 'center'", param, ctx)
+
+
 class Quality(click.ParamType[Any]):
     """A JPEG quality, or the scan's own."""
 

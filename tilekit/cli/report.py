@@ -11,7 +11,7 @@ import click
 from tilekit.cli.grouping import grouped
 from tilekit.cli.hints import next_look
 from tilekit.cli.output import json_option, print_json, progress_bar, say
-from tilekit.cli.parameters import rendition_options
+from tilekit.cli.parameters import Criterion, rendition_options
 from tilekit.cli.reading import Reading, reading_options
 
 _TRUTH = ("truth.manifest", "pages-test.manifest")
@@ -24,7 +24,7 @@ class ReportArguments:
     truth: str | None
     detections: str | None
     baseline: str | None
-    iou: float
+    iou: Any
     missing: Any
     shapes: bool
     dpi: float | None
@@ -47,7 +47,9 @@ class ReportArguments:
     help="What whole pages found. [default: FOLDER/baseline.jsonl]",
 )
 @reading_options
-@click.option("--iou", default=0.5, show_default=True, help="Overlap that makes a hit.")
+@click.option(
+    "--iou", type=Criterion(), default=0.5, show_default=True, help="Overlap that makes a hit, or 'center'."
+)
 @click.option(
     "--missing",
     type=click.Choice(["error", "empty"]),

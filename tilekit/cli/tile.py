@@ -253,7 +253,10 @@ def _runs(out: str, recipes: list[TilesRecipe], workers: int | None) -> Iterator
 
 
 def _inputs(inputs: tuple[str, ...], out: str, failures: list[dict[str, str]]) -> Iterator[tuple[str, str]]:
-    """(file, stem with relative folder), as the inputs are walked, `out` left aside; only the stems are remembered."""
+    """(file, stem with relative folder), as the inputs are walked, `out` left aside; only names are remembered.
+
+    A file that a list names more than once, as a manifest of a PDF's pages does, is given once, with all its pages.
+    """
     from tilekit.archive.checking import check_apart
     from tilekit.archive.sources import iter_sources
 
@@ -263,9 +266,13 @@ def _inputs(inputs: tuple[str, ...], out: str, failures: list[dict[str, str]]) -
     for item in inputs:
         name, found = Path(item).name, False
         below = f"{name}/" if len(inputs) > 1 and Path(item).is_dir() and name else ""
+        seen: set[str] = set()
         try:
             for source in iter_sources(item, out=out):
                 found = True
+                if source.uri in seen:
+                    continue
+                seen.add(source.uri)
                 stem = _stem(source.uri, below + source.relative)
                 taken[stem] = taken.get(stem, 0) + 1
                 yield source.uri, stem if taken[stem] == 1 else f"{stem}-{taken[stem]}"
@@ -371,6 +378,8 @@ def info_command(
 
     kept: how many of the tiles are cut from the scan's own bits, without decoding.
     """
+    from tilekit.scans.jpegmending import NO_END
+
     tiling = _tiling(cut, dpi)
     rows: list[dict[str, Any]] = []
     failures: list[dict[str, str]] = []
@@ -389,7 +398,9 @@ def info_command(
                 say(f"{PageKey(row['source'], row['page'])}: {_told(row)}")
             for words in row["warnings"]:
                 complain(f"warning: {row['source']}: {words}")
-        next_command("tile", rows[0]["source"], unused("tiles/"), *_cut_words(cut, dpi))
+        sound = [row["source"] for row in rows if NO_END not in row["warnings"]]
+        if sound:
+            next_command("tile", sound[0], unused("tiles/"), *_cut_words(cut, dpi))
     if failures:
         raise click.exceptions.Exit(1)
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
 from tilekit.boxes.detections import Detections
 from tilekit.boxes.remap import remap_to_scan
+from tilekit.detectors.passing import PassingDetector
 from tilekit.detectors.protocol import Detector
 from tilekit.errors import InvalidArgument
 from tilekit.grid import TileGrid
@@ -24,7 +25,7 @@ from tilekit.scans.scan import Scan
 from tilekit.tiles.tile import Tile
 
 
-class KeepingDetector:
+class KeepingDetector(PassingDetector):
     """A detector that remembers what it said of each tile of the page at hand; in all else the one it is given.
 
     `write(page, scan)` puts the page's boxes into the file and forgets them: give it to `detect_scans` as `on_page`.
@@ -32,31 +33,13 @@ class KeepingDetector:
     """
 
     def __init__(self, detector: Detector, path: str | os.PathLike[str], *, fresh: bool = False) -> None:
-        self._detector = detector
+        super().__init__(detector)
         self._writer = PredictionWriter(path, append=not fresh)
         self._said: dict[tuple[int, int], Detections] = {}
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._detector, name)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The detector's labels."""
-        return self._detector.names
-
-    @property
-    def batch(self) -> int:
-        """What the detector likes."""
-        return self._detector.batch
-
-    @property
-    def workers(self) -> int:
-        """What is safe for the detector."""
-        return self._detector.workers
-
     def detect(self, tiles: Sequence[Tile]) -> Sequence[Detections]:
         """Ask the detector, and remember."""
-        found = self._detector.detect(tiles)
+        found = super().detect(tiles)
         for tile, one in zip(tiles, found, strict=False):
             self._said[tile.scale, tile.index] = one
         return found

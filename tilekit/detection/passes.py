@@ -49,8 +49,8 @@ class Answer:
     index: int
     row: int
     found: Detections | None
-    failed: FailedTile | None = None
-    scale: int = 0
+    failed: FailedTile | None
+    scale: int
 
 
 @dataclass(frozen=True, slots=True)

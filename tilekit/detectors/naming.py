@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from tilekit.boxes.detections import Detections
 from tilekit.detectors.callables import import_detector
+from tilekit.detectors.passing import PassingDetector
 from tilekit.detectors.protocol import Detector
 from tilekit.errors import InvalidArgument
 from tilekit.grid import Tiling
@@ -125,37 +126,17 @@ _WORDS = {
 }
 
 
-class AskedDetector:
+class AskedDetector(PassingDetector):
     """Another detector, asked for scores of at least `conf` only, its mistakes taken as they are unless `strict`."""
 
     def __init__(self, detector: Detector, conf: float, strict: bool = True) -> None:
-        self._detector, self._conf = detector, conf
+        super().__init__(detector)
+        self._conf = conf
         self.strict = strict and getattr(detector, "strict", True)
-
-    def __getattr__(self, name: str) -> Any:
-        """All else as the other says: names, batch, workers, tiling, decoys."""
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return getattr(self._detector, name)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """See Detector."""
-        return self._detector.names
-
-    @property
-    def batch(self) -> int:
-        """See Detector."""
-        return self._detector.batch
-
-    @property
-    def workers(self) -> int:
-        """See Detector."""
-        return self._detector.workers
 
     def detect(self, tiles: Sequence[Tile]) -> Sequence[Detections]:
         """See Detector."""
-        return [found[found.scores >= self._conf] for found in self._detector.detect(tiles)]
+        return [found[found.scores >= self._conf] for found in super().detect(tiles)]
 
 
 def trained_on(detector: Any) -> Tiling | Scales | None:

@@ -1,5 +1,0 @@
-"""`python -m tilekit.cli`."""
-
-from tilekit.cli import main
-
-main()
