@@ -36,7 +36,8 @@ def decoded(decoder: msgspec.json.Decoder[_T], raw: bytes | memoryview) -> _T:
             json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogateescape")
         except ValueError:  # no JSON, or a lone surrogate that stands for no byte
             raise exc from None
-        return msgspec.convert(value, decoder.type)
+        found: _T = msgspec.convert(value, decoder.type)  # its type is Any from msgspec 0.23 on
+        return found
 
 
 def parts(raw: bytes) -> dict[str, msgspec.Raw] | list[msgspec.Raw]:
