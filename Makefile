@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO_STAMP := $(VENV)/.demo-installed
 
-.PHONY: site demo test slow quick nightly mutants pythons coverage check lint types types-here types-windows docs soak clean
+.PHONY: site demo test slow quick nightly mutants pythons pins coverage check lint types types-here types-windows docs soak clean
 
 demo: $(DEMO_STAMP)
 	$(BIN)/tilekit demo --out demo-out
@@ -59,12 +59,18 @@ types-here: $(STAMP)
 types-windows: $(STAMP)
 	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32
 
-$(STAMP): pyproject.toml .ci/setup
+# The newest releases of all that is needed, to be tested and committed.
+pins: clean
+	CONSTRAINTS= PYTHON=$(PYTHON) ./.ci/setup
+	{ grep '^#' .ci/constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | grep -v '^torch=='; } > .ci/pins
+	mv .ci/pins .ci/constraints.txt
+
+$(STAMP): pyproject.toml .ci/setup .ci/constraints.txt
 	PYTHON=$(PYTHON) ./.ci/setup
 	touch $(STAMP)
 
 # The demo needs a third of what the tests need, and is somebody's first minutes with tilekit.
-$(DEMO_STAMP): pyproject.toml .ci/setup
+$(DEMO_STAMP): pyproject.toml .ci/setup .ci/constraints.txt
 	[ -f $(STAMP) ] && [ $(STAMP) -nt pyproject.toml ] || PYTHON=$(PYTHON) ./.ci/setup demo
 	touch $(DEMO_STAMP)
 
