@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -110,6 +111,25 @@ def test_a_stopped_run_goes_on(labels, access, monkeypatch):
     }
     with pytest.raises(InvalidArgument, match="other settings"):
         tile_dataset(labels, "s3://data/two", Tiling(128, 40), options=DatasetOptions(access=access))
+
+
+def test_pages_stay_on_their_sides_in_a_bucket_too(labels, access):
+    options = DatasetOptions(access=access)
+    split = tile_dataset(labels, "s3://data/sides", TILING, split=(0.5, 0.25, 0.25), options=options).split
+    turned = replace(split, train=split.train[1:], test=(*split.test, split.train[0]))
+    before = objects(access, "sides")
+    with pytest.raises(
+        InvalidArgument, match=r"s3://data/sides.* 1 of these pages .*: train there, test now"
+    ):
+        tile_dataset(labels, "s3://data/sides", TILING, split=turned, options=options)
+    assert objects(access, "sides") == before
+    kept = tile_dataset(
+        labels, "s3://data/sides", TILING, split="s3://data/sides/split.json", options=options
+    )
+    assert kept.bytes == 0
+    assert objects(access, "sides") == before
+    overwritten = replace(options, overwrite=True)
+    assert tile_dataset(labels, "s3://data/sides", TILING, split=turned, options=overwritten).split == turned
 
 
 def test_a_missing_bucket_is_told(labels, access):

@@ -386,7 +386,7 @@ def _split_of(
     if isinstance(split, Split):
         return split
     if isinstance(split, (str, os.PathLike)):
-        return split_from_file(labels, split)
+        return split_from_file(labels, split, access=build.options.access)
     options = build.options
     if split is None:
         named = split_from_labels(labels) if options.split_by != "region" else None

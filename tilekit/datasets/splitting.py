@@ -20,6 +20,8 @@ from tilekit.errors import InvalidArgument, LabelError
 from tilekit.labels.label_set import LabelSet
 from tilekit.pages import PageKey
 from tilekit.storage.local import storage_errors
+from tilekit.storage.s3 import Access, is_s3
+from tilekit.storage.staging import staged
 
 Side = Literal["train", "tune", "test"]
 Rectangle = tuple[int, int, int, int]
@@ -113,17 +115,22 @@ def split_pages(
     return _split_of(labels, side_of)
 
 
-def split_from_file(labels: Mapping[PageKey, Annotations], path: str | os.PathLike[str]) -> Split:
-    """The split that a file gives: JSON (`{"train": [pages], ...}`) or CSV (`page,side` a line).
+def split_from_file(
+    labels: Mapping[PageKey, Annotations], path: str | os.PathLike[str], *, access: Access | None = None
+) -> Split:
+    """The split that a file, local or on S3, gives: JSON (`{"train": [pages], ...}`) or CSV (`page,side` a line).
 
     Pages stand in their text form (`plan.tif`, `set.pdf#page=3`): as in the labels, relative to the
     split file, or from any folder on;
     a file named without `#page=` covers all of its pages that are not named themselves. The side
     `out` leaves pages out. Raises LabelError naming file and line for an unknown page or side, a
-    page that stands twice, and pages of `labels` that are not named.
+    page that stands twice, and pages of `labels` that are not named; StorageError for what cannot be read.
     """
-    entries, regions = _entries(Path(path))
-    return split_from(labels, entries, where=str(path), folder=Path(path).parent, regions=regions)
+    with staged(path, access=access) as file, storage_errors(path):
+        data = file.read_bytes()
+    entries, regions = _entries(os.fspath(path), data)
+    folder = "." if is_s3(path) else Path(path).parent
+    return split_from(labels, entries, where=os.fspath(path), folder=folder, regions=regions)
 
 
 def split_from(
@@ -324,9 +331,7 @@ def _notes(
     return notes
 
 
-def _entries(path: Path) -> tuple[list[tuple[str, str, str]], dict[str, Regions]]:
-    with storage_errors(path):
-        data = path.read_bytes()
+def _entries(path: str, data: bytes) -> tuple[list[tuple[str, str, str]], dict[str, Regions]]:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as exc:
@@ -344,7 +349,7 @@ def _entries(path: Path) -> tuple[list[tuple[str, str, str]], dict[str, Regions]
     return entries, {}
 
 
-def _json_entries(path: Path, text: str) -> tuple[list[tuple[str, str, str]], dict[str, Regions]]:
+def _json_entries(path: str, text: str) -> tuple[list[tuple[str, str, str]], dict[str, Regions]]:
     try:
         value: Any = json.loads(text)
     except json.JSONDecodeError as exc:
@@ -358,7 +363,7 @@ def _json_entries(path: Path, text: str) -> tuple[list[tuple[str, str, str]], di
     return entries, regions
 
 
-def _regions(path: Path, value: Any) -> dict[str, Regions]:
+def _regions(path: str, value: Any) -> dict[str, Regions]:
     """Page -> side -> rectangles, as `Split.to_json` writes them."""
     try:
         found = msgspec.convert(value, dict[str, dict[Side, list[Rectangle]]])
