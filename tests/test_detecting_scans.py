@@ -153,7 +153,9 @@ def test_a_run_that_goes_on_has_the_same_tiles_and_model(scans, tmp_path):
     out = tmp_path / "found.jsonl"
     detect_scans(scans[1:], AtScales(), SCALES, out)
     for tiling in (TILING, Tiling(300, 64), Scales(Tiling(300, 64), SCALES[1])):
-        with pytest.raises(InvalidArgument, match=r"was detected by another model on .*, not by this one on"):
+        with pytest.raises(
+            InvalidArgument, match=r"by another model on [^{]*, not by this one on [^{]*; give"
+        ):
             detect_scans(scans, AtScales(), tiling, out)
     with pytest.raises(InvalidArgument, match=r"was detected by another model on .*, not by mine on"):
         detect_scans(scans, AtScales(), SCALES, out, options=ScansOptions(model="mine"))

@@ -89,6 +89,11 @@ def test_defaults_come_from_beside_the_data_and_what_is_typed_wins(scans: Path):
     assert tiles("here") == 12
 
 
+def test_switches_are_told_as_typed(scans: Path):
+    (scans / NAME).write_text("[tile]\nskip-blank = true\ntile = 150\n")
+    assert "tilekit.toml: --tile 150 --skip-blank" in run("tile", "scans/a.png", "out").stderr.splitlines()[0]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import tarfile
 import zipfile
 
@@ -27,6 +29,17 @@ def folder(tmp_path):
         (tmp_path / "in" / name).parent.mkdir(parents=True)
         write_scan(tmp_path / "in" / f"{name}.jpg", 300, 200)
     return tmp_path
+
+
+@pytest.mark.parametrize(
+    "words", [("tile", "plan.jpg"), ("archive", "run", "scans"), ("tile", "plan.jpg", "--tile", "300")]
+)
+def test_out_is_what_is_missing_where_one_word_is_given(words):
+    done = subprocess.run(
+        [sys.executable, "-m", "tilekit", *words], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "Missing argument 'OUT'" in done.stderr
 
 
 def test_a_folder_keeps_its_shape(folder):

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +70,22 @@ def test_from_create_project_to_stop_project_version(canned: Clients, tmp_path: 
     assert aws(url, tmp_path, "rekognition", *detect)["CustomLabels"][0]["Name"] == "square"
     stopped = aws(url, tmp_path, "rekognition", "stop-project-version", "--project-version-arn", version)
     assert stopped["Status"] == "STOPPING"
+
+
+def test_a_port_that_is_taken_is_one_sentence(tmp_path: Path) -> None:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        held.listen()
+        port = held.getsockname()[1]
+        words = ["local", "serve", "--canned", "--port", str(port), "--state", str(tmp_path / "state")]
+        done = subprocess.run(
+            [sys.executable, "-m", "tilekit", *words], capture_output=True, text=True, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith(
+        f"error: 127.0.0.1:{port}: the port cannot be used (Address already in use)"
+    )
+    assert done.stderr.count("\n") == 1
 
 
 def test_serve_says_where_it_is_and_ends_on_ctrl_c(tmp_path: Path) -> None:

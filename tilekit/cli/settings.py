@@ -81,9 +81,7 @@ def use_settings(command: click.Command, name: str) -> None:
         used = [one for one in defaults if ctx.get_parameter_source(one) is ParameterSource.DEFAULT_MAP]
         if settings and used:
             shown = " ".join(
-                f"{_longest(one)} {ctx.default_map[one.name]}"
-                for one in _options(command)
-                if one.name in used
+                _typed(one, ctx.default_map[one.name]) for one in _options(command) if one.name in used
             )
             say(f"from {settings.path}: {shown}")
         return left
@@ -201,6 +199,14 @@ def _options(command: click.Command) -> list[click.Option]:
 
 def _longest(option: click.Option) -> str:
     return max(option.opts, key=len)
+
+
+def _typed(option: click.Option, value: Any) -> str:
+    """An option as one would type it; a flag that is off has no such form."""
+    name = _longest(option)
+    if option.is_flag:
+        return name if value else f"no {name}"
+    return " ".join(f"{name} {one}" for one in (value if isinstance(value, list) else [value]))
 
 
 def _nearest(word: str, known: Iterable[str], dashes: str = "--") -> str:

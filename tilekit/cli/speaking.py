@@ -44,6 +44,15 @@ def speak_in_options(command: click.Command) -> None:
         return
     names = options_of(command)
     call: Callable[[click.Context], Any] = command.invoke
+    parse: Callable[[click.Context, list[str]], list[str]] = command.parse_args
+
+    def parse_args(ctx: click.Context, args: list[str]) -> list[str]:
+        given = list(args)
+        try:
+            return parse(ctx, args)
+        except click.MissingParameter as exc:
+            exc.param = _missing(command, ctx, given, exc.param)
+            raise
 
     def invoke(ctx: click.Context) -> Any:
         try:
@@ -57,7 +66,20 @@ def speak_in_options(command: click.Command) -> None:
                 f"{near} is a name that is not UTF-8, which this cannot write; rename it"
             ) from exc
 
+    command.parse_args = parse_args  # type: ignore[method-assign]
     command.invoke = invoke  # type: ignore[method-assign]
+
+
+def _missing(
+    command: click.Command, ctx: click.Context, args: list[str], param: click.Parameter | None
+) -> click.Parameter | None:
+    """Of `tile page.jpg` OUT is missing, though click gives the only word to what is asked for last."""
+    words = [one for one in command.params if isinstance(one, click.Argument)]
+    last = words[-1] if words else None
+    if param is None or last is None or param is last or param.nargs != -1 or param not in words:
+        return param
+    values, _, _ = command.make_parser(ctx).parse_args(args=args)
+    return last if values.get(str(last.name)) else param
 
 
 def options_of(command: click.Command) -> dict[str, tuple[str, bool]]:

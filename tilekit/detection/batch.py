@@ -15,11 +15,12 @@ from tilekit.detection.detecting import detect_tiles, knowing, whole_page
 from tilekit.detection.options import ScansOptions
 from tilekit.detectors.naming import AnyDetector, named
 from tilekit.errors import DetectorError, InvalidArgument, ScanError, checked_kind
+from tilekit.grid import Tiling
 from tilekit.labels.prediction_lines import PredictionWriter, check_replaceable, iter_predictions
 from tilekit.labels.predictions import PageDetections
 from tilekit.labels.thresholds import Thresholds
 from tilekit.pages import PageKey
-from tilekit.scales import AnyTiling, Scales, as_scales, shown, taught_json
+from tilekit.scales import AnyTiling, Scales, as_scales, shown, taught_json, words_of
 from tilekit.scans.opening import open_scan, scan_info
 from tilekit.scans.scan import Scan
 from tilekit.tiles.keeping import keep_plan
@@ -213,10 +214,10 @@ def done_pages(
     done: set[PageKey] = set()
     for page in iter_predictions(path):
         if page.tilings[:1] != scales[:1] or not set(page.tilings) <= set(scales) or page.model != model:
+            before, now = _cut(page.tilings, scales)
             raise InvalidArgument(
-                f"{path}: {page.key} was detected by {page.model or 'another model'} on "
-                f"{[one.to_json() for one in page.tilings]}, not by {model or 'this one'} on {scales.to_json()}; "
-                "give another output file, or start over (--fresh)"
+                f"{path}: {page.key} was detected by {page.model or 'another model'} on {before}, "
+                f"not by {model or 'this one'} on {now}; give another output file, or start over (--fresh)"
             )
         changed = [name for name in _SHAPING if page.options.get(name) != asked.get(name)]
         if changed:
@@ -232,6 +233,14 @@ def done_pages(
         else:
             done.discard(page.key)
     return done
+
+
+def _cut(before: Sequence[Tiling], now: Sequence[Tiling]) -> tuple[str, str]:
+    """How pages were cut and how they are to be: in short, or all of it where that is alike."""
+    short = tuple(" and ".join(map(words_of, tilings)) for tilings in (before, now))
+    if short[0] != short[1] or list(before) == list(now):
+        return short[0], short[1]
+    return " and ".join(map(repr, before)), " and ".join(map(repr, now))
 
 
 @dataclass

@@ -38,7 +38,7 @@ def server_at(
     Raises MissingExtra without the extra `local`, StorageError for a port in use or a bad folder.
     """
     try:
-        from tilekit.local.serving import LocalServer, quiet_moto
+        from tilekit.local.serving import LocalServer, PortRefused, quiet_moto
     except ImportError as exc:
         raise MissingExtra(f"the local server needs moto and werkzeug ({exc})", "local") from exc
     from tilekit.local.application import Application
@@ -61,9 +61,11 @@ def server_at(
         buckets.make(settings.bucket)
     try:
         server = LocalServer(host, port, Application(backend, ring))
-    except (OSError, OverflowError, SystemExit) as exc:
+    except (OSError, OverflowError, PortRefused) as exc:
         state.close()
-        raise StorageError(f"{host}:{port}: the port cannot be used; pick another --port") from exc
+        raise StorageError(
+            f"{host}:{port}: the port cannot be used ({exc}); pick another --port, or 0 for a free one"
+        ) from exc
     ingester.begin(backend)
     trainer.begin(backend)
     try:

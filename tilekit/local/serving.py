@@ -37,6 +37,10 @@ _S3_CODES = {
 }
 
 
+class PortRefused(Exception):
+    """The port cannot be had; why, in the system's words."""
+
+
 class LocalServer(ThreadedWSGIServer):  # type: ignore[misc]
     """A threaded server around the application; `server_port` is the port it listens on.
 
@@ -53,6 +57,13 @@ class LocalServer(ThreadedWSGIServer):  # type: ignore[misc]
         self.names = gate.host_names(host, application.backend.settings.hosts)
         self._room = threading.BoundedSemaphore(gate.MOST_CONNECTIONS)
         super().__init__(host, port, DomainDispatcherApplication(create_backend_app), Handler)
+
+    def server_bind(self) -> None:
+        """Take the port. Raises PortRefused: at an OSError werkzeug would speak for itself, and exit."""
+        try:
+            super().server_bind()
+        except OSError as exc:
+            raise PortRefused(exc.strerror) from exc
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Begin a connection's thread, once there is room for it."""
