@@ -52,6 +52,11 @@ class Clients:
         self.s3.put_object(Bucket=self.bucket, Key=name, Body=simplejpeg.encode_jpeg(pixels))
         return line(f"s3://{self.bucket}/{name}", boxes, size)
 
+    def a_page(self) -> str:
+        """A page that was put, among manifests and results."""
+        keys = [found["Key"] for found in self.s3.list_objects_v2(Bucket=self.bucket)["Contents"]]
+        return next(key for key in keys if key.endswith(".jpg"))
+
     def dataset(self, project: str, kind: str, lines: Sequence[str]) -> str:
         source = self.put_manifest(f"{kind}-{uuid.uuid4().hex[:8]}.manifest", lines)
         made = self.service.create_dataset(ProjectArn=project, DatasetType=kind, DatasetSource=source)

@@ -176,7 +176,7 @@ def test_only_two_models_run_and_faults_come_on_demand(strict: Clients) -> None:
     image = {
         "S3Object": {
             "Bucket": strict.bucket,
-            "Name": strict.s3.list_objects_v2(Bucket=strict.bucket)["Contents"][0]["Key"],
+            "Name": strict.a_page(),
         }
     }
     detect = [
