@@ -11,15 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.local.test_network import square_pictures
+from tilekit.boxes import iou
 from tilekit.errors import InvalidArgument, ServiceError
 from tilekit.local import ServerSettings
 from tilekit.local.budget import LEAST_STEPS, MOST_STEPS, Budget, Caps
 from tilekit.local.crops import Picture
 from tilekit.local.descent import WEIGHT_DECAY, Descent
-from tilekit.local.inference import MODEL_FILE, write_model
+from tilekit.local.inference import MODEL_FILE, find, write_model
 from tilekit.local.learning import LearningPlan, learn
-from tilekit.local.network import CenterNetwork, Found, load, start_from
+from tilekit.local.network import CenterNetwork, Found, fused, load, start_from
+from tilekit.local.pretraining import new_network
 from tilekit.local.reviews import PATIENCE, PATIENCE_MISSED, Reviewer, hold_out, windows
+from tilekit.testing.scenes import SceneStyle, scene_page
 
 
 class Clock:
@@ -187,6 +190,33 @@ def test_large_crops_among_small_ones_are_normalized_as_these(monkeypatch: pytes
     picture = Picture(np.full((200, 200, 1), 255, np.uint8), boxes, np.zeros(10, np.int64))
     learn(CenterNetwork(1, 1), [picture], ["page"], LearningPlan(0, Caps(steps=12)), lambda message: None)
     assert kept[:9] == [False] * 4 + [True] + [False] * 4
+
+
+@pytest.mark.slow
+def test_what_is_twenty_times_a_mark_is_found_beside_it() -> None:
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    pictures = [sheet(seed) for seed in range(8)]
+    network = new_network(1, 2)
+    groups = [f"page {place}" for place in range(8)]
+    learn(network, pictures, groups, LearningPlan(caps=Caps(steps=480)), lambda text: None)
+    ready = fused(network)
+    for picture in (sheet(seed) for seed in range(100, 106)):
+        found = find(ready, picture.pixels)
+        sure = found.scores >= 0.4
+        for label in range(2):
+            wanted = picture.boxes[picture.labels == label]
+            given = found.boxes[sure & (found.labels == label)]
+            assert abs(len(given) - len(wanted)) <= 1
+            hits = iou(wanted, given).max(axis=1, initial=0) > 0.5
+            assert hits.sum() >= 0.8 * len(wanted)
+
+
+def sheet(seed: int) -> Picture:
+    """A page of marks of 11 to 14 px and a table of 240 to 320."""
+    style = SceneStyle(0.2, table_px=(240, 320))
+    pixels, labels = scene_page(seed, 640, 480, symbols=("valve",), symbol_px=(11, 14), count=8, style=style)
+    return Picture(pixels, labels.boxes, labels.class_ids)
 
 
 def test_the_same_seed_trains_the_same_model() -> None:
