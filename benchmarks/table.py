@@ -27,7 +27,7 @@ SHORT_PLACES = ("README.md",)
 SHORT = (
     "tiling.cut.jpeg.idle", "tiling.cut.jpeg.busy", "tiling.cut.tiled-jpeg.idle", "tiling.cut.tiled-jpeg.busy",
     "tiling.dzsave.mean.clean", "tiling.sahi", "tiling.image_slicer", "memory.large",
-    "nms.spread.1000000", "nms.tile-merge.1000000", "detect.sahi.1", "detect.slicer.4", "archive.dzsave",
+    "nms.spread.1000000", "nms.tile-merge.1000000", "detect.sahi.1", "detect.slicer.4", "archive.pyvips",
 )  # fmt: skip
 
 
