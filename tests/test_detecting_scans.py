@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import pyvips
@@ -157,6 +159,11 @@ def test_a_run_that_goes_on_has_the_same_tiles_and_model(scans, tmp_path):
             InvalidArgument, match=r"by another model on [^{]*, not by this one on [^{]*; give"
         ):
             detect_scans(scans, AtScales(), tiling, out)
+    edge = Scales(replace(TILING, edge="pad"), SCALES[1])  # in short it is written as the other
+    with pytest.raises(
+        InvalidArgument, match=r"on Tiling\(.*edge='shift'.*, not by this one on .*edge='pad'"
+    ):
+        detect_scans(scans, AtScales(), edge, out)
     with pytest.raises(InvalidArgument, match=r"was detected by another model on .*, not by mine on"):
         detect_scans(scans, AtScales(), SCALES, out, options=ScansOptions(model="mine"))
     assert detect_scans(scans, AtScales(), SCALES, out).skipped == 1

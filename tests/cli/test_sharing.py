@@ -92,6 +92,8 @@ def test_defaults_come_from_beside_the_data_and_what_is_typed_wins(scans: Path):
 def test_switches_are_told_as_typed(scans: Path):
     (scans / NAME).write_text("[tile]\nskip-blank = true\ntile = 150\n")
     assert "tilekit.toml: --tile 150 --skip-blank" in run("tile", "scans/a.png", "out").stderr.splitlines()[0]
+    (scans / NAME).write_text("[tile]\nskip-blank = false\n")
+    assert "tilekit.toml: no --skip-blank" in run("tile", "scans/a.png", "out2").stderr.splitlines()[0]
 
 
 @pytest.mark.parametrize(
